@@ -1,0 +1,201 @@
+from durable_saga.pb import payload_pb2 as _payload_pb2
+from durable_saga.pb import history_pb2 as _history_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class StartRequest(_message.Message):
+    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga: str
+    saga_type: str
+    input: _payload_pb2.Payload
+    timeout_ms: int
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class StartReply(_message.Message):
+    __slots__ = ("key", "already_started", "saga_type", "status")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    already_started: bool
+    saga_type: str
+    status: _history_pb2.Status
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: _Optional[bool] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ...) -> None: ...
+
+class SignalRequest(_message.Message):
+    __slots__ = ("key", "message_id", "name", "input")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    name: str
+    input: _payload_pb2.Payload
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class TerminateRequest(_message.Message):
+    __slots__ = ("key", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class TerminateReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DecideRequest(_message.Message):
+    __slots__ = ("key", "decision")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    decision: _history_pb2.CompensationDecided
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., decision: _Optional[_Union[_history_pb2.CompensationDecided, _Mapping]] = ...) -> None: ...
+
+class MessageReply(_message.Message):
+    __slots__ = ("duplicate",)
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    duplicate: bool
+    def __init__(self, duplicate: _Optional[bool] = ...) -> None: ...
+
+class DescribeRequest(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
+
+class Description(_message.Message):
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    saga_type: str
+    status: _history_pb2.Status
+    owner: str
+    epoch: int
+    next_seq: int
+    started_ms: int
+    updated_ms: int
+    ended_ms: int
+    wake_at_ms: int
+    blocked: str
+    result: _payload_pb2.Payload
+    failure: _payload_pb2.Failure
+    steps: _containers.RepeatedCompositeFieldContainer[StepView]
+    unread: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class StepView(_message.Message):
+    __slots__ = ("call", "name", "state", "attempts", "last_error", "compensation", "compensation_state", "compensation_attempts", "compensation_error", "started_ms", "ended_ms")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_STATE_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    state: str
+    attempts: int
+    last_error: str
+    compensation: str
+    compensation_state: str
+    compensation_attempts: int
+    compensation_error: str
+    started_ms: int
+    ended_ms: int
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., compensation: _Optional[str] = ..., compensation_state: _Optional[str] = ..., compensation_attempts: _Optional[int] = ..., compensation_error: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ...) -> None: ...
+
+class HistoryRequest(_message.Message):
+    __slots__ = ("key", "from_seq", "limit")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    from_seq: int
+    limit: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., from_seq: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class HistoryReply(_message.Message):
+    __slots__ = ("events", "next_seq")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_history_pb2.Event]
+    next_seq: int
+    def __init__(self, events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., next_seq: _Optional[int] = ...) -> None: ...
+
+class WaitRequest(_message.Message):
+    __slots__ = ("key", "wait_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    wait_ms: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class ListRequest(_message.Message):
+    __slots__ = ("namespace", "saga_type", "status", "limit", "page")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga_type: str
+    status: _containers.RepeatedScalarFieldContainer[_history_pb2.Status]
+    limit: int
+    page: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ...) -> None: ...
+
+class ListReply(_message.Message):
+    __slots__ = ("sagas", "next_page")
+    SAGAS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_FIELD_NUMBER: _ClassVar[int]
+    sagas: _containers.RepeatedCompositeFieldContainer[Description]
+    next_page: str
+    def __init__(self, sagas: _Optional[_Iterable[_Union[Description, _Mapping]]] = ..., next_page: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,308 @@
+from durable_saga.pb import payload_pb2 as _payload_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATUS_UNSPECIFIED: _ClassVar[Status]
+    RUNNING: _ClassVar[Status]
+    COMPENSATING: _ClassVar[Status]
+    COMPENSATION_STUCK: _ClassVar[Status]
+    COMPLETED: _ClassVar[Status]
+    COMPENSATED: _ClassVar[Status]
+    FAILED: _ClassVar[Status]
+    CANCELLED: _ClassVar[Status]
+    TERMINATED: _ClassVar[Status]
+STATUS_UNSPECIFIED: Status
+RUNNING: Status
+COMPENSATING: Status
+COMPENSATION_STUCK: Status
+COMPLETED: Status
+COMPENSATED: Status
+FAILED: Status
+CANCELLED: Status
+TERMINATED: Status
+
+class RunKey(_message.Message):
+    __slots__ = ("namespace", "saga", "run")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga: str
+    run: int
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("seq", "time_ms", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    SAGA_STARTED_FIELD_NUMBER: _ClassVar[int]
+    STEP_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    STEP_COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    STEP_ATTEMPT_FAILED_FIELD_NUMBER: _ClassVar[int]
+    STEP_FAILED_FIELD_NUMBER: _ClassVar[int]
+    STEP_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    TIMER_FIRED_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    UNWIND_STARTED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_ATTEMPT_FAILED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_STUCK_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_DECIDED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    SAGA_ENDED_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TERMINATED_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    time_ms: int
+    saga_started: SagaStarted
+    step_scheduled: StepScheduled
+    step_completed: StepCompleted
+    step_attempt_failed: StepAttemptFailed
+    step_failed: StepFailed
+    step_cancelled: StepCancelled
+    timer_fired: TimerFired
+    signal_received: SignalReceived
+    cancel_requested: CancelRequested
+    saga_timed_out: SagaTimedOut
+    compensation_registered: CompensationRegistered
+    unwind_started: UnwindStarted
+    compensation_scheduled: CompensationScheduled
+    compensation_completed: CompensationCompleted
+    compensation_attempt_failed: CompensationAttemptFailed
+    compensation_stuck: CompensationStuck
+    compensation_decided: CompensationDecided
+    compensation_skipped: CompensationSkipped
+    saga_ended: SagaEnded
+    saga_terminated: SagaTerminated
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ...) -> None: ...
+
+class SagaStarted(_message.Message):
+    __slots__ = ("saga_type", "input", "timeout_ms", "seed")
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    saga_type: str
+    input: _payload_pb2.Payload
+    timeout_ms: int
+    seed: bytes
+    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ...) -> None: ...
+
+class StepScheduled(_message.Message):
+    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_FIELD_NUMBER: _ClassVar[int]
+    NO_EFFECT_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_ONCE_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    input: _payload_pb2.Payload
+    compensation: str
+    no_effect: bool
+    at_most_once: bool
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ...) -> None: ...
+
+class StepCompleted(_message.Message):
+    __slots__ = ("call", "result", "attempt")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    result: _payload_pb2.Payload
+    attempt: int
+    def __init__(self, call: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class StepAttemptFailed(_message.Message):
+    __slots__ = ("call", "attempt", "failure", "retry_at_ms")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    attempt: int
+    failure: _payload_pb2.Failure
+    retry_at_ms: int
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ...) -> None: ...
+
+class StepFailed(_message.Message):
+    __slots__ = ("call", "attempt", "failure")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    attempt: int
+    failure: _payload_pb2.Failure
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class StepCancelled(_message.Message):
+    __slots__ = ("call", "never_started")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NEVER_STARTED_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    never_started: bool
+    def __init__(self, call: _Optional[str] = ..., never_started: _Optional[bool] = ...) -> None: ...
+
+class TimerFired(_message.Message):
+    __slots__ = ("due_ms",)
+    DUE_MS_FIELD_NUMBER: _ClassVar[int]
+    due_ms: int
+    def __init__(self, due_ms: _Optional[int] = ...) -> None: ...
+
+class SignalReceived(_message.Message):
+    __slots__ = ("message_id", "name", "input")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    name: str
+    input: _payload_pb2.Payload
+    def __init__(self, message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class CancelRequested(_message.Message):
+    __slots__ = ("message_id", "reason", "who")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class SagaTimedOut(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompensationRegistered(_message.Message):
+    __slots__ = ("call", "name", "input")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    input: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+
+class UnwindStarted(_message.Message):
+    __slots__ = ("failure", "cancelled")
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    failure: _payload_pb2.Failure
+    cancelled: bool
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ...) -> None: ...
+
+class CompensationScheduled(_message.Message):
+    __slots__ = ("call", "name")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class CompensationCompleted(_message.Message):
+    __slots__ = ("call", "attempt")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    attempt: int
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class CompensationAttemptFailed(_message.Message):
+    __slots__ = ("call", "attempt", "failure", "retry_at_ms")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    attempt: int
+    failure: _payload_pb2.Failure
+    retry_at_ms: int
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ...) -> None: ...
+
+class CompensationStuck(_message.Message):
+    __slots__ = ("call", "attempt", "failure")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    attempt: int
+    failure: _payload_pb2.Failure
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class CompensationDecided(_message.Message):
+    __slots__ = ("message_id", "call", "verb", "note", "who")
+    class Verb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VERB_UNSPECIFIED: _ClassVar[CompensationDecided.Verb]
+        RETRY: _ClassVar[CompensationDecided.Verb]
+        SKIP: _ClassVar[CompensationDecided.Verb]
+        RESOLVE: _ClassVar[CompensationDecided.Verb]
+    VERB_UNSPECIFIED: CompensationDecided.Verb
+    RETRY: CompensationDecided.Verb
+    SKIP: CompensationDecided.Verb
+    RESOLVE: CompensationDecided.Verb
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    call: str
+    verb: CompensationDecided.Verb
+    note: str
+    who: str
+    def __init__(self, message_id: _Optional[str] = ..., call: _Optional[str] = ..., verb: _Optional[_Union[CompensationDecided.Verb, str]] = ..., note: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class CompensationSkipped(_message.Message):
+    __slots__ = ("call", "reason")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    reason: str
+    def __init__(self, call: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SagaEnded(_message.Message):
+    __slots__ = ("status", "result", "failure", "unread")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    result: _payload_pb2.Payload
+    failure: _payload_pb2.Failure
+    unread: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., unread: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SagaTerminated(_message.Message):
+    __slots__ = ("reason", "who")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    who: str
+    def __init__(self, reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class InboxMessage(_message.Message):
+    __slots__ = ("message_id", "received_ms", "signal", "cancel", "decision")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    received_ms: int
+    signal: SignalReceived
+    cancel: CancelRequested
+    decision: CompensationDecided
+    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ...) -> None: ...

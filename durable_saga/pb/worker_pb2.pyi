@@ -1,0 +1,199 @@
+from durable_saga.pb import history_pb2 as _history_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WorkerFrame(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[WorkerItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[WorkerItem, _Mapping]]] = ...) -> None: ...
+
+class WorkerItem(_message.Message):
+    __slots__ = ("hello", "commit", "release", "heartbeat", "drain")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    commit: Commit
+    release: Release
+    heartbeat: Heartbeat
+    drain: Drain
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+
+class ServerFrame(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[ServerItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[ServerItem, _Mapping]]] = ...) -> None: ...
+
+class ServerItem(_message.Message):
+    __slots__ = ("welcome", "assign", "commit_reply", "deliver", "revoke")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ASSIGN_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_REPLY_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    assign: Assign
+    commit_reply: CommitReply
+    deliver: Deliver
+    revoke: Revoke
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPES_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    OWNED_FIELD_NUMBER: _ClassVar[int]
+    LEASE_MS_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    protocol: int
+    namespace: str
+    saga_types: _containers.RepeatedScalarFieldContainer[str]
+    capacity: int
+    owned: _containers.RepeatedCompositeFieldContainer[Owned]
+    lease_ms: int
+    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ...) -> None: ...
+
+class Owned(_message.Message):
+    __slots__ = ("key", "epoch", "incarnation")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    epoch: int
+    incarnation: bytes
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., incarnation: _Optional[bytes] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("protocol", "server", "heartbeat_ms", "lease_ms")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_MS_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    server: str
+    heartbeat_ms: int
+    lease_ms: int
+    def __init__(self, protocol: _Optional[int] = ..., server: _Optional[str] = ..., heartbeat_ms: _Optional[int] = ..., lease_ms: _Optional[int] = ...) -> None: ...
+
+class Assign(_message.Message):
+    __slots__ = ("key", "incarnation", "epoch", "events", "inbox")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    incarnation: bytes
+    epoch: int
+    events: _containers.RepeatedCompositeFieldContainer[_history_pb2.Event]
+    inbox: _containers.RepeatedCompositeFieldContainer[_history_pb2.InboxMessage]
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ...) -> None: ...
+
+class Commit(_message.Message):
+    __slots__ = ("request", "key", "incarnation", "epoch", "commit_id", "events", "status", "wake_at_ms", "consumed", "release")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    key: _history_pb2.RunKey
+    incarnation: bytes
+    epoch: int
+    commit_id: bytes
+    events: _containers.RepeatedCompositeFieldContainer[_history_pb2.Event]
+    status: _history_pb2.Status
+    wake_at_ms: int
+    consumed: _containers.RepeatedScalarFieldContainer[str]
+    release: bool
+    def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: _Optional[bool] = ...) -> None: ...
+
+class CommitReply(_message.Message):
+    __slots__ = ("request", "outcome", "reason", "retry_after_ms")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[CommitReply.Outcome]
+        COMMITTED: _ClassVar[CommitReply.Outcome]
+        FENCED: _ClassVar[CommitReply.Outcome]
+        UNKNOWN: _ClassVar[CommitReply.Outcome]
+        REFUSED: _ClassVar[CommitReply.Outcome]
+    OUTCOME_UNSPECIFIED: CommitReply.Outcome
+    COMMITTED: CommitReply.Outcome
+    FENCED: CommitReply.Outcome
+    UNKNOWN: CommitReply.Outcome
+    REFUSED: CommitReply.Outcome
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    outcome: CommitReply.Outcome
+    reason: str
+    retry_after_ms: int
+    def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    incarnation: bytes
+    epoch: int
+    wake_at_ms: int
+    blocked: str
+    retry_after_ms: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+
+class Deliver(_message.Message):
+    __slots__ = ("key", "epoch", "message")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    epoch: int
+    message: _history_pb2.InboxMessage
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., message: _Optional[_Union[_history_pb2.InboxMessage, _Mapping]] = ...) -> None: ...
+
+class Revoke(_message.Message):
+    __slots__ = ("key", "epoch", "reason")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    epoch: int
+    reason: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("active", "blocked_loop")
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_LOOP_FIELD_NUMBER: _ClassVar[int]
+    active: int
+    blocked_loop: str
+    def __init__(self, active: _Optional[int] = ..., blocked_loop: _Optional[str] = ...) -> None: ...
+
+class Drain(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

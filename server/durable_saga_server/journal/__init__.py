@@ -1,0 +1,207 @@
+"""The journal: the only truth. One interface; the stores are `memory`, `sqlite` and `cassandra`.
+
+A run is one partition: a *head* (who owns it, how far it is) and its events. Every write to a run is a compare-and-set on
+its head, so that one owner at a time decides its history. A write has three outcomes, three types: `Committed`, `Fenced`,
+`Unknown`. After `Unknown` the caller sends the identical write again until it is one of the other two; a read does not
+settle it (docs/commit-protocol.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from durable_saga.pb import history_pb2 as h
+
+PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
+INBOX_MESSAGES_MAX = 10_000
+
+
+class JournalError(Exception):
+    """The base of what a store raises. Nothing was acknowledged when one of these comes up."""
+
+
+class JournalUnavailable(JournalError):
+    """The store can't be reached or refused the call before doing anything. Try again later with back-off."""
+
+
+class JournalFull(JournalError):
+    """The store has no room (a full disk). Nothing was written; free some room, then try again."""
+
+
+class SchemaTooNew(JournalError):
+    """The journal's tables were made by a newer version of this program. Upgrade this program; never write to it."""
+
+
+class WeakSettings(JournalError):
+    """Strict mode: the cluster's settings do not keep the promises; the message names each one."""
+
+
+class InboxFull(JournalError):
+    """The run has INBOX_MESSAGES_MAX unread messages. Nothing was written; the sender waits or gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Names one run. `run` is 1 for the first run of a saga id."""
+
+    namespace: str
+    saga: str
+    run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head row. Times are Unix milliseconds; 0 means none.
+
+    `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
+    `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
+    """
+
+    run: Run
+    incarnation: bytes
+    saga_type: str
+    status: int
+    owner: str
+    epoch: int
+    next_seq: int
+    last_commit: bytes
+    started_ms: int
+    updated_ms: int
+    ended_ms: int = 0
+    wake_at_ms: int = 0
+    blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One conditional write: `IF incarnation AND epoch AND next_seq = events[0].seq` (or `= next_seq` without events).
+
+    Sets next_seq, last_commit, status, wake_at_ms, updated_ms (and ended_ms when `status` is closed); `consumed` names the
+    inbox messages which these events hold: they are deleted after the commit, no later than the next read_inbox.
+    `release` empties the owner and sets `blocked`; otherwise the owner stays and `blocked` is cleared.
+    """
+
+    run: Run
+    incarnation: bytes
+    epoch: int
+    commit_id: bytes
+    next_seq: int
+    events: Sequence[h.Event]
+    status: int
+    now_ms: int
+    wake_at_ms: int = 0
+    consumed: Sequence[str] = ()
+    release: bool = False
+    blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The write is in the journal, by this call or by an earlier copy of it."""
+
+    head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Someone else owns the run (or it was ended or purged). Drop it from memory, act on nothing."""
+
+    head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The write may or may not be there, now or later. Send the identical one again."""
+
+    reason: str
+
+
+Outcome = Committed | Fenced | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """A run of that name was there. `head` is what the journal holds (the first start wins)."""
+
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Look at this run at `due_ms`. A hint without truth behind it is ignored, once it is older than the grace time."""
+
+    due_ms: int
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a listing; eventually consistent with the heads."""
+
+    heads: Sequence[Head]
+    next_page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    namespace: str
+    saga_type: str = ""
+    statuses: frozenset[int] = field(default_factory=frozenset)
+
+
+class Journal(Protocol):
+    """What a store does. Every method may raise JournalUnavailable or JournalFull; the further errors stand beside each.
+
+    Methods that return an outcome never raise for a time-out: they return Unknown.
+    """
+
+    async def initialize(self) -> None:
+        """Make or migrate the tables; safe to run twice and concurrently. Raises SchemaTooNew, WeakSettings."""
+
+    async def close(self) -> None: ...
+
+    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+        """Write the head and event 0 if the run does not exist. `Exists` carries this very head when an earlier copy of
+        the same call (same incarnation) won."""
+
+    async def head(self, run: Run) -> Head | None:
+        """A linearizable read of the head."""
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        """Take the run over: `SET epoch = epoch + 1, owner IF incarnation AND epoch AND status is open`. `Committed.head`
+        is the head after it. An empty owner is allowed (terminate takes the run for itself)."""
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Commit each, independently; outcomes in the order of `commits`. SQLite puts all of them into one transaction."""
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        """Committed events in order of seq."""
+
+    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
+        """Durable and idempotent by message_id; False when that id was there already (consumed ids count while the run
+        lives). Raises InboxFull."""
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        """Messages not consumed, in order of (received_ms, message_id)."""
+
+    async def add_hint(self, hint: Hint) -> None:
+        """Idempotent."""
+
+    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        """Hints with after_ms < due_ms <= until_ms, in order of due_ms; at most limit, but never cut inside one due_ms."""
+
+    async def watermark(self) -> int:
+        """Hints due at or before it are done with; 0 at first."""
+
+    async def set_watermark(self, due_ms: int) -> None:
+        """Only ever moves on; rows behind it may go."""
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
+        """By started_ms, newest first. Raises ValueError for a page token that this journal did not give."""
