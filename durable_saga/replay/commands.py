@@ -1,0 +1,65 @@
+"""What the replay core asks of the world: values, no behaviour.
+
+The worker starts an effect only after the events of the same `Output` are committed. `RunStep` of a step without effects
+(`definition.effect` is False) may start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from durable_saga.pb import history_pb2 as h
+
+if TYPE_CHECKING:
+    from durable_saga.definition import CompensationDefinition, StepDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Attempt a step. `interrupted`: an earlier attempt may have started in a process that is gone (after a take-over);
+    a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now."""
+
+    call: str
+    definition: StepDefinition
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    attempt: int
+    not_before_ms: int = 0
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunCompensation:
+    """Attempt a compensation; first wait until no attempt of the same call runs in this process any more. The function is
+    called with args and kwargs as they are here (the step's result is already among them if it asks for it)."""
+
+    call: str
+    definition: CompensationDefinition
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    attempt: int
+    not_before_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CancelStep:
+    """Cancel the attempt of this call if one runs or waits; its outcome is not reported any more."""
+
+    call: str
+
+
+Effect = RunStep | RunCompensation | CancelStep
+
+
+@dataclass(slots=True)
+class Output:
+    """Everything that the core produced since the last `take()`. `events` carry seq and time and are contiguous."""
+
+    events: list[h.Event] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    status: int = h.RUNNING
+    next_timer_ms: int = 0
+    must_commit: bool = False
+    """False while everything here can wait for a later commit (nothing but effect-free steps and their results)."""
