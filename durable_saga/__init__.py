@@ -1,0 +1,39 @@
+"""Durable sagas in ordinary async Python.
+
+    from durable_saga import saga, step
+
+    @step
+    async def charge(order: Order) -> Receipt: ...
+
+    @charge.compensation
+    async def refund(order: Order, result: Receipt | None) -> None: ...
+
+    @saga
+    async def place_order(order: Order) -> Receipt:
+        return await charge(order)
+
+The layers, lower first: `pb` (the wire), `errors`, `retry` and `codec`, `definition`, `replay` (pure), then everything that
+does I/O. A module imports from lower layers only.
+"""
+
+from durable_saga.compensation import compensation
+from durable_saga.inside import now, on_failure, random, signal, sleep, state, uuid4
+from durable_saga.retry import Retry
+from durable_saga.saga import SagaFunction, saga
+from durable_saga.step import Step, step
+
+__all__ = [
+    "Retry",
+    "SagaFunction",
+    "Step",
+    "compensation",
+    "now",
+    "on_failure",
+    "random",
+    "saga",
+    "signal",
+    "sleep",
+    "state",
+    "step",
+    "uuid4",
+]

@@ -5,31 +5,51 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from durable_saga.retry import Retry
 
 
-@dataclass(frozen=True, slots=True)
-class CompensationDefinition:
-    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the function has a parameter named `result`."""
+@dataclass(kw_only=True)
+class Definition:
+    """A named function of the user. Its annotations are looked up when they are first needed, so that they may name
+    classes which stand further down in the module."""
 
     name: str
     function: Callable[..., Any]
-    signature: inspect.Signature
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """With annotations as objects. Raises TypeError when one names something that isn't there."""
+        try:
+            return inspect.signature(self.function, eval_str=True)
+        except NameError as error:
+            raise TypeError(
+                f"{place_of(self.function)}: an annotation of {self.name} can't be looked up ({error}); name a class of"
+                " the module's top level, imported outside `if TYPE_CHECKING`"
+            ) from error
+
+    @cached_property
+    def result_type(self) -> Any:
+        """The return annotation, Any where there is none."""
+        annotation = self.signature.return_annotation
+        return Any if annotation is inspect.Signature.empty else annotation
+
+
+@dataclass(kw_only=True)
+class CompensationDefinition(Definition):
+    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`."""
+
     retry: Retry
     timeout_ms: int
     takes_result: bool
 
 
-@dataclass(slots=True)
-class StepDefinition:
-    """`timeout_ms` is for one attempt, 0: none. `result_type` is the return annotation, Any where there is none."""
+@dataclass(kw_only=True)
+class StepDefinition(Definition):
+    """`timeout_ms` is for one attempt, 0: none."""
 
-    name: str
-    function: Callable[..., Any]
-    signature: inspect.Signature
-    result_type: Any
     retry: Retry
     timeout_ms: int
     effect: bool
@@ -37,13 +57,21 @@ class StepDefinition:
     compensation: CompensationDefinition | None = None
 
 
-@dataclass(slots=True)
-class SagaDefinition:
-    """`timeout_ms` is for the whole run, 0: none. `handlers` maps a signal's name to its function."""
+@dataclass(kw_only=True)
+class SagaDefinition(Definition):
+    """`timeout_ms` is for the whole run, 0: none. `handlers` maps a signal's name to its function.
 
-    name: str
-    function: Callable[..., Any]
-    signature: inspect.Signature
-    result_type: Any
+    `compensation_order` gets the names of the compensations that will run, last registered first; it returns them in the
+    order to run.
+    """
+
     timeout_ms: int
     handlers: dict[str, Callable[..., Any]]
+    compensation_order: Callable[[list[str]], list[str]] | None = None
+    compensation_parallel: bool = False
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """File and line of a function, for messages."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)

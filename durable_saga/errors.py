@@ -1,0 +1,266 @@
+"""Every error of durable-saga.
+
+    DurableSagaError
+    ├── ClientError                what a client gets
+    │   ├── NotFound               no such saga: check the id and the namespace
+    │   ├── AlreadyStarted         the id belongs to a saga of another type: take another id
+    │   ├── InvalidArgument        the request is wrong; the message says what and what to do
+    │   ├── AlreadyEnded           the saga takes no more messages
+    │   ├── Unavailable            the server or its journal can't be reached: try again later
+    │   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
+    │       ├── SagaFailed         failed, and nothing was to be undone
+    │       ├── SagaCompensated    failed, and everything was undone
+    │       ├── SagaCancelled      cancelled, and everything was undone
+    │       ├── SagaTerminated     ended by force, nothing was undone
+    │       └── SagaStuck          a compensation needs an operator; the saga is still open
+    ├── StepError                  what saga code gets from a step
+    │   ├── StepFailed             the step failed for good; `.type`, `.code`, `.step`, `.call`
+    │   ├── StepTimedOut           an attempt took too long; its effect may have happened
+    │   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
+    ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
+    ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+    ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
+    ├── NonDeterminism             the code is not the code that made the history: bring the right code back
+    ├── FutureEventKind            the history was written by a newer version: upgrade
+    ├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
+    ├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
+    ├── NotSerializable            a value can't be journaled; names its type and the path to it
+    ├── DecodeError                a journaled value does not fit the annotation; names the place
+    └── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+from durable_saga.pb import payload_pb2 as p
+
+FAILURE_DEPTH_MAX = 8
+TRACEBACK_CHARACTERS_MAX = 8_000
+MESSAGE_CHARACTERS_MAX = 4_000
+_OURS = ("durable_saga.", "durable_saga_server.", "asyncio.", "concurrent.futures", "importlib.")
+
+
+class DurableSagaError(Exception):
+    """The base of every error here."""
+
+
+class ClientError(DurableSagaError):
+    """What a client gets."""
+
+
+class NotFound(ClientError):
+    """No such saga."""
+
+
+class AlreadyStarted(ClientError):
+    """The id belongs to a saga of another type."""
+
+
+class InvalidArgument(ClientError):
+    """The request is wrong; the message says what and what to do."""
+
+
+class AlreadyEnded(ClientError):
+    """The saga takes no more messages."""
+
+
+class Unavailable(ClientError):
+    """The server or its journal can't be reached. What was not acknowledged may be sent again with the same id."""
+
+
+class SagaError(ClientError):
+    """A saga ended otherwise than completed. `failure` is what went wrong, None if nothing did."""
+
+    def __init__(self, saga: str, failure: p.Failure | None = None, words: str = "did not complete") -> None:
+        self.saga = saga
+        self.failure = failure
+        self.words = words
+        super().__init__(saga, words)
+
+    def __str__(self) -> str:
+        head = f"saga {self.saga} {self.words}"
+        return head if self.failure is None else f"{head}\n{render_failure(self.failure)}"
+
+
+class SagaFailed(SagaError):
+    """Failed, and nothing was to be undone."""
+
+
+class SagaCompensated(SagaError):
+    """Failed, and everything was undone."""
+
+
+class SagaCancelled(SagaError):
+    """Cancelled, and everything was undone."""
+
+
+class SagaTerminated(SagaError):
+    """Ended by force, nothing was undone."""
+
+
+class SagaStuck(SagaError):
+    """A compensation has used up its policy; the saga waits for an operator."""
+
+
+class StepError(DurableSagaError):
+    """What saga code gets from a step."""
+
+
+class StepFailed(StepError):
+    """The step failed for good. Where the step's own exception class is known here, that is raised, with this as cause."""
+
+    def __init__(self, message: str, *, failure: p.Failure, step: str, call: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.step = step
+        self.call = call
+
+    @property
+    def type(self) -> str:
+        return self.failure.type
+
+    @property
+    def code(self) -> str:
+        return self.failure.code
+
+
+class StepTimedOut(StepError, TimeoutError):
+    """An attempt took longer than its timeout; its effect may have happened."""
+
+
+class StepInterrupted(StepError):
+    """An attempt of an at_most_once step was cut off; its effect may have happened."""
+
+
+class NotApplied(DurableSagaError):
+    """Raised by a step to say that its effect did not happen: it is not tried again, and nothing is to be undone."""
+
+
+class SagaTimedOut(DurableSagaError):
+    """The saga took longer than its timeout."""
+
+
+class SwallowedCancellation(DurableSagaError):
+    """Saga code caught a cancellation and went on waiting."""
+
+
+class NonDeterminism(DurableSagaError):
+    """The code is not the code that made the history."""
+
+    def __init__(self, history: str, code: str, location: str) -> None:
+        self.history = history
+        self.code = code
+        self.location = location
+        super().__init__(history, code, location)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.location}: the history holds {self.history}, the code asked for {self.code}. The saga waits until the"
+            " code that made its history is back"
+        )
+
+
+class FutureEventKind(DurableSagaError):
+    """The history holds an event kind that this version doesn't know."""
+
+
+class UnsupportedOperation(DurableSagaError):
+    """Saga code asked for what can't be replayed."""
+
+
+class BlockingCall(DurableSagaError):
+    """Saga code touched a file, socket, thread or process."""
+
+
+class NotSerializable(DurableSagaError):
+    """A value can't be journaled."""
+
+
+class DecodeError(DurableSagaError):
+    """A journaled value does not fit the annotation."""
+
+
+class LimitExceeded(DurableSagaError):
+    """A bound was met."""
+
+    def __init__(self, limit: str, value: int, advice: str) -> None:
+        self.limit = limit
+        self.value = value
+        super().__init__(f"{limit} is {value}: {advice}")
+
+
+def failure_from_exception(error: BaseException, *, _depth: int = 0) -> p.Failure:
+    """An exception as a value: qualified type, message, the user's frames, and the chain of causes (bounded)."""
+    kind = type(error)
+    failure = p.Failure(
+        type=f"{kind.__module__}.{kind.__qualname__}",
+        message=str(error)[:MESSAGE_CHARACTERS_MAX],
+        traceback=_user_traceback(error),
+        code=str(getattr(error, "code", "") or ""),
+        not_applied=isinstance(error, NotApplied),
+    )
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if isinstance(error, BaseExceptionGroup) and cause is None:
+        cause = error.exceptions[0]
+    if isinstance(cause, StepFailed) and cause.failure.type == failure.type:
+        if not failure.traceback or cause.failure.traceback:
+            failure.traceback = cause.failure.traceback + failure.traceback
+        cause = None
+    if cause is not None and _depth < FAILURE_DEPTH_MAX:
+        failure.cause.CopyFrom(failure_from_exception(cause, _depth=_depth + 1))
+    return failure
+
+
+def rebuild_exception(failure: p.Failure, *, step: str, call: str) -> BaseException:
+    """What saga code gets for a failed step, from the journaled failure alone: the step's own class where this process
+    knows it (built from the message), with StepFailed as its cause; else StepFailed."""
+    failed = StepFailed(failure.message, failure=failure, step=step, call=call)
+    kind = _resolve(failure.type)
+    if kind is None:
+        return failed
+    try:
+        error = kind.__new__(kind, failure.message)
+        error.args = (failure.message,)
+        if failure.code and not getattr(error, "code", ""):
+            error.code = failure.code  # type: ignore[attr-defined]
+    except Exception:
+        return failed  # a class with ideas of its own about being made
+    error.__cause__ = failed
+    return error
+
+
+def _resolve(name: str) -> type[Exception] | None:
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:cut]))
+        for part in parts[cut:]:
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+    return None
+
+
+def _user_traceback(error: BaseException) -> str:
+    """The user's frames first, as Python prints them; how many of ours were between is said after."""
+    rows: list[traceback.FrameSummary] = []
+    ours = 0
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(_OURS):
+            ours += 1
+        else:
+            code = frame.f_code
+            rows.append(traceback.FrameSummary(code.co_filename, line, code.co_qualname, lookup_line=True))
+    text = "".join(traceback.StackSummary.from_list(rows).format())
+    return text[-TRACEBACK_CHARACTERS_MAX:] + (f"  ({ours} frames of the engine)\n" if ours and rows else "")
+
+
+def render_failure(failure: p.Failure) -> str:
+    """A failure as Python prints an exception: the user's frames, type and message, then the causes."""
+    lines = [failure.traceback.rstrip("\n")] if failure.traceback else []
+    lines.append(f"{failure.type}: {failure.message}")
+    if failure.HasField("cause"):
+        lines.append(f"caused by\n{render_failure(failure.cause)}")
+    return "\n".join(lines)

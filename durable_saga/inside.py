@@ -1,0 +1,84 @@
+"""What saga code may ask for beside its steps: time, randomness, messages, undo. All of it replays alike."""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+import uuid as _uuid
+from asyncio import events
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from durable_saga.compensation import compensation_definition
+from durable_saga.definition import CompensationDefinition
+from durable_saga.errors import UnsupportedOperation
+from durable_saga.replay.loop import Discarded, SagaLoop
+from durable_saga.step import Step
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+
+def _core(asked: str) -> Core:
+    loop = events._get_running_loop()
+    if not isinstance(loop, SagaLoop):
+        raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
+    if loop.discarded:
+        raise Discarded
+    core: Core = loop.owner
+    return core
+
+
+def now() -> datetime:
+    """The saga's time, UTC: the same in every replay."""
+    return datetime.fromtimestamp(_core("now()").now(), UTC)
+
+
+def random() -> _random.Random:
+    """A generator seeded by the run: `random().randint(1, 6)`."""
+    return _core("random()").random
+
+
+def uuid4() -> _uuid.UUID:
+    """A random UUID that is the same in every replay."""
+    return _uuid.UUID(int=_core("uuid4()").random.getrandbits(128), version=4)
+
+
+async def sleep(duration: float | timedelta) -> None:
+    """Sleep durably, for seconds or a timedelta; the same as asyncio.sleep()."""
+    await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
+
+
+async def signal(name: str, type: Any = Any) -> Any:  # noqa: A002  the word that readers expect
+    """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
+    `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
+    return await _core("signal()").signals.wait(name, type)
+
+
+def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
+    the next effect can start. A parameter `result` that is not given gets None."""
+    core = _core("on_failure()")
+    core.on_failure(_undo_definition(undo), args, kwargs)
+
+
+def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
+    function = undo.definition.function if isinstance(undo, Step) else undo
+    name = getattr(function, "__name__", "")
+    if not name or name == "<lambda>":
+        raise UnsupportedOperation("on_failure() needs a function with a name, which a later process finds again")
+    return compensation_definition(function)
+
+
+class State:
+    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Rebuilt by replay."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return _core("state.get()").state.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        _core("state.set()").state[key] = value
+
+
+state = State()

@@ -1,0 +1,161 @@
+"""The steps that a run waits for: scheduled by its code, resolved by facts, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durable_saga import codec
+from durable_saga.definition import CompensationDefinition, StepDefinition
+from durable_saga.errors import LimitExceeded, rebuild_exception
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay.commands import CancelStep, RunStep
+from durable_saga.replay.loop import Discarded
+from durable_saga.replay.unwind import Entry
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+PENDING_CALLS_MAX = 2_000
+BACKOFF_UNCOMMITTED_MS_MAX = 1_000
+_COPY_FREE = (str, int, float, bool, bytes, type(None))
+
+
+@dataclass(slots=True)
+class Pending:
+    """A step between its intent and its outcome. `from_history`: an attempt may have started in another process."""
+
+    call: str
+    definition: StepDefinition
+    data: bytes
+    plain: tuple[Sequence[Any], Mapping[str, Any]] | None
+    future: asyncio.Future[Any]
+    activation: int
+    attempt: int = 1
+    not_before_ms: int = 0
+    from_history: bool = False
+
+    def effect(self) -> RunStep:
+        """The step gets its own copy of the arguments, as they stand in the journal."""
+        args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
+        return RunStep(self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history)
+
+
+class Calls:
+    """Owns the pending steps of one run."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.pending: dict[str, Pending] = {}
+
+    def call(
+        self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
+        core = self._core
+        if core.loop.discarded:
+            raise Discarded
+        definition.signature.bind(*args, **kwargs)
+        where = f"step {definition.name}"
+        data = codec.encode_call(args, kwargs, where=where)
+        copy_free = all(type(value) in _COPY_FREE for value in (*args, *kwargs.values()))
+        plain = (args, kwargs) if copy_free else None
+        return self._run(core.loop.scope().next(), definition, data, plain)
+
+    async def _run(
+        self,
+        call: str,
+        definition: StepDefinition,
+        data: bytes,
+        plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
+    ) -> Any:
+        core = self._core
+        core.check_cancelled()
+        if len(self.pending) >= PENDING_CALLS_MAX:
+            raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
+        pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation)
+        self.pending[call] = pending
+        if definition.compensation is not None:
+            core.stack.register(Entry(call, definition.compensation, data, definition.signature))
+        core.ask(h.Event(step_scheduled=h.StepScheduled(
+            call=call, name=definition.name, input=p.Payload(data=data),
+            compensation=definition.compensation.name if definition.compensation else "",
+            no_effect=not definition.effect, at_most_once=definition.at_most_once,
+        )))  # fmt: skip
+        core.effects.append(pending.effect())
+        try:
+            return await pending.future
+        except asyncio.CancelledError:
+            self._cancel(call)
+            raise
+
+    def _cancel(self, call: str) -> None:
+        core = self._core
+        pending = self.pending.pop(call, None)
+        if pending is None or core.loop.discarded:
+            return
+        never_started = pending.activation == core.activation
+        if never_started:
+            core.stack.not_needed(call)
+            core.effects[:] = [one for one in core.effects if one.call != call]
+        else:
+            core.effects.append(CancelStep(call))
+        core.ask(h.Event(step_cancelled=h.StepCancelled(call=call, never_started=never_started)))
+
+    def cancel_all(self) -> None:
+        """Give up what is still pending when the forward part ends."""
+        for call in list(self.pending):
+            self._cancel(call)
+
+    def committed(self, body: h.StepScheduled) -> None:
+        """Replay met the intent: an attempt may have started, and what it was given is what stands in the history."""
+        if (pending := self.pending.get(body.call)) is not None:
+            pending.from_history, pending.data, pending.plain = True, body.input.data, None
+        if (entry := self._core.stack.entries.get(body.call)) is not None:
+            entry.data = body.input.data
+
+    # --- facts -----------------------------------------------------------------------------------------------------
+
+    def completed(self, fact: h.StepCompleted) -> None:
+        pending = self.pending.pop(fact.call)
+        self._core.urgent |= pending.definition.effect
+        what = f"result of step {pending.definition.name}"
+        value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+        entry = self._core.stack.entries.get(fact.call)
+        if entry is not None:
+            entry.result = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+        if not pending.future.done():
+            pending.future.set_result(value)
+
+    def attempt_failed(self, fact: h.StepAttemptFailed) -> None:
+        pending = self.pending[fact.call]
+        pending.attempt = fact.attempt + 1
+        pending.not_before_ms = fact.retry_at_ms
+        pending.from_history = False
+        self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
+        self._core.effects.append(pending.effect())
+
+    def failed(self, fact: h.StepFailed) -> None:
+        pending = self.pending.pop(fact.call)
+        if fact.failure.not_applied:
+            self._core.stack.not_needed(fact.call)
+        error = rebuild_exception(fact.failure, step=pending.definition.name, call=fact.call)
+        if not pending.future.done():
+            pending.future.set_exception(error)
+
+
+def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The step's arguments, and its result (None: it never returned) where the compensation asks for one."""
+    args, kwargs = codec.decode_call(entry.data, entry.signature)
+    return args, {**kwargs, "result": entry.result} if entry.definition.takes_result else dict(kwargs)
+
+
+def encode_registered(
+    definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> bytes:
+    """Fix the arguments of on_failure() at the call."""
+    definition.signature.bind(*args, **({"result": None} if definition.takes_result else {}), **kwargs)
+    return codec.encode_call(args, kwargs, where=f"compensation {definition.name}")

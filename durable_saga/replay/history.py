@@ -1,0 +1,127 @@
+"""The history of one run as the core sees it: what was there, what was added since the last `take()`.
+
+Facts are fed; intents are what the code asked for. While a history is replayed, each intent that the code produces must
+stand in the history right behind the fact that led to it (matched by kind and call id, checked by name), and nothing else
+may stand there. Otherwise the code is not the code that made the history: NonDeterminism, with both sides and the place.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from types import CodeType
+
+from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism
+from durable_saga.pb import history_pb2 as h
+
+EVENTS_PER_RUN_MAX = 50_000
+
+INTENTS = frozenset({
+    "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
+    "compensation_skipped", "saga_ended",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where saga code stood when it asked for something."""
+
+    code: CodeType
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.code.co_filename}:{self.line} in {self.code.co_qualname}"
+
+
+def kind_of(event: h.Event) -> str:
+    kind = event.WhichOneof("kind")
+    if kind is None:
+        raise FutureEventKind(
+            f"event {event.seq} is of a kind that this version of durable-saga does not know: it was written by a newer"
+            " one; upgrade this worker"
+        )
+    return str(kind)
+
+
+class History:
+    """Assigns sequence numbers and times. `replaying` is True until the committed history has been walked through."""
+
+    def __init__(self) -> None:
+        self.next_seq = 0
+        self.replaying = False
+        self.added: list[h.Event] = []
+        self._asked: dict[tuple[str, str], tuple[h.Event, Place | None]] = {}
+
+    def intent(self, event: h.Event, now_ms: int) -> None:
+        """The code asked for something: new history, or to be matched with the old one."""
+        if self.replaying:
+            kind = kind_of(event)
+            self._asked[kind, _call(event, kind)] = (event, user_place())
+        else:
+            self.append(event, now_ms)
+
+    def append(self, event: h.Event, now_ms: int) -> None:
+        if self.next_seq >= EVENTS_PER_RUN_MAX:
+            raise LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, "split the saga into several smaller ones")
+        event.seq = self.next_seq
+        event.time_ms = now_ms
+        self.next_seq += 1
+        self.added.append(event)
+
+    def match(self, event: h.Event, idle_at: str) -> None:
+        """An intent of the history: the code must have asked for it."""
+        kind = kind_of(event)
+        found = self._asked.pop((kind, _call(event, kind)), None)
+        if found is None:
+            raise NonDeterminism(describe(event), self._asked_text(), self._asked_place() or idle_at)
+        asked, place = found
+        if _name(asked, kind) != _name(event, kind):
+            raise NonDeterminism(describe(event), describe(asked), str(place or idle_at))
+
+    def expect_matched(self, event: h.Event) -> None:
+        """Before a fact of the history: all that the code asked for must have been there."""
+        if self._asked:
+            raise NonDeterminism(describe(event), self._asked_text(), self._asked_place())
+
+    def finish_replay(self, now_ms: int) -> None:
+        """What the code asked for at the end of a history that stops short is new."""
+        self.replaying = False
+        asked, self._asked = self._asked, {}
+        for event, _ in asked.values():
+            self.append(event, now_ms)
+
+    def _asked_text(self) -> str:
+        return ", ".join(describe(event) for event, _ in self._asked.values()) or "nothing"
+
+    def _asked_place(self) -> str:
+        return next((str(place) for _, place in self._asked.values() if place is not None), "")
+
+
+def user_place() -> Place | None:
+    """The nearest frame outside this package and asyncio: the saga's own line."""
+    frame = sys._getframe(2)
+    for _ in range(30):
+        if frame is None:
+            return None
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(("durable_saga.", "asyncio", "contextlib")):
+            return Place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def describe(event: h.Event) -> str:
+    """One event in words, for messages."""
+    kind = kind_of(event)
+    name, call = _name(event, kind), _call(event, kind)
+    words = kind.replace("_", " ")
+    return words + (f" {name!r}" if name else "") + (f" (call {call})" if call else "")
+
+
+def _call(event: h.Event, kind: str) -> str:
+    return str(getattr(getattr(event, kind), "call", ""))
+
+
+def _name(event: h.Event, kind: str) -> str:
+    body = getattr(event, kind)
+    return str(getattr(body, "name", "")) or (h.Status.Name(body.status) if kind == "saga_ended" else "")

@@ -1,0 +1,288 @@
+"""A deterministic asyncio event loop: it runs one saga's coroutines and does no I/O.
+
+It owns the order of callbacks and the saga's clock. Time moves only when the core says so, tasks and futures hash by their
+birth number (asyncio and anyio keep them in sets), and whatever asks for a file, socket, thread or process raises a
+sentence that says what to do instead. A callback that raises fails the activation; an activation is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import sys
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from durable_saga.errors import LimitExceeded, UnsupportedOperation
+
+CALLBACKS_PER_ACTIVATION_MAX = 1_000_000
+_ORDERLESS = ("as_completed", "as_completed.<locals>.<setcomp>", "_AsCompletedIterator.__init__")
+
+
+class Scope:
+    """Gives out call ids: the parent's id plus a position. Every task has one."""
+
+    __slots__ = ("count", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.count = 0
+
+    def next(self) -> str:
+        self.count += 1
+        return f"{self.path}.{self.count}" if self.path else str(self.count)
+
+
+class SagaFuture(asyncio.Future[Any]):
+    """A future whose place in a set follows from its birth."""
+
+    def __init__(self, *, loop: SagaLoop) -> None:
+        self._birth = loop.next_birth()
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._birth
+
+
+class SagaTask(asyncio.Task[Any]):
+    """A task whose place in a set follows from its birth, and which knows its scope of call ids."""
+
+    def __init__(self, coro: Any, *, loop: SagaLoop, scope: Scope, name: str | None, context: Any) -> None:
+        self._birth = loop.next_birth()
+        self.scope = scope
+        super().__init__(coro, loop=loop, name=name or f"task-{self._birth}", context=context)
+        self._log_destroy_pending = False  # a saga that is dropped from memory leaves tasks behind on purpose
+
+    def __hash__(self) -> int:
+        return self._birth
+
+
+class SagaLoop(asyncio.AbstractEventLoop):
+    """The loop of one run. `owner` is what saga code reaches through the running loop: the core.
+
+    `now_ms` is Unix time in milliseconds, set by the core. `discarded` is True once the run was dropped from memory: then
+    nothing may be asked for any more.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.now_ms = 0
+        self.discarded = False
+        self.root = Scope("")
+        self.tasks: dict[int, SagaTask] = {}
+        self._births = 0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._lazy: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self._failure: BaseException | None = None
+
+    def next_birth(self) -> int:
+        self._births += 1
+        return self._births
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make this the running loop of the thread; the loop that ran before is back afterwards."""
+        before = events._get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        events._set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=_ignore, finalizer=_ignore)
+        try:
+            yield
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            events._set_running_loop(before)
+
+    def run_until_idle(self) -> None:
+        """Run callbacks until nothing can go on without a new event. Raises what a callback raised, or LimitExceeded."""
+        budget = CALLBACKS_PER_ACTIVATION_MAX
+        with self.entered():
+            while True:
+                while self._ready:
+                    handle = self._ready.popleft()
+                    if not handle.cancelled():
+                        handle._run()
+                    budget -= 1
+                    if self._failure is not None:
+                        failure, self._failure = self._failure, None
+                        raise failure
+                    if budget < 0:
+                        raise LimitExceeded(
+                            "CALLBACKS_PER_ACTIVATION_MAX",
+                            CALLBACKS_PER_ACTIVATION_MAX,
+                            "the saga's code runs without ever waiting for a step, a timer or a message",
+                        )
+                if not self._run_lazy():
+                    return
+
+    def _run_lazy(self) -> bool:
+        """Run anyio's redeliveries of a cancellation once; True if they woke anything. They reschedule themselves for as
+        long as a task has not left its scope, so on their own they are no reason to go on."""
+        for _ in range(len(self._lazy)):
+            handle = self._lazy.popleft()
+            if not handle.cancelled():
+                handle._run()
+        return bool(self._ready)
+
+    def next_timer_ms(self) -> int:
+        """When the earliest timer is due; 0 without timers."""
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else 0
+
+    def fire_timers(self, due_ms: int) -> None:
+        """Make ready every timer that is due at `due_ms` or before, in order of (due, birth)."""
+        while (top := self.next_timer_ms()) and top <= due_ms:
+            self._ready.append(heapq.heappop(self._timers)[2])
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if "handle" in context and self._failure is None and isinstance(context.get("exception"), BaseException):
+            self._failure = context["exception"]
+
+    # --- what asyncio needs ----------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.now_ms / 1000
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if getattr(callback, "__name__", "") == "_deliver_cancellation":
+            self._lazy.append(handle)
+        else:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        due_ms = max(_ceil_ms(when), self.now_ms)
+        heapq.heappush(self._timers, (due_ms, self.next_birth(), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Called by TimerHandle.cancel(); cancelled timers leave the heap when they come to its top."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return SagaFuture(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[Any]:
+        task = SagaTask(coro, loop=self, scope=self._scope_of_new_task(coro), name=name, context=context)
+        self.tasks[task._birth] = task
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.pop(hash(task), None)
+
+    def scope(self) -> Scope:
+        """The scope of the code that runs now."""
+        task = asyncio.current_task(self)
+        return task.scope if isinstance(task, SagaTask) else self.root
+
+    def _scope_of_new_task(self, coro: Any) -> Scope:
+        """A child of the current scope. Python 3.11's wait_for() makes a task of its own, later ones do not: it shares the
+        scope of its caller, so that call ids are the same in every version."""
+        scope = self.scope()
+        frame = sys._getframe(2)
+        for _ in range(4):
+            if frame is None or not frame.f_code.co_filename.endswith("tasks.py"):
+                break
+            name = frame.f_code.co_qualname
+            if name == "wait_for":
+                return scope
+            if name in _ORDERLESS:
+                coro.close()
+                raise UnsupportedOperation(
+                    "asyncio.as_completed() over coroutines starts them in no fixed order: make tasks first,"
+                    " as in as_completed([asyncio.create_task(c) for c in coroutines])"
+                )
+            frame = frame.f_back  # type: ignore[assignment]
+        return Scope(scope.next())
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return events._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return self.discarded
+
+    # --- dropping a run ----------------------------------------------------------------------------------------------
+
+    def discard(self) -> None:
+        """Close every coroutine. What saga code does in `finally` meets `discarded` and can't ask for anything."""
+        if self.discarded:
+            return
+        self.discarded = True
+        self._ready.clear()
+        self._lazy.clear()
+        self._timers.clear()
+        with self.entered():
+            for task in list(self.tasks.values()):
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except (Exception, Discarded, asyncio.CancelledError):
+                    pass  # the run is gone from memory; what its cleanup says reaches nobody
+        self.tasks.clear()
+
+
+class Discarded(BaseException):
+    """Raised at an await of a saga that was dropped from memory. Not for user code."""
+
+
+_ADVICE = {
+    "run_in_executor": "call a @step instead; plain functions run in a thread there",
+    "call_soon_threadsafe": "saga code has no threads; send the saga a signal instead",
+    "add_signal_handler": "saga code does not see signals of the operating system; the worker handles them",
+    "run_until_complete": "await the coroutine instead",
+    "run_forever": "await instead",
+}
+_KEPT = {
+    "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
+    "call_exception_handler",
+}  # fmt: skip
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        advice = _ADVICE.get(name, "do it in a @step")
+        raise UnsupportedOperation(f"loop.{name}() is not for saga code, which is replayed: {advice}")
+
+    return refuse
+
+
+for _name in [name for name in vars(asyncio.AbstractEventLoop) if not name.startswith("_")]:
+    if _name not in _KEPT:
+        setattr(SagaLoop, _name, _refusal(_name))
+
+
+def _ceil_ms(seconds: float) -> int:
+    """Round up, with room for the float's error: 0.1 s after a whole second is 100 ms, not 101."""
+    milliseconds = seconds * 1000
+    nearest = round(milliseconds)
+    return nearest if abs(milliseconds - nearest) < 0.001 else int(milliseconds) + 1
+
+
+def _ignore(_: object) -> None:
+    """Async generators of a saga belong to nobody else's loop and are closed by the garbage collector."""

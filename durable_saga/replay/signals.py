@@ -1,0 +1,90 @@
+"""Messages to one run: kept until the saga reads them, handed to handlers where the saga declares them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durable_saga import codec
+from durable_saga.errors import DecodeError
+from durable_saga.pb import history_pb2 as h
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    future: asyncio.Future[Any]
+    annotation: Any
+
+
+class Signals:
+    """Unread messages and the code that waits for them, by name, both in order of arrival."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._kept: dict[str, deque[h.SignalReceived]] = {}
+        self._waiting: dict[str, deque[_Waiter]] = {}
+        self._undecodable: list[str] = []
+
+    def received(self, fact: h.SignalReceived) -> None:
+        handler = self._core.definition.handlers.get(fact.name)
+        if handler is not None:
+            self._handle(handler, fact)
+            return
+        self._kept.setdefault(fact.name, deque()).append(fact)
+        self._match(fact.name)
+
+    async def wait(self, name: str, annotation: Any) -> Any:
+        core = self._core
+        core.check_cancelled()
+        waiter = _Waiter(core.loop.create_future(), annotation)
+        self._waiting.setdefault(name, deque()).append(waiter)
+        self._match(name)
+        return await waiter.future
+
+    def unread(self) -> list[str]:
+        kept = [fact.message_id for queue in self._kept.values() for fact in queue]
+        return self._undecodable + kept
+
+    def _match(self, name: str) -> None:
+        kept, waiting = self._kept.get(name, deque()), self._waiting.get(name, deque())
+        while kept and waiting:
+            waiter = waiting.popleft()
+            if waiter.future.done():
+                continue  # cancelled or timed out while it waited
+            fact = kept.popleft()
+            try:
+                waiter.future.set_result(_value(fact, waiter.annotation))
+            except DecodeError as error:
+                waiter.future.set_exception(error)
+
+    def _handle(self, handler: Any, fact: h.SignalReceived) -> None:
+        try:
+            args, kwargs = codec.decode_call(fact.input.data, inspect.signature(handler, eval_str=True))
+        except (DecodeError, TypeError):
+            self._undecodable.append(fact.message_id)  # somebody else's bad message is no failure of the saga
+            return
+        loop = self._core.loop
+
+        async def run() -> None:
+            outcome = handler(*args, **kwargs)
+            if inspect.isawaitable(outcome):
+                await outcome
+
+        with loop.entered():
+            loop.create_task(run()).add_done_callback(self._core.handler_done)
+
+
+def _value(fact: h.SignalReceived, annotation: Any) -> Any:
+    """One argument is the value, none is None, several are a tuple."""
+    args = codec.decode(fact.input.data, where=f"signal {fact.name}")[0]
+    if len(args) > 1:
+        return tuple(args)
+    if not args:
+        return None
+    return codec.decode(codec.encode(args[0], where=fact.name), annotation, where=f"signal {fact.name}")

@@ -1,0 +1,101 @@
+"""Sagas: ordinary async functions which survive the process that runs them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from durable_saga.definition import SagaDefinition, place_of
+from durable_saga.errors import UnsupportedOperation
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.retry import to_ms
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SagaFunction(Generic[P, R_co]):
+    """A saga. Made by `@saga`; started through a client, run by a worker. Called directly it just runs."""
+
+    def __init__(self, definition: SagaDefinition) -> None:
+        self.definition = definition
+        functools.update_wrapper(self, definition.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        if isinstance(events._get_running_loop(), SagaLoop):
+            raise UnsupportedOperation(
+                f"saga {self.definition.name} was called by a saga: make the shared part an ordinary async function"
+            )
+        return self.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
+
+    @overload
+    def signal(self, function: F, /) -> F: ...
+    @overload
+    def signal(self, *, name: str) -> Callable[[F], F]: ...
+    def signal(self, function: Any = None, /, *, name: str | None = None) -> Any:
+        """Declare a handler for a signal (its function's name, or `name`). It runs inside the saga, so the rules of saga
+        code hold; an exception in it fails the saga. Raises TypeError for a second handler of one name."""
+
+        def declare(function: F) -> F:
+            key = name or function.__name__
+            if key in self.definition.handlers:
+                raise TypeError(f"saga {self.definition.name} has a handler for signal {key!r} already")
+            self.definition.handlers[key] = function
+            return function
+
+        return declare if function is None else declare(function)
+
+    def __repr__(self) -> str:
+        return f"<saga {self.definition.name}>"
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> SagaFunction[P, R]: ...
+
+
+@overload
+def saga(function: Callable[P, Coroutine[Any, Any, R]], /) -> SagaFunction[P, R]: ...
+@overload
+def saga(
+    *,
+    name: str | None = None,
+    timeout: float | timedelta | None = None,
+    compensation_order: Callable[[list[str]], list[str]] | None = None,
+    compensation_parallel: bool = False,
+) -> _Decorator: ...
+def saga(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float | timedelta | None = None,
+    compensation_order: Callable[[list[str]], list[str]] | None = None,
+    compensation_parallel: bool = False,
+) -> Any:
+    """Make an async function a saga. `timeout`, in seconds, is for the whole run, which then unwinds.
+
+    `compensation_order` gets the names of the compensations to run, last registered first, and returns them in the order
+    to run; `compensation_parallel=True` runs all at once. Raises TypeError for a function that is not async.
+    """
+
+    def decorate(function: Callable[..., Any]) -> SagaFunction[Any, Any]:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{place_of(function)}: @saga needs an async function; write `async def {function.__name__}`")
+        return SagaFunction(
+            SagaDefinition(
+                name=name or function.__name__,
+                function=function,
+                timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
+                handlers={},
+                compensation_order=compensation_order,
+                compensation_parallel=compensation_parallel,
+            )
+        )
+
+    return decorate if function is None else decorate(function)

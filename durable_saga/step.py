@@ -1,0 +1,116 @@
+"""Steps: what a saga does to the world, one journaled call each.
+
+A `Step` is callable with the parameters of its function. In a saga the call is journaled, run by the worker, retried by
+its policy, and its compensation is registered before its effect can happen. Outside a saga it just runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from asyncio import events
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from durable_saga.compensation import compensation_definition
+from durable_saga.definition import StepDefinition
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.retry import Retry, to_ms
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Step(Generic[P, R]):
+    """A step. Made by `@step`; read `definition` for what was declared."""
+
+    def __init__(self, definition: StepDefinition) -> None:
+        self.definition = definition
+        functools.update_wrapper(self, definition.function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Raises NotSerializable and LimitExceeded at the call; StepFailed or the step's own exception at the await."""
+        loop = events._get_running_loop()
+        if isinstance(loop, SagaLoop):
+            return loop.owner.calls.call(self.definition, args, kwargs)  # type: ignore[no-any-return]
+        return self._plain(args, kwargs)
+
+    async def _plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        function = self.definition.function
+        if inspect.iscoroutinefunction(function):
+            return await function(*args, **kwargs)  # type: ignore[no-any-return]
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    def compensation(self, function: F) -> F:
+        """Declare what undoes this step: a function of the step's own parameters and, if it has a parameter `result`, the
+        step's result (None if the step never returned). Raises TypeError when the signatures don't fit."""
+        if self.definition.compensation is not None:
+            raise TypeError(f"step {self.definition.name} has a compensation: {self.definition.compensation.name}")
+        self.definition.compensation = compensation_definition(function, of=self.definition)
+        return function
+
+    def __repr__(self) -> str:
+        return f"<step {self.definition.name}>"
+
+
+@overload
+def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | timedelta | None = None,
+    effect: bool = True,
+    at_most_once: bool = False,
+    compensation: Callable[..., Any] | None = None,
+) -> _Decorator: ...
+def step(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: float | timedelta | None = None,
+    effect: bool = True,
+    at_most_once: bool = False,
+    compensation: Callable[..., Any] | None = None,
+) -> Any:
+    """Make a function (async, or plain: then it runs in a thread) a step.
+
+    `timeout` is for one attempt, in seconds. `effect=False` promises that it only reads or computes: it costs no commit of
+    its own and may run again. `at_most_once=True`: an attempt that was interrupted is not repeated, it raises
+    StepInterrupted in the saga. `compensation` undoes it. The default retry policy is `Retry()`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Step[Any, Any]:
+        definition = StepDefinition(
+            name=name or function.__name__,
+            function=function,
+            retry=retry if retry is not None else Retry(),
+            timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
+            effect=effect,
+            at_most_once=at_most_once,
+        )
+        made: Step[Any, Any] = Step(definition)
+        if compensation is not None:
+            made.compensation(compensation)
+        return made
+
+    return decorate if function is None else decorate(function)
+
+
+class _Decorator:
+    """What `@step(...)` returns, for type checkers."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    def __call__(self, function: Any, /) -> Any: ...
+
