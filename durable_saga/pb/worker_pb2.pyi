@@ -151,20 +151,24 @@ class CommitReply(_message.Message):
     def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms")
+    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status")
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WAKE_AT_MS_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     incarnation: bytes
     epoch: int
     wake_at_ms: int
     blocked: str
     retry_after_ms: int
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+    next_seq: int
+    status: _history_pb2.Status
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ...) -> None: ...
 
 class Deliver(_message.Message):
     __slots__ = ("key", "epoch", "message")

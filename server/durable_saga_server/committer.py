@@ -1,0 +1,96 @@
+"""Every conditional write of a server goes through here: what waits travels together, unknown outcomes are resolved.
+
+One `commit_many` is in flight at a time; what comes in meanwhile is the next batch, so a batch grows with the load. A
+commit whose outcome is unknown is sent again, identical, until it is known or `resend_for_ms` is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from durable_saga_server.clock import Clock
+from durable_saga_server.config import Config
+from durable_saga_server.journal import Commit, Journal, JournalError, JournalUnavailable, Outcome, Unknown
+
+log = logging.getLogger(__name__)
+Answer = Outcome | JournalError
+_RESEND_SECONDS = 0.1
+
+
+class Committer:
+    """`submit()` never waits; `done` is called on the loop with the outcome, or with the error that refused it."""
+
+    def __init__(self, journal: Journal, clock: Clock, config: Config) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._config = config
+        self._waiting: list[tuple[Commit, Callable[[Answer], None]]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._resending: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="committer")
+
+    async def stop(self) -> None:
+        """Finish what waits, then end."""
+        while self._waiting or self._resending:
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def submit(self, commit: Commit, done: Callable[[Answer], None]) -> None:
+        if len(self._waiting) >= self._config.commits_in_flight_max:
+            done(JournalUnavailable(f"commits_in_flight_max ({self._config.commits_in_flight_max}) wait already"))
+            return
+        self._waiting.append((commit, done))
+        self._wake.set()
+
+    async def commit(self, commit: Commit) -> Outcome:
+        """The same for one who waits. Raises JournalUnavailable and JournalFull."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer) -> None:
+            if future.done():
+                return
+            if isinstance(answer, JournalError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        self.submit(commit, done)
+        return await future
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._waiting = self._waiting, []
+            for (commit, done), answer in zip(batch, await self._send([one for one, _ in batch]), strict=True):
+                if isinstance(answer, Unknown):
+                    task = asyncio.create_task(self._resolve(commit, done))
+                    self._resending.add(task)
+                    task.add_done_callback(self._resending.discard)
+                else:
+                    done(answer)
+
+    async def _send(self, commits: list[Commit]) -> list[Answer]:
+        try:
+            return list(await self._journal.commit_many(commits))
+        except JournalError as error:
+            return [error] * len(commits)
+
+    async def _resolve(self, commit: Commit, done: Callable[[Answer], None]) -> None:
+        until = self._clock.now_ms() + self._config.resend_for_ms
+        answer: Answer = Unknown("not sent")
+        while self._clock.now_ms() < until:
+            await self._clock.sleep(_RESEND_SECONDS)
+            (answer,) = await self._send([commit])
+            if not isinstance(answer, Unknown | JournalError):
+                done(answer)
+                return
+        log.warning("commit of %s from seq %s is unresolved: %s", commit.run.saga, commit.next_seq, answer)
+        done(Unknown(str(answer)))

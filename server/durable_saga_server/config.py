@@ -1,0 +1,32 @@
+"""The server's limits and intervals. Every bound has a name, its unit last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    lease_ms: int = 8_000
+    """A worker that is not heard of for this long is dead; its runs go to others."""
+    heartbeat_ms: int = 2_000
+    reconnect_grace_ms: int = 1_000
+    """After a broken stream: how long the same worker may come back and keep its runs."""
+    rehint_ms: int = 60_000
+    """An open run with an owner is looked at this often."""
+    horizon_ms: int = 90_000
+    """Hints are read this far ahead; longer than rehint_ms, so that a restarted server finds every active run."""
+    sweep_ms: int = 5_000
+    message_hint_ms: int = 5_000
+    """A run without an owner here that gets a message is looked at after this, should this server die."""
+    commits_in_flight_max: int = 1_000
+    resend_for_ms: int = 10_000
+    """An unknown outcome is resolved by sending the same write again for this long; then the worker goes on with it."""
+    assignments_at_once_max: int = 32
+    runnable_max: int = 100_000
+    wait_ms_max: int = 30_000
+    events_per_read: int = 2_000
+    list_max: int = 1_000
+    id_characters_max: int = 255
+    payload_bytes_max: int = 2 * 1024 * 1024
+    message_bytes_max: int = 64 * 1024 * 1024

@@ -1,0 +1,145 @@
+"""Hands runs to workers: takes the ownership for one of them, reads the history, sends it.
+
+A run that can go on waits here until a fitting worker has room. Nothing is lost with this queue: every run in it has a hint
+in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from durable_saga_server.clock import Clock
+from durable_saga_server.config import Config
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
+from durable_saga_server.sessions import Ownership, Session, Sessions
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+
+log = logging.getLogger(__name__)
+ACQUIRE_ATTEMPTS_MAX = 8
+_AGAIN_SECONDS = 0.25
+
+
+def key_of(run: Run) -> h.RunKey:
+    return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
+
+
+def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
+    """The worker owns the run from here on, as far as this server knows."""
+    session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
+    item = w.Assign(
+        key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox
+    )
+    session.send(w.ServerItem(assign=item))
+
+
+class Dispatcher:
+    """Owns the queue of runs that can go on."""
+
+    def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._config = config
+        self._sessions = sessions
+        self._runnable: dict[Run, str] = {}
+        self._changed = asyncio.Event()
+        self._assigning: dict[Run, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="dispatcher")
+
+    async def stop(self) -> None:
+        tasks = [*self._assigning.values(), *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self, run: Run, saga_type: str) -> bool:
+        """The run can go on. False when the queue is full: its hint brings it back later."""
+        if len(self._runnable) >= self._config.runnable_max:
+            return False
+        self._runnable.setdefault(run, saga_type)
+        self._changed.set()
+        return True
+
+    def look_again(self) -> None:
+        """A worker came, or has room."""
+        if self._runnable:
+            self._changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            full: set[tuple[str, str]] = set()
+            for run, saga_type in list(self._runnable.items()):
+                if len(self._assigning) >= self._config.assignments_at_once_max:
+                    break
+                if run in self._assigning or (run.namespace, saga_type) in full:
+                    continue
+                session = self._sessions.pick(run.namespace, saga_type)
+                if session is None:
+                    full.add((run.namespace, saga_type))
+                    continue
+                del self._runnable[run]
+                self._begin(run, saga_type, session)
+
+    def _begin(self, run: Run, saga_type: str, session: Session) -> None:
+        session.reserved += 1
+        task = asyncio.create_task(self._assign(run, saga_type, session))
+        self._assigning[run] = task
+
+        def done(_: asyncio.Task[None]) -> None:
+            session.reserved -= 1
+            self._assigning.pop(run, None)
+            self.look_again()
+
+        task.add_done_callback(done)
+
+    async def _assign(self, run: Run, saga_type: str, session: Session) -> None:
+        try:
+            head = await self.acquire(run, session.name)
+            if head is None:
+                return
+            events = await self._history(head)
+            inbox = list(await self._journal.inbox(run))
+        except JournalError as error:
+            log.warning("%s can't be handed out: %s", run.saga, error)
+            await self._clock.sleep(_AGAIN_SECONDS)
+            self.wake(run, saga_type)
+            return
+        if session.closed:
+            self.wake(run, saga_type)
+        else:
+            assign(session, head, events, inbox)
+
+    async def acquire(self, run: Run, owner: str) -> Head | None:
+        """Take the run over under a new epoch. None: it is gone or has ended. After an unknown outcome, or when somebody
+        else was faster, it is tried again, higher. Raises JournalError."""
+        for attempt in range(ACQUIRE_ATTEMPTS_MAX):
+            head = await self._journal.head(run)
+            if head is None or head.status not in OPEN:
+                return None
+            if owner and self._sessions.owner(run) is not None:
+                return None  # one of our own workers has it
+            outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
+            if isinstance(outcome, Committed):
+                assert outcome.head is not None, "an acquire tells the head"
+                return outcome.head
+            await self._clock.sleep(0.02 * 2**attempt)
+        raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
+
+    async def _history(self, head: Head) -> list[h.Event]:
+        events: list[h.Event] = []
+        while len(events) < head.next_seq:
+            page = await self._journal.events(head.run, len(events), self._config.events_per_read)
+            if not page:
+                break
+            events += page
+        if len(events) != head.next_seq:
+            raise JournalError(f"{head.run.saga}: {len(events)} events where the head says {head.next_seq}")
+        return events

@@ -1,0 +1,1 @@
+"""What may be appended to what, and what a history says. Pure."""

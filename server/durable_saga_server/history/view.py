@@ -1,0 +1,89 @@
+"""A history as Describe shows it: a fold over the events, one small function per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+
+_VERBS = {
+    h.CompensationDecided.RETRY: "pending",
+    h.CompensationDecided.SKIP: "skipped",
+    h.CompensationDecided.RESOLVE: "resolved",
+}
+_DECIDABLE = ("pending", "running", "retrying", "stuck")
+
+
+def fold(events: Iterable[h.Event], into: c.Description) -> None:
+    """Fill steps, result, failure and unread."""
+    steps: dict[str, c.StepView] = {}
+    for event in events:
+        kind = event.WhichOneof("kind")
+        body = getattr(event, kind) if kind else None
+        if kind == "saga_ended":
+            _ended(body, into)
+        elif kind == "unwind_started":
+            into.failure.CopyFrom(body.failure)
+        elif kind in ("step_scheduled", "compensation_registered"):
+            steps[body.call] = _new(kind, body, event.time_ms)
+        elif kind in _CHANGES and body.call in steps:
+            _CHANGES[kind](steps[body.call], body, event.time_ms)
+    into.steps.extend(steps.values())
+
+
+def _ended(body: Any, into: c.Description) -> None:
+    into.result.CopyFrom(body.result)
+    if body.HasField("failure"):
+        into.failure.CopyFrom(body.failure)
+    into.unread.extend(body.unread)
+
+
+def _new(kind: str, body: Any, time_ms: int) -> c.StepView:
+    if kind == "compensation_registered":
+        return c.StepView(call=body.call, name="on_failure", state="done", compensation=body.name, started_ms=time_ms)
+    return c.StepView(
+        call=body.call, name=body.name, state="running", attempts=1, compensation=body.compensation, started_ms=time_ms
+    )
+
+
+def _step(state: str) -> Callable[[c.StepView, Any, int], None]:
+    def change(view: c.StepView, body: Any, time_ms: int) -> None:
+        view.state = state
+        view.attempts = max(view.attempts, getattr(body, "attempt", 0))
+        if hasattr(body, "failure"):
+            view.last_error = f"{body.failure.type}: {body.failure.message}"
+        if state != "retrying":
+            view.ended_ms = time_ms
+
+    return change
+
+
+def _compensation(state: str) -> Callable[[c.StepView, Any, int], None]:
+    def change(view: c.StepView, body: Any, time_ms: int) -> None:
+        view.compensation_state = state
+        view.compensation_attempts = max(view.compensation_attempts, getattr(body, "attempt", 0))
+        if hasattr(body, "failure"):
+            view.compensation_error = f"{body.failure.type}: {body.failure.message}"
+
+    return change
+
+
+def _decided(view: c.StepView, body: Any, _: int) -> None:
+    if view.compensation_state in _DECIDABLE:
+        view.compensation_state = _VERBS.get(body.verb, view.compensation_state)
+
+
+_CHANGES: dict[str, Callable[[c.StepView, Any, int], None]] = {
+    "step_completed": _step("done"),
+    "step_attempt_failed": _step("retrying"),
+    "step_failed": _step("failed"),
+    "step_cancelled": _step("cancelled"),
+    "compensation_scheduled": _compensation("running"),
+    "compensation_completed": _compensation("done"),
+    "compensation_attempt_failed": _compensation("retrying"),
+    "compensation_stuck": _compensation("stuck"),
+    "compensation_skipped": _compensation("skipped"),
+    "compensation_decided": _decided,
+}

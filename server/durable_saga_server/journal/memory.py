@@ -1,0 +1,123 @@
+"""The journal in memory: the reference for the other stores, and the store of tests. Nothing survives the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from durable_saga_server.journal import (
+    INBOX_MESSAGES_MAX,
+    Commit,
+    Committed,
+    Created,
+    Exists,
+    Filter,
+    Head,
+    Hint,
+    InboxFull,
+    Listed,
+    Outcome,
+    Run,
+    Unknown,
+)
+from durable_saga_server.journal.rules import (
+    cut_hints,
+    decide_acquire,
+    decide_commit,
+    page_token,
+    read_page_token,
+)
+
+from durable_saga.pb import history_pb2 as h
+
+
+class MemoryJournal:
+    """Every method is atomic because none of them waits."""
+
+    def __init__(self) -> None:
+        self._heads: dict[Run, Head] = {}
+        self._events: dict[Run, list[h.Event]] = {}
+        self._inbox: dict[Run, dict[str, h.InboxMessage | None]] = {}
+        self._hints: set[tuple[int, str, str, int]] = set()
+        self._watermark = 0
+
+    async def initialize(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+        if (there := self._heads.get(head.run)) is not None:
+            return Exists(there)
+        self._heads[head.run] = head
+        self._events[head.run] = [event]
+        return Created(head)
+
+    async def head(self, run: Run) -> Head | None:
+        return self._heads.get(run)
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        outcome = decide_acquire(self._heads.get(run), incarnation, epoch, owner, now_ms)
+        if isinstance(outcome, Committed) and outcome.head is not None:
+            self._heads[run] = outcome.head
+        return outcome
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [self._commit(commit) for commit in commits]
+
+    def _commit(self, commit: Commit) -> Outcome:
+        before = self._heads.get(commit.run)
+        outcome = decide_commit(before, commit)
+        if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
+            self._heads[commit.run] = outcome.head
+            self._events[commit.run].extend(commit.events)
+            inbox = self._inbox.get(commit.run, {})
+            for message_id in commit.consumed:
+                inbox[message_id] = None
+        return outcome
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        return self._events.get(run, [])[from_seq : from_seq + limit]
+
+    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
+        inbox = self._inbox.setdefault(run, {})
+        if message.message_id in inbox:
+            return False
+        if sum(kept is not None for kept in inbox.values()) >= INBOX_MESSAGES_MAX:
+            raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+        inbox[message.message_id] = message
+        return True
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        kept = [message for message in self._inbox.get(run, {}).values() if message is not None]
+        return sorted(kept, key=lambda message: (message.received_ms, message.message_id))
+
+    async def add_hint(self, hint: Hint) -> None:
+        self._hints.add((hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
+
+    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        rows = sorted(row for row in self._hints if after_ms < row[0] <= until_ms)
+        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(rows, limit)]
+
+    async def watermark(self) -> int:
+        return self._watermark
+
+    async def set_watermark(self, due_ms: int) -> None:
+        self._watermark = max(self._watermark, due_ms)
+        self._hints = {row for row in self._hints if row[0] > self._watermark}
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:  # noqa: A002
+        heads = [head for head in self._heads.values() if _passes(head, filter)]
+        heads.sort(key=lambda head: (-head.started_ms, head.run.saga, head.run.run))
+        if page:
+            started_ms, saga, run = read_page_token(page)
+            after = (-started_ms, saga, run)
+            heads = [head for head in heads if (-head.started_ms, head.run.saga, head.run.run) > after]
+        more = len(heads) > limit
+        return Listed(heads[:limit], page_token(heads[limit - 1]) if more else "")
+
+
+def _passes(head: Head, wanted: Filter) -> bool:
+    return (
+        head.run.namespace == wanted.namespace
+        and (not wanted.saga_type or head.saga_type == wanted.saga_type)
+        and (not wanted.statuses or head.status in wanted.statuses)
+    )

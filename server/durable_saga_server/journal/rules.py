@@ -1,0 +1,67 @@
+"""What a write does to a head, decided without I/O; the stores only carry it out.
+
+Memory and SQLite decide with these functions under their own lock. Cassandra states the same conditions in CQL and uses
+`after_commit` for the values; the agreement test holds the three together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from durable_saga_server.journal import Commit, Committed, Fenced, Head, Outcome
+
+from durable_saga.pb import history_pb2 as h
+
+OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK})
+
+
+def decide_acquire(head: Head | None, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+    if head is None or head.incarnation != incarnation or head.epoch != epoch or head.status not in OPEN:
+        return Fenced(head)
+    return Committed(replace(head, epoch=epoch + 1, owner=owner, updated_ms=now_ms))
+
+
+def decide_commit(head: Head | None, commit: Commit) -> Outcome:
+    """Committed with the head as it is after it, or Fenced. An earlier copy of the same commit counts as this one."""
+    if head is None or head.incarnation != commit.incarnation:
+        return Fenced(head)
+    if head.last_commit == commit.commit_id:
+        return Committed(head)
+    if head.epoch != commit.epoch or head.next_seq != commit.next_seq:
+        return Fenced(head)
+    return Committed(after_commit(head, commit))
+
+
+def after_commit(head: Head, commit: Commit) -> Head:
+    closed = commit.status not in OPEN
+    return replace(
+        head,
+        next_seq=commit.next_seq + len(commit.events),
+        last_commit=commit.commit_id,
+        status=commit.status,
+        updated_ms=commit.now_ms,
+        ended_ms=commit.now_ms if closed else 0,
+        wake_at_ms=commit.wake_at_ms,
+        owner="" if commit.release or closed else head.owner,
+        blocked=commit.blocked if commit.release else "",
+    )
+
+
+def cut_hints(rows: list[tuple[int, str, str, int]], limit: int) -> list[tuple[int, str, str, int]]:
+    """At most `limit` rows of (due_ms, …), ordered, but never cut inside one due_ms."""
+    if len(rows) <= limit:
+        return rows
+    last = rows[limit - 1][0]
+    return [row for row in rows if row[0] <= last]
+
+
+def page_token(head: Head) -> str:
+    return f"{head.started_ms}/{head.run.run}/{head.run.saga}"
+
+
+def read_page_token(page: str) -> tuple[int, str, int]:
+    """(started_ms, saga, run) after which the page begins. Raises ValueError."""
+    parts = page.split("/", 2)
+    if len(parts) != 3 or not parts[0].isdigit() or not parts[1].isdigit():
+        raise ValueError(f"page {page!r} was not given out by this journal: start from the first page")
+    return int(parts[0]), parts[2], int(parts[1])

@@ -1,0 +1,191 @@
+"""The rows of the SQLite journal: every function runs inside the transaction of its caller and decides by `rules`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple
+
+from durable_saga_server.journal import (
+    INBOX_MESSAGES_MAX,
+    Commit,
+    Committed,
+    Created,
+    Exists,
+    Filter,
+    Head,
+    Hint,
+    InboxFull,
+    Listed,
+    Outcome,
+    Run,
+    SchemaTooNew,
+)
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, page_token, read_page_token
+
+from durable_saga.pb import history_pb2 as h
+
+SCHEMA_VERSION = 1
+_RUN = "namespace = ? AND saga = ? AND run = ?"
+_HEAD = (
+    "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
+    " ended_ms, wake_at_ms, blocked"
+)
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS heads (
+  namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
+  next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
+  blocked TEXT, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
+CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
+CREATE TABLE IF NOT EXISTS events (
+  namespace TEXT, saga TEXT, run INTEGER, seq INTEGER, event BLOB NOT NULL,
+  PRIMARY KEY (namespace, saga, run, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox (
+  namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
+  PRIMARY KEY (namespace, saga, run, message_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hints (
+  due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER, PRIMARY KEY (due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), due_ms INTEGER NOT NULL);
+INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION});
+INSERT OR IGNORE INTO watermark VALUES (1, 0)
+"""
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Make the tables. Raises SchemaTooNew before it touches anything."""
+    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_schema'").fetchone()
+    if there is not None:
+        (version,) = db.execute("SELECT version FROM journal_schema").fetchone()
+        if version > SCHEMA_VERSION:
+            raise SchemaTooNew(
+                f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
+            )
+    for statement in _TABLES.split(";\n"):
+        db.execute(statement)
+
+
+def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
+    row = db.execute(f"SELECT {_HEAD} FROM heads WHERE {_RUN}", astuple(run)).fetchone()
+    return None if row is None else _head(row)
+
+
+def _head(row: tuple[object, ...]) -> Head:
+    return Head(Run(*row[:3]), *row[3:])  # type: ignore[arg-type]
+
+
+def _values(head: Head) -> tuple[object, ...]:
+    return (
+        head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
+        head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
+        head.blocked,
+    )  # fmt: skip
+
+
+def _write_head(db: sqlite3.Connection, head: Head) -> None:
+    db.execute(f"INSERT OR REPLACE INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+
+
+def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -> None:
+    db.executemany(
+        "INSERT INTO events VALUES (?,?,?,?,?)",
+        [(run.namespace, run.saga, run.run, event.seq, event.SerializeToString()) for event in events],
+    )
+
+
+def create(db: sqlite3.Connection, head: Head, event: h.Event) -> Created | Exists:
+    if (there := read_head(db, head.run)) is not None:
+        return Exists(there)
+    _write_head(db, head)
+    _write_events(db, head.run, [event])
+    return Created(head)
+
+
+def acquire(db: sqlite3.Connection, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+    outcome = decide_acquire(read_head(db, run), incarnation, epoch, owner, now_ms)
+    if isinstance(outcome, Committed) and outcome.head is not None:
+        _write_head(db, outcome.head)
+    return outcome
+
+
+def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
+    before = read_head(db, commit.run)
+    outcome = decide_commit(before, commit)
+    if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
+        _write_head(db, outcome.head)
+        _write_events(db, commit.run, commit.events)
+        db.executemany(
+            f"UPDATE inbox SET message = NULL WHERE {_RUN} AND message_id = ?",
+            [(*astuple(commit.run), message_id) for message_id in commit.consumed],
+        )
+    return outcome
+
+
+def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[h.Event]:
+    found = db.execute(
+        f"SELECT event FROM events WHERE {_RUN} AND seq >= ? ORDER BY seq LIMIT ?", (*astuple(run), from_seq, limit)
+    )
+    return [h.Event.FromString(event) for (event,) in found]
+
+
+def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bool:
+    key = (*astuple(run), message.message_id)
+    if db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", key).fetchone() is not None:
+        return False
+    (unread,) = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM inbox WHERE {_RUN} AND message IS NOT NULL LIMIT ?)",
+        (*astuple(run), INBOX_MESSAGES_MAX),
+    ).fetchone()
+    if unread >= INBOX_MESSAGES_MAX:
+        raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+    db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
+    return True
+
+
+def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
+    found = db.execute(
+        f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL ORDER BY received_ms, message_id", astuple(run)
+    )
+    return [h.InboxMessage.FromString(message) for (message,) in found]
+
+
+def add_hint(db: sqlite3.Connection, hint: Hint) -> None:
+    db.execute("INSERT OR IGNORE INTO hints VALUES (?,?,?,?)", (hint.due_ms, *astuple(hint.run)))
+
+
+def hints(db: sqlite3.Connection, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
+    select = "SELECT due_ms, namespace, saga, run FROM hints WHERE due_ms > ? AND due_ms <= ?"
+    order = " ORDER BY due_ms, namespace, saga, run"
+    found = db.execute(select + order + " LIMIT ?", (after_ms, until_ms, limit + 1)).fetchall()
+    if len(found) > limit:  # the last due_ms must be whole
+        found = db.execute(select + order, (after_ms, found[limit - 1][0])).fetchall()
+    return [Hint(row[0], Run(*row[1:])) for row in cut_hints(found, limit)]
+
+
+def watermark(db: sqlite3.Connection) -> int:
+    (due_ms,) = db.execute("SELECT due_ms FROM watermark").fetchone()
+    return int(due_ms)
+
+
+def set_watermark(db: sqlite3.Connection, due_ms: int) -> None:
+    db.execute("UPDATE watermark SET due_ms = max(due_ms, ?)", (due_ms,))
+    db.execute("DELETE FROM hints WHERE due_ms <= (SELECT due_ms FROM watermark)")
+
+
+def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
+    where, values = ["namespace = ?"], [wanted.namespace]
+    if wanted.saga_type:
+        where.append("saga_type = ?")
+        values.append(wanted.saga_type)
+    if wanted.statuses:
+        where.append(f"status IN ({','.join(str(int(status)) for status in sorted(wanted.statuses))})")
+    parameters: list[object] = list(values)
+    if page:
+        started_ms, saga, run = read_page_token(page)
+        where.append("(started_ms < ? OR (started_ms = ? AND (saga > ? OR (saga = ? AND run > ?))))")
+        parameters += [started_ms, started_ms, saga, saga, run]
+    order = "ORDER BY started_ms DESC, saga, run LIMIT ?"
+    found = db.execute(f"SELECT {_HEAD} FROM heads WHERE {' AND '.join(where)} {order}", (*parameters, limit + 1))
+    heads = [_head(row) for row in found.fetchall()]
+    return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")

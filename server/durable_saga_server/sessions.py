@@ -1,0 +1,93 @@
+"""The connected workers: what each can run, what each owns, and what waits to be sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from durable_saga_server.journal import Run
+
+from durable_saga.pb import worker_pb2 as w
+
+FRAME_ITEMS_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    incarnation: bytes
+    epoch: int
+    saga_type: str
+
+
+@dataclass(eq=False)
+class Session:
+    """One stream. `owned` is what this server believes the worker to own; the journal's fence decides."""
+
+    name: str
+    namespace: str
+    saga_types: frozenset[str]
+    capacity: int
+    seen_ms: int
+    owned: dict[Run, Ownership] = field(default_factory=dict)
+    reserved: int = 0
+    draining: bool = False
+    closed: bool = False
+    _items: list[w.ServerItem] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def has_room(self, namespace: str, saga_type: str) -> bool:
+        return (
+            not self.draining
+            and not self.closed
+            and self.namespace == namespace
+            and saga_type in self.saga_types
+            and len(self.owned) + self.reserved < self.capacity
+        )
+
+    def send(self, item: w.ServerItem) -> None:
+        self._items.append(item)
+        self._wake.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._wake.set()
+
+    async def frames(self) -> AsyncIterator[w.ServerFrame]:
+        """What waits, as frames, until the session is closed."""
+        while True:
+            while self._items:
+                items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
+                yield w.ServerFrame(items=items)
+            if self.closed:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+
+class Sessions:
+    """All of them, in order of connecting."""
+
+    def __init__(self) -> None:
+        self._all: list[Session] = []
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._all))
+
+    def add(self, session: Session) -> None:
+        self._all.append(session)
+
+    def remove(self, session: Session) -> None:
+        if session in self._all:
+            self._all.remove(session)
+
+    def owner(self, run: Run) -> Session | None:
+        return next((one for one in self._all if run in one.owned), None)
+
+    def named(self, name: str) -> Session | None:
+        return next((one for one in self._all if one.name == name and not one.closed), None)
+
+    def pick(self, namespace: str, saga_type: str) -> Session | None:
+        """The fitting worker with the most room, in share of its capacity."""
+        fitting = [one for one in self._all if one.has_room(namespace, saga_type)]
+        return min(fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)

@@ -1,0 +1,229 @@
+"""The Work streams: what workers say, and what follows. One session a stream.
+
+    Hello -> session -> Commit, Release, Heartbeat, Drain … -> stream ends -> (grace) -> its runs go to others
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from durable_saga_server.committer import Answer
+from durable_saga_server.dispatch import key_of
+from durable_saga_server.failures import ServiceError
+from durable_saga_server.history.appending import OPEN, Rejected, check_commit
+from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
+from durable_saga_server.sessions import Ownership, Session
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+
+if TYPE_CHECKING:
+    from durable_saga_server.service import HistoryService
+
+log = logging.getLogger(__name__)
+PROTOCOL = 1
+BLOCKED_RETRY_MS_MIN = 1_000
+
+
+def run_of(key: h.RunKey) -> Run:
+    return Run(key.namespace, key.saga, key.run)
+
+
+class WorkStreams:
+    """Owns the sessions' lives."""
+
+    def __init__(self, service: HistoryService) -> None:
+        self._service = service
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        for session in self._service.sessions:
+            session.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def revoke(self, run: Run, reason: str) -> None:
+        session = self._service.sessions.owner(run)
+        if session is not None:
+            epoch = session.owned.pop(run).epoch
+            session.send(w.ServerItem(revoke=w.Revoke(key=key_of(run), epoch=epoch, reason=reason)))
+
+    async def serve(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
+        """One stream, until either side ends it. Raises ServiceError for a wrong greeting."""
+        first = await anext(aiter(incoming), None)
+        if first is None or not first.items or not first.items[0].HasField("hello"):
+            raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
+        session = await self._greet(first.items[0].hello)
+        reader = asyncio.create_task(self._read(session, incoming, list(first.items[1:])))
+        watchdog = asyncio.create_task(self._watch(session))
+        self._service.dispatcher.look_again()
+        try:
+            async for frame in session.frames():
+                yield frame
+        finally:
+            session.close()
+            reader.cancel()
+            watchdog.cancel()
+            self._service.sessions.remove(session)
+            self._later(self._after(session))
+
+    def _later(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _greet(self, hello: w.Hello) -> Session:
+        service = self._service
+        if hello.protocol != PROTOCOL:
+            raise ServiceError(
+                "FAILED_PRECONDITION", f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}: upgrade one"
+            )
+        if (old := service.sessions.named(hello.worker)) is not None:
+            old.close()
+            old.owned.clear()  # the same worker says below what it still owns
+        session = Session(
+            hello.worker, hello.namespace, frozenset(hello.saga_types), max(hello.capacity, 1), service.clock.now_ms()
+        )
+        welcome = w.Welcome(
+            protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
+            lease_ms=service.config.lease_ms,
+        )  # fmt: skip
+        session.send(w.ServerItem(welcome=welcome))
+        for owned in hello.owned:
+            await self._reclaim(session, owned)
+        service.sessions.add(session)
+        return session
+
+    async def _reclaim(self, session: Session, owned: w.Owned) -> None:
+        """A worker came back: it keeps what the journal says is still its own."""
+        run = run_of(owned.key)
+        try:
+            head = await self._service.journal.head(run)
+            unread = await self._service.journal.inbox(run) if head is not None else []
+        except JournalError:
+            return  # its next commit tells
+        if head is None or head.epoch != owned.epoch or head.incarnation != owned.incarnation or head.status not in OPEN:
+            session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
+            return
+        session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type)
+        for message in unread:
+            session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
+
+    async def _read(
+        self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]
+    ) -> None:
+        try:
+            for item in first:
+                self._item(session, item)
+            async for frame in incoming:
+                session.seen_ms = self._service.clock.now_ms()
+                for item in frame.items:
+                    self._item(session, item)
+        except ServiceError as error:
+            log.error("worker %s: %s", session.name, error)
+        finally:
+            session.close()
+
+    async def _watch(self, session: Session) -> None:
+        config, clock = self._service.config, self._service.clock
+        while clock.now_ms() < session.seen_ms + config.lease_ms:
+            await clock.sleep(max(session.seen_ms + config.lease_ms - clock.now_ms(), 10) / 1000)
+        log.warning("worker %s was not heard of for %s ms: its sagas go to others", session.name, config.lease_ms)
+        session.close()
+
+    async def _after(self, session: Session) -> None:
+        """The stream is gone. Its worker may come back within a grace and say what it owns."""
+        await self._service.clock.sleep(self._service.config.reconnect_grace_ms / 1000)
+        for run, owned in list(session.owned.items()):
+            if self._service.sessions.owner(run) is None:
+                self._service.dispatcher.wake(run, owned.saga_type)
+        session.owned.clear()
+
+    # --- items -----------------------------------------------------------------------------------------------------------
+
+    def _item(self, session: Session, item: w.WorkerItem) -> None:
+        kind = item.WhichOneof("kind")
+        if kind == "commit":
+            self._commit(session, item.commit)
+        elif kind == "release":
+            self._later(self._release(session, item.release))
+        elif kind == "drain":
+            session.draining = True
+        elif kind == "heartbeat":
+            if item.heartbeat.blocked_loop:
+                log.warning("worker %s: its event loop is blocked at %s", session.name, item.heartbeat.blocked_loop)
+        else:
+            raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
+
+    def _commit(self, session: Session, request: w.Commit) -> None:
+        run = run_of(request.key)
+
+        def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
+            answer = w.CommitReply(
+                request=request.request, outcome=outcome, reason=reason, retry_after_ms=retry_after_ms
+            )
+            session.send(w.ServerItem(commit_reply=answer))
+
+        try:
+            check_commit(request)
+        except Rejected as error:
+            log.error("worker %s, saga %s: %s", session.name, run.saga, error)
+            reply(w.CommitReply.FENCED, f"rejected: {error}")
+            return
+
+        def done(answer: Answer) -> None:
+            if isinstance(answer, Committed):
+                reply(w.CommitReply.COMMITTED)
+                if request.status not in OPEN or request.release:
+                    session.owned.pop(run, None)
+                    self._service.dispatcher.look_again()
+                if request.status not in (h.RUNNING, h.COMPENSATING):
+                    self._service.notify(run)
+            elif isinstance(answer, Fenced):
+                session.owned.pop(run, None)
+                reply(w.CommitReply.FENCED, "someone else owns the saga")
+            elif isinstance(answer, Unknown):
+                reply(w.CommitReply.UNKNOWN, answer.reason, 500)
+            else:
+                reply(w.CommitReply.REFUSED, str(answer), 500)
+
+        self._service.committer.submit(
+            Commit(
+                run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
+                request.status, request.events[-1].time_ms, request.wake_at_ms, request.consumed, request.release,
+            ),
+            done,
+        )  # fmt: skip
+
+    async def _release(self, session: Session, request: w.Release) -> None:
+        """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
+        after it."""
+        service, run = self._service, run_of(request.key)
+        owned = session.owned.pop(run, None)
+        saga_type = owned.saga_type if owned else ""
+        now_ms = service.clock.now_ms()
+        wake_at_ms = request.wake_at_ms
+        if request.blocked:
+            wake_at_ms = now_ms + max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN)
+        commit = Commit(
+            run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
+            wake_at_ms, release=True, blocked=request.blocked,
+        )  # fmt: skip
+        while True:
+            try:
+                if wake_at_ms:
+                    await service.waker.hint(run, wake_at_ms)
+                outcome = await service.committer.commit(commit)
+                if isinstance(outcome, Unknown):
+                    continue
+                if isinstance(outcome, Committed) and not request.blocked and await service.journal.inbox(run):
+                    service.dispatcher.wake(run, saga_type)
+                break
+            except JournalError as error:
+                log.warning("saga %s can't be parked now: %s", run.saga, error)
+                await service.clock.sleep(1)
+        service.dispatcher.look_again()
