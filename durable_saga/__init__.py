@@ -16,17 +16,28 @@ The layers, lower first: `pb` (the wire), `errors`, `retry` and `codec`, `defini
 does I/O. A module imports from lower layers only.
 """
 
+from durable_saga.client import Client, Handle
 from durable_saga.compensation import compensation
+from durable_saga.connect import connect
+from durable_saga.errors import NotApplied
 from durable_saga.inside import now, on_failure, random, signal, sleep, state, uuid4
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
 from durable_saga.step import Step, step
+from durable_saga.step_context import StepContext, step_context
+from durable_saga.worker import Worker
 
 __all__ = [
+    "Client",
+    "Handle",
+    "NotApplied",
     "Retry",
     "SagaFunction",
     "Step",
+    "StepContext",
+    "Worker",
     "compensation",
+    "connect",
     "now",
     "on_failure",
     "random",
@@ -35,5 +46,6 @@ __all__ = [
     "sleep",
     "state",
     "step",
+    "step_context",
     "uuid4",
 ]

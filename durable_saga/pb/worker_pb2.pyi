@@ -127,7 +127,7 @@ class Commit(_message.Message):
     def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: _Optional[bool] = ...) -> None: ...
 
 class CommitReply(_message.Message):
-    __slots__ = ("request", "outcome", "reason", "retry_after_ms")
+    __slots__ = ("request", "outcome", "reason", "retry_after_ms", "key")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[CommitReply.Outcome]
@@ -144,14 +144,16 @@ class CommitReply(_message.Message):
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     request: int
     outcome: CommitReply.Outcome
     reason: str
     retry_after_ms: int
-    def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
+    key: _history_pb2.RunKey
+    def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status")
+    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status", "saga_type")
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +162,7 @@ class Release(_message.Message):
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     incarnation: bytes
     epoch: int
@@ -168,7 +171,8 @@ class Release(_message.Message):
     retry_after_ms: int
     next_seq: int
     status: _history_pb2.Status
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ...) -> None: ...
+    saga_type: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., saga_type: _Optional[str] = ...) -> None: ...
 
 class Deliver(_message.Message):
     __slots__ = ("key", "epoch", "message")
@@ -191,12 +195,22 @@ class Revoke(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("active", "blocked_loop")
-    ACTIVE_FIELD_NUMBER: _ClassVar[int]
-    BLOCKED_LOOP_FIELD_NUMBER: _ClassVar[int]
-    active: int
-    blocked_loop: str
-    def __init__(self, active: _Optional[int] = ..., blocked_loop: _Optional[str] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BeatRequest(_message.Message):
+    __slots__ = ("worker", "blocked_at")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_AT_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    blocked_at: str
+    def __init__(self, worker: _Optional[str] = ..., blocked_at: _Optional[str] = ...) -> None: ...
+
+class BeatReply(_message.Message):
+    __slots__ = ("known",)
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    known: bool
+    def __init__(self, known: _Optional[bool] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()

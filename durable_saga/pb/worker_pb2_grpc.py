@@ -40,6 +40,11 @@ class WorkStub:
                 request_serializer=durable__saga_dot_v1_dot_worker__pb2.WorkerFrame.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_worker__pb2.ServerFrame.FromString,
                 _registered_method=True)
+        self.Beat = channel.unary_unary(
+                '/durable_saga.v1.Work/Beat',
+                request_serializer=durable__saga_dot_v1_dot_worker__pb2.BeatRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_worker__pb2.BeatReply.FromString,
+                _registered_method=True)
 
 
 class WorkServicer:
@@ -52,6 +57,13 @@ class WorkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Beat(self, request, context):
+        """A sign of life from a thread of its own: the worker's event loop may be blocked by user code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_WorkServicer_to_server(servicer, server):
                     servicer.Work,
                     request_deserializer=durable__saga_dot_v1_dot_worker__pb2.WorkerFrame.FromString,
                     response_serializer=durable__saga_dot_v1_dot_worker__pb2.ServerFrame.SerializeToString,
+            ),
+            'Beat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Beat,
+                    request_deserializer=durable__saga_dot_v1_dot_worker__pb2.BeatRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_worker__pb2.BeatReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +106,33 @@ class Work:
             '/durable_saga.v1.Work/Work',
             durable__saga_dot_v1_dot_worker__pb2.WorkerFrame.SerializeToString,
             durable__saga_dot_v1_dot_worker__pb2.ServerFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Beat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Work/Beat',
+            durable__saga_dot_v1_dot_worker__pb2.BeatRequest.SerializeToString,
+            durable__saga_dot_v1_dot_worker__pb2.BeatReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,9 @@ class HistoryService:
     def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
         return self.streams.serve(incoming)
 
+    async def beat(self, request: w.BeatRequest) -> w.BeatReply:
+        return self.streams.beat(request)
+
     def notify(self, run: Run) -> None:
         """The run changed its status: wake those who wait for it."""
         for event in self._ended.get(run, ()):

@@ -46,6 +46,15 @@ class WorkStreams:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def beat(self, request: w.BeatRequest) -> w.BeatReply:
+        session = self._service.sessions.named(request.worker)
+        if session is None:
+            return w.BeatReply(known=False)
+        session.seen_ms = self._service.clock.now_ms()
+        if request.blocked_at:
+            log.warning("worker %s: its event loop is blocked at %s", session.name, request.blocked_at)
+        return w.BeatReply(known=True)
+
     def revoke(self, run: Run, reason: str) -> None:
         session = self._service.sessions.owner(run)
         if session is not None:
@@ -153,10 +162,7 @@ class WorkStreams:
             self._later(self._release(session, item.release))
         elif kind == "drain":
             session.draining = True
-        elif kind == "heartbeat":
-            if item.heartbeat.blocked_loop:
-                log.warning("worker %s: its event loop is blocked at %s", session.name, item.heartbeat.blocked_loop)
-        else:
+        elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
     def _commit(self, session: Session, request: w.Commit) -> None:
@@ -164,7 +170,8 @@ class WorkStreams:
 
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
             answer = w.CommitReply(
-                request=request.request, outcome=outcome, reason=reason, retry_after_ms=retry_after_ms
+                request=request.request, outcome=outcome, reason=reason, retry_after_ms=retry_after_ms,
+                key=request.key,
             )
             session.send(w.ServerItem(commit_reply=answer))
 
@@ -204,7 +211,7 @@ class WorkStreams:
         after it."""
         service, run = self._service, run_of(request.key)
         owned = session.owned.pop(run, None)
-        saga_type = owned.saga_type if owned else ""
+        saga_type = owned.saga_type if owned else request.saga_type
         now_ms = service.clock.now_ms()
         wake_at_ms = request.wake_at_ms
         if request.blocked:

@@ -1,0 +1,267 @@
+"""One run while this worker owns it: its core, its one commit in flight, its attempts and its timer.
+
+    facts -> core -> events + effects -> commit -> (acknowledged) -> effects start -> facts …
+
+What comes up while a commit is in flight goes into the next one. An unknown or refused commit is sent again, the identical
+bytes. A fenced one ends it: nothing further is done for this run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import TYPE_CHECKING
+
+from durable_saga.attempts import Attempts
+from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
+
+if TYPE_CHECKING:
+    from durable_saga.worker import Worker
+
+log = logging.getLogger(__name__)
+PARK_AFTER_IDLE_SECONDS = 1.0
+PARK_BEYOND_MS = 5_000
+BLOCKED_RETRY_MS = 10_000
+BLOCKED_CHARACTERS_MAX = 4_000
+_MESSAGES = ("signal_received", "cancel_requested", "compensation_decided")
+_INBOX = {"signal": "signal_received", "cancel": "cancel_requested", "decision": "compensation_decided"}
+
+
+class ActiveRun:
+    """Made from an Assign. `worker` sends its items and forgets it when it is over."""
+
+    def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
+        self._worker = worker
+        self.key = assign.key
+        self.incarnation = assign.incarnation
+        self.epoch = assign.epoch
+        self._core = core
+        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact)
+        self._next_seq = len(assign.events)
+        self._unsent: list[h.Event] = []
+        self._held: list[Effect] = []
+        self._held_in_flight: list[Effect] = []
+        self._urgent = False
+        self._delayed: dict[str, RunStep | RunCompensation] = {}
+        self._seen: set[str] = set()
+        self._in_flight: w.Commit | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._park: asyncio.TimerHandle | None = None
+        self._over = False
+
+    def begin(self, assign: w.Assign) -> None:
+        """Replay the history, take what waits in the inbox, go on."""
+        try:
+            for event in assign.events:
+                kind = event.WhichOneof("kind")
+                if kind in _MESSAGES:
+                    self._seen.add(getattr(event, kind).message_id)
+            self._core.replay(assign.events)
+            self._take()
+        except Exception as error:
+            self._block(error)
+            return
+        for message in assign.inbox:
+            self.deliver(message)
+        self._arm()
+
+    # --- what happens to it ------------------------------------------------------------------------------------------
+
+    def deliver(self, message: h.InboxMessage) -> None:
+        if message.message_id in self._seen:
+            return
+        self._seen.add(message.message_id)
+        kind = message.WhichOneof("kind")
+        if kind is None:
+            self._block(DurableSagaError("a message of a kind that this version does not know: upgrade this worker"))
+            return
+        event = h.Event()
+        getattr(event, _INBOX[kind]).CopyFrom(getattr(message, kind))
+        self.fact(event)
+
+    def fact(self, event: h.Event) -> None:
+        """Something happened: tell the core, and do what follows."""
+        if self._over:
+            return
+        try:
+            self._core.feed(event, self._worker.clock.now_ms())
+            self._take()
+        except Exception as error:
+            self._block(error)
+            return
+        self._arm()
+
+    def replied(self, reply: w.CommitReply) -> None:
+        """The outcome of the commit in flight."""
+        if self._over or self._in_flight is None or reply.request != self._in_flight.request:
+            return
+        if reply.outcome == w.CommitReply.COMMITTED:
+            self._committed()
+        elif reply.outcome == w.CommitReply.FENCED:
+            log.warning("saga %s goes on elsewhere: %s", self.key.saga, reply.reason)
+            self.drop()
+        else:
+            log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
+            asyncio.get_running_loop().call_later(max(reply.retry_after_ms, 50) / 1000, self._send_again, reply.request)
+
+    def reconnected(self) -> None:
+        """A new stream: what was in flight may or may not have arrived."""
+        if self._in_flight is not None:
+            self._worker.send(w.WorkerItem(commit=self._in_flight))
+
+    def drop(self) -> None:
+        """Forget the run; act on nothing any more."""
+        if self._over:
+            return
+        self._over = True
+        for handle in (self._timer, self._park):
+            if handle is not None:
+                handle.cancel()
+        self._attempts.cancel_all()
+        self._core.discard()
+        self._worker.forget(self)
+
+    # --- committing ----------------------------------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        output = self._core.take()
+        self._unsent += output.events
+        self._urgent |= output.must_commit
+        for effect in output.effects:
+            if isinstance(effect, RunStep) and not effect.definition.effect:
+                self._start(effect)
+            else:
+                self._held.append(effect)
+        if (self._urgent or self._held) and self._in_flight is None:
+            self._worker.flush_soon(self)
+
+    def flush(self) -> None:
+        """Send what has come up, once per turn of the loop."""
+        if self._over or self._in_flight is not None:
+            return
+        if not self._unsent:
+            held, self._held = self._held, []
+            self._start_all(held)
+            return
+        self._in_flight = w.Commit(
+            request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
+            commit_id=uuid.uuid4().bytes, events=self._unsent, status=h.Status.Name(self._core.status),
+            consumed=[_message_id(event) for event in self._unsent if event.WhichOneof("kind") in _MESSAGES],
+        )  # fmt: skip
+        self._unsent, self._urgent = [], False
+        self._held, self._held_in_flight = [], self._held
+        self._worker.send(w.WorkerItem(commit=self._in_flight))
+
+    def _send_again(self, request: int) -> None:
+        if not self._over and self._in_flight is not None and self._in_flight.request == request:
+            self._worker.send(w.WorkerItem(commit=self._in_flight))
+
+    def _committed(self) -> None:
+        assert self._in_flight is not None, "a reply answers a commit"
+        self._next_seq = self._in_flight.events[-1].seq + 1
+        self._in_flight = None
+        effects, self._held_in_flight = self._held_in_flight, []
+        if self._core.ended and not self._unsent:
+            self.drop()
+            return
+        self._start_all(effects)
+        if self._urgent or self._held:
+            self._worker.flush_soon(self)
+        self._arm()
+
+    def _start_all(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, CancelStep):
+                self._delayed.pop(effect.call, None)
+                self._attempts.cancel(effect.call)
+            else:
+                self._start(effect)
+        self._arm()
+
+    def _start(self, effect: RunStep | RunCompensation) -> None:
+        if effect.not_before_ms > self._worker.clock.now_ms():
+            self._delayed[effect.call] = effect
+        else:
+            self._attempts.start(effect)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    def _wake_at_ms(self) -> int:
+        """The next thing to do without a message, 0: none."""
+        times = [effect.not_before_ms for effect in self._delayed.values()]
+        times += [ms for ms in (self._core.next_timer_ms, self._core.deadline_ms) if ms]
+        return min(times, default=0)
+
+    def _arm(self) -> None:
+        """Set the timer for what comes next, and see whether the run is only waiting."""
+        if self._over:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop, now_ms, wake_at_ms = asyncio.get_running_loop(), self._worker.clock.now_ms(), self._wake_at_ms()
+        if wake_at_ms:
+            self._timer = loop.call_later(max(wake_at_ms - now_ms, 0) / 1000, self._due)
+        if self._park is not None:
+            self._park.cancel()
+            self._park = None
+        if self._only_waits() and (not wake_at_ms or wake_at_ms > now_ms + PARK_BEYOND_MS):
+            self._park = loop.call_later(PARK_AFTER_IDLE_SECONDS, self._release)
+
+    def _due(self) -> None:
+        self._timer = None
+        now_ms = self._worker.clock.now_ms()
+        for call in [call for call, effect in self._delayed.items() if effect.not_before_ms <= now_ms]:
+            self._attempts.start(self._delayed.pop(call))
+        if (due_ms := self._core.next_timer_ms) and due_ms <= now_ms:
+            self.fact(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
+        elif self._core.deadline_ms and self._core.deadline_ms <= now_ms:
+            self._core.deadline_ms = 0
+            self.fact(h.Event(saga_timed_out=h.SagaTimedOut()))
+        self._arm()
+
+    def _only_waits(self) -> bool:
+        return not (self._in_flight or self._held or self._held_in_flight or len(self._attempts) or self._urgent)
+
+    def _release(self) -> None:
+        """Park: it holds no memory until its timer or a message."""
+        self._park = None
+        if self._over or not self._only_waits():
+            return
+        if self._unsent:
+            self.flush()  # parks after the reply
+            return
+        self._send_release(wake_at_ms=self._wake_at_ms())
+
+    def _block(self, error: Exception) -> None:
+        """Nobody can go on with it as things are: give it back with the reason; it is tried again slowly."""
+        reason = render_failure(failure_from_exception(error))[-BLOCKED_CHARACTERS_MAX:]
+        log.error("saga %s is blocked: %s", self.key.saga, reason)
+        self._send_release(blocked=reason, retry_after_ms=BLOCKED_RETRY_MS)
+
+    def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
+        release = w.Release(
+            key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
+            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(self._core.status),
+            saga_type=self._core.definition.name,
+        )  # fmt: skip
+        if blocked and self._core.ended:
+            release.status = h.RUNNING
+        self._worker.send(w.WorkerItem(release=release))
+        self.drop()
+
+    def give_back(self) -> bool:
+        """For a drain: True once the run is no longer here. An attempt under way is let finish."""
+        if not self._over and self._only_waits() and not self._unsent:
+            self._send_release(wake_at_ms=self._wake_at_ms() or self._worker.clock.now_ms())
+        elif not self._over and self._only_waits():
+            self.flush()
+        return self._over
+
+
+def _message_id(event: h.Event) -> str:
+    return str(getattr(event, str(event.WhichOneof("kind"))).message_id)

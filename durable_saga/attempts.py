@@ -1,0 +1,157 @@
+"""Runs attempts of steps and compensations, bounded, and reports each outcome as a fact.
+
+Async functions run on the worker's loop, plain ones in its threads. An attempt that took too long is reported at once; if
+its thread goes on, nothing else of that call starts before it ends (at most LINGER_SECONDS_MAX).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from durable_saga import codec
+from durable_saga.clock import Clock
+from durable_saga.errors import StepInterrupted, StepTimedOut, failure_from_exception
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay import RunCompensation, RunStep
+from durable_saga.retry import decide
+from durable_saga.step_context import StepContext, current
+
+LINGER_SECONDS_MAX = 60.0
+Report = Callable[[h.Event], None]
+
+
+class Executor:
+    """The room that a worker has for attempts: `concurrency` at once, plain functions in as many threads at most."""
+
+    def __init__(self, concurrency: int, clock: Clock) -> None:
+        self.room = asyncio.Semaphore(concurrency)
+        self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="saga-step")
+        self.clock = clock
+
+    def close(self) -> None:
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Attempts:
+    """The attempts of one run, by call. `report` gets a fact for each that ends by itself."""
+
+    def __init__(self, executor: Executor, key: h.RunKey, epoch: int, report: Report) -> None:
+        self._executor = executor
+        self._key = key
+        self._epoch = epoch
+        self._report = report
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._lingering: dict[str, asyncio.Future[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, effect: RunStep | RunCompensation) -> None:
+        before = self._running.get(effect.call)
+        task = asyncio.create_task(self._run(effect, before))
+        self._running[effect.call] = task
+
+        def done(task: asyncio.Task[None]) -> None:
+            if self._running.get(effect.call) is task:
+                del self._running[effect.call]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error  # the loop's handler shows it: an error of ours
+
+        task.add_done_callback(done)
+
+    def cancel(self, call: str) -> None:
+        if (task := self._running.get(call)) is not None:
+            task.cancel()
+
+    def cancel_all(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+
+    async def _run(self, effect: RunStep | RunCompensation, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        if (lingering := self._lingering.pop(effect.call, None)) is not None:
+            await asyncio.wait([lingering], timeout=LINGER_SECONDS_MAX)
+        async with self._executor.room:
+            try:
+                result = await self._invoke(effect)
+                data = codec.encode(result, where=f"result of {effect.definition.name}")
+            except asyncio.CancelledError as error:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                self._report(self._failed(effect, error))  # the step cancelled itself
+            except Exception as error:
+                self._report(self._failed(effect, error))
+            else:
+                self._report(_succeeded(effect, data))
+
+    async def _invoke(self, effect: RunStep | RunCompensation) -> Any:
+        step = isinstance(effect, RunStep)
+        if isinstance(effect, RunStep) and effect.interrupted and effect.definition.at_most_once:
+            raise StepInterrupted(
+                f"step {effect.definition.name} was cut off in attempt {effect.attempt}; it is declared at_most_once"
+            )
+        key = f"{self._key.namespace}/{self._key.saga}/{self._key.run}/{effect.call}{'' if step else '/undo'}"
+        token = current.set(StepContext(key, self._epoch, self._key.saga, effect.call, effect.attempt))
+        seconds = effect.definition.timeout_ms / 1000 or None
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                return await self._call(effect)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise  # the step's own
+            raise StepTimedOut(f"{effect.definition.name} took longer than {seconds} s") from error
+        finally:
+            current.reset(token)
+
+    async def _call(self, effect: RunStep | RunCompensation) -> Any:
+        function = effect.definition.function
+        if inspect.iscoroutinefunction(function):
+            return await function(*effect.args, **effect.kwargs)
+        context = contextvars.copy_context()
+        future = asyncio.get_running_loop().run_in_executor(
+            self._executor.threads, lambda: context.run(function, *effect.args, **effect.kwargs)
+        )
+        try:
+            outcome = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self._lingering[effect.call] = future
+            future.add_done_callback(_consume)
+            raise
+        return await outcome if inspect.isawaitable(outcome) else outcome
+
+    def _failed(self, effect: RunStep | RunCompensation, error: BaseException) -> h.Event:
+        failure = failure_from_exception(error)
+        call, attempt = effect.call, effect.attempt
+        delay_ms = decide(effect.definition.retry, attempt, error, random.random())
+        failure.non_retryable = delay_ms is None
+        if delay_ms is not None:
+            retry_at_ms = self._executor.clock.now_ms() + delay_ms
+            if isinstance(effect, RunStep):
+                again = h.StepAttemptFailed(call=call, attempt=attempt, failure=failure, retry_at_ms=retry_at_ms)
+                return h.Event(step_attempt_failed=again)
+            redo = h.CompensationAttemptFailed(call=call, attempt=attempt, failure=failure, retry_at_ms=retry_at_ms)
+            return h.Event(compensation_attempt_failed=redo)
+        if isinstance(effect, RunStep):
+            return h.Event(step_failed=h.StepFailed(call=call, attempt=attempt, failure=failure))
+        return h.Event(compensation_stuck=h.CompensationStuck(call=call, attempt=attempt, failure=failure))
+
+
+def _succeeded(effect: RunStep | RunCompensation, data: bytes) -> h.Event:
+    if isinstance(effect, RunStep):
+        done = h.StepCompleted(call=effect.call, attempt=effect.attempt, result=p.Payload(data=data))
+        return h.Event(step_completed=done)
+    return h.Event(compensation_completed=h.CompensationCompleted(call=effect.call, attempt=effect.attempt))
+
+
+def _consume(future: asyncio.Future[Any]) -> None:
+    """The outcome of an attempt that nobody waits for any more was told as a time-out or a cancellation."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,185 @@
+"""Start sagas, send them messages, wait for them. One interface for a server far away and the engine in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from durable_saga import codec, errors
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.retry import to_ms
+from durable_saga.saga import SagaFunction
+from durable_saga.transport import Transport
+
+P = ParamSpec("P")
+R = TypeVar("R")
+WAIT_MS = 20_000
+_ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
+    h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
+    h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
+    h.CANCELLED: (errors.SagaCancelled, "was cancelled, and what it had done was undone"),
+    h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
+    h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
+}
+
+
+class Handle(Generic[R]):
+    """One saga, by its id. Every method raises NotFound and Unavailable."""
+
+    def __init__(self, client: Client, saga: str, result_type: Any = Any) -> None:
+        self._client = client
+        self._result_type = result_type
+        self.id = saga
+
+    @property
+    def _key(self) -> h.RunKey:
+        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=1)
+
+    async def result(self, timeout: float | timedelta | None = None) -> R:
+        """Wait for the end. Raises TimeoutError after `timeout` seconds (the saga goes on), and SagaFailed,
+        SagaCompensated, SagaCancelled, SagaTerminated or SagaStuck with the cause and the traceback of the user's code."""
+        async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
+            while True:
+                found = await self._client.transport.call("wait", c.WaitRequest(key=self._key, wait_ms=WAIT_MS))
+                if found.status == h.COMPLETED:
+                    return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
+                if found.status in _ENDINGS:
+                    kind, words = _ENDINGS[found.status]
+                    raise kind(self.id, found.failure if found.HasField("failure") else None, words)
+
+    async def describe(self) -> c.Description:
+        """Status, steps, compensations, owner, times (Unix milliseconds)."""
+        return await self._client.transport.call("describe", c.DescribeRequest(key=self._key))  # type: ignore[no-any-return]
+
+    async def history(self) -> list[h.Event]:
+        """All events, oldest first."""
+        events: list[h.Event] = []
+        while True:
+            request = c.HistoryRequest(key=self._key, from_seq=len(events))
+            page = await self._client.transport.call("history", request)
+            events += page.events
+            if not page.events:
+                return events
+
+    async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
+        """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
+        Raises AlreadyEnded."""
+        data = codec.encode_call(args, {}, where=f"signal {name}")
+        request = c.SignalRequest(
+            key=self._key, message_id=message_id or uuid.uuid4().hex, name=name, input=p.Payload(data=data)
+        )
+        await self._client.transport.call("signal", request)
+
+    async def cancel(self, reason: str = "") -> None:
+        """Ask the saga to stop; it then unwinds. Raises AlreadyEnded."""
+        request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        await self._client.transport.call("cancel", request)
+
+    async def terminate(self, reason: str = "") -> None:
+        """End it now and undo nothing. Raises AlreadyEnded."""
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=_who()))
+
+    async def retry_compensation(self, call: str) -> None:
+        """Try a stuck compensation once more."""
+        await self._decide(call, h.CompensationDecided.RETRY, "")
+
+    async def skip_compensation(self, call: str, note: str = "") -> None:
+        """Give a compensation up; the record shows it as skipped."""
+        await self._decide(call, h.CompensationDecided.SKIP, note)
+
+    async def resolve_compensation(self, call: str, note: str) -> None:
+        """Say that it was done by hand, and how."""
+        await self._decide(call, h.CompensationDecided.RESOLVE, note)
+
+    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
+        decision = h.CompensationDecided(message_id=uuid.uuid4().hex, call=call, verb=verb, note=note, who=_who())
+        await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
+
+
+class Client:
+    """Made by `connect()`; an async context manager."""
+
+    def __init__(self, transport: Transport, *, namespace: str = "default") -> None:
+        self.transport = transport
+        self.namespace = namespace
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+    @overload
+    async def start(
+        self, saga: SagaFunction[P, R], *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, saga: str, *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[Any]: ...
+    async def start(
+        self, saga: SagaFunction[..., Any] | str, *args: Any, id: str | None = None,  # noqa: A002
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[Any]:  # fmt: skip
+        """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
+        when the id belongs to a saga of another type, TypeError when the arguments don't fit, NotSerializable."""
+        name, timeout_ms, result_type = saga, 0, Any
+        if isinstance(saga, SagaFunction):
+            saga.definition.signature.bind(*args, **kwargs)
+            name, timeout_ms, result_type = saga.definition.name, saga.definition.timeout_ms, saga.definition.result_type
+        saga_id = id if id is not None else uuid.uuid4().hex
+        request = c.StartRequest(
+            namespace=self.namespace, saga=saga_id, saga_type=str(name),
+            input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
+            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
+        )  # fmt: skip
+        reply = await self.transport.call("start", request)
+        if reply.already_started and reply.saga_type != name:
+            raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
+        return Handle(self, saga_id, result_type)
+
+    def handle(self, id: str, saga: SagaFunction[P, R] | None = None) -> Handle[R]:  # noqa: A002
+        """A saga that was started before; give the saga function too to get the result as its type."""
+        return Handle(self, id, saga.definition.result_type if saga is not None else Any)
+
+    async def list(
+        self, *, type: str = "", status: Sequence[str] = (), limit: int | None = None  # noqa: A002
+    ) -> AsyncIterator[c.Description]:
+        """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
+        unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
+        if unknown:
+            raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
+        page, left = "", limit
+        while left is None or left > 0:
+            request = c.ListRequest(
+                namespace=self.namespace, saga_type=type, status=[h.Status.Value(name) for name in status],
+                limit=min(left or 200, 200), page=page,
+            )  # fmt: skip
+            reply = await self.transport.call("list", request)
+            for one in reply.sagas:
+                yield one
+            left = None if left is None else left - len(reply.sagas)
+            page = reply.next_page
+            if not page:
+                return
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,32 @@
+"""What a running step or compensation may know of itself: above all the key that makes its effect happen once."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from durable_saga.errors import UnsupportedOperation
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """`idempotency_key` is the same for every attempt of this call, `namespace/saga/run/call` (a compensation's ends in
+    `/undo`). `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a
+    worker that was replaced. `attempt` counts from 1."""
+
+    idempotency_key: str
+    fencing_token: int
+    saga: str
+    call: str
+    attempt: int
+
+
+current: ContextVar[StepContext] = ContextVar("durable_saga_step")
+
+
+def step_context() -> StepContext:
+    """The context of the step that runs now. Raises UnsupportedOperation outside of one."""
+    try:
+        return current.get()
+    except LookupError:
+        raise UnsupportedOperation("step_context() is for the code of a step or compensation that a worker runs") from None

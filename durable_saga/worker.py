@@ -1,0 +1,219 @@
+"""A worker: runs sagas and their steps, holds a stream to the history service, and can die at any instant.
+
+It owns nothing that isn't in the journal. After a lost connection it comes back with what it still holds and sends again
+what was in flight. `run()` ends by cancellation or `stop()`, and gives its sagas back to others first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from durable_saga.active_run import ActiveRun
+from durable_saga.attempts import Executor
+from durable_saga.client import Client
+from durable_saga.clock import Clock, SystemClock
+from durable_saga.definition import SagaDefinition
+from durable_saga.errors import ClientError
+from durable_saga.heartbeat import Heartbeat
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+from durable_saga.replay import Core
+from durable_saga.saga import SagaFunction
+
+log = logging.getLogger(__name__)
+PROTOCOL = 1
+FRAME_ITEMS_MAX = 512
+RECONNECT_SECONDS_MAX = 5.0
+HEARTBEAT_SECONDS = 2.0
+DRAIN_SECONDS = 30.0
+_Key = tuple[str, str, int]
+
+
+class Worker:
+    """`concurrency` bounds the steps at once, `sagas_max` the sagas in memory."""
+
+    def __init__(
+        self, client: Client, *, sagas: Sequence[SagaFunction[..., Any]], concurrency: int = 100, sagas_max: int = 1_000,
+        name: str | None = None, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self.clock = clock or SystemClock()
+        self._client = client
+        self._definitions = _by_name(sagas)
+        self._concurrency = concurrency
+        self._sagas_max = sagas_max
+        self._runs: dict[_Key, ActiveRun] = {}
+        self._items: list[w.WorkerItem] = []
+        self._dirty: list[ActiveRun] = []
+        self._wake = asyncio.Event()
+        self._requests = 0
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Work until `stop()` or cancellation; reconnects as often as it must."""
+        self.executor = Executor(self._concurrency, self.clock)
+        heartbeat = Heartbeat(address, self.name) if (address := self._client.transport.address()) else None
+        if heartbeat is not None:
+            heartbeat.start()
+        connection = asyncio.create_task(self._stay_connected())
+        beats = asyncio.create_task(self._beat())
+        try:
+            await self._stopping.wait()
+            await self._drain()
+        finally:
+            connection.cancel()
+            beats.cancel()
+            await asyncio.gather(connection, beats, return_exceptions=True)
+            for run in list(self._runs.values()):
+                run.drop()
+            if heartbeat is not None:
+                await heartbeat.stop()
+            self.executor.close()
+
+    def stop(self) -> None:
+        """Take no new sagas, let attempts finish (up to DRAIN_SECONDS), give the sagas back, end `run()`."""
+        self._stopping.set()
+
+    async def __aenter__(self) -> Worker:
+        self._task = asyncio.create_task(self.run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._task is not None:
+            await self._task
+
+    # --- what active runs use ------------------------------------------------------------------------------------------
+
+    def send(self, item: w.WorkerItem) -> None:
+        self._items.append(item)
+        self._wake.set()
+
+    def next_request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    def flush_soon(self, run: ActiveRun) -> None:
+        """Commit at the end of this turn of the loop, so that what happens in one turn costs one commit."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._dirty.append(run)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for run in dirty:
+            run.flush()
+
+    def forget(self, run: ActiveRun) -> None:
+        key = _key(run.key)
+        if self._runs.get(key) is run:
+            del self._runs[key]
+
+    # --- the stream ------------------------------------------------------------------------------------------------------
+
+    async def _stay_connected(self) -> None:
+        pause = 0.1
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._connect()
+            except ClientError as error:
+                log.warning("worker %s has no server (%s); trying again in %.1f s", self.name, error, pause)
+            await asyncio.sleep(pause)
+            lasted = asyncio.get_running_loop().time() - began > RECONNECT_SECONDS_MAX
+            pause = 0.1 if lasted else min(pause * 2, RECONNECT_SECONDS_MAX)
+
+    async def _connect(self) -> None:
+        self._items = [item for item in self._items if item.HasField("release")]
+        hello = w.Hello(
+            worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
+            capacity=self._sagas_max,
+            owned=[w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation) for run in self._runs.values()],
+        )  # fmt: skip
+        stream = self._client.transport.work(self._outgoing(w.WorkerItem(hello=hello)))
+        for run in list(self._runs.values()):
+            run.reconnected()
+        async for frame in stream:
+            for item in frame.items:
+                self._item(item)
+
+    async def _outgoing(self, hello: w.WorkerItem) -> AsyncIterator[w.WorkerFrame]:
+        yield w.WorkerFrame(items=[hello])
+        while True:
+            while self._items:
+                items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
+                yield w.WorkerFrame(items=items)
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            self.send(w.WorkerItem(heartbeat=w.Heartbeat()))
+
+    def _item(self, item: w.ServerItem) -> None:
+        kind = item.WhichOneof("kind")
+        if kind == "assign":
+            self._assigned(item.assign)
+        elif kind == "commit_reply":
+            self._replied(item.commit_reply)
+        elif kind == "deliver" and (run := self._runs.get(_key(item.deliver.key))) is not None:
+            if run.epoch == item.deliver.epoch:
+                run.deliver(item.deliver.message)
+        elif kind == "revoke" and (run := self._runs.get(_key(item.revoke.key))) is not None:
+            if run.epoch == item.revoke.epoch:
+                run.drop()
+
+    def _assigned(self, assign: w.Assign) -> None:
+        saga_type = assign.events[0].saga_started.saga_type
+        definition = self._definitions.get(saga_type)
+        if definition is None:
+            log.error("saga %s is of type %s, which this worker does not have", assign.key.saga, saga_type)
+            return
+        if (old := self._runs.get(_key(assign.key))) is not None:
+            old.drop()
+        run = ActiveRun(self, assign, Core(definition, assign.key))
+        self._runs[_key(assign.key)] = run
+        run.begin(assign)
+
+    def _replied(self, reply: w.CommitReply) -> None:
+        run = self._runs.get(_key(reply.key))
+        if run is not None:
+            run.replied(reply)
+
+    async def _drain(self) -> None:
+        self.send(w.WorkerItem(drain=w.Drain()))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DRAIN_SECONDS
+        while self._runs and loop.time() < until:
+            for run in list(self._runs.values()):
+                run.give_back()
+            await asyncio.sleep(0.05)
+        while self._items and loop.time() < until:
+            await asyncio.sleep(0.01)  # the last releases leave
+        await asyncio.sleep(0.05)
+
+
+def _key(key: h.RunKey) -> _Key:
+    return key.namespace, key.saga, key.run
+
+
+def _by_name(sagas: Sequence[SagaFunction[..., Any]]) -> dict[str, SagaDefinition]:
+    """Raises ValueError for two sagas of one name, TypeError for what is no saga."""
+    found: dict[str, SagaDefinition] = {}
+    for one in sagas:
+        if not isinstance(one, SagaFunction):
+            raise TypeError(f"{one!r} is no saga: mark the function with @saga")
+        if found.setdefault(one.definition.name, one.definition) is not one.definition:
+            raise ValueError(f"two sagas are named {one.definition.name!r}: give one of them @saga(name=...)")
+    return found

@@ -1,0 +1,86 @@
+"""The service behind gRPC: one server, with health and reflection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+from durable_saga_server.failures import ServiceError
+from durable_saga_server.service import HistoryService
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from durable_saga.pb import client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
+
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+]
+
+
+def _unary(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any, Any], Awaitable[Any]]:
+    async def call(_: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await method(request)
+        except ServiceError as error:
+            await context.abort(grpc.StatusCode[error.code], error.message)
+
+    return call
+
+
+class GrpcServer:
+    """Listens from `start()` to `stop()`. `port` is the real one, also when port 0 was asked for."""
+
+    def __init__(self, service: HistoryService, listen: str) -> None:
+        self._service = service
+        self._listen = listen
+        self._health = health.aio.HealthServicer()
+        size = service.config.message_bytes_max
+        self._server = grpc.aio.server(
+            options=[*_OPTIONS, ("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
+        )
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises RuntimeError when the address can't be had."""
+        service = self._service
+        names = ("Start", "Signal", "Cancel", "Terminate", "Decide", "Describe", "History", "Wait", "List")
+        calls = {name: _unary(getattr(service, name.lower())) for name in names}
+        sagas = type("Sagas", (client_pb2_grpc.SagasServicer,), calls)()
+        client_pb2_grpc.add_SagasServicer_to_server(sagas, self._server)
+        work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.beat)})()
+        worker_pb2_grpc.add_WorkServicer_to_server(work, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        described = [client_pb2.DESCRIPTOR.services_by_name["Sagas"], worker_pb2.DESCRIPTOR.services_by_name["Work"]]
+        names_served = [one.full_name for one in described]
+        reflection.enable_server_reflection([*names_served, reflection.SERVICE_NAME], self._server)
+        self.port = self._server.add_insecure_port(self._listen)
+        if not self.port:
+            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there?")
+        await self._server.start()
+        for name in ("", *names_served):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    @property
+    def _work(self) -> Any:
+        service = self._service
+
+        async def work(
+            _: Any, incoming: AsyncIterator[worker_pb2.WorkerFrame], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[worker_pb2.ServerFrame]:
+            try:
+                async for frame in service.work(incoming):
+                    yield frame
+            except ServiceError as error:
+                await context.abort(grpc.StatusCode[error.code], error.message)
+
+        return work
+
+    async def stop(self, grace_seconds: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_seconds)

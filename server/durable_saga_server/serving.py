@@ -1,0 +1,60 @@
+"""A history server as a process: journal, service and gRPC, from start to a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from durable_saga_server.config import Config
+from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.journal import JournalUnavailable
+from durable_saga_server.journal.open import open_journal
+from durable_saga_server.service import HistoryService
+
+log = logging.getLogger(__name__)
+JOURNAL_RETRY_SECONDS_MAX = 15.0
+STOP_GRACE_SECONDS = 5.0
+
+
+async def serve(
+    journal_url: str,
+    listen: str,
+    *,
+    strict: bool = True,
+    config: Config | None = None,
+    ready: Callable[[str], None] = print,
+) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is told the address once requests are taken. Waits for an unreachable journal and
+    says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a
+    taken address."""
+    service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
+    await start_when_reachable(service, journal_url)
+    server = GrpcServer(service, listen)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await server.start()
+        host = listen.rpartition(":")[0]
+        ready(f"listening on {host}:{server.port}")
+        await stop.wait()
+        log.info("stopping: no new calls; up to %s s for those under way", STOP_GRACE_SECONDS)
+    finally:
+        stopping = asyncio.create_task(server.stop(STOP_GRACE_SECONDS))
+        await service.shut_down()
+        await stopping
+
+
+async def start_when_reachable(service: HistoryService, journal_url: str) -> None:
+    """Start, again and again with a growing pause while the journal can't be reached."""
+    pause = 0.5
+    while True:
+        try:
+            await service.start_up()
+            return
+        except JournalUnavailable as error:
+            log.warning("the journal %s can't be reached (%s); trying again in %.1f s", journal_url, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, JOURNAL_RETRY_SECONDS_MAX)
