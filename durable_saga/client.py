@@ -123,16 +123,24 @@ class Client:
 
     @overload
     async def start(
-        self, saga: SagaFunction[P, R], *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
+        self,
+        saga: SagaFunction[P, R],
+        *args: Any,
+        id: str | None = None,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
     ) -> Handle[R]: ...
     @overload
     async def start(
-        self, saga: str, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
+        self,
+        saga: str,
+        *args: Any,
+        id: str | None = None,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
     ) -> Handle[Any]: ...
     async def start(
-        self, saga: SagaFunction[..., Any] | str, *args: Any, id: str | None = None,  # noqa: A002
+        self, saga: SagaFunction[..., Any] | str, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
@@ -140,7 +148,11 @@ class Client:
         name, timeout_ms, result_type = saga, 0, Any
         if isinstance(saga, SagaFunction):
             saga.definition.signature.bind(*args, **kwargs)
-            name, timeout_ms, result_type = saga.definition.name, saga.definition.timeout_ms, saga.definition.result_type
+            name, timeout_ms, result_type = (
+                saga.definition.name,
+                saga.definition.timeout_ms,
+                saga.definition.result_type,
+            )
         saga_id = id if id is not None else uuid.uuid4().hex
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=str(name),
@@ -152,12 +164,16 @@ class Client:
             raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
         return Handle(self, saga_id, result_type)
 
-    def handle(self, id: str, saga: SagaFunction[P, R] | None = None) -> Handle[R]:  # noqa: A002
+    def handle(self, id: str, saga: SagaFunction[P, R] | None = None) -> Handle[R]:
         """A saga that was started before; give the saga function too to get the result as its type."""
         return Handle(self, id, saga.definition.result_type if saga is not None else Any)
 
     async def list(
-        self, *, type: str = "", status: Sequence[str] = (), limit: int | None = None  # noqa: A002
+        self,
+        *,
+        type: str = "",
+        status: Sequence[str] = (),
+        limit: int | None = None,
     ) -> AsyncIterator[c.Description]:
         """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -166,7 +182,7 @@ class Client:
         page, left = "", limit
         while left is None or left > 0:
             request = c.ListRequest(
-                namespace=self.namespace, saga_type=type, status=[h.Status.Value(name) for name in status],
+                namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
                 limit=min(left or 200, 200), page=page,
             )  # fmt: skip
             reply = await self.transport.call("list", request)

@@ -36,7 +36,7 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
     names = inspect.signature(function).parameters
     of_names = inspect.signature(of.function).parameters if of else {}
     definition = CompensationDefinition(
-        name=name or getattr(function, "__name__", repr(function)),
+        name=str(name or getattr(function, "__name__", repr(function))),
         function=function,
         retry=retry,
         timeout_ms=timeout_ms,

@@ -1,32 +1,32 @@
 """Every error of durable-saga.
 
-    DurableSagaError
-    ├── ClientError                what a client gets
-    │   ├── NotFound               no such saga: check the id and the namespace
-    │   ├── AlreadyStarted         the id belongs to a saga of another type: take another id
-    │   ├── InvalidArgument        the request is wrong; the message says what and what to do
-    │   ├── AlreadyEnded           the saga takes no more messages
-    │   ├── Unavailable            the server or its journal can't be reached: try again later
-    │   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
-    │       ├── SagaFailed         failed, and nothing was to be undone
-    │       ├── SagaCompensated    failed, and everything was undone
-    │       ├── SagaCancelled      cancelled, and everything was undone
-    │       ├── SagaTerminated     ended by force, nothing was undone
-    │       └── SagaStuck          a compensation needs an operator; the saga is still open
-    ├── StepError                  what saga code gets from a step
-    │   ├── StepFailed             the step failed for good; `.type`, `.code`, `.step`, `.call`
-    │   ├── StepTimedOut           an attempt took too long; its effect may have happened
-    │   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
-    ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
-    ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
-    ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
-    ├── NonDeterminism             the code is not the code that made the history: bring the right code back
-    ├── FutureEventKind            the history was written by a newer version: upgrade
-    ├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
-    ├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
-    ├── NotSerializable            a value can't be journaled; names its type and the path to it
-    ├── DecodeError                a journaled value does not fit the annotation; names the place
-    └── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
+DurableSagaError
+├── ClientError                what a client gets
+│   ├── NotFound               no such saga: check the id and the namespace
+│   ├── AlreadyStarted         the id belongs to a saga of another type: take another id
+│   ├── InvalidArgument        the request is wrong; the message says what and what to do
+│   ├── AlreadyEnded           the saga takes no more messages
+│   ├── Unavailable            the server or its journal can't be reached: try again later
+│   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
+│       ├── SagaFailed         failed, and nothing was to be undone
+│       ├── SagaCompensated    failed, and everything was undone
+│       ├── SagaCancelled      cancelled, and everything was undone
+│       ├── SagaTerminated     ended by force, nothing was undone
+│       └── SagaStuck          a compensation needs an operator; the saga is still open
+├── StepError                  what saga code gets from a step
+│   ├── StepFailed             the step failed for good; `.type`, `.code`, `.step`, `.call`
+│   ├── StepTimedOut           an attempt took too long; its effect may have happened
+│   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
+├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
+├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+├── SwallowedCancellation      saga code caught a cancellation and went on waiting
+├── NonDeterminism             the code is not the code that made the history: bring the right code back
+├── FutureEventKind            the history was written by a newer version: upgrade
+├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
+├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
+├── NotSerializable            a value can't be journaled; names its type and the path to it
+├── DecodeError                a journaled value does not fit the annotation; names the place
+└── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ async def sleep(duration: float | timedelta) -> None:
     await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
 
 
-async def signal(name: str, type: Any = Any) -> Any:  # noqa: A002  the word that readers expect
+async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
     `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
     return await _core("signal()").signals.wait(name, type)

@@ -69,7 +69,7 @@ def delay_ms(retry: Retry, attempt: int, random: float) -> int:
 
 def decide(retry: Retry, attempt: int, error: BaseException, random: float) -> int | None:
     """Milliseconds until the next attempt, or None: give up."""
-    if isinstance(error, _FINAL) or isinstance(error, retry.non_retryable):
+    if isinstance(error, (*_FINAL, *retry.non_retryable)):
         return None
     if retry.max_attempts is not None and attempt >= retry.max_attempts:
         return None

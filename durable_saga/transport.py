@@ -97,7 +97,7 @@ class GrpcTransport:
 
     async def close(self) -> None:
         if self._channel is not None:
-            await self._channel.close()
+            await self._channel.close(None)
             self._channel = None
 
 

@@ -167,12 +167,15 @@ class Worker:
             self._assigned(item.assign)
         elif kind == "commit_reply":
             self._replied(item.commit_reply)
-        elif kind == "deliver" and (run := self._runs.get(_key(item.deliver.key))) is not None:
-            if run.epoch == item.deliver.epoch:
+        elif kind == "deliver":
+            if (run := self._owned(item.deliver.key, item.deliver.epoch)) is not None:
                 run.deliver(item.deliver.message)
-        elif kind == "revoke" and (run := self._runs.get(_key(item.revoke.key))) is not None:
-            if run.epoch == item.revoke.epoch:
-                run.drop()
+        elif kind == "revoke" and (run := self._owned(item.revoke.key, item.revoke.epoch)) is not None:
+            run.drop()
+
+    def _owned(self, key: h.RunKey, epoch: int) -> ActiveRun | None:
+        run = self._runs.get(_key(key))
+        return run if run is not None and run.epoch == epoch else None
 
     def _assigned(self, assign: w.Assign) -> None:
         saga_type = assign.events[0].saga_started.saga_type

@@ -99,7 +99,7 @@ _READERS: dict[int, Any] = {
     ext.TIMEDELTA: lambda data: timedelta(*_again(data)),
     ext.UUID: lambda data: UUID(bytes=data),
     ext.DECIMAL: lambda data: Decimal(data.decode()),
-    ext.MAP: lambda data: {key: value for key, value in _again(data)},
+    ext.MAP: lambda data: dict(_again(data)),
 }
 
 
@@ -124,7 +124,7 @@ def _fit(value: Any, annotation: Any, where: str) -> Any:
     return _class(value, annotation, where)
 
 
-def _class(value: Any, kind: type, where: str) -> Any:
+def _class(value: Any, kind: Any, where: str) -> Any:
     if issubclass(kind, Enum):
         try:
             return kind(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -19,7 +19,7 @@ from durable_saga.errors import LimitExceeded, NotSerializable
 PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
 DEPTH_MAX = 100
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
-_pack = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=True).pack
+_pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=True).pack
 
 
 def encode(value: Any, *, where: str) -> bytes:

@@ -51,9 +51,7 @@ class Calls:
         self._core = core
         self.pending: dict[str, Pending] = {}
 
-    def call(
-        self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Coroutine[Any, Any, Any]:
+    def call(self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
         """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
         core = self._core
         if core.loop.discarded:
@@ -153,9 +151,7 @@ def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]
     return args, {**kwargs, "result": entry.result} if entry.definition.takes_result else dict(kwargs)
 
 
-def encode_registered(
-    definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> bytes:
+def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
     """Fix the arguments of on_failure() at the call."""
     definition.signature.bind(*args, **({"result": None} if definition.takes_result else {}), **kwargs)
     return codec.encode_call(args, kwargs, where=f"compensation {definition.name}")

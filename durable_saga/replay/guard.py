@@ -125,7 +125,18 @@ def _replace_clock_and_dice() -> None:
     _wrap(os, "urandom", lambda environment, count: environment.random.randbytes(count))
     _wrap(uuid, "uuid4", lambda environment: uuid.UUID(int=environment.random.getrandbits(128), version=4))
     _wrap(uuid, "uuid1", _refuse("uuid.uuid1() is another value in every replay: use uuid4()"))
-    names = ("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "gauss", "getrandbits")
+    names = (
+        "random",
+        "randint",
+        "randrange",
+        "choice",
+        "choices",
+        "shuffle",
+        "sample",
+        "uniform",
+        "gauss",
+        "getrandbits",
+    )
     for name in names:
         _wrap(random, name, _from_random(name))
 

@@ -150,7 +150,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self.now_ms / 1000
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
@@ -160,12 +160,12 @@ class SagaLoop(asyncio.AbstractEventLoop):
             self._ready.append(handle)
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
@@ -179,7 +179,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return SagaFuture(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
         *,
@@ -241,7 +241,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         with self.entered():
             for task in list(self.tasks.values()):
                 try:
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                 except (Exception, Discarded, asyncio.CancelledError):
                     pass  # the run is gone from memory; what its cleanup says reaches nobody
         self.tasks.clear()

@@ -20,9 +20,9 @@ from typing import Any
 from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, SagaDefinition
 from durable_saga.errors import (
+    LimitExceeded,
     NonDeterminism,
     NotSerializable,
-    LimitExceeded,
     SagaTimedOut,
     SwallowedCancellation,
     failure_from_exception,
@@ -49,7 +49,7 @@ class Core:
     def __init__(self, definition: SagaDefinition, key: h.RunKey) -> None:
         self.definition = definition
         self.key = key
-        self.loop = SagaLoop(self)
+        self.loop = SagaLoop(self)  # type: ignore[abstract]  # what it lacks is put in as refusals
         self.history = History()
         self.calls = Calls(self)
         self.stack = Stack(definition)

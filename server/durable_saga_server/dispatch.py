@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
 from durable_saga_server.sessions import Ownership, Session, Sessions
-
-from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
@@ -30,9 +29,7 @@ def key_of(run: Run) -> h.RunKey:
 def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
     """The worker owns the run from here on, as far as this server knows."""
     session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
-    item = w.Assign(
-        key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox
-    )
+    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox)
     session.send(w.ServerItem(assign=item))
 
 

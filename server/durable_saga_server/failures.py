@@ -46,5 +46,6 @@ def check_name(what: str, name: str, characters_max: int) -> None:
 def check_payload(data: bytes, bytes_max: int) -> None:
     if len(data) > bytes_max:
         raise ServiceError(
-            "INVALID_ARGUMENT", f"the payload has {len(data)} bytes, payload_bytes_max is {bytes_max}: pass a key instead"
+            "INVALID_ARGUMENT",
+            f"the payload has {len(data)} bytes, payload_bytes_max is {bytes_max}: pass a key instead",
         )

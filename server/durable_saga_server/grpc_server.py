@@ -7,12 +7,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from durable_saga_server.failures import ServiceError
-from durable_saga_server.service import HistoryService
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from durable_saga.pb import client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
+from durable_saga_server.failures import ServiceError
+from durable_saga_server.service import HistoryService
 
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
@@ -39,7 +39,7 @@ class GrpcServer:
     def __init__(self, service: HistoryService, listen: str) -> None:
         self._service = service
         self._listen = listen
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # set at run time by the package
         size = service.config.message_bytes_max
         self._server = grpc.aio.server(
             options=[*_OPTIONS, ("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableSequence, Sequence
 
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
@@ -16,10 +19,6 @@ from durable_saga_server.journal import Commit, Committed, Created, Exists, Filt
 from durable_saga_server.sessions import Sessions
 from durable_saga_server.wake import Waker
 from durable_saga_server.work import WorkStreams
-
-from durable_saga.pb import client_pb2 as c
-from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
 
 TERMINATE_ATTEMPTS_MAX = 5
 
@@ -143,7 +142,8 @@ class HistoryService:
             raise ServiceError("INVALID_ARGUMENT", "resolving a compensation by hand needs a note that says what was done")
         if decision.verb == h.CompensationDecided.RETRY and step.compensation_state != "stuck":
             raise ServiceError(
-                "FAILED_PRECONDITION", f"the compensation of call {decision.call} is {step.compensation_state or 'not due'}"
+                "FAILED_PRECONDITION",
+                f"the compensation of call {decision.call} is {step.compensation_state or 'not due'}",
             )
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)
@@ -174,8 +174,17 @@ class HistoryService:
             event = h.Event(seq=owned.next_seq, time_ms=max(self.clock.now_ms(), owned.updated_ms))
             event.saga_terminated.reason, event.saga_terminated.who = request.reason, request.who
             outcome = await self.committer.commit(
-                Commit(owned.run, owned.incarnation, owned.epoch, self.ids.new(), owned.next_seq, [event],
-                       h.TERMINATED, self.clock.now_ms(), release=True)  # fmt: skip
+                Commit(
+                    owned.run,
+                    owned.incarnation,
+                    owned.epoch,
+                    self.ids.new(),
+                    owned.next_seq,
+                    [event],
+                    h.TERMINATED,
+                    self.clock.now_ms(),
+                    release=True,
+                )
             )
             if isinstance(outcome, Committed):
                 self.streams.revoke(head.run, "terminated")
@@ -210,7 +219,7 @@ class HistoryService:
                 event.clear()
                 head = await self._head(request.key)
                 left_ms = until - self.clock.now_ms()
-                if head.status != h.RUNNING and head.status != h.COMPENSATING or left_ms <= 0:
+                if (head.status != h.RUNNING and head.status != h.COMPENSATING) or left_ms <= 0:
                     return await self.describe(c.DescribeRequest(key=request.key))
                 try:
                     await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
@@ -245,8 +254,8 @@ class HistoryService:
             raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} has ended: {h.Status.Name(head.status)}")
         return head
 
-    async def _events(self, head: Head, from_seq: int, until_seq: int) -> list[h.Event]:
-        events: list[h.Event] = []
+    async def _events(self, head: Head, from_seq: int, until_seq: int) -> Sequence[h.Event]:
+        events: MutableSequence[h.Event] = []
         while from_seq + len(events) < until_seq:
             page = await self.journal.events(head.run, from_seq + len(events), self.config.events_per_read)
             if not page:
@@ -261,5 +270,3 @@ def describe_head(head: Head) -> c.Description:
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
     )  # fmt: skip
-
-

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
-from durable_saga_server.journal import Run
-
 from durable_saga.pb import worker_pb2 as w
+from durable_saga_server.journal import Run
 
 FRAME_ITEMS_MAX = 512
 

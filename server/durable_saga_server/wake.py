@@ -26,9 +26,7 @@ _AGAIN_SECONDS = 1.0
 class Waker:
     """Owns the hints that are due soon."""
 
-    def __init__(
-        self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, dispatcher: Dispatcher
-    ) -> None:
+    def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, dispatcher: Dispatcher) -> None:
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -92,7 +90,7 @@ class Waker:
     async def _fire(self) -> None:
         while True:
             self._changed.clear()
-            due = []
+            due: list[tuple[int, str, str, int]] = []
             while self._near and self._near[0][0] <= self._clock.now_ms() and len(due) < LOOKS_AT_ONCE_MAX:
                 due.append(heapq.heappop(self._near))
             if due:

@@ -1,6 +1,6 @@
 """The Work streams: what workers say, and what follows. One session a stream.
 
-    Hello -> session -> Commit, Release, Heartbeat, Drain … -> stream ends -> (grace) -> its runs go to others
+Hello -> session -> Commit, Release, Heartbeat, Drain … -> stream ends -> (grace) -> its runs go to others
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
 from durable_saga_server.committer import Answer
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
 from durable_saga_server.sessions import Ownership, Session
-
-from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
@@ -89,7 +88,8 @@ class WorkStreams:
         service = self._service
         if hello.protocol != PROTOCOL:
             raise ServiceError(
-                "FAILED_PRECONDITION", f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}: upgrade one"
+                "FAILED_PRECONDITION",
+                f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}: upgrade one",
             )
         if (old := service.sessions.named(hello.worker)) is not None:
             old.close()
@@ -122,9 +122,7 @@ class WorkStreams:
         for message in unread:
             session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
 
-    async def _read(
-        self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]
-    ) -> None:
+    async def _read(self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]) -> None:
         try:
             for item in first:
                 self._item(session, item)
@@ -170,7 +168,10 @@ class WorkStreams:
 
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
             answer = w.CommitReply(
-                request=request.request, outcome=outcome, reason=reason, retry_after_ms=retry_after_ms,
+                request=request.request,
+                outcome=outcome,
+                reason=reason,
+                retry_after_ms=retry_after_ms,
                 key=request.key,
             )
             session.send(w.ServerItem(commit_reply=answer))

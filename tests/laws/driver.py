@@ -36,6 +36,7 @@ class Driver:
     effects: list[tuple[str, str]] = field(default_factory=list)
     commits: int = 0
     now_ms: int = START_MS
+    core: Core = field(init=False)
     _waiting: dict[str, Effect] = field(default_factory=dict)
     _unsent: list[h.Event] = field(default_factory=list)
     _held: list[Effect] = field(default_factory=list)

@@ -21,7 +21,7 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
     steps: dict[str, c.StepView] = {}
     for event in events:
         kind = event.WhichOneof("kind")
-        body = getattr(event, kind) if kind else None
+        body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
             _ended(body, into)
         elif kind == "unwind_started":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
     Commit,
@@ -26,8 +27,6 @@ from durable_saga_server.journal.rules import (
     page_token,
     read_page_token,
 )
-
-from durable_saga.pb import history_pb2 as h
 
 
 class MemoryJournal:
@@ -104,7 +103,7 @@ class MemoryJournal:
         self._watermark = max(self._watermark, due_ms)
         self._hints = {row for row in self._hints if row[0] > self._watermark}
 
-    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:  # noqa: A002
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         heads = [head for head in self._heads.values() if _passes(head, filter)]
         heads.sort(key=lambda head: (-head.started_ms, head.run.saga, head.run.run))
         if page:

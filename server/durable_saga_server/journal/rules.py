@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from durable_saga_server.journal import Commit, Committed, Fenced, Head, Outcome
-
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal import Commit, Committed, Fenced, Head, Outcome
 
 OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK})
 

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
     Commit,
-    Committed,
     Created,
     Exists,
     Filter,
@@ -29,12 +29,9 @@ from durable_saga_server.journal import (
     Listed,
     Outcome,
     Run,
-    SchemaTooNew,
     Unknown,
 )
 from durable_saga_server.journal import sqlite_rows as rows
-
-from durable_saga.pb import history_pb2 as h
 
 BATCH_WRITES_MAX = 2_000
 BUSY_TIMEOUT_MS = 10_000
@@ -150,7 +147,7 @@ class SqliteJournal:
     async def set_watermark(self, due_ms: int) -> None:
         await self._submit(self._writes, lambda db: rows.set_watermark(db, due_ms))
 
-    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:  # noqa: A002
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._submit(self._reads, lambda db: rows.listing(db, filter, limit, page))
 
 
@@ -213,5 +210,3 @@ def _answer(batch: Sequence[Job], answers: Sequence[Any]) -> None:
         batch[0][1].call_soon_threadsafe(resolve)
     except RuntimeError:
         pass  # the loop that asked is closed: nobody waits
-
-

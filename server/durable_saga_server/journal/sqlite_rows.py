@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import astuple
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
     Commit,
@@ -22,8 +23,6 @@ from durable_saga_server.journal import (
     SchemaTooNew,
 )
 from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, page_token, read_page_token
-
-from durable_saga.pb import history_pb2 as h
 
 SCHEMA_VERSION = 1
 _RUN = "namespace = ? AND saga = ? AND run = ?"

@@ -1,0 +1,39 @@
+# What a person types. Every target does the set-up it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SET_UP := $(VENV)/.set-up
+
+.PHONY: setup test check demo bench kill-test proto lock
+setup: $(SET_UP)
+
+$(SET_UP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $(SET_UP)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+kill-test: setup
+	$(BIN)/python -m pytest -m kill $(ARGS)
+
+demo: setup
+	CASSANDRA=$(CASSANDRA) $(BIN)/python -m examples.demo
+
+bench: setup
+	$(BIN)/python -m benchmarks $(ARGS)
+
+proto: setup
+	$(BIN)/python proto/generate.py
+
+# Pin what is installed now; run it after changing the dependencies in pyproject.toml.
+lock: setup
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock

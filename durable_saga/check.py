@@ -1,0 +1,119 @@
+"""The static determinism check: reads saga code and names what replay can't repeat. Finds what the guard can't reach too,
+such as `datetime.now()`. It reads; it never imports or runs the code."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_CALLS = {
+    "datetime.now": ("DS001", "gives another time in every replay: use durable_saga.now()"),
+    "datetime.utcnow": ("DS001", "gives another time in every replay: use durable_saga.now()"),
+    "datetime.today": ("DS001", "gives another time in every replay: use durable_saga.now()"),
+    "date.today": ("DS001", "gives another day in every replay: use durable_saga.now().date()"),
+    "time.sleep": ("DS002", "stops every saga of the worker: use await asyncio.sleep()"),
+    "uuid.uuid1": ("DS003", "gives another value in every replay: use uuid4()"),
+    "open": ("DS004", "touches a file: do it in a @step"),
+    "input": ("DS004", "waits for a person: use await signal()"),
+    "os.getenv": ("DS005", "may differ in every process: pass it as an argument"),
+    "asyncio.to_thread": ("DS006", "starts a thread: call a @step that is a plain function"),
+}
+_PREFIXES = {
+    "requests.": ("DS004", "talks to the network: do it in a @step"),
+    "httpx.": ("DS004", "talks to the network: do it in a @step"),
+    "aiohttp.": ("DS004", "talks to the network: do it in a @step"),
+    "urllib.": ("DS004", "talks to the network: do it in a @step"),
+    "socket.": ("DS004", "talks to the network: do it in a @step"),
+    "subprocess.": ("DS004", "starts a process: do it in a @step"),
+    "threading.": ("DS006", "starts threads: use asyncio tasks, or a @step"),
+    "secrets.": ("DS003", "gives another value in every replay: use durable_saga.random()"),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """`line` and `column` count from 1."""
+
+    path: pathlib.Path
+    line: int
+    column: int
+    code: str
+    message: str
+
+
+def check_paths(paths: Sequence[pathlib.Path]) -> list[Finding]:
+    """Findings in Python files and folders, in order. A file that can't be parsed is a finding (DS000)."""
+    found: list[Finding] = []
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            found += _check_file(file)
+    return sorted(found)
+
+
+def _check_file(file: pathlib.Path) -> list[Finding]:
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        return [Finding(file, getattr(error, "lineno", 1) or 1, 1, "DS000", f"can't be read: {error}")]
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found: list[Finding] = []
+    for function in _saga_code(functions):
+        for node in ast.walk(function):
+            for code, message in _judge(node):
+                assert isinstance(node, ast.expr | ast.stmt), "only these have a place"
+                found.append(Finding(file, node.lineno, node.col_offset + 1, code, message))
+    return found
+
+
+def _saga_code(
+    functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef],
+) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Sagas, signal handlers, and the plain functions of the module which they call; steps are left out."""
+    waiting = [one for one in functions.values() if _is_marked(one, ("saga", "signal"))]
+    seen: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    while waiting:
+        function = waiting.pop()
+        if function.name in seen:
+            continue
+        seen[function.name] = function
+        for node in ast.walk(function):
+            called = functions.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+            if called is not None and not _is_marked(called, ("step", "compensation")):
+                waiting.append(called)
+    return list(seen.values())
+
+
+def _is_marked(function: ast.FunctionDef | ast.AsyncFunctionDef, marks: tuple[str, ...]) -> bool:
+    for decorator in function.decorator_list:
+        name = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        if name.rsplit(".", 1)[-1] in marks:
+            return True
+    return False
+
+
+def _judge(node: ast.AST) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Call):
+        name = _dotted(node.func)
+        short = ".".join(name.split(".")[-2:])
+        if (verdict := _CALLS.get(name) or _CALLS.get(short)) is not None or (
+            verdict := next((v for prefix, v in _PREFIXES.items() if name.startswith(prefix)), None)
+        ) is not None:
+            yield verdict[0], f"{name}() {verdict[1]}"
+        elif short.endswith(".run_in_executor"):
+            yield "DS006", f"{name}() starts a thread: call a @step that is a plain function"
+    elif isinstance(node, ast.For | ast.AsyncFor) and isinstance(node.iter, ast.Set | ast.SetComp):
+        yield "DS007", "a set has no fixed order: iterate over sorted(...) or a list"
+    elif isinstance(node, ast.Global):
+        yield "DS008", f"global {', '.join(node.names)}: another process does not have it; use state or a local name"
+    elif isinstance(node, ast.Subscript) and _dotted(node.value) == "os.environ":
+        yield "DS005", "os.environ may differ in every process: pass it as an argument"
+
+
+def _dotted(node: ast.AST) -> str:
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ""

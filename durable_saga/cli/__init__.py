@@ -1,0 +1,17 @@
+"""The command line. A terminal gets tables and colour, a pipe gets JSON; errors are one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import click
+
+from durable_saga.cli import checking, operate, processes
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="durable-saga")
+def main() -> None:
+    """Durable sagas: run servers and workers, start and watch sagas, decide on stuck compensations."""
+
+
+for _command in (*processes.COMMANDS, *operate.COMMANDS, *checking.COMMANDS):
+    main.add_command(_command)

@@ -1,0 +1,66 @@
+"""Commands that look at code: the static check, and a recorded history against the code of today."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+from durable_saga.check import check_paths
+from durable_saga.cli import output
+from durable_saga.cli.processes import find_sagas
+from durable_saga.errors import DurableSagaError
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay import Core
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path))
+def check(paths: tuple[pathlib.Path, ...]) -> None:
+    """Find in saga code what can't be replayed; exit code 1 when there is something."""
+    findings = check_paths(list(paths))
+    for one in findings:
+        if output.is_terminal():
+            click.echo(f"{one.path}:{one.line}:{one.column}: {one.code} {one.message}")
+        else:
+            output.print_json({
+                "path": str(one.path), "line": one.line, "column": one.column, "code": one.code, "message": one.message,
+            })  # fmt: skip
+    if findings:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
+@click.option("--saga", "app", required=True, help="module:function that the history belongs to.")
+def replay(file: pathlib.Path, app: str) -> None:
+    """Replay a history (of `history --raw FILE`) with the code of today; exit code 1 when they differ."""
+    events = read_history(file)
+    sagas = {one.definition.name: one.definition for one in find_sagas(app)}
+    saga_type = events[0].saga_started.saga_type if events else ""
+    if saga_type not in sagas:
+        raise click.ClickException(f"{file} is the history of {saga_type or 'nothing'}; {app} has {', '.join(sagas)}")
+    core = Core(sagas[saga_type], h.RunKey(namespace="replay", saga="replay", run=1))
+    try:
+        core.replay(events)
+    except DurableSagaError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        core.discard()
+    click.echo(f"{len(events)} events replay alike; the saga is {h.Status.Name(core.status)}")
+
+
+def read_history(file: pathlib.Path) -> list[h.Event]:
+    """The events of a file made by `history --raw`. Raises ClickException for anything else."""
+    data, events, place = file.read_bytes(), [], 0
+    try:
+        while place < len(data):
+            size = int.from_bytes(data[place : place + 4], "big")
+            events.append(h.Event.FromString(data[place + 4 : place + 4 + size]))
+            place += 4 + size
+    except Exception as error:
+        raise click.ClickException(f"{file} is no recorded history: {error}") from error
+    return events
+
+
+COMMANDS: tuple[click.Command, ...] = (check, replay)

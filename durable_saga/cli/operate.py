@@ -1,0 +1,189 @@
+"""Commands on sagas: start, look, send, decide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from durable_saga.cli import output
+from durable_saga.client import Client, Handle
+from durable_saga.connect import connect
+from durable_saga.pb import history_pb2 as h
+
+_url = click.option(
+    "--url",
+    envvar="DURABLE_SAGA_URL",
+    default="localhost:7233",
+    show_default=True,
+    help="host:port, or a journal's URL.",
+)
+_namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+
+
+def _with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
+    async def go() -> Any:
+        async with connect(url, namespace=namespace) as client:
+            return await work(client)
+
+    return output.run(go())
+
+
+def _values(texts: tuple[str, ...]) -> list[Any]:
+    """Arguments are JSON where they parse as JSON, else strings."""
+    values = []
+    for text in texts:
+        try:
+            values.append(json.loads(text))
+        except json.JSONDecodeError:
+            values.append(text)
+    return values
+
+
+@click.command()
+@click.argument("saga")
+@click.argument("arguments", nargs=-1)
+@click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
+@click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
+@click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
+@_url
+@_namespace
+def start(
+    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, url: str, namespace: str
+) -> None:  # fmt: skip
+    """Start SAGA with ARGUMENTS (JSON, or plain strings)."""
+
+    async def work(client: Client) -> Any:
+        handle = await client.start(saga, *_values(arguments), id=saga_id, timeout=timeout)
+        if wait:
+            return await handle.result()
+        return handle.id
+
+    result = _with_client(work, url, namespace)
+    if wait:
+        output.print_json(result)
+    elif output.is_terminal():
+        click.echo(result)
+    else:
+        output.print_json({"id": result})
+
+
+@click.command()
+@click.argument("saga_id")
+@_url
+@_namespace
+def describe(saga_id: str, url: str, namespace: str) -> None:
+    """Show one saga: status, steps, compensations, error."""
+    output.print_description(_with_client(lambda client: client.handle(saga_id).describe(), url, namespace))
+
+
+@click.command()
+@click.argument("saga_id")
+@click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Write it to a file for `replay`.")
+@_url
+@_namespace
+def history(saga_id: str, raw: str | None, url: str, namespace: str) -> None:
+    """Show the events of one saga."""
+    events: list[h.Event] = _with_client(lambda client: client.handle(saga_id).history(), url, namespace)
+    if raw is not None:
+        with open(raw, "wb") as file:
+            for event in events:
+                data = event.SerializeToString()
+                file.write(len(data).to_bytes(4, "big") + data)
+    if output.is_terminal():
+        rows = []
+        for event in events:
+            kind = str(event.WhichOneof("kind"))
+            body = output.as_dict(getattr(event, kind))
+            rows.append((str(event.seq), output.when(event.time_ms), kind, json.dumps(body, default=str)[:100]))
+        output.table(("seq", "time", "event", ""), rows)
+    else:
+        for event in events:
+            output.print_json(output.as_dict(event))
+
+
+@click.command(name="list")
+@click.option("--type", "saga_type", default="", help="Only sagas of this type.")
+@click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
+@click.option("--limit", type=int, default=50, show_default=True)
+@_url
+@_namespace
+def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, namespace: str) -> None:
+    """List sagas, newest first."""
+
+    async def work(client: Client) -> Any:
+        return [one async for one in client.list(type=saga_type, status=status, limit=limit)]
+
+    found = _with_client(work, url, namespace)
+    if not output.is_terminal():
+        for one in found:
+            output.print_json(output.as_dict(one))
+        return
+    rows = [
+        (one.key.saga, one.saga_type, output.status_of(one), output.when(one.started_ms), output.when(one.ended_ms))
+        for one in found
+    ]
+    output.table(("saga", "type", "status", "started", "ended"), rows)
+
+
+def _verb(name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[None]], *more: Any) -> click.Command:
+    """A command that does one thing to one saga and says so."""
+
+    def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
+        _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
+        if output.is_terminal():
+            click.echo(f"{saga_id}: {words}")
+        else:
+            output.print_json({"id": saga_id, "done": name})
+
+    decorated: Any = command
+    for parameter in (_namespace, _url, *reversed(more)):
+        decorated = parameter(decorated)
+    decorated.__doc__ = words[0].upper() + words[1:] + "."
+    return click.command(name=name)(click.argument("saga_id")(decorated))
+
+
+_reason = click.option("--reason", default="", help="Stands in the history.")
+_call = click.argument("call")
+_note = click.option("--note", default="", help="Stands in the history.")
+_note_needed = click.option("--note", required=True, help="What was done by hand; stands in the history.")
+
+
+@click.command()
+@click.argument("saga_id")
+@click.argument("name")
+@click.argument("arguments", nargs=-1)
+@click.option("--message-id", help="Repeating a signal with the same message id has no further effect.")
+@_url
+@_namespace
+def signal(
+    saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
+) -> None:  # fmt: skip
+    """Send signal NAME with ARGUMENTS (JSON, or plain strings)."""
+    _with_client(lambda client: client.handle(saga_id).signal(name, *_values(arguments), message_id=message_id), url, namespace)
+    output.print_json({"id": saga_id, "signal": name})
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    start,
+    describe,
+    history,
+    list_sagas,
+    signal,
+    _verb("cancel", "asked to stop; it unwinds", lambda one, o: one.cancel(o["reason"]), _reason),
+    _verb("terminate", "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason),
+    _verb(
+        "retry-compensation", "the compensation of CALL is tried again", lambda one, o: one.retry_compensation(o["call"]),
+        _call,
+    ),
+    _verb(
+        "skip-compensation", "the compensation of CALL is skipped",
+        lambda one, o: one.skip_compensation(o["call"], o["note"]), _call, _note,
+    ),
+    _verb(
+        "resolve-compensation", "the compensation of CALL was done by hand",
+        lambda one, o: one.resolve_compensation(o["call"], o["note"]), _call, _note_needed,
+    ),
+)  # fmt: skip

@@ -1,0 +1,101 @@
+"""What a command prints, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import click
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.table import Table
+
+from durable_saga import codec
+from durable_saga.errors import DurableSagaError, render_failure
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+
+COLOURS = {
+    "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
+    "FAILED": "red", "TERMINATED": "red", "COMPENSATION_STUCK": "bold red",
+}  # fmt: skip
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command's work; an error of ours or of the system is one sentence."""
+    try:
+        return asyncio.run(work)
+    except (DurableSagaError, ValueError, TypeError, OSError, RuntimeError) as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """A message as JSON shows it; user payloads are decoded."""
+    found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    _decode_payloads(message, found)
+    return found
+
+
+def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
+    for field, value in message.ListFields():
+        if field.message_type is None or field.name not in found:
+            continue
+        if field.message_type.name == "Payload":
+            found[field.name] = codec.decode(value.data) if value.data else None
+        elif isinstance(found[field.name], list):
+            for inner, shown in zip(value, found[field.name], strict=True):
+                _decode_payloads(inner, shown)
+        else:
+            _decode_payloads(value, found[field.name])
+
+
+def when(ms: int) -> str:
+    if not ms:
+        return ""
+    return datetime.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def status_of(one: c.Description) -> str:
+    return h.Status.Name(one.status) + (" (blocked)" if one.blocked else "")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    shown = Table(*headers, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        shown.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else cell for cell in row))
+    Console().print(shown)
+
+
+def print_description(one: c.Description) -> None:
+    if not is_terminal():
+        print_json(as_dict(one))
+        return
+    console = Console()
+    status = h.Status.Name(one.status)
+    console.print(f"[bold]{one.key.saga}[/]  {one.saga_type}  [{COLOURS.get(status, 'white')}]{status}[/]")
+    console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
+    console.print(f"owner {one.owner or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
+    if one.blocked:
+        console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
+    rows = [
+        (s.call, s.name, s.state, str(s.attempts), s.last_error[:60], s.compensation, s.compensation_state) for s in one.steps
+    ]
+    table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
+    if one.HasField("result") and one.result.data:
+        console.print("result", codec.decode(one.result.data))
+    if one.HasField("failure") and one.status != h.COMPLETED:
+        console.print(render_failure(one.failure), markup=False, highlight=False)

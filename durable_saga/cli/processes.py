@@ -1,0 +1,182 @@
+"""Commands that run until they are stopped: server, worker, both; and the journal's tables."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from types import ModuleType
+from typing import Any
+
+import click
+
+from durable_saga.cli import output
+from durable_saga.connect import connect
+from durable_saga.saga import SagaFunction
+from durable_saga.worker import Worker
+
+RESTART_SECONDS = 1.0
+_journal = click.option(
+    "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
+)
+_listen = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
+
+
+def _log(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("cassandra").setLevel(logging.ERROR)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _serve(journal: str, listen: str, strict: bool) -> Any:
+    try:
+        from durable_saga_server.serving import serve
+    except ImportError as error:
+        raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
+    return serve(journal, listen, strict=strict, ready=_say)
+
+
+@click.command()
+@_journal
+@_listen
+@click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
+@click.option("--verbose", is_flag=True)
+def server(journal: str, listen: str, strict: bool, verbose: bool) -> None:
+    """Run a history server until SIGTERM."""
+    _log(verbose)
+    output.run(_serve(journal, listen, strict))
+
+
+@click.command()
+@click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
+@_listen
+@click.option("--verbose", is_flag=True)
+def dev(file: str, listen: str, verbose: bool) -> None:
+    """Run a history server on one SQLite file, for a laptop."""
+    _log(verbose)
+    output.run(_serve(f"sqlite:///{file}", listen, False))
+
+
+@click.command()
+@click.argument("app")
+@click.option("--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True)
+@click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+@click.option("--concurrency", default=100, show_default=True, help="Steps at once in one process.")
+@click.option("--processes", default=1, show_default=True, help="Worker processes; one that dies is started again.")
+@click.option("--verbose", is_flag=True)
+def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
+    """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
+    _log(verbose)
+    if processes > 1:
+        _supervise(processes, (app, url, namespace, concurrency, verbose))
+    else:
+        output.run(_work(app, url, namespace, concurrency))
+
+
+async def _work(app: str, url: str, namespace: str, concurrency: int) -> None:
+    sagas = find_sagas(app)
+    async with connect(url, namespace=namespace) as client:
+        one = Worker(client, sagas=sagas, concurrency=concurrency)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, one.stop)
+        _say(f"worker {one.name} runs {', '.join(saga.definition.name for saga in sagas)}")
+        await one.run()
+
+
+def find_sagas(app: str) -> list[SagaFunction[..., Any]]:
+    """Raises ClickException when the module can't be imported or holds no saga."""
+    module_name, _, attribute = app.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
+    found = _sagas_in(module, attribute)
+    if not found:
+        raise click.ClickException(f"{app} holds no saga: mark a function with @saga")
+    return found
+
+
+def _sagas_in(module: ModuleType, attribute: str) -> list[SagaFunction[..., Any]]:
+    if not attribute:
+        return [one for one in vars(module).values() if isinstance(one, SagaFunction)]
+    value = getattr(module, attribute, None)
+    return [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, SagaFunction)]
+
+
+def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
+    _log(verbose)
+    asyncio.run(_work(app, url, namespace, concurrency))
+
+
+def _supervise(processes: int, arguments: tuple[Any, ...]) -> None:
+    """Spawn (never fork: gRPC has threads), start again what dies, pass SIGTERM on."""
+    context = multiprocessing.get_context("spawn")
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            child.terminate()
+
+    children: list[Any] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    children = [context.Process(target=_child, args=arguments) for _ in range(processes)]
+    for child in children:
+        child.start()
+    while any(child.is_alive() for child in children) or not stopping:
+        for place, child in enumerate(children):
+            child.join(RESTART_SECONDS / processes)
+            if not child.is_alive() and not stopping:
+                logging.warning("worker process %s ended with %s; a new one starts", child.pid, child.exitcode)
+                children[place] = context.Process(target=_child, args=arguments)
+                children[place].start()
+
+
+@click.group()
+def schema() -> None:
+    """The journal's tables."""
+
+
+@schema.command()
+@_journal
+@click.option("--strict/--no-strict", default=True)
+def apply(journal: str, strict: bool) -> None:
+    """Make or migrate them; safe to run twice and from several machines."""
+
+    async def work() -> None:
+        from durable_saga_server.journal.open import open_journal
+
+        opened = open_journal(journal, strict=strict)
+        try:
+            await opened.initialize()
+        finally:
+            await opened.close()
+
+    output.run(_translated(work()))
+    _say("the tables are there")
+
+
+async def _translated(work: Any) -> None:
+    from durable_saga_server.journal import JournalError
+
+    try:
+        await work
+    except JournalError as error:
+        raise ValueError(str(error)) from error
+
+
+COMMANDS: tuple[click.Command, ...] = (dev, server, worker, schema)

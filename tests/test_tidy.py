@@ -1,0 +1,105 @@
+"""The house rules that a machine can check: sizes, import arrows, public names, no paths of a machine."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import durable_saga
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODULE_LINES_MAX, FUNCTION_LINES_MAX, CLASS_LINES_MAX, TEST_FILE_LINES_MAX = 400, 50, 250, 500
+BANNED = {"utils", "helpers", "common", "core", "base", "data", "info", "impl"}
+PURE = ("errors", "retry", "codec", "definition", "replay")
+PUBLIC = [
+    "Client", "Handle", "NotApplied", "Retry", "SagaFunction", "Step", "StepContext", "Worker", "compensation", "connect",
+    "now", "on_failure", "random", "saga", "signal", "sleep", "state", "step", "step_context", "uuid4",
+]  # fmt: skip
+
+
+def sources(*folders: str) -> list[pathlib.Path]:
+    files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+    return [file for file in files if "pb" not in file.parts]
+
+
+def imports(file: pathlib.Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_modules_functions_and_classes_keep_their_sizes() -> None:
+    too_long = []
+    for file in sources("durable_saga", "server", "tests", "examples", "benchmarks"):
+        lines_max = TEST_FILE_LINES_MAX if "tests" in file.parts else MODULE_LINES_MAX
+        text = file.read_text()
+        if text.count("\n") > lines_max:
+            too_long.append(str(file.relative_to(ROOT)))
+        for node in ast.walk(ast.parse(text)):
+            limit = CLASS_LINES_MAX if isinstance(node, ast.ClassDef) else FUNCTION_LINES_MAX
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or 0) - node.lineno + 1
+                if size > limit:
+                    too_long.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.name} has {size} lines")
+    assert not too_long
+
+
+def test_the_pure_layers_import_no_io() -> None:
+    forbidden = ("grpc", "cassandra", "durable_saga_server", "sqlite3", "socket", "durable_saga.client", "durable_saga.worker")
+    wrong = []
+    for name in PURE:
+        place = ROOT / "durable_saga" / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            wrong += [f"{file.name}: {one}" for one in imports(file) if one.startswith(forbidden)]
+    assert not wrong
+
+
+def test_layers_below_replay_do_not_import_it() -> None:
+    for file in [ROOT / "durable_saga" / f"{name}.py" for name in ("errors", "retry", "definition")]:
+        assert not [one for one in imports(file) if one.startswith("durable_saga.replay")], file.name
+
+
+def test_the_server_imports_nothing_of_the_sdk_but_the_wire() -> None:
+    allowed = ("durable_saga.pb", "durable_saga_server")
+    for file in sources("server"):
+        ours = {one for one in imports(file) if one.startswith("durable_saga")}
+        assert not [one for one in ours if not one.startswith(allowed)], file.name
+
+
+def test_only_connect_and_the_command_line_reach_from_the_sdk_to_the_server() -> None:
+    reaching = {
+        file.relative_to(ROOT / "durable_saga").parts[0]
+        for file in sources("durable_saga")
+        if any(one.startswith("durable_saga_server") for one in imports(file))
+    }
+    assert reaching <= {"connect.py", "cli", "testing"}
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(durable_saga.__all__) == PUBLIC
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert not [file for file in sources("durable_saga", "server") if file.stem in BANNED]
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    pattern = re.compile(r"[\"' (](/(home|root|work|Users)/|/tmp/\w)")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    wrong = []
+    for name in tracked:
+        if name.endswith((".py", ".md", ".toml", ".proto", ".yml")) and name != "tests/test_tidy.py" and (ROOT / name).exists():
+            wrong += [f"{name}: {line}" for line in (ROOT / name).read_text().splitlines() if pattern.search(line)]
+    assert not wrong
+
+
+def test_the_generated_code_is_what_the_protocol_says() -> None:
+    done = subprocess.run([sys.executable, "proto/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
