@@ -66,7 +66,7 @@ class Worker:
         connection = asyncio.create_task(self._stay_connected())
         beats = asyncio.create_task(self._beat())
         try:
-            await self._stopping.wait()
+            await self._until_stopped(connection)
             await self._drain()
         finally:
             connection.cancel()
@@ -77,6 +77,16 @@ class Worker:
             if heartbeat is not None:
                 await heartbeat.stop()
             self.executor.close()
+
+    async def _until_stopped(self, connection: asyncio.Task[None]) -> None:
+        """Raises what ended the connection for good, such as a journal with weak settings."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({stopping, connection}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if connection.done():
+            connection.result()
 
     def stop(self) -> None:
         """Take no new sagas, let attempts finish (up to DRAIN_SECONDS), give the sagas back, end `run()`."""

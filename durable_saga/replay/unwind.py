@@ -35,7 +35,8 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
 
 @dataclass(slots=True)
 class Entry:
-    """One registered compensation. `data` are its arguments, encoded as a call of `signature`. `result` is the step's, None while or unless it returned."""
+    """One registered compensation. `data` are its arguments, encoded as a call of `signature`; `result` is the step's, None
+    while or unless it returned."""
 
     call: str
     definition: CompensationDefinition

@@ -1,0 +1,79 @@
+"""The tables, their versions, and the check of the cluster's settings.
+
+`runs` keeps the head as a regular row with the lowest clustering key: a condition on static columns alone makes Cassandra
+read the first event as well. `hints` are bucketed by the minute and expire; single rows are never deleted.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+HEAD_SEQ = -1
+HINT_BUCKET_MS = 60_000
+HINT_KEPT_SECONDS = 7 * 86_400
+LISTING_DAY_MS = 86_400_000
+REPLICATION_MIN = 3
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS journal_schema (one int PRIMARY KEY, version int)",
+    "CREATE TABLE IF NOT EXISTS runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob,"
+    " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint,"
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, PRIMARY KEY ((namespace, saga, run), seq))",
+    "CREATE TABLE IF NOT EXISTS inbox (namespace text, saga text, run int, message_id text, received_ms bigint,"
+    " message blob, consumed boolean, PRIMARY KEY ((namespace, saga, run), message_id))",
+    "CREATE TABLE IF NOT EXISTS hints (bucket bigint, due_ms bigint, namespace text, saga text, run int,"
+    " PRIMARY KEY (bucket, due_ms, namespace, saga, run)) WITH compaction ="
+    " {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS', 'compaction_window_size': 1}",
+    "CREATE TABLE IF NOT EXISTS hint_watermarks (shard int PRIMARY KEY, due_ms bigint)",
+    "CREATE TABLE IF NOT EXISTS listing (namespace text, day bigint, started_ms bigint, saga text, run int,"
+    " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text,"
+    " PRIMARY KEY ((namespace, day), started_ms, saga, run)) WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
+    "CREATE TABLE IF NOT EXISTS listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day))"
+    " WITH CLUSTERING ORDER BY (day DESC)",
+)
+
+_RUN = "namespace = ? AND saga = ? AND run = ?"
+HEAD_COLUMNS = (
+    "saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms, ended_ms, wake_at_ms, blocked"
+)
+_SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?"
+_FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
+
+STATEMENTS = {
+    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS})"
+    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS",
+    "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
+    "head": f"SELECT {HEAD_COLUMNS} FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
+    " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3)",
+    "commit": f"UPDATE runs {_SET} {_FENCE}",
+    "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE}",
+    "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
+    "message": f"SELECT message_id FROM inbox WHERE {_RUN} AND message_id = ?",
+    "put_message": "INSERT INTO inbox (namespace, saga, run, message_id, received_ms, message) VALUES (?, ?, ?, ?, ?, ?)",
+    "consume": f"UPDATE inbox SET consumed = true WHERE {_RUN} AND message_id = ?",
+    "inbox": f"SELECT message, consumed FROM inbox WHERE {_RUN}",
+    "unread": f"SELECT consumed FROM inbox WHERE {_RUN}",
+    "add_hint": "INSERT INTO hints (bucket, due_ms, namespace, saga, run) VALUES (?, ?, ?, ?, ?) USING TTL ?",
+    "hints": "SELECT due_ms, namespace, saga, run FROM hints WHERE bucket = ? AND due_ms > ? AND due_ms <= ?",
+    "watermark": "SELECT due_ms FROM hint_watermarks WHERE shard = 0",
+    "set_watermark": "INSERT INTO hint_watermarks (shard, due_ms) VALUES (0, ?)",
+    "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS})"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ?",
+    "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
+    "days": "SELECT day FROM listing_days WHERE namespace = ?",
+}
+
+
+def weak_settings(paxos_variant: str, commitlog_sync: str, replication: dict[str, str]) -> list[str]:
+    """What of the cluster's settings does not keep the promises, in words."""
+    found = []
+    if paxos_variant != "v2":
+        found.append(f"paxos_variant is {paxos_variant or 'unknown'}: set v2 on every node")
+    if commitlog_sync == "periodic":
+        found.append("commitlog_sync is periodic: a power cut of all replicas loses seconds; set group or batch")
+    copies = [int(value) for name, value in replication.items() if name != "class" and value.isdigit()]
+    if not copies or min(copies) < REPLICATION_MIN:
+        found.append(f"the keyspace has {min(copies, default=0)} replicas: {REPLICATION_MIN} survive the loss of one node")
+    return found

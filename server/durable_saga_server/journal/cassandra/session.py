@@ -1,0 +1,168 @@
+"""The driver, bridged to asyncio: libev's thread calls back, one hop brings the answer to the loop.
+
+Two profiles: conditional writes, which are never retried or speculated by the driver, and plain ones. What a failed
+conditional write means is decided in `outcome_of`: refused before it was sent, or unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from cassandra import ConsistencyLevel, CoordinationFailure, InvalidRequest, OperationTimedOut, Timeout, Unavailable
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.connection import ConnectionException
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import (
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    LoadBalancingPolicy,
+    RoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra.query import BatchStatement, BatchType, tuple_factory
+
+from durable_saga_server.journal import JournalError, JournalUnavailable, Unknown
+from durable_saga_server.journal.cassandra.schema import STATEMENTS
+
+REQUEST_SECONDS_MAX = 10.0
+CONDITIONAL = "conditional"
+_TABLE = re.compile(r"\b(FROM|INTO|UPDATE|TABLE IF NOT EXISTS) (\w+)\b(?!\.)")
+_REFUSED = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
+_UNSETTLED = (OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError)
+
+
+class Session:
+    """Connected from `open()` to `close()`."""
+
+    def __init__(self, hosts: Sequence[str], keyspace: str, *, datacenter: str) -> None:
+        self._keyspace = keyspace
+        self._hosts = [_endpoint(host) for host in hosts]
+        self._local = bool(datacenter)
+        balance: LoadBalancingPolicy = DCAwareRoundRobinPolicy(datacenter) if datacenter else RoundRobinPolicy()
+        plain = ConsistencyLevel.LOCAL_QUORUM if self._local else ConsistencyLevel.QUORUM
+        serial = ConsistencyLevel.LOCAL_SERIAL if self._local else ConsistencyLevel.SERIAL
+        self.serial = serial
+        profile = {
+            "load_balancing_policy": TokenAwarePolicy(balance),
+            "request_timeout": REQUEST_SECONDS_MAX,
+            "row_factory": tuple_factory,
+            "consistency_level": plain,
+            "serial_consistency_level": serial,
+        }
+        self._profiles = {
+            EXEC_PROFILE_DEFAULT: ExecutionProfile(**profile),
+            CONDITIONAL: ExecutionProfile(**profile, retry_policy=FallthroughRetryPolicy()),
+        }
+        self._cluster: Cluster | None = None
+        self._session: Any = None
+        self._prepared: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Raises JournalUnavailable."""
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        ports = {port for _, port in self._hosts}
+        cluster = Cluster(
+            [host for host, _ in self._hosts],
+            port=ports.pop(),
+            execution_profiles=self._profiles,
+            connection_class=LibevConnection,
+            connect_timeout=REQUEST_SECONDS_MAX,
+            protocol_version=5,
+        )
+        try:
+            self._session = cluster.connect()
+        except NoHostAvailable as error:
+            cluster.shutdown()
+            hosts = ", ".join(f"{host}:{port}" for host, port in self._hosts)
+            raise JournalUnavailable(f"no Cassandra answers at {hosts}: {error}") from error
+        self._cluster = cluster
+
+    async def close(self) -> None:
+        if self._cluster is not None:
+            await asyncio.to_thread(self._cluster.shutdown)
+            self._cluster = None
+
+    async def prepare(self) -> None:
+        def prepare() -> dict[str, Any]:
+            return {name: self._session.prepare(self._qualified(text)) for name, text in STATEMENTS.items()}
+
+        self._prepared = await asyncio.to_thread(prepare)
+        self._prepared["head"].consistency_level = self.serial
+
+    async def run(self, text: str) -> list[tuple[Any, ...]]:
+        """A statement of the schema, by text. Raises JournalUnavailable."""
+        return await self._settled(self._qualified(text), EXEC_PROFILE_DEFAULT)
+
+    def _qualified(self, text: str) -> str:
+        """Our tables by their full names."""
+        return _TABLE.sub(rf"\1 {self._keyspace}.\2", text)
+
+    async def read(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        """A prepared plain statement. Raises JournalUnavailable."""
+        return await self._settled(self._prepared[name].bind(values), EXEC_PROFILE_DEFAULT)
+
+    async def conditional(self, *parts: tuple[str, Sequence[Any]]) -> tuple[bool, dict[str, Any]] | Unknown:
+        """A conditional batch on one partition: whether it was applied, and the row that was in its way. Raises
+        JournalUnavailable when it was refused before it did anything."""
+        if len(parts) == 1:
+            statement: Any = self._prepared[parts[0][0]].bind(parts[0][1])
+        else:
+            statement = BatchStatement(BatchType.LOGGED, serial_consistency_level=self.serial)
+            for name, values in parts:
+                statement.add(self._prepared[name], values)
+        try:
+            rows, names = await self._send(statement, CONDITIONAL)
+        except _REFUSED as error:
+            raise JournalUnavailable(f"Cassandra refused a write: {error}") from error
+        except _UNSETTLED as error:
+            return Unknown(f"{type(error).__name__}: {error}")
+        except InvalidRequest as error:
+            raise JournalError(f"Cassandra did not understand a write: {error}") from error
+        row = dict(zip(names, rows[0], strict=True))
+        return bool(row.pop("[applied]", row.pop("applied", False))), row
+
+    async def _settled(self, statement: Any, profile: Any) -> list[tuple[Any, ...]]:
+        try:
+            return (await self._send(statement, profile))[0]
+        except (*_REFUSED, *_UNSETTLED) as error:
+            raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
+
+    async def _send(self, statement: Any, profile: Any) -> tuple[list[tuple[Any, ...]], list[str]]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[tuple[list[tuple[Any, ...]], list[str]]] = loop.create_future()
+        response = self._session.execute_async(statement, execution_profile=profile)
+        collected: list[tuple[Any, ...]] = []
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        def arrived(rows: Any) -> None:
+            collected.extend(rows or ())
+            if response.has_more_pages:
+                response.start_fetching_next_page()
+            else:
+                loop.call_soon_threadsafe(settle, (collected, list(response._col_names or ())), None)
+
+        def failed(error: BaseException) -> None:
+            loop.call_soon_threadsafe(settle, None, error)
+
+        response.add_callbacks(arrived, failed)
+        return await answer
+
+
+def _endpoint(host: str) -> tuple[str, int]:
+    name, _, port = host.partition(":")
+    if not name or (port and not port.isdigit()):
+        raise ValueError(f"{host!r} is no HOST or HOST:PORT of a Cassandra node")
+    return name, int(port or 9042)

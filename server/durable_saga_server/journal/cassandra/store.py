@@ -1,0 +1,267 @@
+"""The journal interface on Cassandra's rows. The conditions of a write stand in CQL; its values come from `rules`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal import (
+    INBOX_MESSAGES_MAX,
+    Commit,
+    Committed,
+    Created,
+    Exists,
+    Fenced,
+    Filter,
+    Head,
+    Hint,
+    InboxFull,
+    JournalUnavailable,
+    Listed,
+    Outcome,
+    Run,
+    SchemaTooNew,
+    Unknown,
+    WeakSettings,
+)
+from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.rules import OPEN, cut_hints, page_token, read_page_token
+
+log = logging.getLogger(__name__)
+COMMITS_AT_ONCE_MAX = 128
+BUCKETS_AT_ONCE_MAX = 64
+COUNT_INBOX_EVERY = 256
+
+
+class CassandraJournal:
+    """`hosts` are HOST or HOST:PORT. `strict` refuses weak settings; otherwise they are named in a warning."""
+
+    def __init__(
+        self, hosts: Sequence[str], keyspace: str, *, strict: bool = True, replication_factor: int = 3, datacenter: str = ""
+    ) -> None:
+        if not keyspace.replace("_", "").isalnum():
+            raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
+        self._session = Session(hosts, keyspace.lower(), datacenter=datacenter)
+        self._keyspace = keyspace.lower()
+        self._strict = strict
+        replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
+        self._replication = str(replication)
+        self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
+        self._days: set[tuple[str, int]] = set()
+        self._puts = 0
+
+    async def initialize(self) -> None:
+        session = self._session
+        await session.open()
+        try:
+            await session.run(f"CREATE KEYSPACE IF NOT EXISTS {self._keyspace} WITH replication = {self._replication}")
+            await self._check_settings()
+            await session.run(schema.TABLES[0])
+            version = await session.run("SELECT version FROM journal_schema WHERE one = 1")
+            if version and version[0][0] > schema.SCHEMA_VERSION:
+                raise SchemaTooNew(
+                    f"keyspace {self._keyspace} has schema version {version[0][0]}, this program knows"
+                    f" {schema.SCHEMA_VERSION}: upgrade durable-saga"
+                )
+            for table in schema.TABLES[1:]:
+                await session.run(table)
+            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
+            await session.prepare()
+        except BaseException:
+            await session.close()
+            raise
+
+    async def _check_settings(self) -> None:
+        rows = await self._session.run("SELECT name, value FROM system_views.settings")
+        settings: dict[str, str] = {row[0]: row[1] for row in rows}
+        (replication,) = await self._session.run(
+            f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{self._keyspace}'"
+        )
+        weak = schema.weak_settings(settings.get("paxos_variant", ""), settings.get("commitlog_sync", ""), dict(replication[0]))
+        if weak and self._strict:
+            raise WeakSettings("; ".join(weak) + " (or start without strict to go on all the same)")
+        for sentence in weak:
+            log.warning("Cassandra: %s", sentence)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    # --- runs ----------------------------------------------------------------------------------------------------
+
+    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+        run = _key(head.run)
+        outcome = await self._session.conditional(
+            ("create_head", (*run, *_columns(head))), ("event", (*run, event.seq, event.SerializeToString()))
+        )
+        if isinstance(outcome, Unknown):
+            return outcome
+        if not outcome[0]:
+            there = await self.head(head.run)
+            return Unknown("the head went away") if there is None else Exists(there)
+        await self._list(head)
+        return Created(head)
+
+    async def head(self, run: Run) -> Head | None:
+        rows = await self._session.read("head", *_key(run))
+        if not rows or rows[0][1] is None:
+            return None
+        return _head(run, rows[0])
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
+        if isinstance(outcome, Unknown):
+            return outcome
+        head = await self.head(run)
+        if outcome[0] and head is not None and head.epoch == epoch + 1 and head.owner == owner:
+            return Committed(head)
+        return Fenced(head)
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        answers = await asyncio.gather(*(self._commit(commit) for commit in commits), return_exceptions=True)
+        outcomes: list[Outcome] = []
+        for answer in answers:
+            if isinstance(answer, JournalUnavailable) and len(commits) > 1:
+                outcomes.append(Unknown(str(answer)))  # one of many: sent again on its own
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                outcomes.append(answer)
+        return outcomes
+
+    async def _commit(self, commit: Commit) -> Outcome:
+        closed = commit.status not in OPEN
+        run = _key(commit.run)
+        values = (
+            commit.next_seq + len(commit.events), commit.commit_id, commit.status, commit.now_ms,
+            commit.now_ms if closed else 0, commit.wake_at_ms, commit.blocked if commit.release else "",
+            *run, commit.incarnation, commit.epoch, commit.next_seq, commit.commit_id,
+        )  # fmt: skip
+        name = "commit_and_release" if commit.release or closed else "commit"
+        rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
+        async with self._room:
+            outcome = await self._session.conditional((name, values), *rows)
+            if isinstance(outcome, Unknown):
+                return outcome
+            applied, row = outcome
+            if not applied and not (
+                row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation
+            ):
+                return Fenced()
+            for message_id in commit.consumed:
+                await self._session.read("consume", *run, message_id)
+            if commit.status != h.RUNNING or commit.blocked:
+                await self._list_run(commit.run)
+        return Committed()
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        rows = await self._session.read("events", *_key(run), max(from_seq, 0), from_seq + limit)
+        return [h.Event.FromString(event) for (event,) in rows]
+
+    # --- inbox and hints ---------------------------------------------------------------------------------------------
+
+    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
+        if await self._session.read("message", *_key(run), message.message_id):
+            return False
+        self._puts += 1
+        if self._puts % COUNT_INBOX_EVERY == 0:
+            unread = sum(not consumed for (consumed,) in await self._session.read("unread", *_key(run)))
+            if unread >= INBOX_MESSAGES_MAX:
+                raise InboxFull(f"{run.saga} has {unread} unread messages (INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX})")
+        await self._session.read(
+            "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
+        )
+        return True
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        rows = await self._session.read("inbox", *_key(run))
+        found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
+        return sorted(found, key=lambda message: (message.received_ms, message.message_id))
+
+    async def add_hint(self, hint: Hint) -> None:
+        bucket = hint.due_ms // schema.HINT_BUCKET_MS
+        ttl = schema.HINT_KEPT_SECONDS + max(0, hint.due_ms // 1000 - int(time.time()))
+        await self._session.read("add_hint", bucket, hint.due_ms, *_key(hint.run), min(ttl, 20 * 365 * 86_400))
+
+    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        kept_since_ms = int(time.time() - schema.HINT_KEPT_SECONDS) * 1000
+        first = max(after_ms, kept_since_ms) // schema.HINT_BUCKET_MS
+        last = until_ms // schema.HINT_BUCKET_MS
+        rows: list[tuple[int, str, str, int]] = []
+        for start in range(first, last + 1, BUCKETS_AT_ONCE_MAX):
+            buckets = range(start, min(start + BUCKETS_AT_ONCE_MAX, last + 1))
+            pages = await asyncio.gather(*(self._session.read("hints", bucket, after_ms, until_ms) for bucket in buckets))
+            rows += [(row[0], row[1], row[2], row[3]) for page in pages for row in page]
+            if len(rows) >= limit:
+                break
+        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(sorted(rows), limit)]
+
+    async def watermark(self) -> int:
+        rows = await self._session.read("watermark")
+        return int(rows[0][0]) if rows else 0
+
+    async def set_watermark(self, due_ms: int) -> None:
+        if due_ms > await self.watermark():
+            await self._session.read("set_watermark", due_ms)
+
+    # --- listing -----------------------------------------------------------------------------------------------------
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
+        after = None
+        if page:
+            started_ms, saga, run = read_page_token(page)
+            after = (-started_ms, saga, run)
+        heads: list[Head] = []
+        for (day,) in await self._session.read("days", filter.namespace):
+            for row in await self._session.read("list_day", filter.namespace, day):
+                head = _head(Run(filter.namespace, row[0], row[1]), row[2:])
+                if _passes(head, filter) and (after is None or (-head.started_ms, head.run.saga, head.run.run) > after):
+                    heads.append(head)
+            if len(heads) > limit:
+                break
+        return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
+
+    async def _list_run(self, run: Run) -> None:
+        head = await self.head(run)
+        if head is not None:
+            await self._list(head)
+
+    async def _list(self, head: Head) -> None:
+        """Eventually consistent: a row that can't be written now is written with the next change of status."""
+        day = head.started_ms // schema.LISTING_DAY_MS
+        try:
+            if (head.run.namespace, day) not in self._days:
+                await self._session.read("day_put", head.run.namespace, day)
+                self._days.add((head.run.namespace, day))
+            await self._session.read("list_put", head.run.namespace, day, head.run.saga, head.run.run, *_columns(head))
+        except JournalUnavailable as error:
+            log.warning("the listing row of %s was not written: %s", head.run.saga, error)
+
+
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.namespace, run.saga, run.run
+
+
+def _columns(head: Head) -> tuple[Any, ...]:
+    return (
+        head.saga_type, head.incarnation, head.status, head.owner, head.epoch, head.next_seq, head.last_commit,
+        head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms, head.blocked,
+    )  # fmt: skip
+
+
+def _head(run: Run, row: Sequence[Any]) -> Head:
+    saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
+    return Head(
+        run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
+        blocked or "",
+    )  # fmt: skip
+
+
+def _passes(head: Head, wanted: Filter) -> bool:
+    return (not wanted.saga_type or head.saga_type == wanted.saga_type) and (
+        not wanted.statuses or head.status in wanted.statuses
+    )

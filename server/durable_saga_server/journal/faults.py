@@ -1,0 +1,101 @@
+"""A journal whose writes fail as networks make them fail: for tests and simulation, driven by the caller's seed.
+
+A fault is chosen for each conditional write by `choose`. The store underneath is the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
+from typing import Any, TypeVar
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal import (
+    Commit,
+    Created,
+    Exists,
+    Filter,
+    Head,
+    Hint,
+    Journal,
+    JournalUnavailable,
+    Listed,
+    Outcome,
+    Run,
+    Unknown,
+)
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    NONE = "none"
+    LOST_ANSWER = "the write is done, its answer is lost"
+    LOST_REQUEST = "the write is not done, and nobody knows"
+    REFUSED = "the store refuses before it does anything"
+
+
+class FaultyJournal:
+    """`choose` is asked once for each conditional write; everything else goes straight through."""
+
+    def __init__(self, journal: Journal, choose: Callable[[], Fault]) -> None:
+        self._journal = journal
+        self._choose = choose
+
+    async def _write(self, write: Callable[[], Any]) -> Any:
+        fault = self._choose()
+        if fault is Fault.REFUSED:
+            raise JournalUnavailable("refused, by a fault that was asked for")
+        if fault is Fault.LOST_REQUEST:
+            return Unknown("a time-out; the request was lost")
+        outcome = await write()
+        return Unknown("a time-out; the answer was lost") if fault is Fault.LOST_ANSWER else outcome
+
+    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+        outcome: Created | Exists | Unknown = await self._write(lambda: self._journal.create(head, event))
+        return outcome
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        acquire = self._journal.acquire
+        outcome: Outcome = await self._write(lambda: acquire(run, incarnation, epoch, owner, now_ms))
+        return outcome
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        return [await self._write(partial(self._one, commit)) for commit in commits]
+
+    async def _one(self, commit: Commit) -> Outcome:
+        return (await self._journal.commit_many([commit]))[0]
+
+    async def initialize(self) -> None:
+        await self._journal.initialize()
+
+    async def close(self) -> None:
+        await self._journal.close()
+
+    async def head(self, run: Run) -> Head | None:
+        return await self._journal.head(run)
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        return await self._journal.events(run, from_seq, limit)
+
+    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
+        return await self._journal.put_message(run, message)
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        return await self._journal.inbox(run)
+
+    async def add_hint(self, hint: Hint) -> None:
+        await self._journal.add_hint(hint)
+
+    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._journal.hints(after_ms, until_ms, limit)
+
+    async def watermark(self) -> int:
+        return await self._journal.watermark()
+
+    async def set_watermark(self, due_ms: int) -> None:
+        await self._journal.set_watermark(due_ms)
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
+        return await self._journal.listing(filter, limit, page)

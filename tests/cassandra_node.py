@@ -1,0 +1,167 @@
+"""A real Cassandra 5 node for tests and the demo: its jars come through Maven, its data lives in a folder of the project.
+
+`DURABLE_SAGA_TEST_CASSANDRA=host:port` names a running cluster to use instead.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+VARIABLE = "DURABLE_SAGA_TEST_CASSANDRA"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "var" / "cassandra"
+HEAP = "512m"
+START_SECONDS_MAX = 180.0
+_EXPORTS = [
+    "java.base/jdk.internal.misc",
+    "java.base/java.lang.ref",
+    "java.sql/java.sql",
+    "jdk.unsupported/sun.misc",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.rmi/sun.rmi.transport.tcp",
+]
+_OPENS = [
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.math",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.management/com.sun.management.internal",
+]
+_YAML = """\
+cluster_name: durable-saga-test
+num_tokens: 1
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+endpoint_snitch: SimpleSnitch
+data_file_directories: [{folder}/data]
+commitlog_directory: {folder}/commitlog
+hints_directory: {folder}/hints
+saved_caches_directory: {folder}/saved_caches
+cdc_raw_directory: {folder}/cdc_raw
+commitlog_sync: group
+commitlog_sync_group_window: 1ms
+listen_address: 127.0.0.1
+rpc_address: 127.0.0.1
+native_transport_port: {port}
+storage_port: {storage_port}
+start_native_transport: true
+paxos_variant: v2
+memtable_allocation_type: heap_buffers
+concurrent_reads: 8
+concurrent_writes: 16
+file_cache_size: 32MiB
+networking_cache_size: 32MiB
+auto_snapshot: false
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters: [{{seeds: "127.0.0.1:{storage_port}"}}]
+"""
+_LOGBACK = """\
+<configuration><appender name="out" class="ch.qos.logback.core.ConsoleAppender"><encoder>
+<pattern>%-5level %date{ISO8601} %F:%L - %msg%n</pattern></encoder></appender>
+<root level="INFO"><appender-ref ref="out"/></root></configuration>
+"""
+
+
+class NoCassandraError(RuntimeError):
+    """There is no way to a Cassandra on this machine; the message says what to install."""
+
+
+class CassandraNode:
+    """One node on free ports, from `start()` to `stop()`; `address` is host:port."""
+
+    def __init__(self) -> None:
+        self.address = os.environ.get(VARIABLE, "")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Raises NoCassandraError."""
+        if self.address:
+            return
+        absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
+        if absent:
+            raise NoCassandraError(
+                f"Cassandra needs {' and '.join(absent)}: install Java 17 and Maven, or name a cluster in {VARIABLE}=host:port"
+            )
+        library = _jars()
+        folder = FOLDER / f"node-{os.getpid()}"
+        port, storage_port = _free_port(), _free_port()
+        self._process = subprocess.Popen(
+            _command(library, folder, port, storage_port),
+            stdout=(folder / "out.log").open("wb"), stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        self._wait(folder / "out.log")
+        self.address = f"127.0.0.1:{port}"
+
+    def _wait(self, log: pathlib.Path) -> None:
+        assert self._process is not None, "the node was started"
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while "Starting listening for CQL" not in (text := log.read_text(errors="replace")):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise NoCassandraError(f"Cassandra did not start; the end of its log is\n{text[-3000:]}")
+            time.sleep(0.3)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            shutil.rmtree(FOLDER / f"node-{os.getpid()}", ignore_errors=True)
+
+
+def _jars() -> pathlib.Path:
+    library = FOLDER / "lib"
+    if not any(library.glob("cassandra-all-*.jar")):
+        print("fetching Cassandra's jars through Maven, once", file=sys.stderr, flush=True)
+        library.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["mvn", "-q", "-B", "-f", str(ROOT / "tests" / "pom.xml"), "dependency:copy-dependencies",
+             "-DincludeScope=runtime", f"-DoutputDirectory={library}"],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise NoCassandraError(f"Maven could not fetch Cassandra:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return library
+
+
+def _command(library: pathlib.Path, folder: pathlib.Path, port: int, storage_port: int) -> list[str]:
+    conf = folder / "conf"
+    conf.mkdir(parents=True, exist_ok=True)
+    (conf / "cassandra.yaml").write_text(_YAML.format(folder=folder, port=port, storage_port=storage_port))
+    (conf / "logback.xml").write_text(_LOGBACK)
+    return [
+        "java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-Xss384k", "-Djdk.attach.allowAttachSelf=true",
+        *[f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS],
+        *[f"--add-opens={name}=ALL-UNNAMED" for name in _OPENS],
+        f"-Dcassandra.config=file://{conf}/cassandra.yaml", f"-Dlogback.configurationFile=file://{conf}/logback.xml",
+        f"-Dcassandra.storagedir={folder}", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        "-Dcassandra.ring_delay_ms=1000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra-foreground=yes",
+        "-cp", f"{conf}:{library}/*", "org.apache.cassandra.service.CassandraDaemon",
+    ]  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,21 @@
+"""What several tests share: a real Cassandra, started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cassandra_node import CassandraNode, NoCassandraError
+
+
+@pytest.fixture(scope="session")
+def cassandra() -> Iterator[str]:
+    """host:port of a real node."""
+    node = CassandraNode()
+    try:
+        node.start()
+    except NoCassandraError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield node.address
+    node.stop()
