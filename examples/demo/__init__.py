@@ -1,0 +1,1 @@
+"""The order saga against three services with ledgers of their own, under kill -9."""
