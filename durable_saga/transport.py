@@ -16,6 +16,7 @@ from durable_saga.pb import worker_pb2 as w
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
+SAY_AGAIN_SECONDS = 5.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
@@ -61,6 +62,7 @@ class GrpcTransport:
     def __init__(self, target: str) -> None:
         self._target = target
         self._channel: grpc.aio.Channel | None = None
+        self._said = float("-inf")
 
     def _open(self) -> grpc.aio.Channel:
         if self._channel is None:
@@ -83,9 +85,15 @@ class GrpcTransport:
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or loop.time() + pause > until:
                     raise error_for(error.code().name, error.details() or error.code().name) from None
-                log.warning("%s does not answer (%s); trying again in %.1f s", self._target, error.details(), pause)
+                self._say(loop.time(), error.details() or "no details")
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+    def _say(self, now: float, reason: str) -> None:
+        """Once for all calls that wait, and again after a while."""
+        if now - self._said > SAY_AGAIN_SECONDS:
+            self._said = now
+            log.warning("%s does not answer (%s); trying again for up to %.0f s", self._target, reason, RETRY_SECONDS_MAX)
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
         self._open()

@@ -1,0 +1,272 @@
+"""What a user does, end to end, in one process with the memory and the SQLite journal, and through a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.service import HistoryService
+
+from durable_saga import Client, Worker, connect
+from durable_saga.errors import (
+    AlreadyEnded,
+    AlreadyStarted,
+    InvalidArgument,
+    NotFound,
+    SagaCancelled,
+    SagaCompensated,
+    SagaFailed,
+    SagaStuck,
+    SagaTerminated,
+)
+from durable_saga.pb import history_pb2 as h
+from durable_saga.sync import SyncClient
+from tests.integration import sagas as s
+
+Scenario = Callable[[Client], Awaitable[None]]
+
+
+@asynccontextmanager
+async def remote() -> AsyncIterator[Client]:
+    service = HistoryService(MemoryJournal())
+    await service.start_up()
+    server = GrpcServer(service, "127.0.0.1:0")
+    await server.start()
+    async with connect(f"127.0.0.1:{server.port}") as client:
+        yield client
+    stopping = asyncio.create_task(server.stop(1))
+    await service.shut_down()
+    await stopping
+
+
+@pytest.fixture(params=["memory", "sqlite", "grpc"])
+def play(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Callable[[Scenario], None]:
+    """Run a scenario with a client and a worker."""
+
+    async def run(scenario: Scenario) -> None:
+        urls = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/journal.db"}
+        client_of = remote() if request.param == "grpc" else connect(urls[request.param])
+        async with client_of as client, Worker(client, sagas=s.SAGAS):
+            await asyncio.wait_for(scenario(client), 30)
+
+    def play(scenario: Scenario) -> None:
+        s.WORLD.clear()
+        s.FAILURES.clear()
+        asyncio.run(run(scenario))
+
+    return play
+
+
+Play = Callable[[Scenario], None]
+
+
+def test_a_saga_returns_its_result(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(s.trip, ["car", "hotel"], id="trip-1")
+        assert await handle.result() == ["booked car", "booked hotel"]
+        again = await client.start(s.trip, ["other"], id="trip-1")
+        assert await again.result() == ["booked car", "booked hotel"]
+        with pytest.raises(AlreadyStarted, match="trip"):
+            await client.start(s.handled, id="trip-1")
+
+    play(scenario)
+
+
+def test_c2_c6_compensations_run_in_reverse_and_the_failed_step_is_undone_too(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(s.failing_trip)
+        with pytest.raises(SagaCompensated, match="insurance declined") as caught:
+            await handle.result()
+        assert "sagas.py" in str(caught.value)
+        undone = [row for row in s.WORLD if row.startswith("un")]
+        assert undone == [
+            "undo decline insurance None", "unbook flight booked flight", "unbook hotel booked hotel", "unbook car booked car",
+        ]  # fmt: skip
+        kinds = [str(event.WhichOneof("kind")) for event in await handle.history()]
+        assert kinds.count("compensation_completed") == 4
+
+    play(scenario)
+
+
+def test_c6_a_step_that_says_not_applied_is_not_undone(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(SagaFailed, match="NotApplied"):
+            await (await client.start(s.refused_only)).result()
+        assert s.WORLD == []
+
+    play(scenario)
+
+
+def test_c1_on_failure_registers_as_the_saga_runs(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(SagaCompensated):
+            await (await client.start(s.registered)).result()
+        assert s.WORLD == ["undo decline late None", "note second", "note first"]
+
+    play(scenario)
+
+
+def test_the_steps_own_exception_can_be_caught(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        assert await (await client.start(s.handled)).result() == "card declined DECLINED"
+
+    play(scenario)
+
+
+def test_a_failed_attempt_is_tried_again_and_counted(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        assert await (await client.start(s.flaky_saga, "x", 2)).result() == 3
+        with pytest.raises(SagaFailed, match="attempt 3"):
+            await (await client.start(s.flaky_saga, "y", 9)).result()
+
+    play(scenario)
+
+
+def test_a_step_times_out_and_a_plain_function_knows_its_key(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        assert await (await client.start(s.slow_saga)).result() == "StepTimedOut"
+        assert await (await client.start(s.blocking_saga, id="b-1")).result() == "default/b-1/1/1"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip", "resolve"])
+def test_c8_a_stuck_compensation_waits_for_an_operator(play: Play, verb: str) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(s.stuck_saga, "lamp")
+        with pytest.raises(SagaStuck, match="lamp declined"):
+            await handle.result()
+        description = await handle.describe()
+        assert description.status == h.COMPENSATION_STUCK
+        stuck = [step for step in description.steps if step.compensation_state == "stuck"]
+        assert [step.name for step in stuck] == ["fragile"]
+        assert "unbook lamp booked lamp" in s.WORLD, "the others still run"
+        if verb == "retry":
+            await handle.retry_compensation(stuck[0].call)
+        elif verb == "skip":
+            await handle.skip_compensation(stuck[0].call, "not worth it")
+        else:
+            await handle.resolve_compensation(stuck[0].call, "done by hand")
+        while (await handle.describe()).status == h.COMPENSATION_STUCK:
+            await asyncio.sleep(0.02)
+        with pytest.raises(SagaCompensated):
+            await handle.result()
+        assert ("mended lamp" in s.WORLD) == (verb == "retry")
+
+    play(scenario)
+
+
+def test_a_sleeping_saga_is_parked_and_wakes(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        assert 0.049 < await (await client.start(s.sleeper, 0.05)).result() < 1
+        handle = await client.start(s.sleeper, 6.5)
+        await asyncio.sleep(2)
+        assert (await handle.describe()).owner == ""
+        assert 6.49 < await handle.result() < 9
+
+    play(scenario)
+
+
+def test_a_signal_that_came_early_is_kept_and_a_parked_saga_wakes_for_one(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        early = await client.start(s.approval)
+        await early.signal("approve", "yes", message_id="m")
+        assert await early.result() == "yes"
+        parked = await client.start(s.approval)
+        await asyncio.sleep(1.6)
+        assert (await parked.describe()).owner == ""
+        await parked.signal("approve", "later")
+        assert await parked.result() == "later"
+        with pytest.raises(AlreadyEnded, match="COMPLETED"):
+            await parked.signal("approve", "too late")
+
+    play(scenario)
+
+
+def test_a_signal_handler_runs_inside_the_saga(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(s.counting)
+        for number in (1, 2, 7):
+            await handle.signal("add", number)
+        assert await handle.result() == 10
+
+    play(scenario)
+
+
+def test_c9_cancel_and_timeouts_compensate_and_terminate_does_not(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        cancelled = await client.start(s.approval)
+        await asyncio.sleep(0.2)
+        await cancelled.cancel("changed my mind")
+        with pytest.raises(SagaCancelled, match="changed my mind"):
+            await cancelled.result()
+        assert s.WORLD == ["book desk", "unbook desk booked desk"]
+        with pytest.raises(SagaCompensated, match="SagaTimedOut"):
+            await (await client.start(s.too_long)).result()
+        assert s.WORLD[2:] == ["book room", "unbook room booked room"]
+        terminated = await client.start(s.approval)
+        await asyncio.sleep(0.2)
+        await terminated.terminate("enough")
+        with pytest.raises(SagaTerminated):
+            await terminated.result()
+        assert s.WORLD[4:] == ["book desk"]
+
+    play(scenario)
+
+
+def test_blocking_saga_code_is_refused_with_advice(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(SagaFailed, match="do this in a @step"):
+            await (await client.start(s.reads_the_clock)).result()
+
+    play(scenario)
+
+
+def test_wrong_requests_say_what_is_wrong(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        with pytest.raises(NotFound, match="there is no saga 'nobody'"):
+            await client.handle("nobody").describe()
+        with pytest.raises(InvalidArgument, match="1 to 255"):
+            await client.start(s.handled, id="x" * 256)
+        with pytest.raises(TypeError, match="names"):
+            await client.start(s.trip)
+        with pytest.raises(InvalidArgument, match="no such status"):
+            _ = [one async for one in client.list(status=["DONE"])]
+
+    play(scenario)
+
+
+def test_sagas_are_listed_by_type_and_status(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        for number in range(5):
+            await (await client.start(s.trip, [], id=f"t-{number}")).result()
+        await (await client.start(s.handled, id="other")).result()
+        found = [one.key.saga async for one in client.list(type="trip", status=["COMPLETED"])]
+        assert sorted(found) == [f"t-{number}" for number in range(5)]
+
+    play(scenario)
+
+
+def test_the_sync_client_does_the_same_from_a_thread(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        service = HistoryService(MemoryJournal())
+        await service.start_up()
+        server = GrpcServer(service, "127.0.0.1:0")
+        await server.start()
+        url = f"127.0.0.1:{server.port}"
+        async with connect(url) as client, Worker(client, sagas=s.SAGAS):
+            assert await asyncio.to_thread(in_thread, url) == ["booked x"]
+        stopping = asyncio.create_task(server.stop(1))
+        await service.shut_down()
+        await stopping
+
+    def in_thread(url: str) -> list[str]:
+        with SyncClient(url) as client:
+            return client.start(s.trip, ["x"]).result(timeout=10)
+
+    asyncio.run(scenario())
