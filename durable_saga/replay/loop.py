@@ -219,6 +219,9 @@ class SagaLoop(asyncio.AbstractEventLoop):
             frame = frame.f_back  # type: ignore[assignment]
         return Scope(scope.next())
 
+    def get_task_factory(self) -> None:
+        """anyio asks; tasks are always ours."""
+
     def get_debug(self) -> bool:
         return False
 
@@ -261,6 +264,7 @@ _ADVICE = {
 _KEPT = {
     "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
     "call_exception_handler",
+    "get_task_factory",
 }  # fmt: skip
 
 

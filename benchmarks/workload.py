@@ -1,0 +1,17 @@
+"""The workload of the benchmarks: a saga of n no-op steps, each returning a small dict."""
+
+from __future__ import annotations
+
+from durable_saga import saga, step
+
+
+@step
+async def nothing(number: int) -> dict[str, int]:
+    return {"number": number}
+
+
+@saga
+async def chain(steps: int) -> int:
+    for number in range(steps):
+        await nothing(number)
+    return steps

@@ -1,0 +1,113 @@
+"""Order is part of the result: every construct gives one order, in processes with different hash seeds."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROCESSES = 6
+PROGRAM = """
+import asyncio, anyio
+from durable_saga import saga, step, random, uuid4, Retry
+from tests.laws.driver import Driver
+order = []
+
+@step(retry=Retry(max_attempts=1), effect=False)
+def act(n): return n
+
+async def waiter(n):
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        order.append(n)
+        raise
+
+async def group():
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for n in range(12): tasks.create_task(waiter(n))
+            await act(1)
+            raise ValueError
+    except* ValueError: pass
+
+async def wait():
+    tasks = [asyncio.create_task(act(n)) for n in range(12)]
+    while tasks:
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        order.extend(task.result() for task in done)
+        tasks = list(pending)
+
+async def completed():
+    for one in asyncio.as_completed([asyncio.create_task(act(n)) for n in range(12)]):
+        order.append(await one)
+
+async def anyio_group():
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            for n in range(12): tasks.start_soon(waiter, n)
+            await act(1)
+            scope.cancel()
+
+async def anyio_streams():
+    send, receive = anyio.create_memory_object_stream(2)
+    async with anyio.create_task_group() as tasks:
+        async def sender(n):
+            await send.send(n)
+        for n in range(8): tasks.start_soon(sender, n)
+        for _ in range(8): order.append(await receive.receive())
+    send.close(); receive.close()
+
+async def dice():
+    import random as r
+    order.extend([random().random(), uuid4(), r.random(), r.choice(range(99))])
+
+async def gather():
+    order.extend(await asyncio.gather(*(act(n) for n in range(12))))
+
+async def timeouts():
+    for n in range(5):
+        try:
+            async with asyncio.timeout(n + 1): await asyncio.sleep(3)
+            order.append(n)
+        except TimeoutError: order.append(-n)
+
+async def queue():
+    q = asyncio.Queue(2)
+    async def put(n): await q.put(n)
+    tasks = [asyncio.create_task(put(n)) for n in range(6)]
+    for _ in range(6): order.append(await q.get())
+    await asyncio.gather(*tasks)
+
+@saga
+async def run(name: str) -> None:
+    await globals()[name]()
+
+import sys
+driver = Driver(run, (sys.argv[1],)).run()
+assert driver.status == "COMPLETED", driver.journal
+calls = [e.step_scheduled.call for e in driver.journal if e.HasField("step_scheduled")]
+print(order, calls)
+"""
+CONSTRUCTS = [
+    "group", "wait", "completed", "anyio_group", "anyio_streams", "dice", "gather", "timeouts", "queue",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("construct", CONSTRUCTS)
+def test_a_construct_gives_one_order_in_every_process(construct: str, tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    outputs = set()
+    for seed in range(PROCESSES):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, str(program), construct], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.add(done.stdout)
+    assert len(outputs) == 1, outputs
