@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 BLOCKED_RETRY_MS = 10_000
+ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
 _MESSAGES = ("signal_received", "cancel_requested", "compensation_decided")
 _INBOX = {"signal": "signal_received", "cancel": "cancel_requested", "decision": "compensation_decided"}
@@ -49,6 +50,7 @@ class ActiveRun:
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._seen: set[str] = set()
         self._in_flight: w.Commit | None = None
+        self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._park: asyncio.TimerHandle | None = None
         self._over = False
@@ -113,6 +115,12 @@ class ActiveRun:
         if self._in_flight is not None:
             self._worker.send(w.WorkerItem(commit=self._in_flight))
 
+    def resend_overdue(self) -> None:
+        """An answer that does not come is an unknown outcome too."""
+        if self._in_flight is not None and asyncio.get_running_loop().time() > self._sent + ANSWER_SECONDS_MAX:
+            self._sent = asyncio.get_running_loop().time()
+            self._worker.send(w.WorkerItem(commit=self._in_flight))
+
     def drop(self) -> None:
         """Forget the run; act on nothing any more."""
         if self._over:
@@ -152,6 +160,7 @@ class ActiveRun:
             commit_id=uuid.uuid4().bytes, events=self._unsent, status=h.Status.Name(self._core.status),
             consumed=[_message_id(event) for event in self._unsent if event.WhichOneof("kind") in _MESSAGES],
         )  # fmt: skip
+        self._sent = asyncio.get_running_loop().time()
         self._unsent, self._urgent = [], False
         self._held, self._held_in_flight = [], self._held
         self._worker.send(w.WorkerItem(commit=self._in_flight))

@@ -61,7 +61,7 @@ class Heartbeat:
             self._reported = ""
             return ""
         frame = sys._current_frames().get(self._loop_thread)
-        while frame is not None and "importlib" in frame.f_code.co_filename:
+        while frame is not None and frame.f_globals.get("__name__", "").startswith(("durable_saga.", "importlib")):
             frame = frame.f_back
         place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}" if frame else ""
         if place and not self._reported:

@@ -54,6 +54,7 @@ class Worker:
         self._dirty: list[ActiveRun] = []
         self._wake = asyncio.Event()
         self._requests = 0
+        self._connection = 0
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -150,26 +151,31 @@ class Worker:
             capacity=self._sagas_max,
             owned=[w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation) for run in self._runs.values()],
         )  # fmt: skip
-        stream = self._client.transport.work(self._outgoing(w.WorkerItem(hello=hello)))
+        self._connection += 1
+        stream = self._client.transport.work(self._outgoing(w.WorkerItem(hello=hello), self._connection))
         for run in list(self._runs.values()):
             run.reconnected()
         async for frame in stream:
             for item in frame.items:
                 self._item(item)
 
-    async def _outgoing(self, hello: w.WorkerItem) -> AsyncIterator[w.WorkerFrame]:
+    async def _outgoing(self, hello: w.WorkerItem, connection: int) -> AsyncIterator[w.WorkerFrame]:
+        """What waits, until a newer connection has taken over."""
         yield w.WorkerFrame(items=[hello])
-        while True:
-            while self._items:
+        while connection == self._connection:
+            while self._items and connection == self._connection:
                 items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
                 yield w.WorkerFrame(items=items)
-            self._wake.clear()
-            await self._wake.wait()
+            if connection == self._connection:
+                self._wake.clear()
+                await self._wake.wait()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             self.send(w.WorkerItem(heartbeat=w.Heartbeat()))
+            for run in list(self._runs.values()):
+                run.resend_overdue()
 
     def _item(self, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")

@@ -106,10 +106,9 @@ class CassandraNode:
         library = _jars()
         folder = FOLDER / f"node-{os.getpid()}"
         port, storage_port = _free_port(), _free_port()
-        self._process = subprocess.Popen(
-            _command(library, folder, port, storage_port),
-            stdout=(folder / "out.log").open("wb"), stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        command = _command(library, folder, port, storage_port)
+        with (folder / "out.log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self._wait(folder / "out.log")
         self.address = f"127.0.0.1:{port}"
 
