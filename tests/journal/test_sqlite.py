@@ -1,0 +1,102 @@
+"""What a disk does to the SQLite journal: full, too new, absent, or the process dies behind an acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import sqlite3
+import subprocess
+import sys
+import uuid
+
+import pytest
+from durable_saga_server.journal import Created, Head, JournalFull, JournalUnavailable, Run, SchemaTooNew
+from durable_saga_server.journal.sqlite import SqliteJournal
+
+from durable_saga.pb import history_pb2 as h
+
+WRITER = """
+import asyncio, sys
+from tests.journal.test_sqlite import create
+from durable_saga_server.journal.sqlite import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.initialize()
+    async def chain(name):
+        number = 0
+        while True:
+            await create(journal, f"{name}-{number}")
+            print(f"{name}-{number}", flush=True)
+            number += 1
+    await asyncio.gather(*(chain(name) for name in "abcdefgh"))
+asyncio.run(main())
+"""
+
+
+async def create(journal: SqliteJournal, saga: str) -> bool:
+    head = Head(Run("n", saga), uuid.uuid4().bytes, "t", h.RUNNING, "", 1, 1, uuid.uuid4().bytes, 1, 1)
+    event = h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t" * 500))
+    return isinstance(await journal.create(head, event), Created)
+
+
+async def fill(journal: SqliteJournal, acknowledged: list[str]) -> None:
+    while True:
+        saga = f"s-{len(acknowledged)}"
+        await create(journal, saga)
+        acknowledged.append(saga)
+
+
+def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "j.db"
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    acknowledged = [process.stdout.readline().strip() for _ in range(500)]
+    process.kill()
+    acknowledged += process.stdout.read().split("\n")[:-1]
+    process.stdout.close()
+    process.wait()
+
+    async def missing() -> list[str]:
+        journal = SqliteJournal(path)
+        await journal.initialize()
+        found = [saga for saga in acknowledged if await journal.head(Run("n", saga)) is None]
+        await journal.close()
+        return found
+
+    assert asyncio.run(missing()) == []
+
+
+def test_a_full_disk_refuses_and_loses_nothing_that_was_acknowledged(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path / "j.db")
+        await journal.initialize()
+        await journal._submit(journal._writes, lambda db: db.execute("PRAGMA max_page_count = 60").fetchall())
+        acknowledged: list[str] = []
+        with pytest.raises(JournalFull, match="free some disk space"):
+            await fill(journal, acknowledged)
+        assert len(acknowledged) > 10
+        for saga in acknowledged:
+            assert await journal.head(Run("n", saga)) is not None
+        await journal._submit(journal._writes, lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchall())
+        assert await create(journal, "after"), "it goes on when there is room again"
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_journal_of_a_newer_version_and_a_folder_that_is_not_there_are_refused(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path / "j.db")
+        await journal.initialize()
+        await journal.close()
+        database = sqlite3.connect(tmp_path / "j.db")
+        database.execute("UPDATE journal_schema SET version = 9")
+        database.commit()
+        database.close()
+        with pytest.raises(SchemaTooNew, match="upgrade"):
+            await SqliteJournal(tmp_path / "j.db").initialize()
+        with pytest.raises(JournalUnavailable, match="can't be used now"):
+            await SqliteJournal(tmp_path / "absent" / "j.db").initialize()
+
+    asyncio.run(scenario())
