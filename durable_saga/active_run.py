@@ -137,6 +137,8 @@ class ActiveRun:
 
     def _take(self) -> None:
         output = self._core.take()
+        if warning := self._core.history.warning():
+            log.warning("saga %s grows: %s", self.key.saga, warning)
         self._unsent += output.events
         self._urgent |= output.must_commit
         for effect in output.effects:

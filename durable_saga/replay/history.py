@@ -15,6 +15,8 @@ from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism
 from durable_saga.pb import history_pb2 as h
 
 EVENTS_PER_RUN_MAX = 50_000
+HISTORY_BYTES_MAX = 50 * 1024 * 1024
+WARN_AT_SHARE = 5
 
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
@@ -50,6 +52,8 @@ class History:
         self.next_seq = 0
         self.replaying = False
         self.added: list[h.Event] = []
+        self._bytes = 0
+        self._warned = False
         self._asked: dict[tuple[str, str], tuple[h.Event, Place | None]] = {}
 
     def intent(self, event: h.Event, now_ms: int) -> None:
@@ -63,10 +67,28 @@ class History:
     def append(self, event: h.Event, now_ms: int) -> None:
         if self.next_seq >= EVENTS_PER_RUN_MAX:
             raise LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, "split the saga into several smaller ones")
+        if self._bytes >= HISTORY_BYTES_MAX:
+            raise LimitExceeded("HISTORY_BYTES_MAX", HISTORY_BYTES_MAX, "pass keys of large values, or split the saga")
         event.seq = self.next_seq
         event.time_ms = now_ms
-        self.next_seq += 1
+        self.count(event)
         self.added.append(event)
+
+    def count(self, event: h.Event) -> None:
+        """One more event, replayed or new."""
+        self.next_seq = event.seq + 1
+        self._bytes += event.ByteSize()
+
+    def warning(self) -> str:
+        """Once, when a fifth of a limit is used up; else empty."""
+        large = self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
+        if self._warned or not large:
+            return ""
+        self._warned = True
+        return (
+            f"its history has {self.next_seq} events and {self._bytes} bytes; it is stopped at EVENTS_PER_RUN_MAX"
+            f" ({EVENTS_PER_RUN_MAX}) or HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX})"
+        )
 
     def match(self, event: h.Event, idle_at: str) -> None:
         """An intent of the history: the code must have asked for it."""

@@ -29,6 +29,7 @@ from durable_saga.errors import (
 )
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay import anyio_order
 from durable_saga.replay.calls import Calls, encode_registered
 from durable_saga.replay.commands import Effect, Output
 from durable_saga.replay.guard import guarded
@@ -39,6 +40,7 @@ from durable_saga.replay.unwind import Entry, Stack
 from durable_saga.replay.unwinding import Unwinding
 
 CANCELLATION_ROUNDS_MAX = 20
+anyio_order.install()
 FORWARD, UNWINDING, ENDED = "forward", "unwinding", "ended"
 _CAN_WAIT = frozenset({"step_scheduled", "step_completed", "timer_fired", "step_attempt_failed", "step_cancelled"})
 
@@ -89,7 +91,7 @@ class Core:
             else:
                 self.history.expect_matched(event)
                 self._apply(event)
-            self.history.next_seq = event.seq + 1
+            self.history.count(event)
         self.history.finish_replay(self.loop.now_ms)
         self.effects = [*(call.effect() for call in self.calls.pending.values()), *self.unwinding.effects()]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROCESSES = 6
+PROCESSES = 8
 PROGRAM = """
 import asyncio, anyio
 from durable_saga import saga, step, random, uuid4, Retry
