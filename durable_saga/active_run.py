@@ -28,6 +28,8 @@ PARK_BEYOND_MS = 5_000
 BLOCKED_RETRY_MS = 10_000
 ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
+COMMIT_BYTES_MAX = 4 * 1024 * 1024
+COMMIT_EVENTS_MAX = 2_000
 _MESSAGES = ("signal_received", "cancel_requested", "compensation_decided")
 _INBOX = {"signal": "signal_received", "cancel": "cancel_requested", "decision": "compensation_decided"}
 
@@ -49,6 +51,7 @@ class ActiveRun:
         self._urgent = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._seen: set[str] = set()
+        self._spent: list[str] = []
         self._in_flight: w.Commit | None = None
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -75,6 +78,7 @@ class ActiveRun:
 
     def deliver(self, message: h.InboxMessage) -> None:
         if message.message_id in self._seen:
+            self._spent.append(message.message_id)  # a server died between its commit and the inbox
             return
         self._seen.add(message.message_id)
         kind = message.WhichOneof("kind")
@@ -157,14 +161,18 @@ class ActiveRun:
             held, self._held = self._held, []
             self._start_all(held)
             return
+        events, rest = _cut(self._unsent)
+        status = h.RUNNING if rest and self._core.ended else self._core.status
+        taken = [_message_id(event) for event in events if event.WhichOneof("kind") in _MESSAGES]
         self._in_flight = w.Commit(
             request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
-            commit_id=uuid.uuid4().bytes, events=self._unsent, status=h.Status.Name(self._core.status),
-            consumed=[_message_id(event) for event in self._unsent if event.WhichOneof("kind") in _MESSAGES],
+            commit_id=uuid.uuid4().bytes, events=events, status=h.Status.Name(status),
+            consumed=[*taken, *self._spent],
         )  # fmt: skip
         self._sent = asyncio.get_running_loop().time()
-        self._unsent, self._urgent = [], False
-        self._held, self._held_in_flight = [], self._held
+        self._unsent, self._spent, self._urgent = rest, [], bool(rest)
+        if not rest:  # effects wait for all that came up before them
+            self._held, self._held_in_flight = [], self._held
         self._worker.send(w.WorkerItem(commit=self._in_flight))
 
     def _send_again(self, request: int) -> None:
@@ -258,7 +266,7 @@ class ActiveRun:
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
             retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(self._core.status),
-            saga_type=self._core.definition.name,
+            saga_type=self._core.definition.name, consumed=self._spent,
         )  # fmt: skip
         if blocked and self._core.ended:
             release.status = h.RUNNING
@@ -272,6 +280,16 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
+    """What goes into one commit, and the rest: journals refuse writes that are too large."""
+    size = 0
+    for place, event in enumerate(events):
+        size += event.ByteSize()
+        if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
+            return events[:place], events[place:]
+    return events, []
 
 
 def _message_id(event: h.Event) -> str:

@@ -117,7 +117,7 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[SagaFunction[..., Any]
 
 def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
     _log(verbose)
-    asyncio.run(_work(app, url, namespace, concurrency))
+    output.run_fast(_work(app, url, namespace, concurrency))
 
 
 def _supervise(processes: int, arguments: tuple[Any, ...]) -> None:

@@ -153,7 +153,7 @@ class CommitReply(_message.Message):
     def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status", "saga_type")
+    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status", "saga_type", "consumed")
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class Release(_message.Message):
     NEXT_SEQ_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     incarnation: bytes
     epoch: int
@@ -172,7 +173,8 @@ class Release(_message.Message):
     next_seq: int
     status: _history_pb2.Status
     saga_type: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., saga_type: _Optional[str] = ...) -> None: ...
+    consumed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., saga_type: _Optional[str] = ..., consumed: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Deliver(_message.Message):
     __slots__ = ("key", "epoch", "message")

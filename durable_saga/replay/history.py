@@ -17,6 +17,7 @@ from durable_saga.pb import history_pb2 as h
 EVENTS_PER_RUN_MAX = 50_000
 HISTORY_BYTES_MAX = 50 * 1024 * 1024
 WARN_AT_SHARE = 5
+UNWIND_FACTOR = 4
 
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
@@ -65,10 +66,8 @@ class History:
             self.append(event, now_ms)
 
     def append(self, event: h.Event, now_ms: int) -> None:
-        if self.next_seq >= EVENTS_PER_RUN_MAX:
-            raise LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, "split the saga into several smaller ones")
-        if self._bytes >= HISTORY_BYTES_MAX:
-            raise LimitExceeded("HISTORY_BYTES_MAX", HISTORY_BYTES_MAX, "pass keys of large values, or split the saga")
+        if (over := self.over_limit(UNWIND_FACTOR)) is not None:
+            raise over
         event.seq = self.next_seq
         event.time_ms = now_ms
         self.count(event)
@@ -79,6 +78,14 @@ class History:
         self.next_seq = event.seq + 1
         self._bytes += event.ByteSize()
 
+    def over_limit(self, factor: int = 1) -> LimitExceeded | None:
+        """What a run meets that has grown too long; its unwind may use up to UNWIND_FACTOR times as much."""
+        if self.next_seq >= EVENTS_PER_RUN_MAX * factor:
+            return LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, "split the saga into several smaller ones")
+        if self._bytes >= HISTORY_BYTES_MAX * factor:
+            return LimitExceeded("HISTORY_BYTES_MAX", HISTORY_BYTES_MAX, "pass keys of large values, or split the saga")
+        return None
+
     def warning(self) -> str:
         """Once, when a fifth of a limit is used up; else empty."""
         large = self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
@@ -86,7 +93,7 @@ class History:
             return ""
         self._warned = True
         return (
-            f"its history has {self.next_seq} events and {self._bytes} bytes; it is stopped at EVENTS_PER_RUN_MAX"
+            f"its history has {self.next_seq} events and {self._bytes} bytes; it is stopped and unwound at EVENTS_PER_RUN_MAX"
             f" ({EVENTS_PER_RUN_MAX}) or HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX})"
         )
 

@@ -88,10 +88,11 @@ class Core:
             if kind_of(event) in INTENTS:
                 self.history.match(event, self._idle_at())
                 self._mark_committed(event)
+                self.history.count(event)
             else:
                 self.history.expect_matched(event)
+                self.history.count(event)
                 self._apply(event)
-            self.history.count(event)
         self.history.finish_replay(self.loop.now_ms)
         self.effects = [*(call.effect() for call in self.calls.pending.values()), *self.unwinding.effects()]
 
@@ -164,6 +165,8 @@ class Core:
         self.activation += 1
         with guarded(self):
             _FACTS[kind](self, getattr(event, kind))
+            if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
+                self._interrupt(over, cancels=False)
             if self.phase == FORWARD:
                 self.loop.run_until_idle()
                 self._settle()

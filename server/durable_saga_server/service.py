@@ -15,7 +15,7 @@ from durable_saga_server.dispatch import Dispatcher, assign, key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
-from durable_saga_server.journal import Commit, Committed, Created, Exists, Filter, Head, Journal, Run, Unknown
+from durable_saga_server.journal import Commit, Committed, Created, Exists, Filter, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.sessions import Sessions
 from durable_saga_server.wake import Waker
 from durable_saga_server.work import WorkStreams
@@ -79,7 +79,6 @@ class HistoryService:
         check_payload(request.input.data, self.config.payload_bytes_max)
         run = Run(request.namespace, request.saga)
         now_ms = self.clock.now_ms()
-        await self.waker.hint(run, now_ms + self.config.rehint_ms)
         session = self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
@@ -91,7 +90,7 @@ class HistoryService:
         if session is not None:
             session.reserved += 1
         try:
-            outcome = await self._create(head, event)
+            outcome = await self._create(head, event, Hint(now_ms + self.config.rehint_ms, run))
         finally:
             if session is not None:
                 session.reserved -= 1
@@ -106,12 +105,13 @@ class HistoryService:
             self.dispatcher.wake(run, head.saga_type)
         return c.StartReply(key=key_of(run), saga_type=head.saga_type, status=h.RUNNING)
 
-    async def _create(self, head: Head, event: h.Event) -> Created | Exists:
+    async def _create(self, head: Head, event: h.Event, hint: Hint) -> Created | Exists:
         """The identical write again until its outcome is known."""
         until = self.clock.now_ms() + self.config.resend_for_ms
         while True:
-            outcome = await self.journal.create(head, event)
+            outcome = await self.journal.create(head, event, hint)
             if not isinstance(outcome, Unknown):
+                self.waker.written(hint)
                 return outcome
             if self.clock.now_ms() > until:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")

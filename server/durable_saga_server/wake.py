@@ -57,9 +57,14 @@ class Waker:
 
     async def hint(self, run: Run, due_ms: int) -> None:
         """Make sure that somebody looks at the run at `due_ms`. Durable when it returns. Raises JournalError."""
-        await self._journal.add_hint(Hint(due_ms, run))
-        if due_ms <= self._read_until_ms:
-            self._push(Hint(due_ms, run))
+        hint = Hint(due_ms, run)
+        await self._journal.add_hint(hint)
+        self.written(hint)
+
+    def written(self, hint: Hint) -> None:
+        """A hint was written: one that is due before the next sweep is kept in memory too."""
+        if hint.due_ms <= self._read_until_ms:
+            self._push(hint)
 
     def _push(self, hint: Hint) -> None:
         row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
@@ -116,6 +121,7 @@ class Waker:
     async def _decide(self, run: Run) -> None:
         head = await self._journal.head(run)
         if head is None or head.status not in OPEN:
+            self._journal.list_again(run)
             return
         now_ms = self._clock.now_ms()
         if self._sessions.owner(run) is not None:

@@ -219,7 +219,7 @@ class WorkStreams:
             wake_at_ms = now_ms + max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN)
         commit = Commit(
             run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
-            wake_at_ms, release=True, blocked=request.blocked,
+            wake_at_ms, request.consumed, release=True, blocked=request.blocked,
         )  # fmt: skip
         while True:
             try:

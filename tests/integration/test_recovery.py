@@ -116,6 +116,26 @@ def test_another_worker_goes_on_in_the_middle_and_repeats_no_step_that_was_done(
         stage.stop()
 
 
+def test_a_restarted_server_leaves_a_run_with_the_worker_that_is_still_alive(tmp_path: pathlib.Path) -> None:
+    stage = Stage(tmp_path)
+    try:
+        stage.worker(HANG="3")
+
+        async def restart() -> None:
+            await stage.seen("during")
+            stage.server.kill()
+            command = ["-m", "durable_saga", "dev", "--file", f"{tmp_path}/d.db", "--listen", stage.url]
+            stage.server = Process("server-again", command, tmp_path, "listening on")
+            await asyncio.to_thread(stage.server.start, {})
+
+        assert asyncio.run(result_of(stage.url, "two", restart)) == "done"
+        rows = stage.rows()
+        assert [row[0] for row in rows] == ["before", "during"], "nothing ran a second time"
+        assert rows[0][3] == rows[1][3], "nobody else took it over"
+    finally:
+        stage.stop()
+
+
 def test_a_hung_worker_loses_its_sagas_and_is_fenced_when_it_wakes(tmp_path: pathlib.Path) -> None:
     stage = Stage(tmp_path)
     try:

@@ -7,15 +7,16 @@ without.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga import SagaFunction, codec
-from durable_saga.errors import failure_from_exception
+from durable_saga.errors import StepInterrupted, failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import CancelStep, Core, Effect, RunStep
+from durable_saga.replay.history import INTENTS
 from durable_saga.retry import decide
 
 START_MS = 1_700_000_000_000
@@ -25,13 +26,17 @@ TURNS_MAX = 5_000
 @dataclass
 class Driver:
     """`crash_at`: numbers of commits which are written, then the process dies before it starts an effect.
-    `lose_at`: numbers of commits which never reach the journal, then the process dies."""
+    `lose_at`: numbers of commits which never reach the journal, then the process dies.
+    `cancel_after`: the number of facts in the history after which a cancel arrives.
+    `early` and `late` are names of signals: sent before the saga runs, and one each time when it waits for nothing else."""
 
     saga: SagaFunction[..., Any]
     args: tuple[Any, ...] = ()
     crash_at: Collection[int] = ()
     lose_at: Collection[int] = ()
     cancel_after: int | None = None
+    early: Sequence[str] = ()
+    late: Sequence[str] = ()
     journal: list[h.Event] = field(default_factory=list)
     effects: list[tuple[str, str]] = field(default_factory=list)
     commits: int = 0
@@ -47,12 +52,12 @@ class Driver:
         started = h.SagaStarted(saga_type="t", input=p.Payload(data=data), timeout_ms=timeout_ms, seed=b"s" * 16)
         self.journal = [h.Event(seq=0, time_ms=START_MS, saga_started=started)]
         self._revive()
-        for turn in range(TURNS_MAX):
+        for _ in range(TURNS_MAX):
             if not self._commit() or self.core.ended:
                 if self.core.ended and not self._unsent:
                     return self
                 continue
-            if turn == self.cancel_after:
+            if self._cancel_is_due():
                 self._feed(h.Event(cancel_requested=h.CancelRequested(message_id="c", reason="test")))
             elif not self._advance():
                 return self
@@ -66,6 +71,21 @@ class Driver:
     def kinds(self) -> list[str]:
         return [str(event.WhichOneof("kind")) for event in self.journal]
 
+    def _cancel_is_due(self) -> bool:
+        facts = sum(kind not in INTENTS for kind in self.kinds)
+        return self.cancel_after is not None and facts > self.cancel_after and "cancel_requested" not in self.kinds
+
+    def _send(self, place: int, name: str) -> bool:
+        """A message of the inbox, unless the history holds it. The value is its place."""
+        there = [
+            event.signal_received.message_id for event in [*self.journal, *self._unsent] if event.HasField("signal_received")
+        ]
+        if str(place) in there:
+            return False
+        payload = p.Payload(data=codec.encode_call((place,), {}, where="signal"))
+        self._feed(h.Event(signal_received=h.SignalReceived(message_id=str(place), name=name, input=payload)))
+        return True
+
     def _revive(self) -> None:
         if hasattr(self, "core"):
             self.core.discard()
@@ -73,6 +93,8 @@ class Driver:
         self.core.replay(self.journal)
         self._waiting, self._unsent, self._held = {}, [], []
         self._take()
+        for place, name in enumerate(self.early):
+            self._send(place, name)
 
     def _take(self) -> None:
         output = self.core.take()
@@ -112,7 +134,8 @@ class Driver:
             self.now_ms = max(self.now_ms, due_ms)
             self._feed(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
         else:
-            return False
+            places = enumerate(self.late, len(self.early))
+            return any(self._send(place, name) for place, name in places)
         return True
 
     def _feed(self, event: h.Event) -> None:
@@ -121,9 +144,11 @@ class Driver:
 
     def _perform(self, effect: Any) -> h.Event:
         step = isinstance(effect, RunStep)
-        self.effects.append(("do" if step else "undo", effect.call))
         call, attempt = effect.call, effect.attempt
         try:
+            if step and effect.interrupted and effect.definition.at_most_once:
+                raise StepInterrupted(call)
+            self.effects.append(("do" if step else "undo", call))
             outcome = effect.definition.function(*effect.args, **effect.kwargs)
             result = asyncio.run(outcome) if asyncio.iscoroutine(outcome) else outcome
         except Exception as error:

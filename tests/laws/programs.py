@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from durable_saga import Retry, on_failure, saga, step
+from durable_saga import Retry, on_failure, saga, signal, step
 from durable_saga.errors import DurableSagaError, NotApplied
 
 Program = list[Any]
@@ -38,6 +38,15 @@ def compute(name: str, outcome: str) -> str:
     return _outcome(name, outcome)
 
 
+@step(retry=ONCE, at_most_once=True)
+def once(name: str, outcome: str) -> str:
+    return _outcome(name, outcome)
+
+
+@once.compensation
+def undo_once(name: str, outcome: str) -> None: ...
+
+
 def undo_later(name: str) -> None:
     """What on_failure() registers."""
 
@@ -50,7 +59,7 @@ def _outcome(name: str, outcome: str) -> str:
     return f"did {name}"
 
 
-STEPS = {"act": act, "look": look, "compute": compute}
+STEPS = {"act": act, "look": look, "compute": compute, "once": once}
 
 
 async def execute(node: Program) -> Any:
@@ -60,6 +69,8 @@ async def execute(node: Program) -> Any:
     if kind == "undo":
         on_failure(undo_later, rest[0])
         return None
+    if kind == "signal":
+        return await signal(rest[0], int)
     if kind == "sleep":
         return await asyncio.sleep(rest[0])
     if kind == "seq":
@@ -96,6 +107,8 @@ _leaves = st.one_of(
     st.tuples(st.just("undo"), _names).map(list),
     st.tuples(st.just("sleep"), _seconds).map(list),
 )
+_waits = st.tuples(st.just("signal"), st.sampled_from("xy")).map(list)
+_careful = st.tuples(st.just("once"), _names, st.sampled_from(["ok", "ok", "fail"])).map(list)
 
 
 def _grow(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
@@ -111,3 +124,5 @@ def _grow(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
 
 
 programs: st.SearchStrategy[Program] = st.recursive(_leaves, _grow, max_leaves=10)
+programs_with_signals: st.SearchStrategy[Program] = st.recursive(st.one_of(_leaves, _waits), _grow, max_leaves=10)
+programs_with_once: st.SearchStrategy[Program] = st.recursive(st.one_of(_leaves, _careful), _grow, max_leaves=10)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core, RunStep
 from tests.laws.driver import Driver
-from tests.laws.programs import Program, programs, run_program
+from tests.laws.programs import Program, programs, programs_with_once, programs_with_signals, run_program
 
 KEY = h.RunKey(namespace="n", saga="s", run=1)
 
@@ -106,3 +106,34 @@ def test_no_effect_starts_before_its_intent_is_in_the_journal(program: Program) 
         scheduled = {e.step_scheduled.call for e in [*journal[:cut], *output.events] if e.HasField("step_scheduled")}
         assert {one.call for one in output.effects if isinstance(one, RunStep)} <= scheduled
         core.discard()
+
+
+numbers = st.sets(st.integers(1, 25), max_size=6)
+names = st.lists(st.sampled_from("xy"), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs_with_signals, names, names, numbers, numbers, st.none() | st.integers(0, 12))
+def test_signals_and_cancels_behave_the_same_with_a_crash_at_every_commit(
+    program: Program, early: list[str], late: list[str], crash_at: set[int], lose_at: set[int], cancel_after: int | None
+) -> None:
+    straight = Driver(run_program, (program,), early=early, late=late, cancel_after=cancel_after).run()
+    crashed = Driver(
+        run_program, (program,), early=early, late=late, cancel_after=cancel_after, crash_at=crash_at, lose_at=lose_at
+    ).run()
+    assert crashed.status == straight.status
+    assert crashed.kinds == straight.kinds
+    assert set(crashed.effects) == set(straight.effects)
+    assert crashed.journal[-1].saga_ended == straight.journal[-1].saga_ended
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs_with_once, numbers)
+def test_an_at_most_once_step_happens_at_most_once_whatever_crashes(program: Program, crash_at: set[int]) -> None:
+    crashed = Driver(run_program, (program,), crash_at=crash_at).run()
+    careful = {event.step_scheduled.call for event in crashed.journal if event.step_scheduled.at_most_once}
+    for call in careful:
+        assert crashed.effects.count(("do", call)) <= 1
+    for event in crashed.journal:
+        if event.HasField("step_completed") and event.step_completed.call in careful:
+            assert ("do", event.step_completed.call) in crashed.effects

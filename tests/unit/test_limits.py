@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from durable_saga import saga, step
+from durable_saga.active_run import COMMIT_BYTES_MAX, _cut
 from durable_saga.errors import LimitExceeded
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import history as bounds
 from durable_saga.replay.history import History
+from tests.laws.driver import Driver
 
 
 def fill(history: History) -> None:
@@ -23,12 +27,13 @@ def test_a_history_warns_once_at_a_fifth_and_stops_at_its_count(monkeypatch: pyt
     monkeypatch.setattr(bounds, "EVENTS_PER_RUN_MAX", 50)
     history = History()
     warnings = []
-    for number in range(50):
+    for number in range(50 * bounds.UNWIND_FACTOR):
         history.append(fact(number), 1)
         warnings.append(history.warning())
+        assert (history.over_limit() is not None) == (number >= 49)
     assert [place for place, text in enumerate(warnings) if text] == [10]
     with pytest.raises(LimitExceeded, match="EVENTS_PER_RUN_MAX is 50"):
-        history.append(fact(50), 1)
+        history.append(fact(200), 1)
 
 
 def test_a_history_stops_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +42,41 @@ def test_a_history_stops_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LimitExceeded, match="HISTORY_BYTES_MAX is 100"):
         fill(history)
     assert history.warning()
+
+
+@step
+def count(number: int) -> int:
+    return number
+
+
+@count.compensation
+def uncount(number: int) -> None: ...
+
+
+@saga
+async def endless() -> None:
+    number = 0
+    while True:
+        number = await count(number + 1)
+
+
+def test_a_saga_that_grows_too_long_is_unwound_and_replays_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "EVENTS_PER_RUN_MAX", 30)
+    straight = Driver(endless).run()
+    assert straight.status == "COMPENSATED"
+    failure = next(event.unwind_started.failure for event in straight.journal if event.HasField("unwind_started"))
+    assert "EVENTS_PER_RUN_MAX is 30" in failure.message
+    assert straight.kinds.count("compensation_completed") == straight.kinds.count("step_scheduled") >= 14
+    crashed = Driver(endless, crash_at=range(1, 60, 3)).run()
+    assert crashed.kinds == straight.kinds
+
+
+def test_what_came_up_at_once_is_cut_into_commits_that_journals_take() -> None:
+    large = h.Event(step_completed=h.StepCompleted(call="1", result=p.Payload(data=b"x" * (COMMIT_BYTES_MAX // 3))))
+    events, pieces = [large] * 7, []
+    while events:
+        piece, events = _cut(events)
+        pieces.append(len(piece))
+    assert sum(pieces) == 7
+    assert max(pieces) == 2
+    assert _cut([large]) == ([large], [])

@@ -167,8 +167,9 @@ class Journal(Protocol):
 
     async def close(self) -> None: ...
 
-    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
-        """Write the head and event 0 if the run does not exist. `Exists` carries this very head when an earlier copy of
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        """Write the head and event 0 if the run does not exist; `hint` is durable no later than they are.
+        `Exists` carries this very head when an earlier copy of
         the same call (same incarnation) won."""
 
     async def head(self, run: Run) -> Head | None:
@@ -205,3 +206,6 @@ class Journal(Protocol):
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         """By started_ms, newest first. Raises ValueError for a page token that this journal did not give."""
+
+    def list_again(self, run: Run) -> None:
+        """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""

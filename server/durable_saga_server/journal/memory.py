@@ -25,6 +25,7 @@ from durable_saga_server.journal.rules import (
     decide_acquire,
     decide_commit,
     page_token,
+    passes,
     read_page_token,
 )
 
@@ -43,7 +44,9 @@ class MemoryJournal:
 
     async def close(self) -> None: ...
 
-    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        if hint is not None:
+            await self.add_hint(hint)
         if (there := self._heads.get(head.run)) is not None:
             return Exists(there)
         self._heads[head.run] = head
@@ -104,7 +107,7 @@ class MemoryJournal:
         self._hints = {row for row in self._hints if row[0] > self._watermark}
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        heads = [head for head in self._heads.values() if _passes(head, filter)]
+        heads = [head for head in self._heads.values() if passes(head, filter)]
         heads.sort(key=lambda head: (-head.started_ms, head.run.saga, head.run.run))
         if page:
             started_ms, saga, run = read_page_token(page)
@@ -113,10 +116,4 @@ class MemoryJournal:
         more = len(heads) > limit
         return Listed(heads[:limit], page_token(heads[limit - 1]) if more else "")
 
-
-def _passes(head: Head, wanted: Filter) -> bool:
-    return (
-        head.run.namespace == wanted.namespace
-        and (not wanted.saga_type or head.saga_type == wanted.saga_type)
-        and (not wanted.statuses or head.status in wanted.statuses)
-    )
+    def list_again(self, run: Run) -> None: ...

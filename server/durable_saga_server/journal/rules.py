@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
-from durable_saga_server.journal import Commit, Committed, Fenced, Head, Outcome
+from durable_saga_server.journal import Commit, Committed, Fenced, Filter, Head, Outcome
 
 OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK})
 
@@ -52,6 +52,14 @@ def cut_hints(rows: list[tuple[int, str, str, int]], limit: int) -> list[tuple[i
         return rows
     last = rows[limit - 1][0]
     return [row for row in rows if row[0] <= last]
+
+
+def passes(head: Head, wanted: Filter) -> bool:
+    return (
+        head.run.namespace == wanted.namespace
+        and (not wanted.saga_type or head.saga_type == wanted.saga_type)
+        and (not wanted.statuses or head.status in wanted.statuses)
+    )
 
 
 def page_token(head: Head) -> str:

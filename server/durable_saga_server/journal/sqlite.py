@@ -114,8 +114,8 @@ class SqliteJournal:
 
     # --- the interface -------------------------------------------------------------------------------------------------
 
-    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
-        return await self._submit(self._writes, lambda db: rows.create(db, head, event))
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        return await self._submit(self._writes, lambda db: rows.create(db, head, event, hint))
 
     async def head(self, run: Run) -> Head | None:
         return await self._submit(self._reads, lambda db: rows.read_head(db, run))
@@ -149,6 +149,8 @@ class SqliteJournal:
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._submit(self._reads, lambda db: rows.listing(db, filter, limit, page))
+
+    def list_again(self, run: Run) -> None: ...
 
 
 def _next_batch(where: queue.SimpleQueue[Job | None]) -> list[Job] | None:

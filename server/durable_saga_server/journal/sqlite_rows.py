@@ -93,7 +93,9 @@ def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -
     )
 
 
-def create(db: sqlite3.Connection, head: Head, event: h.Event) -> Created | Exists:
+def create(db: sqlite3.Connection, head: Head, event: h.Event, hint: Hint | None) -> Created | Exists:
+    if hint is not None:
+        add_hint(db, hint)
     if (there := read_head(db, head.run)) is not None:
         return Exists(there)
     _write_head(db, head)

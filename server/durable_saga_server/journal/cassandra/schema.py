@@ -60,7 +60,7 @@ STATEMENTS = {
     "set_watermark": "INSERT INTO hint_watermarks (shard, due_ms) VALUES (0, ?)",
     "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ?",
+    "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ? AND started_ms <= ? LIMIT ?",
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
     "days": "SELECT day FROM listing_days WHERE namespace = ?",
 }

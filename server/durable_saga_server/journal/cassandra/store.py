@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -29,8 +28,9 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import OPEN, cut_hints, page_token, read_page_token
+from durable_saga_server.journal.rules import OPEN, cut_hints
 
 log = logging.getLogger(__name__)
 COMMITS_AT_ONCE_MAX = 128
@@ -52,7 +52,7 @@ class CassandraJournal:
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
-        self._days: set[tuple[str, int]] = set()
+        self._listing = Listing(self._session, self.head)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -89,28 +89,31 @@ class CassandraJournal:
             log.warning("Cassandra: %s", sentence)
 
     async def close(self) -> None:
+        await self._listing.settle()
         await self._session.close()
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
-    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        if hint is not None:
+            await self.add_hint(hint)
         run = _key(head.run)
         outcome = await self._session.conditional(
-            ("create_head", (*run, *_columns(head))), ("event", (*run, event.seq, event.SerializeToString()))
+            ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString()))
         )
         if isinstance(outcome, Unknown):
             return outcome
         if not outcome[0]:
             there = await self.head(head.run)
             return Unknown("the head went away") if there is None else Exists(there)
-        await self._list(head)
+        self._listing.changed(head.run)
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
         rows = await self._session.read("head", *_key(run))
         if not rows or rows[0][1] is None:
             return None
-        return _head(run, rows[0])
+        return head_of(run, rows[0])
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
@@ -152,10 +155,10 @@ class CassandraJournal:
                 row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation
             ):
                 return Fenced()
-            for message_id in commit.consumed:
-                await self._session.read("consume", *run, message_id)
+            if commit.consumed:
+                await asyncio.gather(*(self._session.read("consume", *run, message_id) for message_id in commit.consumed))
             if commit.status != h.RUNNING or commit.blocked:
-                await self._list_run(commit.run)
+                self._listing.changed(commit.run)
         return Committed()
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
@@ -208,60 +211,12 @@ class CassandraJournal:
         if due_ms > await self.watermark():
             await self._session.read("set_watermark", due_ms)
 
-    # --- listing -----------------------------------------------------------------------------------------------------
-
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        after = None
-        if page:
-            started_ms, saga, run = read_page_token(page)
-            after = (-started_ms, saga, run)
-        heads: list[Head] = []
-        for (day,) in await self._session.read("days", filter.namespace):
-            for row in await self._session.read("list_day", filter.namespace, day):
-                head = _head(Run(filter.namespace, row[0], row[1]), row[2:])
-                if _passes(head, filter) and (after is None or (-head.started_ms, head.run.saga, head.run.run) > after):
-                    heads.append(head)
-            if len(heads) > limit:
-                break
-        return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
+        return await self._listing.page(filter, limit, page)
 
-    async def _list_run(self, run: Run) -> None:
-        head = await self.head(run)
-        if head is not None:
-            await self._list(head)
-
-    async def _list(self, head: Head) -> None:
-        """Eventually consistent: a row that can't be written now is written with the next change of status."""
-        day = head.started_ms // schema.LISTING_DAY_MS
-        try:
-            if (head.run.namespace, day) not in self._days:
-                await self._session.read("day_put", head.run.namespace, day)
-                self._days.add((head.run.namespace, day))
-            await self._session.read("list_put", head.run.namespace, day, head.run.saga, head.run.run, *_columns(head))
-        except JournalUnavailable as error:
-            log.warning("the listing row of %s was not written: %s", head.run.saga, error)
+    def list_again(self, run: Run) -> None:
+        self._listing.changed(run)
 
 
 def _key(run: Run) -> tuple[str, str, int]:
     return run.namespace, run.saga, run.run
-
-
-def _columns(head: Head) -> tuple[Any, ...]:
-    return (
-        head.saga_type, head.incarnation, head.status, head.owner, head.epoch, head.next_seq, head.last_commit,
-        head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms, head.blocked,
-    )  # fmt: skip
-
-
-def _head(run: Run, row: Sequence[Any]) -> Head:
-    saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
-    return Head(
-        run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "",
-    )  # fmt: skip
-
-
-def _passes(head: Head, wanted: Filter) -> bool:
-    return (not wanted.saga_type or head.saga_type == wanted.saga_type) and (
-        not wanted.statuses or head.status in wanted.statuses
-    )

@@ -1,0 +1,118 @@
+"""The listing on Cassandra: one row for each run, by the day it started, written behind the commits.
+
+Eventually consistent. A row is written soon after its head changed; what a server that died did not write is written when
+the run's next hint comes up, since every run that is at work has one. A server's own listing shows its own changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from durable_saga_server.journal import Filter, Head, JournalUnavailable, Listed, Run
+from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.rules import page_token, passes, read_page_token
+
+log = logging.getLogger(__name__)
+WRITES_AT_ONCE_MAX = 16
+CHANGES_WAITING_MAX = 100_000
+ROWS_PER_READ = 500
+
+
+class Listing:
+    """`changed()` never waits; `settle()` waits until what was told before is written."""
+
+    def __init__(self, session: Session, read_head: Callable[[Run], Awaitable[Head | None]]) -> None:
+        self._session = session
+        self._read_head = read_head
+        self._changed: dict[Run, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._days: set[tuple[str, int]] = set()
+
+    def changed(self, run: Run) -> None:
+        if len(self._changed) >= CHANGES_WAITING_MAX:
+            return  # its hint brings it back
+        self._changed[run] = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._write_behind(), name="listing")
+
+    async def settle(self) -> None:
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _write_behind(self) -> None:
+        try:
+            while self._changed:
+                runs = list(self._changed)[:WRITES_AT_ONCE_MAX]
+                for run in runs:
+                    del self._changed[run]
+                await asyncio.gather(*map(self._write, runs))
+        finally:
+            self._task = None
+
+    async def _write(self, run: Run) -> None:
+        try:
+            head = await self._read_head(run)
+            if head is None:
+                return
+            day = head.started_ms // schema.LISTING_DAY_MS
+            if (run.namespace, day) not in self._days:
+                await self._session.read("day_put", run.namespace, day)
+                self._days.add((run.namespace, day))
+            await self._session.read("list_put", run.namespace, day, run.saga, run.run, *head_columns(head))
+        except JournalUnavailable as error:
+            log.warning("the listing row of %s is written later: %s", run.saga, error)
+
+    async def page(self, wanted: Filter, limit: int, page: str) -> Listed:
+        """Raises ValueError for a page token of somebody else's, JournalUnavailable."""
+        await self.settle()
+        after = None
+        if page:
+            started_ms, saga, run = read_page_token(page)
+            after = (-started_ms, saga, run)
+        heads: list[Head] = []
+        async for head in self._from(wanted.namespace, -after[0] if after else None):
+            if passes(head, wanted) and (after is None or (-head.started_ms, head.run.saga, head.run.run) > after):
+                heads.append(head)
+                if len(heads) > limit:
+                    return Listed(heads[:limit], page_token(heads[limit - 1]))
+        return Listed(heads)
+
+    async def _from(self, namespace: str, started_ms: int | None) -> AsyncIterator[Head]:
+        """Newest first, from a time on."""
+        for (day,) in await self._session.read("days", namespace):
+            until_ms = (day + 1) * schema.LISTING_DAY_MS - 1
+            if started_ms is not None:
+                until_ms = min(until_ms, started_ms)
+            seen: set[Run] = set()
+            limit = ROWS_PER_READ
+            while until_ms >= day * schema.LISTING_DAY_MS:
+                rows = await self._session.read("list_day", namespace, day, until_ms, limit)
+                heads = [head_of(Run(namespace, row[0], row[1]), row[2:]) for row in rows]
+                for head in heads:
+                    if head.run not in seen:
+                        yield head
+                if len(rows) < limit:
+                    break
+                if heads[-1].started_ms == until_ms:
+                    limit *= 2  # more than a read's worth started in one millisecond
+                until_ms = heads[-1].started_ms
+                seen = {head.run for head in heads if head.started_ms == until_ms}
+
+
+def head_columns(head: Head) -> tuple[Any, ...]:
+    return (
+        head.saga_type, head.incarnation, head.status, head.owner, head.epoch, head.next_seq, head.last_commit,
+        head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms, head.blocked,
+    )  # fmt: skip
+
+
+def head_of(run: Run, row: Sequence[Any]) -> Head:
+    saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
+    return Head(
+        run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
+        blocked or "",
+    )  # fmt: skip
