@@ -20,7 +20,20 @@ from durable_saga.client import Client, Handle
 from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.errors import NotApplied
-from durable_saga.inside import now, on_failure, random, signal, sleep, state, uuid4
+from durable_saga.inside import (
+    correlate,
+    event,
+    now,
+    on_failure,
+    pivot,
+    random,
+    scope,
+    signal,
+    sleep,
+    state,
+    uuid4,
+)
+from durable_saga.overview import Overview, Statistics
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
 from durable_saga.step import Step, step
@@ -31,17 +44,23 @@ __all__ = [
     "Client",
     "Handle",
     "NotApplied",
+    "Overview",
     "Retry",
     "SagaFunction",
+    "Statistics",
     "Step",
     "StepContext",
     "Worker",
     "compensation",
     "connect",
+    "correlate",
+    "event",
     "now",
     "on_failure",
+    "pivot",
     "random",
     "saga",
+    "scope",
     "signal",
     "sleep",
     "state",

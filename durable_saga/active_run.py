@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from durable_saga.attempts import Attempts
 from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
@@ -30,8 +31,6 @@ ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 COMMIT_EVENTS_MAX = 2_000
-_MESSAGES = ("signal_received", "cancel_requested", "compensation_decided")
-_INBOX = {"signal": "signal_received", "cancel": "cancel_requested", "decision": "compensation_decided"}
 
 
 class ActiveRun:
@@ -43,15 +42,15 @@ class ActiveRun:
         self.incarnation = assign.incarnation
         self.epoch = assign.epoch
         self._core = core
-        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact)
+        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self._attempt_ended)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []
         self._held_in_flight: list[Effect] = []
         self._urgent = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
-        self._seen: set[str] = set()
-        self._spent: list[str] = []
+        self._inbox = Inbox(assign.events)
+        self._replay_again = False
         self._in_flight: w.Commit | None = None
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -61,10 +60,6 @@ class ActiveRun:
     def begin(self, assign: w.Assign) -> None:
         """Replay the history, take what waits in the inbox, go on."""
         try:
-            for event in assign.events:
-                kind = event.WhichOneof("kind")
-                if kind in _MESSAGES:
-                    self._seen.add(getattr(event, kind).message_id)
             self._core.replay(assign.events)
             self._take()
         except Exception as error:
@@ -77,29 +72,29 @@ class ActiveRun:
     # --- what happens to it ------------------------------------------------------------------------------------------
 
     def deliver(self, message: h.InboxMessage) -> None:
-        if message.message_id in self._seen:
-            self._spent.append(message.message_id)  # a server died between its commit and the inbox
-            return
-        self._seen.add(message.message_id)
-        kind = message.WhichOneof("kind")
-        if kind is None:
-            self._block(DurableSagaError("a message of a kind that this version does not know: upgrade this worker"))
-            return
-        event = h.Event()
-        getattr(event, _INBOX[kind]).CopyFrom(getattr(message, kind))
-        self.fact(event)
-
-    def fact(self, event: h.Event) -> None:
-        """Something happened: tell the core, and do what follows."""
-        if self._over:
-            return
         try:
-            self._core.feed(event, self._worker.clock.now_ms())
+            event = self._inbox.take(message)
+        except DurableSagaError as error:
+            self._block(error)
+            return
+        if event is not None and not self.fact(event):
+            self._inbox.spent.append(message.message_id)
+
+    def fact(self, event: h.Event) -> bool:
+        """Something happened: tell the core, and do what follows. False: it is of no interest any more."""
+        if self._over:
+            return True
+        try:
+            wanted = self._core.feed(event, self._worker.clock.now_ms())
             self._take()
         except Exception as error:
             self._block(error)
-            return
+            return True
         self._arm()
+        return wanted
+
+    def _attempt_ended(self, event: h.Event) -> None:
+        self.fact(event)
 
     def replied(self, reply: w.CommitReply) -> None:
         """The outcome of the commit in flight."""
@@ -145,6 +140,7 @@ class ActiveRun:
             log.warning("saga %s grows: %s", self.key.saga, warning)
         self._unsent += output.events
         self._urgent |= output.must_commit
+        self._replay_again |= output.replay_again
         for effect in output.effects:
             if isinstance(effect, RunStep) and not effect.definition.effect:
                 self._start(effect)
@@ -163,14 +159,13 @@ class ActiveRun:
             return
         events, rest = _cut(self._unsent)
         status = h.RUNNING if rest and self._core.ended else self._core.status
-        taken = [_message_id(event) for event in events if event.WhichOneof("kind") in _MESSAGES]
         self._in_flight = w.Commit(
             request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
             commit_id=uuid.uuid4().bytes, events=events, status=h.Status.Name(status),
-            consumed=[*taken, *self._spent],
+            consumed=self._inbox.consumed(events),
         )  # fmt: skip
         self._sent = asyncio.get_running_loop().time()
-        self._unsent, self._spent, self._urgent = rest, [], bool(rest)
+        self._unsent, self._urgent = rest, bool(rest)
         if not rest:  # effects wait for all that came up before them
             self._held, self._held_in_flight = [], self._held
         self._worker.send(w.WorkerItem(commit=self._in_flight))
@@ -186,6 +181,9 @@ class ActiveRun:
         effects, self._held_in_flight = self._held_in_flight, []
         if self._core.ended and not self._unsent:
             self.drop()
+            return
+        if self._replay_again and not self._unsent:
+            self._send_release(wake_at_ms=self._worker.clock.now_ms())
             return
         self._start_all(effects)
         if self._urgent or self._held:
@@ -266,7 +264,7 @@ class ActiveRun:
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
             retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(self._core.status),
-            saga_type=self._core.definition.name, consumed=self._spent,
+            saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
         if blocked and self._core.ended:
             release.status = h.RUNNING
@@ -290,7 +288,3 @@ def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
         if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
             return events[:place], events[place:]
     return events, []
-
-
-def _message_id(event: h.Event) -> str:
-    return str(getattr(event, str(event.WhichOneof("kind"))).message_id)

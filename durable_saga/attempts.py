@@ -20,7 +20,7 @@ from durable_saga.errors import StepInterrupted, StepTimedOut, failure_from_exce
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import RunCompensation, RunStep
-from durable_saga.retry import decide
+from durable_saga.retry import Retry, decide, delay_ms
 from durable_saga.step_context import StepContext, current
 
 LINGER_SECONDS_MAX = 60.0
@@ -30,7 +30,8 @@ Report = Callable[[h.Event], None]
 class Executor:
     """The room that a worker has for attempts: `concurrency` at once, plain functions in as many threads at most."""
 
-    def __init__(self, concurrency: int, clock: Clock) -> None:
+    def __init__(self, concurrency: int, clock: Clock, retry: Retry) -> None:
+        self.retry = retry
         self.room = asyncio.Semaphore(concurrency)
         self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="saga-step")
         self.clock = clock
@@ -127,10 +128,19 @@ class Attempts:
             raise
         return await outcome if inspect.isawaitable(outcome) else outcome
 
+    def _delay_ms(self, effect: RunStep | RunCompensation, error: BaseException) -> int | None:
+        if isinstance(effect, RunCompensation):
+            return decide(effect.definition.retry, effect.attempt, error, random.random())
+        retry = effect.retry or self._executor.retry
+        found = decide(retry, effect.attempt, error, random.random())
+        if found is None and effect.forward_only and not isinstance(error, StepInterrupted):
+            return delay_ms(retry, effect.attempt, random.random())
+        return found
+
     def _failed(self, effect: RunStep | RunCompensation, error: BaseException) -> h.Event:
         failure = failure_from_exception(error)
         call, attempt = effect.call, effect.attempt
-        delay_ms = decide(effect.definition.retry, attempt, error, random.random())
+        delay_ms = self._delay_ms(effect, error)
         failure.non_retryable = delay_ms is None
         if delay_ms is not None:
             retry_at_ms = self._executor.clock.now_ms() + delay_ms

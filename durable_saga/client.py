@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -27,6 +28,7 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.CANCELLED: (errors.SagaCancelled, "was cancelled, and what it had done was undone"),
     h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
     h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
+    h.HELD: (errors.SagaHeld, "failed and is held: recover or compensate it"),
 }
 
 
@@ -44,7 +46,7 @@ class Handle(Generic[R]):
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
         """Wait for the end. Raises TimeoutError after `timeout` seconds (the saga goes on), and SagaFailed,
-        SagaCompensated, SagaCancelled, SagaTerminated or SagaStuck with the cause and the traceback of the user's code."""
+        SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and the user's traceback."""
         async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
             while True:
                 found = await self._client.transport.call("wait", c.WaitRequest(key=self._key, wait_ms=WAIT_MS))
@@ -57,6 +59,14 @@ class Handle(Generic[R]):
     async def describe(self) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds)."""
         return await self._client.transport.call("describe", c.DescribeRequest(key=self._key))  # type: ignore[no-any-return]
+
+    async def overview(self) -> Overview:
+        """The same in the words of a saga: current step, completed and compensated steps, state, error."""
+        return overview_of(await self.describe())
+
+    async def state(self) -> dict[str, Any]:
+        """What the saga keeps by `state.set()`, as of its last commit."""
+        return (await self.overview()).state
 
     async def history(self) -> list[h.Event]:
         """All events, oldest first."""
@@ -78,9 +88,20 @@ class Handle(Generic[R]):
         await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "") -> None:
-        """Ask the saga to stop; it then unwinds. Raises AlreadyEnded."""
+        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
         await self._client.transport.call("cancel", request)
+
+    async def compensate(self, reason: str = "") -> None:
+        """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
+        request = c.CompensateRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        await self._client.transport.call("compensate", request)
+
+    async def recover(self, reason: str = "") -> None:
+        """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
+        saga is not held."""
+        request = c.RecoverRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        await self._client.transport.call("recover", request)
 
     async def terminate(self, reason: str = "") -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
@@ -154,10 +175,13 @@ class Client:
                 saga.definition.result_type,
             )
         saga_id = id if id is not None else uuid.uuid4().hex
+        keys: Sequence[str] = ()
+        if isinstance(saga, SagaFunction) and saga.definition.keys is not None:
+            keys = saga.definition.keys(*args, **kwargs)
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=str(name),
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
-            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
+            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"), keys=keys,
         )  # fmt: skip
         reply = await self.transport.call("start", request)
         if reply.already_started and reply.saga_type != name:
@@ -168,12 +192,31 @@ class Client:
         """A saga that was started before; give the saga function too to get the result as its type."""
         return Handle(self, id, saga.definition.result_type if saga is not None else Any)
 
+    async def publish(
+        self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int:
+        """Publish an event to one saga, by its id, or to every open saga that declared the correlation key; durable when this
+        returns, kept for a saga that does not wait for it yet. With a `message_id` of one's own a repetition takes effect
+        once. Returns how many sagas got it. Raises NotFound and AlreadyEnded, and InvalidArgument unless one of `saga` and
+        `key` is given."""
+        data = codec.encode_call(args, {}, where=f"event {event}")
+        request = c.PublishRequest(
+            namespace=self.namespace, event=event, saga=saga or "", correlation_key=key or "",
+            message_id=message_id or uuid.uuid4().hex, input=p.Payload(data=data),
+        )  # fmt: skip
+        return int((await self.transport.call("publish", request)).delivered)
+
+    async def statistics(self) -> Statistics:
+        """How many sagas of each type are in each status; eventually consistent, from rows that the journal maintains."""
+        return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
+
     async def list(
         self,
         *,
         type: str = "",
         status: Sequence[str] = (),
         limit: int | None = None,
+        started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
         """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -183,7 +226,7 @@ class Client:
         while left is None or left > 0:
             request = c.ListRequest(
                 namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-                limit=min(left or 200, 200), page=page,
+                limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms,
             )  # fmt: skip
             reply = await self.transport.call("list", request)
             for one in reply.sagas:

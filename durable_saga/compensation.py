@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from durable_saga.definition import CompensationDefinition, StepDefinition, place_of
 from durable_saga.retry import FOREVER, Retry, to_ms
 
 F = TypeVar("F", bound=Callable[..., Any])
+Strategy = Literal["deferred", "immediate"]
 _POLICY = "__durable_saga_compensation__"
 
 
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    retry: Retry = FOREVER
+    timeout_ms: int = 0
+    name: str | None = None
+    immediate: bool = False
+    when: Callable[[Any], bool] | None = None
+
+
 def compensation(
-    *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None
-) -> Callable[[F], F]:
+    *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None,
+    strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
+) -> Callable[[F], F]:  # fmt: skip
     """Give a compensation its own policy; the default tries for ever. `timeout` is for one attempt, in seconds.
 
-    Use it below `@charge.compensation`, or on a function that goes to `on_failure()`.
+    `strategy="immediate"`: it runs at once when its own step fails, before the saga goes on; and, if the step was done, when
+    the saga fails. `when` gets the error that leads to the unwind and says whether this compensation is needed; it runs in
+    the saga's code, so it only computes. Use it below `@charge.compensation`, or on a function that goes to `on_failure()`.
+    Raises ValueError and TypeError for wrong values.
     """
+    if strategy not in ("deferred", "immediate"):
+        raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 
     def decorate(function: F) -> F:
         timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
-        setattr(function, _POLICY, (retry, timeout_ms, name))
+        setattr(function, _POLICY, _Policy(retry, timeout_ms, name, strategy == "immediate", when))
         return function
 
     return decorate
@@ -32,15 +49,17 @@ def compensation(
 
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
-    retry, timeout_ms, name = getattr(function, _POLICY, (FOREVER, 0, None))
+    policy = getattr(function, _POLICY, _Policy())
     names = inspect.signature(function).parameters
     of_names = inspect.signature(of.function).parameters if of else {}
     definition = CompensationDefinition(
-        name=str(name or getattr(function, "__name__", repr(function))),
+        name=str(policy.name or getattr(function, "__name__", repr(function))),
         function=function,
-        retry=retry,
-        timeout_ms=timeout_ms,
+        retry=policy.retry,
+        timeout_ms=policy.timeout_ms,
         takes_result="result" in names and "result" not in of_names,
+        immediate=policy.immediate,
+        when=policy.when,
     )
     if of is not None:
         _check_fits(definition, of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,21 +39,28 @@ class Definition:
 
 @dataclass(kw_only=True)
 class CompensationDefinition(Definition):
-    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`."""
+    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`.
+
+    `immediate`: it runs at once when its own step fails, before the saga goes on. `when` gets the error that leads to an
+    unwind and says whether this one is needed; it is saga code, so it only computes."""
 
     retry: Retry
     timeout_ms: int
     takes_result: bool
+    immediate: bool = False
+    when: Callable[[BaseException], bool] | None = None
 
 
 @dataclass(kw_only=True)
 class StepDefinition(Definition):
-    """`timeout_ms` is for one attempt, 0: none."""
+    """`timeout_ms` is for one attempt, 0: none. `retry` None: as the saga or the worker says. `pivot`: once it is done, the
+    saga only goes forward."""
 
-    retry: Retry
+    retry: Retry | None
     timeout_ms: int
     effect: bool
     at_most_once: bool
+    pivot: bool = False
     compensation: CompensationDefinition | None = None
 
 
@@ -61,14 +68,21 @@ class StepDefinition(Definition):
 class SagaDefinition(Definition):
     """`timeout_ms` is for the whole run, 0: none. `handlers` maps a signal's name to its function.
 
-    `compensation_order` gets the names of the compensations that will run, last registered first; it returns them in the
-    order to run.
+    `compensation_order` gets the names of the steps to undo (of on_failure(): of the function; of a scope or child saga: its
+    own), last registered first; it returns them in the order to run. `retry` is for steps without a policy of their own.
+    `hold`: when its code fails, the saga is held for a person instead of being unwound. `keys` gets the arguments and gives
+    the correlation keys by which events reach this saga. `any_signal` gets each signal that has no handler of its own, as
+    (name, args).
     """
 
     timeout_ms: int
     handlers: dict[str, Callable[..., Any]]
     compensation_order: Callable[[list[str]], list[str]] | None = None
     compensation_parallel: bool = False
+    retry: Retry | None = None
+    hold: bool = False
+    keys: Callable[..., Sequence[str]] | None = None
+    any_signal: Callable[..., Any] | None = None
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -12,13 +12,16 @@ DurableSagaError
 │       ├── SagaCompensated    failed, and everything was undone
 │       ├── SagaCancelled      cancelled, and everything was undone
 │       ├── SagaTerminated     ended by force, nothing was undone
-│       └── SagaStuck          a compensation needs an operator; the saga is still open
+│       ├── SagaStuck          a compensation needs an operator; the saga is still open
+│       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
 ├── StepError                  what saga code gets from a step
 │   ├── StepFailed             the step failed for good; `.type`, `.code`, `.step`, `.call`
 │   ├── StepTimedOut           an attempt took too long; its effect may have happened
 │   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
 ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
 ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
+├── EventTimedOut              an event did not come in time
 ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
 ├── NonDeterminism             the code is not the code that made the history: bring the right code back
 ├── FutureEventKind            the history was written by a newer version: upgrade
@@ -105,6 +108,10 @@ class SagaStuck(SagaError):
     """A compensation has used up its policy; the saga waits for an operator."""
 
 
+class SagaHeld(SagaError):
+    """Its code failed; the saga waits for recover or compensate."""
+
+
 class StepError(DurableSagaError):
     """What saga code gets from a step."""
 
@@ -141,6 +148,14 @@ class NotApplied(DurableSagaError):
 
 class SagaTimedOut(DurableSagaError):
     """The saga took longer than its timeout."""
+
+
+class CompensationRequested(DurableSagaError):
+    """Somebody asked for the saga to be compensated."""
+
+
+class EventTimedOut(DurableSagaError, TimeoutError):
+    """An event did not come in time."""
 
 
 class SwallowedCancellation(DurableSagaError):

@@ -7,17 +7,23 @@ import random as _random
 import uuid as _uuid
 from asyncio import events
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition
-from durable_saga.errors import UnsupportedOperation
+from durable_saga.errors import EventTimedOut, UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.loop import Discarded, SagaLoop
+from durable_saga.replay.scopes import OpenScope
+from durable_saga.retry import to_ms
 from durable_saga.step import Step
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
+
+KEY_CHARACTERS_MAX = 255
 
 
 def _core(asked: str) -> Core:
@@ -71,14 +77,56 @@ def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
     return compensation_definition(function)
 
 
+async def event(name: str, *, timeout: float | timedelta | None = None, type: Any = Any) -> Any:
+    """Wait for an event that is published to this saga, as `signal()` does, without memory or polling. One that came before
+    the wait was kept. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""
+    seconds = None if timeout is None else to_ms(timeout, name="timeout") / 1000
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await signal(name, type)
+    except TimeoutError as error:
+        if limit.expired():
+            raise EventTimedOut(f"event {name!r} did not come within {seconds} s") from error
+        raise
+
+
+def correlate(key: str) -> None:
+    """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key
+    that is empty or longer than 255 characters."""
+    core = _core("correlate()")
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX:
+        raise ValueError(f"a correlation key has 1 to {KEY_CHARACTERS_MAX} characters, this one has {len(key)}")
+    core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=key)))
+
+
+def scope(
+    name: str = "scope", *, order: Callable[[list[str]], list[str]] | None = None, parallel: bool = False
+) -> AbstractAsyncContextManager[None]:
+    """`async with scope():` undoes what was done inside when the block fails, before the error reaches the code around it,
+    which may catch it: the saga does not fail by it. `order` and `parallel` are as for a saga."""
+    return OpenScope(_core("scope()"), name=name, order=order, parallel=parallel)
+
+
+def pivot() -> None:
+    """The point of no return. What was done before is never undone; from here on steps are tried until they succeed, the
+    timeout of the saga is over, and a saga whose code fails is held for a person to mend. `@step(pivot=True)` does the same
+    when that step is done."""
+    core = _core("pivot()")
+    core.check_cancelled()
+    core.holding.pass_pivot()
+
+
 class State:
-    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Rebuilt by replay."""
+    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Durable with the saga's next
+    commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
 
     def get(self, key: str, default: Any = None) -> Any:
         return _core("state.get()").state.get(key, default)
 
     def set(self, key: str, value: Any) -> None:
-        _core("state.set()").state[key] = value
+        """Raises NotSerializable."""
+        _core("state.set()").state.set(key, value)
 
 
 state = State()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from asyncio import events
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from durable_saga.definition import SagaDefinition, place_of
-from durable_saga.errors import UnsupportedOperation
 from durable_saga.replay.loop import SagaLoop
-from durable_saga.retry import to_ms
+from durable_saga.replay.scopes import run_child
+from durable_saga.retry import Retry, to_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,10 +28,11 @@ class SagaFunction(Generic[P, R_co]):
         functools.update_wrapper(self, definition.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
-        if isinstance(events._get_running_loop(), SagaLoop):
-            raise UnsupportedOperation(
-                f"saga {self.definition.name} was called by a saga: make the shared part an ordinary async function"
-            )
+        """In a saga: a child, a part of the same run with a scope of its own. If it fails, it is undone as one unit and its
+        error comes here; if the saga around it fails later, the completed child is undone at its place."""
+        loop = events._get_running_loop()
+        if isinstance(loop, SagaLoop):
+            return run_child(loop.owner, self.definition, args, kwargs)
         return self.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
 
     @overload
@@ -68,6 +69,9 @@ def saga(
     timeout: float | timedelta | None = None,
     compensation_order: Callable[[list[str]], list[str]] | None = None,
     compensation_parallel: bool = False,
+    retry: Retry | None = None,
+    when_failed: Literal["compensate", "hold"] = "compensate",
+    keys: Callable[..., Sequence[str]] | None = None,
 ) -> _Decorator: ...
 def saga(
     function: Any = None,
@@ -77,12 +81,20 @@ def saga(
     timeout: float | timedelta | None = None,
     compensation_order: Callable[[list[str]], list[str]] | None = None,
     compensation_parallel: bool = False,
+    retry: Retry | None = None,
+    when_failed: Literal["compensate", "hold"] = "compensate",
+    keys: Callable[..., Sequence[str]] | None = None,
 ) -> Any:
     """Make an async function a saga. `timeout`, in seconds, is for the whole run, which then unwinds.
 
-    `compensation_order` gets the names of the compensations to run, last registered first, and returns them in the order
-    to run; `compensation_parallel=True` runs all at once. Raises TypeError for a function that is not async.
+    `compensation_order` gets the names of the steps to undo, last registered first, and returns them in the order to run;
+    `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own.
+    `when_failed="hold"`: instead of unwinding at once, the saga waits for a person, who recovers or compensates it. `keys` gets
+    the arguments and gives correlation keys for events. Raises TypeError for a function that is not async, ValueError for
+    other values.
     """
+    if when_failed not in ("compensate", "hold"):
+        raise ValueError(f"when_failed is {when_failed!r}: 'compensate' or 'hold'")
 
     def decorate(function: Callable[..., Any]) -> SagaFunction[Any, Any]:
         if not inspect.iscoroutinefunction(function):
@@ -95,6 +107,9 @@ def saga(
                 handlers={},
                 compensation_order=compensation_order,
                 compensation_parallel=compensation_parallel,
+                retry=retry,
+                hold=when_failed == "hold",
+                keys=keys,
             )
         )
 

@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga.compensation import compensation_definition
-from durable_saga.definition import StepDefinition
+from durable_saga.compensation import Strategy, compensation_definition
+from durable_saga.compensation import compensation as compensation_options
+from durable_saga.definition import StepDefinition, place_of
 from durable_saga.replay.loop import SagaLoop
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import FOREVER, Retry, to_ms
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,13 +45,29 @@ class Step(Generic[P, R]):
             return await function(*args, **kwargs)  # type: ignore[no-any-return]
         return await asyncio.to_thread(function, *args, **kwargs)
 
-    def compensation(self, function: F) -> F:
+    @overload
+    def compensation(self, function: F, /) -> F: ...
+    @overload
+    def compensation(
+        self, /, *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None,
+        strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
+    ) -> Callable[[F], F]: ...  # fmt: skip
+    def compensation(self, function: Any = None, /, **options: Any) -> Any:
         """Declare what undoes this step: a function of the step's own parameters and, if it has a parameter `result`, the
-        step's result (None if the step never returned). Raises TypeError when the signatures don't fit."""
-        if self.definition.compensation is not None:
-            raise TypeError(f"step {self.definition.name} has a compensation: {self.definition.compensation.name}")
-        self.definition.compensation = compensation_definition(function, of=self.definition)
-        return function
+        step's result (None if the step never returned). The options are those of `compensation()`. Raises TypeError when the
+        signatures don't fit, or for a second one."""
+
+        def declare(function: F) -> F:
+            if self.definition.compensation is not None:
+                raise TypeError(
+                    f"{place_of(function)}: step {self.definition.name} has a compensation: {self.definition.compensation.name}"
+                )
+            if options:
+                compensation_options(**options)(function)
+            self.definition.compensation = compensation_definition(function, of=self.definition)
+            return function
+
+        return declare if function is None else declare(function)
 
     def __repr__(self) -> str:
         return f"<step {self.definition.name}>"
@@ -68,6 +85,7 @@ def step(
     timeout: float | timedelta | None = None,
     effect: bool = True,
     at_most_once: bool = False,
+    pivot: bool = False,
     compensation: Callable[..., Any] | None = None,
 ) -> _Decorator: ...
 def step(
@@ -79,23 +97,26 @@ def step(
     timeout: float | timedelta | None = None,
     effect: bool = True,
     at_most_once: bool = False,
+    pivot: bool = False,
     compensation: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function (async, or plain: then it runs in a thread) a step.
 
     `timeout` is for one attempt, in seconds. `effect=False` promises that it only reads or computes: it costs no commit of
     its own and may run again. `at_most_once=True`: an attempt that was interrupted is not repeated, it raises
-    StepInterrupted in the saga. `compensation` undoes it. The default retry policy is `Retry()`.
+    StepInterrupted in the saga. `pivot=True`: once it is done, the saga only goes forward. `compensation` undoes it. Without
+    `retry`, the saga's policy holds, then the worker's, which is `Retry()` by default.
     """
 
     def decorate(function: Callable[..., Any]) -> Step[Any, Any]:
         definition = StepDefinition(
             name=name or function.__name__,
             function=function,
-            retry=retry if retry is not None else Retry(),
+            retry=retry,
             timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
             effect=effect,
             at_most_once=at_most_once,
+            pivot=pivot,
         )
         made: Step[Any, Any] = Step(definition)
         if compensation is not None:

@@ -127,7 +127,7 @@ class LocalTransport:
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
         try:
-            return await getattr(self._service, method)(request)
+            return await self._service.calls[method.capitalize()](request)
         except Exception as error:
             raise _translated(error) from error
 

@@ -12,6 +12,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,7 @@ from durable_saga.heartbeat import Heartbeat
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
+from durable_saga.retry import Retry, to_ms
 from durable_saga.saga import SagaFunction
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,16 @@ _Key = tuple[str, str, int]
 
 
 class Worker:
-    """`concurrency` bounds the steps at once, `sagas_max` the sagas in memory."""
+    """`concurrency` bounds the steps at once, `sagas_max` the sagas in memory. `retry` is for steps whose saga and definition
+    say nothing. `heartbeat` is in seconds; a worker that is silent for the server's lease is taken for dead."""
 
     def __init__(
         self, client: Client, *, sagas: Sequence[SagaFunction[..., Any]], concurrency: int = 100, sagas_max: int = 1_000,
-        name: str | None = None, clock: Clock | None = None,
+        name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
+        heartbeat: float | timedelta = HEARTBEAT_SECONDS,
     ) -> None:  # fmt: skip
+        self._retry = retry or Retry()
+        self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.clock = clock or SystemClock()
         self._client = client
@@ -60,7 +66,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
-        self.executor = Executor(self._concurrency, self.clock)
+        self.executor = Executor(self._concurrency, self.clock, self._retry)
         heartbeat = Heartbeat(address, self.name) if (address := self._client.transport.address()) else None
         if heartbeat is not None:
             heartbeat.start()
@@ -172,7 +178,7 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._heartbeat_seconds)
             self.send(w.WorkerItem(heartbeat=w.Heartbeat()))
             for run in list(self._runs.values()):
                 run.resend_overdue()

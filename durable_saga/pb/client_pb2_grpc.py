@@ -60,6 +60,36 @@ class SagasStub:
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.DecideRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
                 _registered_method=True)
+        self.Recover = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Recover',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.RecoverRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.Compensate = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Compensate',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.Publish = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Publish',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.PublishRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.PublishReply.FromString,
+                _registered_method=True)
+        self.Statistics = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Statistics',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.StatisticsReply.FromString,
+                _registered_method=True)
+        self.Claim = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Claim',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.ClaimRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.ClaimReply.FromString,
+                _registered_method=True)
+        self.Changes = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Changes',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.ChangesRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Describe',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.DescribeRequest.SerializeToString,
@@ -117,6 +147,47 @@ class SagasServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recover(self, request, context):
+        """a held saga goes on forward
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compensate(self, request, context):
+        """stop forward work and unwind
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Publish(self, request, context):
+        """an event, by saga id or by correlation key
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Statistics(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Claim(self, request, context):
+        """monitors: who reports an occurrence
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Changes(self, request, context):
+        """runs by the time of their last change, oldest first
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -169,6 +240,36 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.Decide,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.DecideRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Recover': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recover,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.RecoverRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Compensate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compensate,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Publish': grpc.unary_unary_rpc_method_handler(
+                    servicer.Publish,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.PublishRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.PublishReply.SerializeToString,
+            ),
+            'Statistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.Statistics,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.StatisticsReply.SerializeToString,
+            ),
+            'Claim': grpc.unary_unary_rpc_method_handler(
+                    servicer.Claim,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.ClaimRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.ClaimReply.SerializeToString,
+            ),
+            'Changes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Changes,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.ChangesRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.ListReply.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -327,6 +428,168 @@ class Sagas:
             '/durable_saga.v1.Sagas/Decide',
             durable__saga_dot_v1_dot_client__pb2.DecideRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Recover',
+            durable__saga_dot_v1_dot_client__pb2.RecoverRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compensate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Compensate',
+            durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Publish(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Publish',
+            durable__saga_dot_v1_dot_client__pb2.PublishRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.PublishReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Statistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Statistics',
+            durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.StatisticsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Claim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Claim',
+            durable__saga_dot_v1_dot_client__pb2.ClaimRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.ClaimReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Changes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Changes',
+            durable__saga_dot_v1_dot_client__pb2.ChangesRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILED: _ClassVar[Status]
     CANCELLED: _ClassVar[Status]
     TERMINATED: _ClassVar[Status]
+    HELD: _ClassVar[Status]
 STATUS_UNSPECIFIED: Status
 RUNNING: Status
 COMPENSATING: Status
@@ -28,6 +29,7 @@ COMPENSATED: Status
 FAILED: Status
 CANCELLED: Status
 TERMINATED: Status
+HELD: Status
 
 class RunKey(_message.Message):
     __slots__ = ("namespace", "saga", "run")
@@ -40,7 +42,7 @@ class RunKey(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("seq", "time_ms", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated")
+    __slots__ = ("seq", "time_ms", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     SAGA_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +65,14 @@ class Event(_message.Message):
     COMPENSATION_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     SAGA_ENDED_FIELD_NUMBER: _ClassVar[int]
     SAGA_TERMINATED_FIELD_NUMBER: _ClassVar[int]
+    STEP_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_OPENED_FIELD_NUMBER: _ClassVar[int]
+    PIVOT_PASSED_FIELD_NUMBER: _ClassVar[int]
+    SAGA_HELD_FIELD_NUMBER: _ClassVar[int]
+    RECOVER_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATE_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    KEY_DECLARED_FIELD_NUMBER: _ClassVar[int]
     seq: int
     time_ms: int
     saga_started: SagaStarted
@@ -85,19 +95,29 @@ class Event(_message.Message):
     compensation_skipped: CompensationSkipped
     saga_ended: SagaEnded
     saga_terminated: SagaTerminated
-    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ...) -> None: ...
+    step_skipped: StepSkipped
+    state_changed: StateChanged
+    scope_opened: ScopeOpened
+    pivot_passed: PivotPassed
+    saga_held: SagaHeld
+    recover_requested: RecoverRequested
+    compensate_requested: CompensateRequested
+    key_declared: KeyDeclared
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ...) -> None: ...
 
 class SagaStarted(_message.Message):
-    __slots__ = ("saga_type", "input", "timeout_ms", "seed")
+    __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys")
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
     saga_type: str
     input: _payload_pb2.Payload
     timeout_ms: int
     seed: bytes
-    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ...) -> None: ...
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
     __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once")
@@ -196,12 +216,14 @@ class CompensationRegistered(_message.Message):
     def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class UnwindStarted(_message.Message):
-    __slots__ = ("failure", "cancelled")
+    __slots__ = ("failure", "cancelled", "call")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
     failure: _payload_pb2.Failure
     cancelled: bool
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ...) -> None: ...
+    call: str
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ...) -> None: ...
 
 class CompensationScheduled(_message.Message):
     __slots__ = ("call", "name")
@@ -293,16 +315,101 @@ class SagaTerminated(_message.Message):
     who: str
     def __init__(self, reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class StepSkipped(_message.Message):
+    __slots__ = ("call", "name", "reason")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    reason: str
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StateChanged(_message.Message):
+    __slots__ = ("call", "changes")
+    class ChangesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _payload_pb2.Payload
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    changes: _containers.MessageMap[str, _payload_pb2.Payload]
+    def __init__(self, call: _Optional[str] = ..., changes: _Optional[_Mapping[str, _payload_pb2.Payload]] = ...) -> None: ...
+
+class ScopeOpened(_message.Message):
+    __slots__ = ("call", "name", "saga_type")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    name: str
+    saga_type: str
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., saga_type: _Optional[str] = ...) -> None: ...
+
+class PivotPassed(_message.Message):
+    __slots__ = ("call",)
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    def __init__(self, call: _Optional[str] = ...) -> None: ...
+
+class SagaHeld(_message.Message):
+    __slots__ = ("failure", "from_seq", "past_pivot")
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PAST_PIVOT_FIELD_NUMBER: _ClassVar[int]
+    failure: _payload_pb2.Failure
+    from_seq: int
+    past_pivot: bool
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., from_seq: _Optional[int] = ..., past_pivot: _Optional[bool] = ...) -> None: ...
+
+class RecoverRequested(_message.Message):
+    __slots__ = ("message_id", "reason", "who", "from_seq")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    from_seq: int
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., from_seq: _Optional[int] = ...) -> None: ...
+
+class CompensateRequested(_message.Message):
+    __slots__ = ("message_id", "reason", "who")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class KeyDeclared(_message.Message):
+    __slots__ = ("call", "key")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    key: str
+    def __init__(self, call: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
 class InboxMessage(_message.Message):
-    __slots__ = ("message_id", "received_ms", "signal", "cancel", "decision")
+    __slots__ = ("message_id", "received_ms", "signal", "cancel", "decision", "recover", "compensate")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    RECOVER_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATE_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     received_ms: int
     signal: SignalReceived
     cancel: CancelRequested
     decision: CompensationDecided
-    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ...) -> None: ...
+    recover: RecoverRequested
+    compensate: CompensateRequested
+    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ..., recover: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate: _Optional[_Union[CompensateRequested, _Mapping]] = ...) -> None: ...

@@ -14,7 +14,9 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
-from durable_saga.replay.unwind import Entry
+from durable_saga.replay.scopes import current_scope, default_retry
+from durable_saga.replay.unwind import REGISTERED, Entry
+from durable_saga.retry import Retry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -34,14 +36,18 @@ class Pending:
     plain: tuple[Sequence[Any], Mapping[str, Any]] | None
     future: asyncio.Future[Any]
     activation: int
+    retry: Retry | None
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
 
-    def effect(self) -> RunStep:
+    def effect(self, *, forward_only: bool) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
-        return RunStep(self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history)
+        return RunStep(
+            self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
+            forward_only,
+        )  # fmt: skip
 
 
 class Calls:
@@ -74,21 +80,30 @@ class Calls:
         core.check_cancelled()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
-        pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation)
+        retry = definition.retry or default_retry(core)
+        pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation, retry)
         self.pending[call] = pending
         if definition.compensation is not None:
-            core.stack.register(Entry(call, definition.compensation, data, definition.signature))
+            entry = Entry(call, definition.name, definition.compensation, data, definition.signature)
+            core.stack.register(entry, current_scope(core))
         core.ask(h.Event(step_scheduled=h.StepScheduled(
             call=call, name=definition.name, input=p.Payload(data=data),
             compensation=definition.compensation.name if definition.compensation else "",
             no_effect=not definition.effect, at_most_once=definition.at_most_once,
         )))  # fmt: skip
-        core.effects.append(pending.effect())
+        core.effects.append(self._effect(pending))
         try:
             return await pending.future
         except asyncio.CancelledError:
             self._cancel(call)
             raise
+
+    def _effect(self, pending: Pending) -> RunStep:
+        return pending.effect(forward_only=self._core.holding.past_pivot)
+
+    def effects(self) -> list[RunStep]:
+        """What runs now, for a process that takes over."""
+        return [self._effect(pending) for pending in self.pending.values()]
 
     def _cancel(self, call: str) -> None:
         core = self._core
@@ -125,6 +140,8 @@ class Calls:
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None:
             entry.result = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+        if pending.definition.pivot:
+            self._core.holding.pass_pivot()
         if not pending.future.done():
             pending.future.set_result(value)
 
@@ -134,15 +151,23 @@ class Calls:
         pending.not_before_ms = fact.retry_at_ms
         pending.from_history = False
         self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
-        self._core.effects.append(pending.effect())
+        self._core.effects.append(self._effect(pending))
 
     def failed(self, fact: h.StepFailed) -> None:
         pending = self.pending.pop(fact.call)
         if fact.failure.not_applied:
             self._core.stack.not_needed(fact.call)
         error = rebuild_exception(fact.failure, step=pending.definition.name, call=fact.call)
-        if not pending.future.done():
-            pending.future.set_exception(error)
+
+        def tell() -> None:
+            if not pending.future.done():
+                pending.future.set_exception(error)
+
+        entry = self._core.stack.entries.get(fact.call)
+        if entry is not None and entry.definition.immediate and entry.state == REGISTERED:
+            self._core.unwinding.at_once(entry, fact.failure, then=tell)
+        else:
+            tell()
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -14,12 +14,14 @@ from durable_saga.pb import history_pb2 as h
 
 if TYPE_CHECKING:
     from durable_saga.definition import CompensationDefinition, StepDefinition
+    from durable_saga.retry import Retry
 
 
 @dataclass(frozen=True, slots=True)
 class RunStep:
     """Attempt a step. `interrupted`: an earlier attempt may have started in a process that is gone (after a take-over);
-    a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now."""
+    a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now.
+    `retry` None: the worker's default. `forward_only`: past the pivot, where a failed attempt is always tried again."""
 
     call: str
     definition: StepDefinition
@@ -28,6 +30,8 @@ class RunStep:
     attempt: int
     not_before_ms: int = 0
     interrupted: bool = False
+    retry: Retry | None = None
+    forward_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +65,7 @@ class Output:
     effects: list[Effect] = field(default_factory=list)
     status: int = h.RUNNING
     next_timer_ms: int = 0
+    replay_again: bool = False
+    """The run goes on by being dropped and replayed, once these events are committed."""
     must_commit: bool = False
     """False while everything here can wait for a later commit (nothing but effect-free steps and their results)."""

@@ -21,7 +21,8 @@ UNWIND_FACTOR = 4
 
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
-    "compensation_skipped", "saga_ended",
+    "compensation_skipped", "saga_ended", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held",
+    "key_declared",
 })  # fmt: skip
 
 

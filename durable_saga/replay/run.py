@@ -6,6 +6,7 @@ commands, however it was cut into batches. The first error latches: a core that 
 the committed history.
 
     FORWARD --main ends well--> ENDED
+    FORWARD --main fails, and is to be held--> HELD (holding.py)
     FORWARD --main fails, is cancelled or timed out--> UNWINDING --> ENDED
     UNWINDING <--an operator's retry-- STUCK --an operator's skip or resolve--> ENDED
 """
@@ -17,14 +18,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, SagaDefinition
 from durable_saga.errors import (
-    LimitExceeded,
+    CompensationRequested,
     NonDeterminism,
-    NotSerializable,
     SagaTimedOut,
-    SwallowedCancellation,
     failure_from_exception,
 )
 from durable_saga.pb import history_pb2 as h
@@ -32,17 +30,31 @@ from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
 from durable_saga.replay.calls import Calls, encode_registered
 from durable_saga.replay.commands import Effect, Output
+from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
+from durable_saga.replay.holding import MESSAGES, Holding, taken_back
 from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.scopes import current_scope
 from durable_saga.replay.signals import Signals
-from durable_saga.replay.unwind import Entry, Stack
+from durable_saga.replay.state import State
+from durable_saga.replay.unwind import Entry, Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 
-CANCELLATION_ROUNDS_MAX = 20
 anyio_order.install()
-FORWARD, UNWINDING, ENDED = "forward", "unwinding", "ended"
-_CAN_WAIT = frozenset({"step_scheduled", "step_completed", "timer_fired", "step_attempt_failed", "step_cancelled"})
+FORWARD, HELD, REPLAY_AGAIN, UNWINDING, ENDED = "forward", "held", "replay again", "unwinding", "ended"
+_CAN_WAIT = frozenset(
+    {
+        "step_scheduled",
+        "step_completed",
+        "timer_fired",
+        "step_attempt_failed",
+        "step_cancelled",
+        "state_changed",
+        "scope_opened",
+        "step_skipped",
+    }
+)
 
 
 class Core:
@@ -54,20 +66,22 @@ class Core:
         self.loop = SagaLoop(self)  # type: ignore[abstract]  # what it lacks is put in as refusals
         self.history = History()
         self.calls = Calls(self)
-        self.stack = Stack(definition)
+        order, parallel = definition.compensation_order, definition.compensation_parallel
+        self.stack = Stack(Scope("", definition.name, order, parallel))
         self.signals = Signals(self)
         self.unwinding = Unwinding(self)
         self.effects: list[Effect] = []
-        self.state: dict[str, Any] = {}
+        self.state = State(self)
+        self.holding = Holding(self)
         self.random = random.Random()
         self.urgent = False
         self.activation = 0
         self.phase = FORWARD
         self.status: int = h.RUNNING
         self.deadline_ms = 0
-        self._main: asyncio.Task[Any] | None = None
-        self._stop: BaseException | None = None
-        self._stop_cancels = False
+        self._timeout_ms = 0
+        self.forward = Forward(self)
+        self._fact = h.Event()
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
 
@@ -80,21 +94,32 @@ class Core:
         """When the earliest timer of the saga's code is due, 0: none."""
         return self.loop.next_timer_ms() if self.phase == FORWARD else 0
 
+    @property
+    def stopping(self) -> bool:
+        """The saga as a whole is being stopped: its own unwind does what is left to do."""
+        return self.forward.stop is not None or self.phase != FORWARD
+
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
         self.history.replaying = True
+        back = taken_back(events)
         for event in events:
             assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
-            if kind_of(event) in INTENTS:
-                self.history.match(event, self._idle_at())
+            kind = kind_of(event)
+            if event.seq in back and kind not in MESSAGES:
+                self.history.count(event)
+                self.holding.take_back(event)
+            elif kind in INTENTS:
+                self.history.match(event, self.forward.idle_at())
                 self._mark_committed(event)
                 self.history.count(event)
             else:
-                self.history.expect_matched(event)
+                if kind != "recover_requested" and event.seq not in back:
+                    self.history.expect_matched(event)
                 self.history.count(event)
-                self._apply(event)
+                self._apply(event, run=event.seq not in back)
         self.history.finish_replay(self.loop.now_ms)
-        self.effects = [*(call.effect() for call in self.calls.pending.values()), *self.unwinding.effects()]
+        self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int) -> bool:
         """Take one new fact and run until idle. False: the fact is of no interest any more and was not recorded."""
@@ -102,6 +127,8 @@ class Core:
         if not self._wants(kind, getattr(event, kind)):
             return False
         due_ms = event.timer_fired.due_ms if kind == "timer_fired" else 0
+        if kind == "recover_requested":
+            self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
         self._apply(event)
         return True
@@ -111,7 +138,8 @@ class Core:
         events, effects = self.history.added, self.effects
         self.history.added, self.effects = [], []
         urgent, self.urgent = self.urgent, False
-        return Output(events, effects, self.status, self.next_timer_ms, urgent or any(map(_is_urgent, events)))
+        again = self.phase == REPLAY_AGAIN
+        return Output(events, effects, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
 
     def discard(self) -> None:
         """Drop the run from memory; its code asks for nothing any more."""
@@ -129,131 +157,118 @@ class Core:
 
     def check_cancelled(self) -> None:
         """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
-        if self._stop is not None and self.phase == FORWARD:
-            raise asyncio.CancelledError(str(self._stop))
+        if self.forward.stop is not None and self.phase == FORWARD:
+            raise asyncio.CancelledError(str(self.forward.stop))
 
     def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.check_cancelled()
         data = encode_registered(definition, args, kwargs)
         call = self.loop.scope().next()
-        self.stack.register(Entry(call, definition, data, definition.signature))
+        self.stack.register(Entry(call, definition.name, definition, data, definition.signature), current_scope(self))
         self.ask(h.Event(compensation_registered=h.CompensationRegistered(
             call=call, name=definition.name, input=p.Payload(data=data),
         )))  # fmt: skip
 
-    def handler_done(self, task: asyncio.Task[Any]) -> None:
-        """An error in a signal handler is an error of the saga."""
-        if not task.cancelled() and (error := task.exception()) is not None and self._stop is None:
-            self._interrupt(error, cancels=False)
-
     # --- facts -----------------------------------------------------------------------------------------------------
 
     def _wants(self, kind: str, fact: Any) -> bool:
-        if self.phase == ENDED:
+        if self.phase in (ENDED, REPLAY_AGAIN):
             return False
+        if kind == "recover_requested":
+            return self.phase == HELD
         if kind.startswith("step_"):
             pending = self.calls.pending.get(fact.call)
             return pending is not None and pending.attempt == fact.attempt
         if kind.startswith("compensation_") and kind != "compensation_decided":
             return self.unwinding.wants(fact)
-        return kind != "saga_timed_out" or self._stop is None
+        return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
 
-    def _apply(self, event: h.Event) -> None:
+    def _apply(self, event: h.Event, *, run: bool = True) -> None:
         kind = kind_of(event)
         assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
         self.loop.now_ms = event.time_ms
         self.activation += 1
+        self._fact = event
         with guarded(self):
             _FACTS[kind](self, getattr(event, kind))
+            if not run:
+                return  # what the code does with it, it does when it is recovered
             if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
-                self._interrupt(over, cancels=False)
+                self.forward.interrupt(over)
             if self.phase == FORWARD:
                 self.loop.run_until_idle()
-                self._settle()
+                while self.unwinding.go_on_partially():
+                    self.loop.run_until_idle()
+                self.state.flush()
+                self.forward.settle()
             if self.phase == UNWINDING:
                 self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        if fact.timeout_ms:
-            self.deadline_ms = self.loop.now_ms + fact.timeout_ms
-        args, kwargs = codec.decode_call(fact.input.data, self.definition.signature)
-        with self.loop.entered():
-            task = self.loop.create_task(self.definition.function(*args, **kwargs), name=self.definition.name)
-        task.scope = self.loop.root  # type: ignore[attr-defined]
-        self.loop.root.count = 0
-        self._main = task
+        self._timeout_ms = fact.timeout_ms
+        self._set_deadline()
+        self.forward.start(fact.input.data)
+
+    def _set_deadline(self) -> None:
+        """A saga that is recovered has its whole time again."""
+        if self._timeout_ms and not self.holding.past_pivot:
+            self.deadline_ms = self.loop.now_ms + self._timeout_ms
 
     def _timer_fired(self, fact: h.TimerFired) -> None:
         if self.phase != FORWARD:
             return
         due_ms = self.loop.next_timer_ms()
         if due_ms != fact.due_ms:
-            raise NonDeterminism(f"timer due at {fact.due_ms} ms", f"timer due at {due_ms} ms", self._idle_at())
+            raise NonDeterminism(f"timer due at {fact.due_ms} ms", f"timer due at {due_ms} ms", self.forward.idle_at())
         self.loop.fire_timers(due_ms)
 
     def _cancel_requested(self, fact: h.CancelRequested) -> None:
+        self._stop_for(asyncio.CancelledError(fact.reason or "cancelled"), cancels=True)
+
+    def _compensate_requested(self, fact: h.CompensateRequested) -> None:
+        self._stop_for(CompensationRequested(fact.reason or "compensation was asked for"), cancels=False)
+
+    def _recover_requested(self, _: h.RecoverRequested) -> None:
+        if self.history.replaying:
+            self.holding.again()
+            self._set_deadline()
+        else:
+            self.phase = REPLAY_AGAIN
+            self.status = h.RUNNING
+
+    def _stop_for(self, reason: BaseException, *, cancels: bool) -> None:
+        """Unwind, unless the saga is past its pivot: then it only goes forward, and the request is no more than recorded."""
+        if self.holding.past_pivot:
+            return
         if self.phase == FORWARD:
-            self._interrupt(asyncio.CancelledError(fact.reason or "cancelled"), cancels=True)
+            self.forward.interrupt(reason, cancels=cancels, asked_for=True)
+        elif self.phase == HELD:
+            error = self.holding.error or reason
+            self._unwind(self.holding.failure, error, cancels=cancels)
 
     def _timed_out(self, _: h.SagaTimedOut) -> None:
         if self.phase == FORWARD:
-            self._interrupt(SagaTimedOut(f"saga {self.key.saga} took longer than its timeout"), cancels=False)
+            self.forward.interrupt(SagaTimedOut(f"saga {self.key.saga} took longer than its timeout"), asked_for=True)
 
     def _terminated(self, _: h.SagaTerminated) -> None:
         self.end(h.TERMINATED)
 
-    def _interrupt(self, reason: BaseException, *, cancels: bool) -> None:
-        if self._stop is None:
-            self._stop, self._stop_cancels = reason, cancels
-            if self._main is not None:
-                with self.loop.entered():
-                    self._main.cancel(str(reason))
+    # --- the end ---------------------------------------------------------------------------------------------------
 
-    # --- the end of the forward part -------------------------------------------------------------------------------------
-
-    def _settle(self) -> None:
-        assert self._main is not None, "a history starts with saga_started"
-        if not self._main.done() and self._stop is not None:
-            self._cancel_all()
-        if not self._main.done():
-            if self._stop is None:
-                return
-            self._fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self._stop})"))
-            return
-        self._cancel_all()
-        error = asyncio.CancelledError() if self._main.cancelled() else self._main.exception()
-        if self._stop is not None:
-            self._fail(self._stop if error is None or isinstance(error, asyncio.CancelledError) else error)
-        elif error is None:
-            self._complete()
+    def fail(self, error: BaseException) -> None:
+        self.calls.cancel_all()
+        self.state.flush()
+        failure = failure_from_exception(error)
+        if self.forward.is_to_be_held:
+            self.phase, self.deadline_ms = HELD, 0
+            self.holding.hold(failure, error, self._fact)
         else:
-            self._fail(error)
+            self._unwind(failure, error, cancels=self.forward.cancels)
 
-    def _cancel_all(self) -> None:
-        """Cancel every task that is left, again while they go on; bounded."""
-        for _ in range(CANCELLATION_ROUNDS_MAX):
-            if not self.loop.tasks:
-                return
-            with self.loop.entered():
-                for task in list(self.loop.tasks.values()):
-                    task.cancel()
-            self.loop.run_until_idle()
-
-    def _complete(self) -> None:
-        self.calls.cancel_all()
-        assert self._main is not None
-        try:
-            data = codec.encode(self._main.result(), where=f"result of saga {self.definition.name}")
-        except (NotSerializable, LimitExceeded) as error:
-            self._fail(error)
-            return
-        self.end(h.COMPLETED, result=data)
-
-    def _fail(self, error: BaseException) -> None:
-        self.calls.cancel_all()
+    def _unwind(self, failure: p.Failure, error: BaseException, *, cancels: bool) -> None:
         self.phase = UNWINDING
-        self.unwinding.start(failure_from_exception(error), cancelled=self._stop_cancels)
+        self.unwinding.start(failure, error, cancelled=cancels)
 
     def end(self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None) -> None:
         self.phase = ENDED
@@ -274,14 +289,6 @@ class Core:
             body = event.compensation_registered
             self.stack.entries[body.call].data = body.input.data
 
-    def _idle_at(self) -> str:
-        """Where the saga's main coroutine waits, for messages."""
-        if self._main is None or self._main.done():
-            return "the end of the saga" if self._main is not None else "the start of the saga"
-        frames = self._main.get_stack()
-        place = next((f for f in reversed(frames) if "durable_saga." not in f.f_globals.get("__name__", "")), None)
-        return f"{place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}" if place else "unknown"
-
 
 def _is_urgent(event: h.Event) -> bool:
     """Whether it must be committed now; the rest travels with a later commit."""
@@ -300,6 +307,8 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "signal_received": lambda core, fact: core.signals.received(fact),
     "cancel_requested": Core._cancel_requested,
     "saga_timed_out": Core._timed_out,
+    "compensate_requested": Core._compensate_requested,
+    "recover_requested": Core._recover_requested,
     "compensation_completed": lambda core, fact: core.unwinding.completed(fact),
     "compensation_attempt_failed": lambda core, fact: core.unwinding.attempt_failed(fact),
     "compensation_stuck": lambda core, fact: core.unwinding.stuck(fact),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
+from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DecodeError
 from durable_saga.pb import history_pb2 as h
 
@@ -30,12 +32,27 @@ class Signals:
         self._kept: dict[str, deque[h.SignalReceived]] = {}
         self._waiting: dict[str, deque[_Waiter]] = {}
         self._undecodable: list[str] = []
+        self._listening: list[SagaDefinition] = [core.definition]
+
+    def enter(self, child: SagaDefinition) -> None:
+        """A child saga begins: its handlers come before its parent's."""
+        self._listening.append(child)
+
+    def leave(self, child: SagaDefinition) -> None:
+        self._listening.remove(child)
 
     def received(self, fact: h.SignalReceived) -> None:
-        handler = self._core.definition.handlers.get(fact.name)
-        if handler is not None:
-            self._handle(handler, fact)
+        for definition in reversed(self._listening):
+            if (handler := definition.handlers.get(fact.name)) is not None:
+                self._handle(handler, fact)
+                return
+        if (handler := self._core.definition.any_signal) is not None:
+            self._handle_any(handler, fact)
             return
+        self.keep(fact)
+
+    def keep(self, fact: h.SignalReceived) -> None:
+        """For the code that waits for it, now or later."""
         self._kept.setdefault(fact.name, deque()).append(fact)
         self._match(fact.name)
 
@@ -69,6 +86,17 @@ class Signals:
         except (DecodeError, TypeError):
             self._undecodable.append(fact.message_id)  # somebody else's bad message is no failure of the saga
             return
+        self._run(handler, args, kwargs)
+
+    def _handle_any(self, handler: Any, fact: h.SignalReceived) -> None:
+        try:
+            value = _value(fact, Any)
+        except DecodeError:
+            self._undecodable.append(fact.message_id)
+            return
+        self._run(handler, (fact, value), {})
+
+    def _run(self, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         loop = self._core.loop
 
         async def run() -> None:
@@ -77,7 +105,7 @@ class Signals:
                 await outcome
 
         with loop.entered():
-            loop.create_task(run()).add_done_callback(self._core.handler_done)
+            loop.create_task(run()).add_done_callback(self._core.forward.handler_done)
 
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:

@@ -1,25 +1,30 @@
-"""The compensations of one run: registered as it goes, unwound once when it fails, each with one outcome in the history.
+"""The compensations of one run: registered as it goes, unwound when it or a scope of it fails, each with one outcome in the
+history.
 
-The stack decides without I/O. The order is the reverse of registration unless the saga's definition says otherwise; one
-that is stuck does not keep the others from running.
+The stack is a tree: the saga is the root scope; a scope or a child saga is undone as one unit, at the place where it was
+opened. It decides without I/O. The order within a scope is the reverse of registration unless its definition says otherwise;
+one that is stuck does not keep the others from running.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga.definition import CompensationDefinition, SagaDefinition
+from durable_saga.definition import CompensationDefinition
 
-REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED = (
-    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed",
+REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED = (
+    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed",
 )  # fmt: skip
+UNSETTLED = (REGISTERED, RUNNING, STUCK)
 
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "schedule"): RUNNING,
     (REGISTERED, "not needed"): NOT_NEEDED,
+    (REGISTERED, "not due"): SKIPPED,
+    (REGISTERED, "pivot"): PASSED,
     (REGISTERED, "skip"): SKIPPED,
     (REGISTERED, "resolve"): RESOLVED,
     (RUNNING, "completed"): DONE,
@@ -35,10 +40,11 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
 
 @dataclass(slots=True)
 class Entry:
-    """One registered compensation. `data` are its arguments, encoded as a call of `signature`; `result` is the step's, None
-    while or unless it returned."""
+    """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
+    as a call of `signature`; `result` is the step's, None while or unless it returned. `planned`: an unwind holds it."""
 
     call: str
+    name: str
     definition: CompensationDefinition
     data: bytes
     signature: inspect.Signature
@@ -46,6 +52,7 @@ class Entry:
     result: Any = None
     attempt: int = 1
     not_before_ms: int = 0
+    planned: bool = False
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
@@ -57,38 +64,83 @@ class Entry:
 
 
 @dataclass(slots=True)
+class Scope:
+    """What is undone as one unit. `plan` is set when an unwind reaches it: its items in the order in which they run."""
+
+    call: str
+    name: str
+    order: Callable[[list[str]], list[str]] | None = None
+    parallel: bool = False
+    items: list[Entry | Scope] = field(default_factory=list)
+    plan: list[Entry | Scope] | None = None
+
+    def entries(self) -> Iterator[Entry]:
+        for item in self.items:
+            if isinstance(item, Entry):
+                yield item
+            else:
+                yield from item.entries()
+
+    def start(self) -> None:
+        """Fix the order of the unwind, here and below. What runs already keeps its place."""
+        live = [item for item in self.items if isinstance(item, Scope) or item.state in UNSETTLED]
+        live.reverse()
+        if self.order is not None:
+            wanted = {name: place for place, name in enumerate(self.order([item.name for item in live]))}
+            live.sort(key=lambda item: wanted.get(item.name, len(wanted)))
+        self.plan = live
+        for item in live:
+            if isinstance(item, Scope):
+                item.start()
+            else:
+                item.planned = True
+
+    def ready(self) -> list[Entry]:
+        """Entries to start now: one at a time, or all when the scope unwinds in parallel."""
+        found: list[Entry] = []
+        for item in self.plan or ():
+            if isinstance(item, Scope):
+                found += item.ready()
+                busy = item.busy()
+            else:
+                found += [item] if item.state == REGISTERED else []
+                busy = item.state in (REGISTERED, RUNNING)
+            if busy and not self.parallel:
+                break
+        return found
+
+    def busy(self) -> bool:
+        """Whether the engine still has something to do here, without an operator."""
+        return any(entry.state in (REGISTERED, RUNNING) for entry in self.entries())
+
+    def settled(self) -> bool:
+        return not any(entry.state in UNSETTLED for entry in self.entries())
+
+
+@dataclass(slots=True)
 class Stack:
-    """All compensations of a run. `plan` is set when the unwind starts: entries in the order in which they run."""
+    """All compensations of a run."""
 
-    definition: SagaDefinition
+    root: Scope
     entries: dict[str, Entry] = field(default_factory=dict)
-    plan: list[Entry] = field(default_factory=list)
 
-    def register(self, entry: Entry) -> None:
+    def register(self, entry: Entry, scope: Scope) -> None:
         assert entry.call not in self.entries, f"two compensations for call {entry.call}"
         self.entries[entry.call] = entry
+        scope.items.append(entry)
 
     def not_needed(self, call: str) -> None:
         """The step's effect is proven not to have happened."""
         if (entry := self.entries.get(call)) is not None:
             entry.step("not needed")
 
-    def start(self) -> None:
-        """Fix the order of the unwind."""
-        live = [entry for entry in self.entries.values() if entry.state == REGISTERED]
-        live.reverse()
-        order = self.definition.compensation_order
-        if order is not None:
-            wanted = {name: place for place, name in enumerate(order([entry.definition.name for entry in live]))}
-            live.sort(key=lambda entry: wanted.get(entry.definition.name, len(wanted)))
-        self.plan = live
-
-    def ready(self) -> list[Entry]:
-        """Entries to start now: one at a time, or all when the saga unwinds in parallel."""
-        waiting = [entry for entry in self.plan if entry.state == REGISTERED]
-        if self.definition.compensation_parallel:
-            return waiting
-        return [] if any(entry.state == RUNNING for entry in self.plan) else waiting[:1]
+    def pass_pivot(self) -> None:
+        """What stands here now is never undone."""
+        for entry in self.entries.values():
+            entry.step("pivot")
 
     def any_in(self, *states: str) -> bool:
-        return any(entry.state in states for entry in self.plan)
+        return any(entry.state in states for entry in self.entries.values())
+
+    def any_planned_in(self, *states: str) -> bool:
+        return any(entry.planned and entry.state in states for entry in self.entries.values())

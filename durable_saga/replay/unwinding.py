@@ -1,17 +1,22 @@
-"""Runs the unwind of one run: starts compensations in the order of the stack, takes their outcomes, ends the saga.
+"""Runs the unwinds of one run: starts compensations in the order of the stack, takes their outcomes, ends the saga.
 
-Shielded from cancellation by construction: no user coroutine takes part in it.
+Three things unwind: the whole saga, at its end; a scope that fails while the saga goes on; one step whose compensation is to
+run at once. All of them go through `Scope`, and are shielded from cancellation by construction: no user coroutine takes
+part in them. The unwind of the saga takes over what the others have begun.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from durable_saga.errors import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
-from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry
+from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -24,42 +29,111 @@ _VERBS = {
 
 
 class Unwinding:
-    """Owns the failure that started the unwind and the status that ends it."""
+    """Owns the failure that started the unwind of the saga and the status that ends it, and the unwinds before that."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._failure = p.Failure()
         self._cancelled = False
         self._had_entries = False
+        self._partial: list[tuple[Scope, Callable[[], None]]] = []
 
-    def start(self, failure: p.Failure, *, cancelled: bool) -> None:
+    # --- the whole saga ------------------------------------------------------------------------------------------------
+
+    def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
         self._failure, self._cancelled = failure, cancelled
         core = self._core
         core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled)))
-        core.stack.start()
-        self._had_entries = bool(core.stack.plan)
+        self._partial.clear()
+        self._leave_out(core.stack.root, error)
+        core.stack.root.start()
+        self._had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in core.stack.entries.values())
 
     def go_on(self) -> None:
         """Start what can start; end when all is settled; be stuck when only an operator can go on."""
         core = self._core
-        for entry in core.stack.ready():
+        self._start(core.stack.root.ready())
+        if core.stack.any_in(REGISTERED, RUNNING):
+            core.status = h.COMPENSATING
+        elif core.stack.any_in(STUCK):
+            core.status = h.COMPENSATION_STUCK
+        else:
+            undone = h.COMPENSATED if self._had_entries or core.stack.any_in("done", "resolved") else h.FAILED
+            core.end(h.CANCELLED if self._cancelled else undone, failure=self._failure)
+
+    # --- a part of it, while the saga goes on ------------------------------------------------------------------------------
+
+    async def scope_failed(self, scope: Scope, error: BaseException) -> None:
+        """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
+        core = self._core
+        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)))
+        self._leave_out(scope, error)
+        if scope.settled():
+            return
+        future = core.loop.create_future()
+        self._begin(scope, lambda: future.set_result(None))
+        while not future.done():
+            try:
+                await asyncio.shield(future)
+            except asyncio.CancelledError:
+                if core.stopping:
+                    raise  # the whole saga unwinds now, and this scope with it
+
+    def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
+        """Run the compensation of a step that failed; `then` is called when it is settled."""
+        self._core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, call=entry.call)))
+        self._begin(Scope(entry.call, entry.name, items=[entry]), then)
+
+    def _begin(self, scope: Scope, then: Callable[[], None]) -> None:
+        scope.start()
+        self._partial.append((scope, then))
+
+    def go_on_partially(self) -> bool:
+        """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
+        settled = [one for one in self._partial if one[0].settled()]
+        self._partial = [one for one in self._partial if not one[0].settled()]
+        for _, then in settled:
+            with self._core.loop.entered():
+                then()
+        for scope, _ in self._partial:
+            self._start(scope.ready())
+        self._core.status = h.COMPENSATION_STUCK if any(not one.busy() for one, _ in self._partial) else h.RUNNING
+        return bool(settled)
+
+    @property
+    def has_parts(self) -> bool:
+        return bool(self._partial)
+
+    # --- both ----------------------------------------------------------------------------------------------------------
+
+    def _leave_out(self, scope: Scope, error: BaseException) -> None:
+        """Compensations with a condition that says no are skipped, and that is recorded. One whose condition fails is run."""
+        for entry in scope.entries():
+            when = entry.definition.when
+            if when is None or entry.state != REGISTERED:
+                continue
+            try:
+                wanted = when(error)
+            except Exception:
+                wanted = True  # to undo is the safe side; the condition's own error is no reason to leave an effect behind
+            if not wanted:
+                entry.step("not due")
+                skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {type(error).__name__}")
+                self._core.ask(h.Event(compensation_skipped=skipped))
+
+    def _start(self, entries: list[Entry]) -> None:
+        core = self._core
+        for entry in entries:
             moved = entry.step("schedule")
             assert moved, f"compensation {entry.call} can't be scheduled while {entry.state}"
             core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
             core.effects.append(self._effect(entry))
-        if core.stack.any_in(REGISTERED, RUNNING):
-            core.status = h.COMPENSATING
-        elif core.stack.any_in(STUCK):
-            core.status = h.COMPENSATION_STUCK
-        else:
-            undone = h.COMPENSATED if self._had_entries else h.FAILED
-            core.end(h.CANCELLED if self._cancelled else undone, failure=self._failure)
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
-        return [self._effect(entry) for entry in self._core.stack.plan if entry.state == RUNNING]
+        return [self._effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
 
     def wants(self, fact: Any) -> bool:
         entry = self._core.stack.entries.get(fact.call)
@@ -81,7 +155,7 @@ class Unwinding:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
         entry = self._core.stack.entries.get(fact.call)
         verb = _VERBS.get(fact.verb)
-        if entry is None or verb is None or entry not in self._core.stack.plan:
+        if entry is None or verb is None or not entry.planned:
             return
         was = entry.state
         if not entry.step(verb):

@@ -28,5 +28,8 @@ class Config:
     events_per_read: int = 2_000
     list_max: int = 1_000
     id_characters_max: int = 255
+    claim_characters_max: int = 1_000
+    keyed_sagas_max: int = 1_000
+    """How many sagas one correlation key reaches."""
     payload_bytes_max: int = 2 * 1024 * 1024
     message_bytes_max: int = 64 * 1024 * 1024

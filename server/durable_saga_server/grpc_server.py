@@ -49,11 +49,10 @@ class GrpcServer:
     async def start(self) -> None:
         """Raises RuntimeError when the address can't be had."""
         service = self._service
-        names = ("Start", "Signal", "Cancel", "Terminate", "Decide", "Describe", "History", "Wait", "List")
-        calls = {name: _unary(getattr(service, name.lower())) for name in names}
+        calls = {name: _unary(call) for name, call in service.calls.items() if name != "Beat"}
         sagas = type("Sagas", (client_pb2_grpc.SagasServicer,), calls)()
         client_pb2_grpc.add_SagasServicer_to_server(sagas, self._server)
-        work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.beat)})()
+        work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.calls["Beat"])})()
         worker_pb2_grpc.add_WorkServicer_to_server(work, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         described = [client_pb2.DESCRIPTOR.services_by_name["Sagas"], worker_pb2.DESCRIPTOR.services_by_name["Work"]]

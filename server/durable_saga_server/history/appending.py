@@ -5,7 +5,7 @@ from __future__ import annotations
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 
-OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK})
+OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK, h.HELD})
 _ENDS = frozenset({"saga_ended", "saga_terminated"})
 
 

@@ -24,10 +24,12 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
         body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
             _ended(body, into)
-        elif kind == "unwind_started":
-            into.failure.CopyFrom(body.failure)
+        elif kind in _RUN_CHANGES:
+            _RUN_CHANGES[kind](into, body)
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
+        elif kind in ("scope_opened", "step_skipped"):
+            steps[body.call] = _mark(kind, body, event.time_ms)
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event.time_ms)
     into.steps.extend(steps.values())
@@ -46,6 +48,52 @@ def _new(kind: str, body: Any, time_ms: int) -> c.StepView:
     return c.StepView(
         call=body.call, name=body.name, state="running", attempts=1, compensation=body.compensation, started_ms=time_ms
     )
+
+
+def _mark(kind: str, body: Any, time_ms: int) -> c.StepView:
+    """A scope, a child saga or a skipped step: it stands in the list, with nothing to run."""
+    if kind == "step_skipped":
+        return c.StepView(call=body.call, name=body.name, state="skipped", started_ms=time_ms, ended_ms=time_ms)
+    return c.StepView(
+        call=body.call,
+        name=f"saga {body.saga_type}" if body.saga_type else f"scope {body.name}",
+        state="opened",
+        started_ms=time_ms,
+    )
+
+
+def _unwind_started(into: c.Description, body: Any) -> None:
+    if not body.call:
+        into.failure.CopyFrom(body.failure)
+        into.recoverable = False
+
+
+def _held(into: c.Description, body: Any) -> None:
+    into.failure.CopyFrom(body.failure)
+    into.recoverable = True
+
+
+def _recovered(into: c.Description, _: Any) -> None:
+    into.ClearField("failure")
+    into.recoverable = False
+
+
+def _state_changed(into: c.Description, body: Any) -> None:
+    for key, payload in body.changes.items():
+        into.state[key].CopyFrom(payload)
+
+
+def _pivot_passed(into: c.Description, _: Any) -> None:
+    into.past_pivot = True
+
+
+_RUN_CHANGES: dict[str, Callable[[c.Description, Any], None]] = {
+    "unwind_started": _unwind_started,
+    "saga_held": _held,
+    "recover_requested": _recovered,
+    "state_changed": _state_changed,
+    "pivot_passed": _pivot_passed,
+}
 
 
 def _step(state: str) -> Callable[[c.StepView, Any, int], None]:

@@ -149,6 +149,13 @@ class Listed:
     next_page: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Tally:
+    saga_type: str
+    status: int
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     namespace: str
@@ -189,6 +196,13 @@ class Journal(Protocol):
         """Durable and idempotent by message_id; False when that id was there already (consumed ids count while the run
         lives). Raises InboxFull."""
 
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        """Runs whose committed events declare the correlation key (SagaStarted.keys, KeyDeclared), and perhaps some whose
+        commit is still on its way. Ended ones may be among them."""
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        """The run has ended: its key is of no use any more."""
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         """Messages not consumed, in order of (received_ms, message_id)."""
 
@@ -206,6 +220,19 @@ class Journal(Protocol):
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         """By started_ms, newest first. Raises ValueError for a page token that this journal did not give."""
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        """Runs that ended otherwise than completed, or are stuck or held, by the time of that change (`updated_ms`), oldest
+        first; at most limit, but never cut inside one millisecond; eventually consistent with the heads."""
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        """How many runs of each type are in each status, from maintained rows; eventually consistent with the heads."""
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        """True for one caller: the first, or the first after a claim that was not confirmed by its `until_ms`."""
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        """The item is done with, for ever (CLAIMS_KEPT_SECONDS on Cassandra)."""
 
     def list_again(self, run: Run) -> None:
         """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""

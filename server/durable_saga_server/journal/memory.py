@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
@@ -18,12 +19,16 @@ from durable_saga_server.journal import (
     Listed,
     Outcome,
     Run,
+    Tally,
     Unknown,
 )
 from durable_saga_server.journal.rules import (
+    NOTEWORTHY,
+    cut_changes,
     cut_hints,
     decide_acquire,
     decide_commit,
+    keys_in,
     page_token,
     passes,
     read_page_token,
@@ -39,6 +44,8 @@ class MemoryJournal:
         self._inbox: dict[Run, dict[str, h.InboxMessage | None]] = {}
         self._hints: set[tuple[int, str, str, int]] = set()
         self._watermark = 0
+        self._keys: dict[tuple[str, str], dict[Run, None]] = {}
+        self._claims: dict[tuple[str, str, str], int | None] = {}
 
     async def initialize(self) -> None: ...
 
@@ -51,6 +58,7 @@ class MemoryJournal:
             return Exists(there)
         self._heads[head.run] = head
         self._events[head.run] = [event]
+        self._declare(head.run, [event])
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
@@ -71,10 +79,40 @@ class MemoryJournal:
         if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
             self._heads[commit.run] = outcome.head
             self._events[commit.run].extend(commit.events)
+            self._declare(commit.run, commit.events)
             inbox = self._inbox.get(commit.run, {})
             for message_id in commit.consumed:
                 inbox[message_id] = None
         return outcome
+
+    def _declare(self, run: Run, events: Sequence[h.Event]) -> None:
+        for key in keys_in(events):
+            self._keys.setdefault((run.namespace, key), {})[run] = None
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return list(self._keys.get((namespace, key), ()))[:limit]
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        self._keys.get((namespace, key), {}).pop(run, None)
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        heads = [one for one in self._heads.values() if one.status in NOTEWORTHY and one.updated_ms > after_ms]
+        heads = [one for one in heads if one.run.namespace == namespace]
+        return cut_changes(sorted(heads, key=lambda one: (one.updated_ms, one.run.saga, one.run.run)), limit)
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        counted = Counter((one.saga_type, one.status) for one in self._heads.values() if one.run.namespace == namespace)
+        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in counted.items())
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        held_until = self._claims.get((namespace, group, item), 0)
+        if held_until is None or held_until > now_ms:
+            return False
+        self._claims[namespace, group, item] = until_ms
+        return True
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        self._claims[namespace, group, item] = None
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         return self._events.get(run, [])[from_seq : from_seq + limit]

@@ -8,7 +8,9 @@ from durable_saga_server.journal import Journal
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.journal.sqlite import SqliteJournal
 
-ACCEPTED = "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE[?replication_factor=3&datacenter=NAME]"
+ACCEPTED = (
+    "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE[?replication_factor=3&datacenter=NAME&tables=PREFIX]"
+)
 
 
 def open_journal(url: str, *, strict: bool = True) -> Journal:
@@ -30,5 +32,6 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
             strict=strict,
             replication_factor=int(options.get("replication_factor", "3")),
             datacenter=options.get("datacenter", ""),
+            tables=options.get("tables", ""),
         )
     raise ValueError(f"{url!r} names no journal; accepted: {ACCEPTED}")

@@ -6,12 +6,14 @@ Memory and SQLite decide with these functions under their own lock. Cassandra st
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Fenced, Filter, Head, Outcome
 
-OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK})
+NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
 
 def decide_acquire(head: Head | None, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
@@ -60,6 +62,24 @@ def passes(head: Head, wanted: Filter) -> bool:
         and (not wanted.saga_type or head.saga_type == wanted.saga_type)
         and (not wanted.statuses or head.status in wanted.statuses)
     )
+
+
+def keys_in(events: Iterable[h.Event]) -> list[str]:
+    """The correlation keys that events declare."""
+    found: list[str] = []
+    for event in events:
+        found += event.saga_started.keys
+        if event.HasField("key_declared"):
+            found.append(event.key_declared.key)
+    return found
+
+
+def cut_changes(heads: Sequence[Head], limit: int) -> Sequence[Head]:
+    """At most `limit` of heads ordered by updated_ms, but never cut inside one millisecond."""
+    if len(heads) <= limit:
+        return heads
+    last = heads[limit - 1].updated_ms
+    return [head for head in heads if head.updated_ms <= last]
 
 
 def page_token(head: Head) -> str:

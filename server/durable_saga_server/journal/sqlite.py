@@ -29,8 +29,10 @@ from durable_saga_server.journal import (
     Listed,
     Outcome,
     Run,
+    Tally,
     Unknown,
 )
+from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 
 BATCH_WRITES_MAX = 2_000
@@ -148,7 +150,25 @@ class SqliteJournal:
         await self._submit(self._writes, lambda db: rows.set_watermark(db, due_ms))
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        return await self._submit(self._reads, lambda db: rows.listing(db, filter, limit, page))
+        return await self._submit(self._reads, lambda db: index.listing(db, filter, limit, page))
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return await self._submit(self._reads, lambda db: index.keyed(db, namespace, key, limit))
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        await self._submit(self._writes, lambda db: index.drop_key(db, namespace, key, run))
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        return await self._submit(self._reads, lambda db: index.changes(db, namespace, after_ms, limit))
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        return await self._submit(self._reads, lambda db: index.tallies(db, namespace))
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        return await self._submit(self._writes, lambda db: index.claim(db, namespace, group, item, now_ms, until_ms))
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        await self._submit(self._writes, lambda db: index.confirm(db, namespace, group, item))
 
     def list_again(self, run: Run) -> None: ...
 

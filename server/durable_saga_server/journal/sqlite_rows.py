@@ -13,23 +13,23 @@ from durable_saga_server.journal import (
     Committed,
     Created,
     Exists,
-    Filter,
     Head,
     Hint,
     InboxFull,
-    Listed,
     Outcome,
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, page_token, read_page_token
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, keys_in
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _RUN = "namespace = ? AND saga = ? AND run = ?"
-_HEAD = (
+HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
     " ended_ms, wake_at_ms, blocked"
 )
+NOTEWORTHY = "status NOT IN (1, 2, 4)"
+"""What a monitor looks at: `rules.NOTEWORTHY`, as the partial index needs it."""
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
@@ -46,6 +46,15 @@ CREATE TABLE IF NOT EXISTS inbox (
   PRIMARY KEY (namespace, saga, run, message_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS hints (
   due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER, PRIMARY KEY (due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS heads_by_change ON heads (namespace, updated_ms, saga, run) WHERE {NOTEWORTHY};
+CREATE TABLE IF NOT EXISTS keys (
+  namespace TEXT, key TEXT, saga TEXT, run INTEGER, PRIMARY KEY (namespace, key, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tallies (
+  namespace TEXT, saga_type TEXT, status INTEGER, count INTEGER NOT NULL,
+  PRIMARY KEY (namespace, saga_type, status)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claims (
+  namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
+  PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), due_ms INTEGER NOT NULL);
 INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION});
 INSERT OR IGNORE INTO watermark VALUES (1, 0)
@@ -55,6 +64,7 @@ INSERT OR IGNORE INTO watermark VALUES (1, 0)
 def migrate(db: sqlite3.Connection) -> None:
     """Make the tables. Raises SchemaTooNew before it touches anything."""
     there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_schema'").fetchone()
+    version = SCHEMA_VERSION
     if there is not None:
         (version,) = db.execute("SELECT version FROM journal_schema").fetchone()
         if version > SCHEMA_VERSION:
@@ -63,14 +73,19 @@ def migrate(db: sqlite3.Connection) -> None:
             )
     for statement in _TABLES.split(";\n"):
         db.execute(statement)
+    if version < 2:  # version 1 counted nothing
+        db.execute("DELETE FROM tallies")
+        counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
+        db.execute(f"INSERT INTO tallies {counted}")
+    db.execute("UPDATE journal_schema SET version = ?", (SCHEMA_VERSION,))
 
 
 def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
-    row = db.execute(f"SELECT {_HEAD} FROM heads WHERE {_RUN}", astuple(run)).fetchone()
-    return None if row is None else _head(row)
+    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {_RUN}", astuple(run)).fetchone()
+    return None if row is None else head_of(row)
 
 
-def _head(row: tuple[object, ...]) -> Head:
+def head_of(row: tuple[object, ...]) -> Head:
     return Head(Run(*row[:3]), *row[3:])  # type: ignore[arg-type]
 
 
@@ -82,8 +97,14 @@ def _values(head: Head) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _write_head(db: sqlite3.Connection, head: Head) -> None:
-    db.execute(f"INSERT OR REPLACE INTO heads ({_HEAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
+    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    if before is not None and before.status == head.status:
+        return
+    tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
+    db.execute(tally, (head.run.namespace, head.saga_type, head.status, 1))
+    if before is not None:
+        db.execute(tally, (head.run.namespace, head.saga_type, before.status, -1))
 
 
 def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -> None:
@@ -91,6 +112,8 @@ def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -
         "INSERT INTO events VALUES (?,?,?,?,?)",
         [(run.namespace, run.saga, run.run, event.seq, event.SerializeToString()) for event in events],
     )
+    for key in keys_in(events):
+        db.execute("INSERT OR IGNORE INTO keys VALUES (?,?,?,?)", (run.namespace, key, run.saga, run.run))
 
 
 def create(db: sqlite3.Connection, head: Head, event: h.Event, hint: Hint | None) -> Created | Exists:
@@ -104,9 +127,10 @@ def create(db: sqlite3.Connection, head: Head, event: h.Event, hint: Hint | None
 
 
 def acquire(db: sqlite3.Connection, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
-    outcome = decide_acquire(read_head(db, run), incarnation, epoch, owner, now_ms)
+    before = read_head(db, run)
+    outcome = decide_acquire(before, incarnation, epoch, owner, now_ms)
     if isinstance(outcome, Committed) and outcome.head is not None:
-        _write_head(db, outcome.head)
+        _write_head(db, outcome.head, before)
     return outcome
 
 
@@ -114,7 +138,7 @@ def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
     before = read_head(db, commit.run)
     outcome = decide_commit(before, commit)
     if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
-        _write_head(db, outcome.head)
+        _write_head(db, outcome.head, before)
         _write_events(db, commit.run, commit.events)
         db.executemany(
             f"UPDATE inbox SET message = NULL WHERE {_RUN} AND message_id = ?",
@@ -172,21 +196,3 @@ def watermark(db: sqlite3.Connection) -> int:
 def set_watermark(db: sqlite3.Connection, due_ms: int) -> None:
     db.execute("UPDATE watermark SET due_ms = max(due_ms, ?)", (due_ms,))
     db.execute("DELETE FROM hints WHERE due_ms <= (SELECT due_ms FROM watermark)")
-
-
-def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
-    where, values = ["namespace = ?"], [wanted.namespace]
-    if wanted.saga_type:
-        where.append("saga_type = ?")
-        values.append(wanted.saga_type)
-    if wanted.statuses:
-        where.append(f"status IN ({','.join(str(int(status)) for status in sorted(wanted.statuses))})")
-    parameters: list[object] = list(values)
-    if page:
-        started_ms, saga, run = read_page_token(page)
-        where.append("(started_ms < ? OR (started_ms = ? AND (saga > ? OR (saga = ? AND run > ?))))")
-        parameters += [started_ms, started_ms, saga, saga, run]
-    order = "ORDER BY started_ms DESC, saga, run LIMIT ?"
-    found = db.execute(f"SELECT {_HEAD} FROM heads WHERE {' AND '.join(where)} {order}", (*parameters, limit + 1))
-    heads = [_head(row) for row in found.fetchall()]
-    return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")

@@ -1,4 +1,5 @@
-"""The listing on Cassandra: one row for each run, by the day it started, written behind the commits.
+"""The listing on Cassandra: one row for each run, by the day it started, and one for each change that a monitor looks at, by
+the day of the change. Written behind the commits.
 
 Eventually consistent. A row is written soon after its head changed; what a server that died did not write is written when
 the run's next hint comes up, since every run that is at work has one. A server's own listing shows its own changes.
@@ -14,7 +15,7 @@ from typing import Any
 from durable_saga_server.journal import Filter, Head, JournalUnavailable, Listed, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import page_token, passes, read_page_token
+from durable_saga_server.journal.rules import NOTEWORTHY, page_token, passes, read_page_token
 
 log = logging.getLogger(__name__)
 WRITES_AT_ONCE_MAX = 16
@@ -63,6 +64,9 @@ class Listing:
                 await self._session.read("day_put", run.namespace, day)
                 self._days.add((run.namespace, day))
             await self._session.read("list_put", run.namespace, day, run.saga, run.run, *head_columns(head))
+            if head.status in NOTEWORTHY:
+                change_day = head.updated_ms // schema.LISTING_DAY_MS
+                await self._session.read("change_put", run.namespace, change_day, run.saga, run.run, *head_columns(head))
         except JournalUnavailable as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
 

@@ -6,11 +6,13 @@ read the first event as well. `hints` are bucketed by the minute and expire; sin
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 7 * 86_400
 LISTING_DAY_MS = 86_400_000
+CHANGES_KEPT_SECONDS = 30 * 86_400
+CLAIMS_KEPT_SECONDS = 60 * 86_400
 REPLICATION_MIN = 3
 
 TABLES = (
@@ -30,6 +32,15 @@ TABLES = (
     " PRIMARY KEY ((namespace, day), started_ms, saga, run)) WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
     "CREATE TABLE IF NOT EXISTS listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day))"
     " WITH CLUSTERING ORDER BY (day DESC)",
+    "CREATE TABLE IF NOT EXISTS day_summaries (namespace text, day bigint, summary text, PRIMARY KEY (namespace, day))",
+    "CREATE TABLE IF NOT EXISTS correlation_keys (namespace text, key text, saga text, run int,"
+    " PRIMARY KEY ((namespace, key), saga, run))",
+    "CREATE TABLE IF NOT EXISTS changes (namespace text, day bigint, started_ms bigint, saga text, run int,"
+    " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text,"
+    f" PRIMARY KEY ((namespace, day), updated_ms, saga, run)) WITH default_time_to_live = {CHANGES_KEPT_SECONDS}",
+    "CREATE TABLE IF NOT EXISTS claims (namespace text, group_name text, item text, until_ms bigint, done boolean,"
+    f" PRIMARY KEY ((namespace, group_name, item))) WITH default_time_to_live = {CLAIMS_KEPT_SECONDS}",
 )
 
 _RUN = "namespace = ? AND saga = ? AND run = ?"
@@ -39,13 +50,15 @@ HEAD_COLUMNS = (
 _SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?"
 _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
 
+_CLAIM = "namespace = ? AND group_name = ? AND item = ?"
+
 STATEMENTS = {
     "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS})"
     f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
     "head": f"SELECT {HEAD_COLUMNS} FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
-    " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3)",
+    " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9)",
     "commit": f"UPDATE runs {_SET} {_FENCE}",
     "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE}",
     "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
@@ -62,6 +75,18 @@ STATEMENTS = {
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ? AND started_ms <= ? LIMIT ?",
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
+    "change_put": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "changes": f"SELECT saga, run, {HEAD_COLUMNS} FROM changes WHERE namespace = ? AND day = ? AND updated_ms > ? LIMIT ?",
+    "day_summaries": "SELECT day, summary FROM day_summaries WHERE namespace = ?",
+    "day_summary_put": "INSERT INTO day_summaries (namespace, day, summary) VALUES (?, ?, ?)",
+    "count_day": "SELECT saga_type, status FROM listing WHERE namespace = ? AND day = ?",
+    "key_put": "INSERT INTO correlation_keys (namespace, key, saga, run) VALUES (?, ?, ?, ?)",
+    "keyed": "SELECT saga, run FROM correlation_keys WHERE namespace = ? AND key = ? LIMIT ?",
+    "key_drop": "DELETE FROM correlation_keys WHERE namespace = ? AND key = ? AND saga = ? AND run = ?",
+    "claim_new": "INSERT INTO claims (namespace, group_name, item, until_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS",
+    "claim_again": f"UPDATE claims SET until_ms = ? WHERE {_CLAIM} IF until_ms = ? AND done != true",
+    "claim_done": f"UPDATE claims SET done = true WHERE {_CLAIM} IF EXISTS",
     "days": "SELECT day FROM listing_days WHERE namespace = ?",
 }
 

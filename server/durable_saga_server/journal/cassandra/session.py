@@ -38,8 +38,8 @@ _UNSETTLED = (OperationTimedOut, Timeout, CoordinationFailure, ConnectionExcepti
 class Session:
     """Connected from `open()` to `close()`."""
 
-    def __init__(self, hosts: Sequence[str], keyspace: str, *, datacenter: str) -> None:
-        self._keyspace = keyspace
+    def __init__(self, hosts: Sequence[str], keyspace: str, *, datacenter: str, tables: str = "") -> None:
+        self._prefix = f"{keyspace}.{tables}"
         self._hosts = [_endpoint(host) for host in hosts]
         self._local = bool(datacenter)
         balance: LoadBalancingPolicy = DCAwareRoundRobinPolicy(datacenter) if datacenter else RoundRobinPolicy()
@@ -101,7 +101,7 @@ class Session:
 
     def _qualified(self, text: str) -> str:
         """Our tables by their full names."""
-        return _TABLE.sub(rf"\1 {self._keyspace}.\2", text)
+        return _TABLE.sub(rf"\1 {self._prefix}\2", text)
 
     async def read(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
         """A prepared plain statement. Raises JournalUnavailable."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
     Commit,
@@ -24,13 +25,15 @@ from durable_saga_server.journal import (
     Outcome,
     Run,
     SchemaTooNew,
+    Tally,
     Unknown,
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import OPEN, cut_hints
+from durable_saga_server.journal.rules import cut_hints, keys_in
 
 log = logging.getLogger(__name__)
 COMMITS_AT_ONCE_MAX = 128
@@ -39,20 +42,31 @@ COUNT_INBOX_EVERY = 256
 
 
 class CassandraJournal:
-    """`hosts` are HOST or HOST:PORT. `strict` refuses weak settings; otherwise they are named in a warning."""
+    """`hosts` are HOST or HOST:PORT. `tables` begins the names of our tables, where others live in the keyspace.
+    `strict` refuses weak settings; otherwise they are named in a warning."""
 
     def __init__(
-        self, hosts: Sequence[str], keyspace: str, *, strict: bool = True, replication_factor: int = 3, datacenter: str = ""
+        self,
+        hosts: Sequence[str],
+        keyspace: str,
+        *,
+        strict: bool = True,
+        replication_factor: int = 3,
+        datacenter: str = "",
+        tables: str = "",
     ) -> None:
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
-        self._session = Session(hosts, keyspace.lower(), datacenter=datacenter)
+        if tables and not tables.replace("_", "").isalnum():
+            raise ValueError(f"{tables!r} can't begin the names of tables: letters, digits and _")
+        self._session = Session(hosts, keyspace.lower(), datacenter=datacenter, tables=tables.lower())
         self._keyspace = keyspace.lower()
         self._strict = strict
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
         self._listing = Listing(self._session, self.head)
+        self._index = Index(self._session, self._listing)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -97,6 +111,7 @@ class CassandraJournal:
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
         if hint is not None:
             await self.add_hint(hint)
+        await self._index.declare(head.run, keys_in([event]))
         run = _key(head.run)
         outcome = await self._session.conditional(
             ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString()))
@@ -147,6 +162,7 @@ class CassandraJournal:
         name = "commit_and_release" if commit.release or closed else "commit"
         rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
         async with self._room:
+            await self._index.declare(commit.run, keys_in(commit.events))
             outcome = await self._session.conditional((name, values), *rows)
             if isinstance(outcome, Unknown):
                 return outcome
@@ -213,6 +229,24 @@ class CassandraJournal:
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._listing.page(filter, limit, page)
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return await self._index.keyed(namespace, key, limit)
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        await self._index.drop_key(namespace, key, run)
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        return await self._index.changes(namespace, after_ms, limit, int(time.time() * 1000))
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        return await self._index.tallies(namespace, int(time.time() * 1000))
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        return await self._index.claim(namespace, group, item, now_ms, until_ms)
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        await self._index.confirm(namespace, group, item)
 
     def list_again(self, run: Run) -> None:
         self._listing.changed(run)

@@ -1,0 +1,136 @@
+"""How a saga stands, in the words of a saga: made from what the server describes, or from a history in a test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from durable_saga import codec
+from durable_saga.errors import render_failure
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+
+OPEN = ("running", "compensating", "compensation_stuck", "held")
+_UNDONE = ("done", "resolved")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`status` is one of running, compensating, compensation_stuck, held, completed, compensated, failed, cancelled and
+    terminated. Steps are named in the order in which they were begun. `attempts` counts those of the current step, of the
+    last one when none runs. Times are UTC, None where there is none."""
+
+    id: str
+    saga_type: str
+    status: str
+    current_step: str | None = None
+    completed_steps: list[str] = field(default_factory=list)
+    compensated_steps: list[str] = field(default_factory=list)
+    skipped_steps: list[str] = field(default_factory=list)
+    stuck_steps: dict[str, str] = field(default_factory=dict)
+    """Names of steps whose compensation needs an operator, with the call to name in the operator's verbs."""
+    state: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    failure: p.Failure | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    past_pivot: bool = False
+    blocked: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    def can_recover(self) -> bool:
+        """Whether `recover` would let it go on forward: it failed and is held."""
+        return self.status == "held"
+
+    def can_compensate(self) -> bool:
+        """Whether `compensate` would unwind it."""
+        return self.status in ("running", "held") and not self.past_pivot
+
+
+def overview_of(one: c.Description) -> Overview:
+    real = [step for step in one.steps if step.state not in ("opened", "skipped") and step.name != "on_failure"]
+    working = [step for step in real if step.state in ("pending", "running", "retrying")]
+    last = working or real
+    return Overview(
+        id=one.key.saga,
+        saga_type=one.saga_type,
+        status=h.Status.Name(one.status).lower(),
+        current_step=working[0].name if working and one.status == h.RUNNING else None,
+        completed_steps=[step.name for step in real if step.state == "done"],
+        compensated_steps=[_undone(step) for step in one.steps if step.compensation_state in _UNDONE],
+        skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
+        stuck_steps={_undone(step): step.call for step in one.steps if step.compensation_state == "stuck"},
+        state={key: codec.decode(payload.data) for key, payload in one.state.items()},
+        error=render_failure(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None,
+        failure=one.failure if one.HasField("failure") and one.status != h.COMPLETED else None,
+        attempts=last[-1].attempts if last else 0,
+        started_at=_time(one.started_ms),
+        updated_at=_time(one.updated_ms),
+        ended_at=_time(one.ended_ms),
+        past_pivot=one.past_pivot,
+        blocked=one.blocked,
+    )
+
+
+def _undone(step: c.StepView) -> str:
+    return step.compensation if step.name == "on_failure" else step.name
+
+
+def _time(ms: int) -> datetime | None:
+    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts of sagas by status, over all types and for each one. `active` is running and compensating."""
+
+    by_status: Mapping[str, int]
+    by_type: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def of(cls, reply: c.StatisticsReply) -> Statistics:
+        total: Counter[str] = Counter()
+        by_type: dict[str, Counter[str]] = {}
+        for one in reply.tallies:
+            status = h.Status.Name(one.status).lower()
+            total[status] += one.count
+            by_type.setdefault(one.saga_type, Counter())[status] += one.count
+        return cls(total, by_type)
+
+    @property
+    def active(self) -> int:
+        return self.by_status.get("running", 0) + self.by_status.get("compensating", 0)
+
+    @property
+    def completed(self) -> int:
+        return self.by_status.get("completed", 0)
+
+    @property
+    def failed(self) -> int:
+        """Ended as failed: nothing was to be undone."""
+        return self.by_status.get("failed", 0)
+
+    @property
+    def compensating(self) -> int:
+        return self.by_status.get("compensating", 0)
+
+    @property
+    def compensated(self) -> int:
+        return self.by_status.get("compensated", 0)
+
+    @property
+    def stuck(self) -> int:
+        return self.by_status.get("compensation_stuck", 0)
+
+    @property
+    def held(self) -> int:
+        return self.by_status.get("held", 0)

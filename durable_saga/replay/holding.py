@@ -1,0 +1,76 @@
+"""A saga that failed and is not unwound: it is held for a person, who lets it go on forward or be compensated.
+
+It comes to this where the definition says `when_failed="hold"`, and always after the pivot. To go on forward is a matter of
+the history alone: `RecoverRequested` takes back the events from `from_seq` up to itself, messages excepted. The run is dropped
+and replayed, its failed step is attempted once more, and code that was mended meanwhile goes its new way from there.
+
+    FORWARD --main fails--> HELD --recover--> (replayed) FORWARD
+    HELD --compensate, cancel--> UNWINDING        (refused after the pivot)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+MESSAGES = frozenset({"signal_received", "cancel_requested", "compensation_decided", "compensate_requested"})
+
+
+class Holding:
+    """Owns the pivot, and what recovering takes back."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.past_pivot = False
+        self.failure = p.Failure()
+        self.error: BaseException | None = None
+        self._from_seq = 0
+        self._failed_calls: list[tuple[str, int]] = []
+
+    def pass_pivot(self) -> None:
+        if not self.past_pivot:
+            self.past_pivot = True
+            self._core.deadline_ms = 0
+            self._core.stack.pass_pivot()
+            self._core.ask(h.Event(pivot_passed=h.PivotPassed()))
+
+    def hold(self, failure: p.Failure, error: BaseException, last_fact: h.Event) -> None:
+        """`last_fact` is what the code was told when it failed: a failed step is taken back by a recovery, other facts stay
+        and only what the code did then is taken back."""
+        self.failure, self.error = failure, error
+        self._from_seq = last_fact.seq + (0 if last_fact.HasField("step_failed") else 1)
+        held = h.SagaHeld(failure=failure, from_seq=self._from_seq, past_pivot=self.past_pivot)
+        self._core.ask(h.Event(saga_held=held))
+        self._core.status = h.HELD
+
+    def complete(self, event: h.Event) -> None:
+        """The request gets what only the run knows, before it is recorded."""
+        event.recover_requested.from_seq = self._from_seq
+
+    def take_back(self, event: h.Event) -> None:
+        """An event that a later recovery took back."""
+        if event.HasField("step_failed"):
+            self._failed_calls.append((event.step_failed.call, event.step_failed.attempt))
+
+    def again(self) -> None:
+        """The recovery itself, in a replay: failed steps are attempted once more."""
+        for call, attempt in self._failed_calls:
+            pending = self._core.calls.pending.get(call)
+            if pending is not None:
+                pending.attempt, pending.not_before_ms, pending.from_history = attempt + 1, 0, False
+        self._failed_calls.clear()
+
+
+def taken_back(events: Sequence[h.Event]) -> set[int]:
+    """The sequence numbers that recoveries took back."""
+    return {seq for start, end in _ranges(events) for seq in range(start, end)}
+
+
+def _ranges(events: Iterable[h.Event]) -> list[tuple[int, int]]:
+    return [(one.recover_requested.from_seq, one.seq) for one in events if one.HasField("recover_requested")]

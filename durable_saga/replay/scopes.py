@@ -1,0 +1,102 @@
+"""Scopes and child sagas: parts of a saga that are undone as one unit, without failing the saga that catches the error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from durable_saga import codec
+from durable_saga.definition import SagaDefinition
+from durable_saga.errors import SagaTimedOut
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.loop import Discarded
+from durable_saga.replay.unwind import Scope
+from durable_saga.retry import Retry
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+_current: ContextVar[Scope | None] = ContextVar("durable_saga_scope", default=None)
+_child: ContextVar[tuple[str, SagaDefinition] | None] = ContextVar("durable_saga_child", default=None)
+
+
+def current_scope(core: Core) -> Scope:
+    """Where a compensation that is registered now belongs."""
+    return _current.get() or core.stack.root
+
+
+def child_path() -> str:
+    """The call id of the child saga whose code runs now, empty in the saga itself."""
+    child = _child.get()
+    return child[0] if child else ""
+
+
+def default_retry(core: Core) -> Retry | None:
+    """What the saga, or the child saga, whose code runs now declares for its steps."""
+    child = _child.get()
+    return (child[1] if child else core.definition).retry
+
+
+class OpenScope:
+    """`async with`: what is registered inside is undone when the block fails, before the error goes on to the code around
+    it. What completed is undone later, as one unit, if the saga fails. When the saga is stopped, its own unwind does it."""
+
+    def __init__(
+        self, core: Core, *, name: str, saga_type: str = "", order: Callable[[list[str]], list[str]] | None = None,
+        parallel: bool = False,
+    ) -> None:  # fmt: skip
+        self._core = core
+        self._scope = Scope("", name, order, parallel)
+        self._saga_type = saga_type
+        self._token: Token[Scope | None] | None = None
+
+    async def __aenter__(self) -> None:
+        core = self._core
+        core.check_cancelled()
+        self._scope.call = core.loop.scope().next()
+        opened = h.ScopeOpened(call=self._scope.call, name=self._scope.name, saga_type=self._saga_type)
+        core.ask(h.Event(scope_opened=opened))
+        current_scope(core).items.append(self._scope)
+        self._token = _current.set(self._scope)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        core = self._core
+        assert self._token is not None, "a scope is left after it was entered"
+        if not core.loop.discarded:
+            _current.reset(self._token)
+        if error is None or core.stopping or core.loop.discarded or isinstance(error, GeneratorExit | Discarded):
+            return
+        await core.unwinding.scope_failed(self._scope, error)
+
+
+async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own."""
+    definition.signature.bind(*args, **kwargs)
+    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
+    own_args, own_kwargs = codec.decode_call(data, definition.signature)
+
+    async def run() -> Any:
+        scope = OpenScope(
+            core, name=definition.name, saga_type=definition.name, order=definition.compensation_order,
+            parallel=definition.compensation_parallel,
+        )  # fmt: skip
+        _child.set((core.loop.scope().path, definition))
+        core.signals.enter(definition)
+        limit = asyncio.timeout(definition.timeout_ms / 1000 or None)
+        try:
+            async with scope, limit:
+                value = await definition.function(*own_args, **own_kwargs)
+        except TimeoutError as error:
+            if limit.expired():
+                raise SagaTimedOut(f"child saga {definition.name} took longer than its timeout") from error
+            raise
+        finally:
+            core.signals.leave(definition)
+        return codec.decode(codec.encode(value, where=f"result of saga {definition.name}"), definition.result_type)
+
+    return await core.loop.create_task(run(), name=definition.name)

@@ -1,0 +1,104 @@
+"""What is found by other ways than a run's name, on Cassandra: correlation keys, changes, tallies, claims.
+
+Tallies are counted from the rows of the listing, a day at a time. A day on which nothing is open any more is counted once
+and its summary is kept beside the day, so that a count reads the days that are still at work and no others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Head, JournalUnavailable, Run, Tally, Unknown
+from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.listing import Listing, head_of
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.rules import cut_changes
+
+SETTLED_AFTER_MS = 3_600_000
+"""How long after its end a day is still counted anew: rows of the listing come late."""
+
+
+class Index:
+    def __init__(self, session: Session, listing: Listing) -> None:
+        self._session = session
+        self._listing = listing
+
+    # --- correlation keys ------------------------------------------------------------------------------------------------
+
+    async def declare(self, run: Run, keys: Sequence[str]) -> None:
+        """Before the commit that declares them, as a hint is."""
+        for key in keys:
+            await self._session.read("key_put", run.namespace, key, run.saga, run.run)
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return [Run(namespace, saga, run) for saga, run in await self._session.read("keyed", namespace, key, limit)]
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        await self._session.read("key_drop", namespace, key, run.saga, run.run)
+
+    # --- changes -----------------------------------------------------------------------------------------------------------
+
+    async def changes(self, namespace: str, after_ms: int, limit: int, now_ms: int) -> Sequence[Head]:
+        """From the day of `after_ms` on, at most as far back as changes are kept."""
+        await self._listing.settle()
+        oldest_ms = now_ms - schema.CHANGES_KEPT_SECONDS * 1000
+        found: dict[Run, Head] = {}
+        for day in range(max(after_ms, oldest_ms) // schema.LISTING_DAY_MS, now_ms // schema.LISTING_DAY_MS + 1):
+            for row in await self._session.read("changes", namespace, day, after_ms, limit + 1):
+                head = head_of(Run(namespace, row[0], row[1]), row[2:])
+                found[head.run] = head
+            if len(found) > limit:
+                break
+        return cut_changes(sorted(found.values(), key=lambda one: (one.updated_ms, one.run.saga, one.run.run)), limit)
+
+    # --- tallies -----------------------------------------------------------------------------------------------------------
+
+    async def tallies(self, namespace: str, now_ms: int) -> Sequence[Tally]:
+        await self._listing.settle()
+        total: Counter[tuple[str, int]] = Counter()
+        summaries = dict(await self._session.read("day_summaries", namespace))
+        for (day,) in await self._session.read("days", namespace):
+            total += _read(summaries[day]) if day in summaries else await self._count(namespace, day, now_ms)
+        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in total.items())
+
+    async def _count(self, namespace: str, day: int, now_ms: int) -> Counter[tuple[str, int]]:
+        counted = Counter((row[0], row[1]) for row in await self._session.read("count_day", namespace, day))
+        is_over = now_ms > (day + 1) * schema.LISTING_DAY_MS + SETTLED_AFTER_MS
+        if is_over and not any(status in OPEN for _, status in counted):
+            await self._session.read("day_summary_put", namespace, day, _write(counted))
+        return counted
+
+    # --- claims ------------------------------------------------------------------------------------------------------------
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        """An unknown outcome is no claim: the item comes up again when the claim that may be there is over."""
+        key = (namespace, group, item)
+        outcome = await self._session.conditional(("claim_new", (*key, until_ms)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+        applied, row = outcome
+        if applied:
+            return True
+        held_until = row.get("until_ms") or 0
+        if row.get("done") or held_until > now_ms:
+            return False
+        outcome = await self._session.conditional(("claim_again", (until_ms, *key, held_until)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+        return outcome[0]
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        outcome = await self._session.conditional(("claim_done", (namespace, group, item)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+
+
+def _read(summary: str) -> Counter[tuple[str, int]]:
+    return Counter({(saga_type, status): count for saga_type, status, count in json.loads(summary)})
+
+
+def _write(counted: Counter[tuple[str, int]]) -> str:
+    return json.dumps([[saga_type, status, count] for (saga_type, status), count in counted.items()])

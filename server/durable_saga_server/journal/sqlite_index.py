@@ -1,0 +1,67 @@
+"""What is found by other ways than a run's name, on SQLite: the listing, correlation keys, changes, tallies, claims."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
+from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of
+
+
+def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
+    where, values = ["namespace = ?"], [wanted.namespace]
+    if wanted.saga_type:
+        where.append("saga_type = ?")
+        values.append(wanted.saga_type)
+    if wanted.statuses:
+        where.append(f"status IN ({','.join(str(int(status)) for status in sorted(wanted.statuses))})")
+    parameters: list[object] = list(values)
+    if page:
+        started_ms, saga, run = read_page_token(page)
+        where.append("(started_ms < ? OR (started_ms = ? AND (saga > ? OR (saga = ? AND run > ?))))")
+        parameters += [started_ms, started_ms, saga, saga, run]
+    order = "ORDER BY started_ms DESC, saga, run LIMIT ?"
+    found = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {' AND '.join(where)} {order}", (*parameters, limit + 1))
+    heads = [head_of(row) for row in found.fetchall()]
+    return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
+
+
+def keyed(db: sqlite3.Connection, namespace: str, key: str, limit: int) -> Sequence[Run]:
+    select = "SELECT namespace, saga, run FROM keys WHERE namespace = ? AND key = ? ORDER BY saga, run LIMIT ?"
+    return [Run(*row) for row in db.execute(select, (namespace, key, limit))]
+
+
+def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run) -> None:
+    where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
+    db.execute(f"DELETE FROM keys WHERE {where}", (namespace, key, run.saga, run.run))
+
+
+def changes(db: sqlite3.Connection, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND updated_ms > ?"
+    order = " ORDER BY updated_ms, saga, run"
+    found = db.execute(select + order + " LIMIT ?", (namespace, after_ms, limit + 1)).fetchall()
+    if len(found) > limit:  # the last millisecond must be whole
+        last_ms = head_of(found[limit - 1]).updated_ms
+        found = db.execute(f"{select} AND updated_ms <= ? {order}", (namespace, after_ms, last_ms)).fetchall()
+    return cut_changes([head_of(row) for row in found], limit)
+
+
+def tallies(db: sqlite3.Connection, namespace: str) -> Sequence[Tally]:
+    select = "SELECT saga_type, status, count FROM tallies WHERE namespace = ? AND count > 0 ORDER BY saga_type, status"
+    return [Tally(*row) for row in db.execute(select, (namespace,))]
+
+
+def claim(db: sqlite3.Connection, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+    """`until_ms` NULL: confirmed."""
+    done = db.execute(
+        "INSERT INTO claims VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET until_ms = excluded.until_ms"
+        " WHERE until_ms IS NOT NULL AND until_ms <= ?",
+        (namespace, group, item, until_ms, now_ms),
+    )
+    return done.rowcount > 0
+
+
+def confirm(db: sqlite3.Connection, namespace: str, group: str, item: str) -> None:
+    db.execute("INSERT INTO claims VALUES (?,?,?,NULL) ON CONFLICT DO UPDATE SET until_ms = NULL", (namespace, group, item))

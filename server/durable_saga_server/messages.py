@@ -1,0 +1,154 @@
+"""What reaches a run from outside: messages, which are durable before they are acknowledged, and the end by force.
+
+A message waits in the run's inbox; its owner puts it into the history. What can be refused is refused before it is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+from durable_saga_server.dispatch import key_of
+from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Commit, Committed
+
+if TYPE_CHECKING:
+    from durable_saga_server.service import HistoryService
+
+TERMINATE_ATTEMPTS_MAX = 5
+
+
+class Messages:
+    """Every call raises ServiceError."""
+
+    def __init__(self, service: HistoryService) -> None:
+        self._service = service
+
+    @guard_journal
+    async def signal(self, request: c.SignalRequest) -> c.MessageReply:
+        check_name("signal name", request.name, self._service.config.id_characters_max)
+        check_payload(request.input.data, self._service.config.payload_bytes_max)
+        signal = h.SignalReceived(message_id=request.message_id, name=request.name, input=request.input)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, signal=signal))
+
+    @guard_journal
+    async def cancel(self, request: c.CancelRequest) -> c.MessageReply:
+        await self._refuse_past_pivot(request.key)
+        cancel = h.CancelRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel))
+
+    @guard_journal
+    async def compensate(self, request: c.CompensateRequest) -> c.MessageReply:
+        await self._refuse_past_pivot(request.key)
+        compensate = h.CompensateRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate))
+
+    @guard_journal
+    async def recover(self, request: c.RecoverRequest) -> c.MessageReply:
+        head = await self._service.reading.open_head(request.key)
+        if head.status != h.HELD:
+            raise ServiceError(
+                "FAILED_PRECONDITION",
+                f"saga {request.key.saga!r} is {h.Status.Name(head.status)}: only a saga that is HELD can be recovered",
+            )
+        recover = h.RecoverRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, recover=recover))
+
+    async def _refuse_past_pivot(self, key: h.RunKey) -> None:
+        await self._service.reading.open_head(key)
+        if (await self._service.reading.describe(c.DescribeRequest(key=key))).past_pivot:
+            raise ServiceError(
+                "FAILED_PRECONDITION",
+                f"saga {key.saga!r} is past its pivot: it only goes forward, what it did before can't be compensated",
+            )
+
+    @guard_journal
+    async def publish(self, request: c.PublishRequest) -> c.PublishReply:
+        """To one saga, or to every open saga that declared the key. The message id makes each of them get it once."""
+        if bool(request.saga) == bool(request.correlation_key):
+            raise ServiceError("INVALID_ARGUMENT", "an event goes to a saga id or to a correlation key: give one of them")
+        keys = [h.RunKey(namespace=request.namespace, saga=request.saga, run=1)]
+        if request.correlation_key:
+            keys = await self._keyed(request.namespace, request.correlation_key)
+        for key in keys:
+            await self.signal(c.SignalRequest(key=key, message_id=request.message_id, name=request.event, input=request.input))
+        return c.PublishReply(delivered=len(keys))
+
+    async def _keyed(self, namespace: str, correlation_key: str) -> list[h.RunKey]:
+        config, journal = self._service.config, self._service.journal
+        check_name("namespace", namespace, config.id_characters_max)
+        check_name("correlation key", correlation_key, config.id_characters_max)
+        found = []
+        for run in await journal.keyed(namespace, correlation_key, config.keyed_sagas_max):
+            head = await journal.head(run)
+            if head is not None and head.status in OPEN:
+                found.append(key_of(run))
+            elif head is not None:
+                await journal.drop_key(namespace, correlation_key, run)
+        if not found:
+            raise ServiceError("NOT_FOUND", f"no open saga has the correlation key {correlation_key!r}")
+        return found
+
+    @guard_journal
+    async def decide(self, request: c.DecideRequest) -> c.MessageReply:
+        decision = request.decision
+        description = await self._service.reading.describe(c.DescribeRequest(key=request.key))
+        step = next((one for one in description.steps if one.call == decision.call), None)
+        if step is None or not step.compensation:
+            raise ServiceError("NOT_FOUND", f"saga {request.key.saga} has no compensation for call {decision.call!r}")
+        if decision.verb == h.CompensationDecided.RESOLVE and not decision.note:
+            raise ServiceError("INVALID_ARGUMENT", "resolving a compensation by hand needs a note that says what was done")
+        if decision.verb == h.CompensationDecided.RETRY and step.compensation_state != "stuck":
+            raise ServiceError(
+                "FAILED_PRECONDITION",
+                f"the compensation of call {decision.call} is {step.compensation_state or 'not due'}",
+            )
+        message = h.InboxMessage(message_id=decision.message_id, decision=decision)
+        return await self._message(request.key, message)
+
+    async def _message(self, key: h.RunKey, message: h.InboxMessage) -> c.MessageReply:
+        """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner."""
+        check_name("message id", message.message_id, self._service.config.id_characters_max)
+        head = await self._service.reading.open_head(key)
+        message.received_ms = self._service.clock.now_ms()
+        if self._service.sessions.owner(head.run) is None:
+            await self._service.waker.hint(head.run, message.received_ms + self._service.config.message_hint_ms)
+        new = await self._service.journal.put_message(head.run, message)
+        session = self._service.sessions.owner(head.run)
+        if session is None:
+            self._service.dispatcher.wake(head.run, head.saga_type)
+        elif new:
+            epoch = session.owned[head.run].epoch
+            session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+        return c.MessageReply(duplicate=not new)
+
+    @guard_journal
+    async def terminate(self, request: c.TerminateRequest) -> c.TerminateReply:
+        head = await self._service.reading.open_head(request.key)
+        for _ in range(TERMINATE_ATTEMPTS_MAX):
+            owned = await self._service.dispatcher.acquire(head.run, "")
+            if owned is None:
+                return c.TerminateReply()
+            event = h.Event(seq=owned.next_seq, time_ms=max(self._service.clock.now_ms(), owned.updated_ms))
+            event.saga_terminated.reason, event.saga_terminated.who = request.reason, request.who
+            outcome = await self._service.committer.commit(
+                Commit(
+                    owned.run,
+                    owned.incarnation,
+                    owned.epoch,
+                    self._service.ids.new(),
+                    owned.next_seq,
+                    [event],
+                    h.TERMINATED,
+                    self._service.clock.now_ms(),
+                    release=True,
+                )
+            )
+            if isinstance(outcome, Committed):
+                self._service.streams.revoke(head.run, "terminated")
+                self._service.notify(head.run)
+                return c.TerminateReply()
+        raise ServiceError("UNAVAILABLE", f"saga {head.run.saga} could not be terminated now: try again")

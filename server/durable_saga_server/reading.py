@@ -1,0 +1,140 @@
+"""What can be seen from outside: one run, many runs, counts, and who reports what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableSequence, Sequence
+from typing import TYPE_CHECKING
+
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.dispatch import key_of
+from durable_saga_server.failures import ServiceError, check_name, guard_journal
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.view import fold
+from durable_saga_server.journal import Filter, Head, Run
+
+if TYPE_CHECKING:
+    from durable_saga_server.service import HistoryService
+
+LEASE_MS_MAX = 3_600_000
+
+
+class Reading:
+    """Every call raises ServiceError."""
+
+    def __init__(self, service: HistoryService) -> None:
+        self._service = service
+        self._waiting: dict[Run, set[asyncio.Event]] = {}
+
+    def notify(self, run: Run) -> None:
+        """The run changed its status: wake those who wait for it."""
+        for event in self._waiting.get(run, ()):
+            event.set()
+
+    @guard_journal
+    async def describe(self, request: c.DescribeRequest) -> c.Description:
+        head = await self.head(request.key)
+        view = describe_head(head)
+        fold(await self._events(head, 0, head.next_seq), view)
+        return view
+
+    @guard_journal
+    async def history(self, request: c.HistoryRequest) -> c.HistoryReply:
+        head = await self.head(request.key)
+        limit = min(request.limit or self._service.config.events_per_read, self._service.config.events_per_read)
+        events = await self._service.journal.events(head.run, request.from_seq, limit)
+        return c.HistoryReply(events=events, next_seq=request.from_seq + len(events))
+
+    @guard_journal
+    async def wait(self, request: c.WaitRequest) -> c.Description:
+        run = (await self.head(request.key)).run
+        until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
+        event = asyncio.Event()
+        self._waiting.setdefault(run, set()).add(event)
+        try:
+            while True:
+                event.clear()
+                head = await self.head(request.key)
+                left_ms = until - self._service.clock.now_ms()
+                if (head.status != h.RUNNING and head.status != h.COMPENSATING) or left_ms <= 0:
+                    return await self.describe(c.DescribeRequest(key=request.key))
+                try:
+                    await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
+                except TimeoutError:
+                    pass  # another server may have ended it: look
+        finally:
+            self._waiting[run].discard(event)
+            if not self._waiting[run]:
+                del self._waiting[run]
+
+    @guard_journal
+    async def list(self, request: c.ListRequest) -> c.ListReply:
+        check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        wanted = Filter(request.namespace, request.saga_type, frozenset(request.status))
+        try:
+            page = request.page or (f"{request.started_before_ms}/0/" if request.started_before_ms else "")
+            limit = min(request.limit or 100, self._service.config.list_max)
+            found = await self._service.journal.listing(wanted, limit, page)
+        except ValueError as error:
+            raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+        return c.ListReply(sagas=[describe_head(head) for head in found.heads], next_page=found.next_page)
+
+    @guard_journal
+    async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
+        check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        tallies = await self._service.journal.tallies(request.namespace)
+        return c.StatisticsReply(
+            tallies=[c.Tally(saga_type=one.saga_type, status=h.Status.Name(one.status), count=one.count) for one in tallies]
+        )
+
+    @guard_journal
+    async def changes(self, request: c.ChangesRequest) -> c.ListReply:
+        check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        limit = min(request.limit or 100, self._service.config.list_max)
+        found = await self._service.journal.changes(request.namespace, request.after_ms, limit)
+        wanted = set(request.status)
+        return c.ListReply(sagas=[describe_head(head) for head in found if not wanted or head.status in wanted])
+
+    @guard_journal
+    async def claim(self, request: c.ClaimRequest) -> c.ClaimReply:
+        for what, name in (("namespace", request.namespace), ("group", request.group), ("item", request.item)):
+            check_name(what, name, self._service.config.claim_characters_max)
+        journal = self._service.journal
+        if request.confirm:
+            await journal.confirm(request.namespace, request.group, request.item)
+            return c.ClaimReply(claimed=True)
+        now_ms = self._service.clock.now_ms()
+        until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
+        return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
+
+    async def head(self, key: h.RunKey) -> Head:
+        check_name("namespace", key.namespace, self._service.config.id_characters_max)
+        check_name("saga id", key.saga, self._service.config.id_characters_max)
+        head = await self._service.journal.head(Run(key.namespace, key.saga, key.run or 1))
+        if head is None:
+            raise ServiceError("NOT_FOUND", f"there is no saga {key.saga!r} in namespace {key.namespace!r}")
+        return head
+
+    async def open_head(self, key: h.RunKey) -> Head:
+        head = await self.head(key)
+        if head.status not in OPEN:
+            raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} has ended: {h.Status.Name(head.status)}")
+        return head
+
+    async def _events(self, head: Head, from_seq: int, until_seq: int) -> Sequence[h.Event]:
+        events: MutableSequence[h.Event] = []
+        while from_seq + len(events) < until_seq:
+            page = await self._service.journal.events(head.run, from_seq + len(events), self._service.config.events_per_read)
+            if not page:
+                break
+            events += page
+        return events
+
+
+def describe_head(head: Head) -> c.Description:
+    return c.Description(
+        key=key_of(head.run), saga_type=head.saga_type, status=h.Status.Name(head.status), owner=head.owner,
+        epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
+        ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
+    )  # fmt: skip
