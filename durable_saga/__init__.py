@@ -19,6 +19,7 @@ does I/O. A module imports from lower layers only.
 from durable_saga.client import Client, Handle
 from durable_saga.compensation import compensation
 from durable_saga.connect import connect
+from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
 from durable_saga.inside import (
     correlate,
@@ -36,7 +37,7 @@ from durable_saga.inside import (
 from durable_saga.overview import Overview, Statistics
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
-from durable_saga.step import Step, step
+from durable_saga.step import StepFunction, step
 from durable_saga.step_context import StepContext, step_context
 from durable_saga.worker import Worker
 
@@ -45,11 +46,18 @@ __all__ = [
     "Handle",
     "NotApplied",
     "Overview",
+    "Parallel",
     "Retry",
+    "Saga",
     "SagaFunction",
+    "SagaState",
+    "SagaStep",
     "Statistics",
     "Step",
     "StepContext",
+    "StepFunction",
+    "SubSaga",
+    "WaitForEvent",
     "Worker",
     "compensation",
     "connect",

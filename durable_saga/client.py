@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -154,30 +155,26 @@ class Client:
     @overload
     async def start(
         self,
-        saga: str,
+        saga: str | Saga | type[Saga],
         *args: Any,
         id: str | None = None,
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> Handle[Any]: ...
     async def start(
-        self, saga: SagaFunction[..., Any] | str, *args: Any, id: str | None = None,
+        self, saga: AnySaga | str, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
         when the id belongs to a saga of another type, TypeError when the arguments don't fit, NotSerializable."""
         name, timeout_ms, result_type = saga, 0, Any
-        if isinstance(saga, SagaFunction):
-            saga.definition.signature.bind(*args, **kwargs)
-            name, timeout_ms, result_type = (
-                saga.definition.name,
-                saga.definition.timeout_ms,
-                saga.definition.result_type,
-            )
-        saga_id = id if id is not None else uuid.uuid4().hex
         keys: Sequence[str] = ()
-        if isinstance(saga, SagaFunction) and saga.definition.keys is not None:
-            keys = saga.definition.keys(*args, **kwargs)
+        if not isinstance(saga, str):
+            definition = function_of(saga).definition
+            definition.signature.bind(*args, **kwargs)
+            name, timeout_ms, result_type = definition.name, definition.timeout_ms, definition.result_type
+            keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
+        saga_id = id if id is not None else uuid.uuid4().hex
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=str(name),
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),

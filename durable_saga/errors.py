@@ -20,6 +20,7 @@ DurableSagaError
 │   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
 ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
 ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+├── DefinitionError            the table of a declared saga is wrong; names file and line
 ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
 ├── EventTimedOut              an event did not come in time
 ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
@@ -148,6 +149,10 @@ class NotApplied(DurableSagaError):
 
 class SagaTimedOut(DurableSagaError):
     """The saga took longer than its timeout."""
+
+
+class DefinitionError(DurableSagaError, ValueError):
+    """The table of a declared saga is wrong."""
 
 
 class CompensationRequested(DurableSagaError):

@@ -18,7 +18,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.loop import Discarded, SagaLoop
 from durable_saga.replay.scopes import OpenScope
 from durable_saga.retry import to_ms
-from durable_saga.step import Step
+from durable_saga.step import StepFunction
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -70,7 +70,7 @@ def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
 
 
 def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
-    function = undo.definition.function if isinstance(undo, Step) else undo
+    function = undo.definition.function if isinstance(undo, StepFunction) else undo
     name = getattr(function, "__name__", "")
     if not name or name == "<lambda>":
         raise UnsupportedOperation("on_failure() needs a function with a name, which a later process finds again")

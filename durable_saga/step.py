@@ -1,7 +1,7 @@
 """Steps: what a saga does to the world, one journaled call each.
 
-A `Step` is callable with the parameters of its function. In a saga the call is journaled, run by the worker, retried by
-its policy, and its compensation is registered before its effect can happen. Outside a saga it just runs.
+A `StepFunction` is callable with the parameters of its function. In a saga the call is journaled, run by the worker,
+retried by its policy, and its compensation is registered before its effect can happen. Outside a saga it just runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Step(Generic[P, R]):
+class StepFunction(Generic[P, R]):
     """A step. Made by `@step`; read `definition` for what was declared."""
 
     def __init__(self, definition: StepDefinition) -> None:
@@ -74,9 +74,9 @@ class Step(Generic[P, R]):
 
 
 @overload
-def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+def step(function: Callable[P, Awaitable[R]], /) -> StepFunction[P, R]: ...
 @overload
-def step(function: Callable[P, R], /) -> Step[P, R]: ...
+def step(function: Callable[P, R], /) -> StepFunction[P, R]: ...
 @overload
 def step(
     *,
@@ -108,7 +108,7 @@ def step(
     `retry`, the saga's policy holds, then the worker's, which is `Retry()` by default.
     """
 
-    def decorate(function: Callable[..., Any]) -> Step[Any, Any]:
+    def decorate(function: Callable[..., Any]) -> StepFunction[Any, Any]:
         definition = StepDefinition(
             name=name or function.__name__,
             function=function,
@@ -118,7 +118,7 @@ def step(
             at_most_once=at_most_once,
             pivot=pivot,
         )
-        made: Step[Any, Any] = Step(definition)
+        made: StepFunction[Any, Any] = StepFunction(definition)
         if compensation is not None:
             made.compensation(compensation)
         return made
@@ -130,7 +130,7 @@ class _Decorator:
     """What `@step(...)` returns, for type checkers."""
 
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> StepFunction[P, R]: ...
     @overload
-    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    def __call__(self, function: Callable[P, R], /) -> StepFunction[P, R]: ...
     def __call__(self, function: Any, /) -> Any: ...

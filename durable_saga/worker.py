@@ -14,12 +14,12 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
 
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
+from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import ClientError
 from durable_saga.heartbeat import Heartbeat
@@ -27,7 +27,6 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
 from durable_saga.retry import Retry, to_ms
-from durable_saga.saga import SagaFunction
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
@@ -43,7 +42,7 @@ class Worker:
     say nothing. `heartbeat` is in seconds; a worker that is silent for the server's lease is taken for dead."""
 
     def __init__(
-        self, client: Client, *, sagas: Sequence[SagaFunction[..., Any]], concurrency: int = 100, sagas_max: int = 1_000,
+        self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS,
     ) -> None:  # fmt: skip
@@ -233,12 +232,11 @@ def _key(key: h.RunKey) -> _Key:
     return key.namespace, key.saga, key.run
 
 
-def _by_name(sagas: Sequence[SagaFunction[..., Any]]) -> dict[str, SagaDefinition]:
-    """Raises ValueError for two sagas of one name, TypeError for what is no saga."""
+def _by_name(sagas: Sequence[AnySaga]) -> dict[str, SagaDefinition]:
+    """Raises ValueError for two sagas of one name, TypeError for what is no saga, DefinitionError."""
     found: dict[str, SagaDefinition] = {}
     for one in sagas:
-        if not isinstance(one, SagaFunction):
-            raise TypeError(f"{one!r} is no saga: mark the function with @saga")
-        if found.setdefault(one.definition.name, one.definition) is not one.definition:
-            raise ValueError(f"two sagas are named {one.definition.name!r}: give one of them @saga(name=...)")
+        definition = function_of(one).definition
+        if found.setdefault(definition.name, definition) is not definition:
+            raise ValueError(f"two sagas are named {definition.name!r}: give one of them another name")
     return found

@@ -9,6 +9,7 @@ import click
 from durable_saga.check import check_paths
 from durable_saga.cli import output
 from durable_saga.cli.processes import find_sagas
+from durable_saga.declarative import function_of
 from durable_saga.errors import DurableSagaError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
@@ -36,7 +37,8 @@ def check(paths: tuple[pathlib.Path, ...]) -> None:
 def replay(file: pathlib.Path, app: str) -> None:
     """Replay a history (of `history --raw FILE`) with the code of today; exit code 1 when they differ."""
     events = read_history(file)
-    sagas = {one.definition.name: one.definition for one in find_sagas(app)}
+    definitions = [function_of(one).definition for one in find_sagas(app)]
+    sagas = {one.name: one for one in definitions}
     saga_type = events[0].saga_started.saga_type if events else ""
     if saga_type not in sagas:
         raise click.ClickException(f"{file} is the history of {saga_type or 'nothing'}; {app} has {', '.join(sagas)}")

@@ -16,6 +16,7 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.connect import connect
+from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.saga import SagaFunction
 from durable_saga.worker import Worker
 
@@ -90,11 +91,11 @@ async def _work(app: str, url: str, namespace: str, concurrency: int) -> None:
         one = Worker(client, sagas=sagas, concurrency=concurrency)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, one.stop)
-        _say(f"worker {one.name} runs {', '.join(saga.definition.name for saga in sagas)}")
+        _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
         await one.run()
 
 
-def find_sagas(app: str) -> list[SagaFunction[..., Any]]:
+def find_sagas(app: str) -> list[AnySaga]:
     """Raises ClickException when the module can't be imported or holds no saga."""
     module_name, _, attribute = app.partition(":")
     sys.path.insert(0, os.getcwd())
@@ -108,11 +109,14 @@ def find_sagas(app: str) -> list[SagaFunction[..., Any]]:
     return found
 
 
-def _sagas_in(module: ModuleType, attribute: str) -> list[SagaFunction[..., Any]]:
-    if not attribute:
-        return [one for one in vars(module).values() if isinstance(one, SagaFunction)]
-    value = getattr(module, attribute, None)
-    return [one for one in (value if isinstance(value, list | tuple) else [value]) if isinstance(one, SagaFunction)]
+def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
+    value: Any = getattr(module, attribute, None) if attribute else list(vars(module).values())
+    found: list[AnySaga] = []
+    for one in value if isinstance(value, list | tuple) else [value]:
+        declared = isinstance(one, type) and issubclass(one, Saga) and bool(one.name)
+        if declared or isinstance(one, SagaFunction | Saga):
+            found.append(one)
+    return found
 
 
 def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:

@@ -173,10 +173,10 @@ class Calls:
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
     """The step's arguments, and its result (None: it never returned) where the compensation asks for one."""
     args, kwargs = codec.decode_call(entry.data, entry.signature)
-    return args, {**kwargs, "result": entry.result} if entry.definition.takes_result else dict(kwargs)
+    return args, {"result": entry.result, **kwargs} if entry.definition.takes_result else dict(kwargs)
 
 
 def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
     """Fix the arguments of on_failure() at the call."""
-    definition.signature.bind(*args, **({"result": None} if definition.takes_result else {}), **kwargs)
+    definition.signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result else kwargs))
     return codec.encode_call(args, kwargs, where=f"compensation {definition.name}")

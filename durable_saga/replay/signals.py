@@ -46,9 +46,10 @@ class Signals:
             if (handler := definition.handlers.get(fact.name)) is not None:
                 self._handle(handler, fact)
                 return
-        if (handler := self._core.definition.any_signal) is not None:
-            self._handle_any(handler, fact)
-            return
+        for definition in reversed(self._listening):
+            if definition.any_signal is not None:
+                self._handle_any(definition.any_signal, fact)
+                return
         self.keep(fact)
 
     def keep(self, fact: h.SignalReceived) -> None:

@@ -57,7 +57,7 @@ class Reading:
                 event.clear()
                 head = await self.head(request.key)
                 left_ms = until - self._service.clock.now_ms()
-                if (head.status != h.RUNNING and head.status != h.COMPENSATING) or left_ms <= 0:
+                if left_ms <= 0 or await self._is_at_rest(head):
                     return await self.describe(c.DescribeRequest(key=request.key))
                 try:
                     await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
@@ -67,6 +67,12 @@ class Reading:
             self._waiting[run].discard(event)
             if not self._waiting[run]:
                 del self._waiting[run]
+
+    async def _is_at_rest(self, head: Head) -> bool:
+        """It ended, or only a person can go on, and none has said a word that is still on its way."""
+        if head.status in (h.HELD, h.COMPENSATION_STUCK):
+            return not await self._service.journal.inbox(head.run)
+        return head.status not in OPEN
 
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:

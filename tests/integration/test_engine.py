@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from durable_saga_server.grpc_server import GrpcServer
@@ -27,42 +25,12 @@ from durable_saga.errors import (
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
 from tests.integration import sagas as s
-
-Scenario = Callable[[Client], Awaitable[None]]
-
-
-@asynccontextmanager
-async def remote() -> AsyncIterator[Client]:
-    service = HistoryService(MemoryJournal())
-    await service.start_up()
-    server = GrpcServer(service, "127.0.0.1:0")
-    await server.start()
-    async with connect(f"127.0.0.1:{server.port}") as client:
-        yield client
-    stopping = asyncio.create_task(server.stop(1))
-    await service.shut_down()
-    await stopping
+from tests.integration.stage import Play, player
 
 
 @pytest.fixture(params=["memory", "sqlite", "grpc"])
-def play(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Callable[[Scenario], None]:
-    """Run a scenario with a client and a worker."""
-
-    async def run(scenario: Scenario) -> None:
-        urls = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/journal.db"}
-        client_of = remote() if request.param == "grpc" else connect(urls[request.param])
-        async with client_of as client, Worker(client, sagas=s.SAGAS):
-            await asyncio.wait_for(scenario(client), 30)
-
-    def play(scenario: Scenario) -> None:
-        s.WORLD.clear()
-        s.FAILURES.clear()
-        asyncio.run(run(scenario))
-
-    return play
-
-
-Play = Callable[[Scenario], None]
+def play(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Play:
+    return player(request, tmp_path)
 
 
 def test_a_saga_returns_its_result(play: Play) -> None:
