@@ -172,13 +172,19 @@ async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     tasks = [asyncio.create_task(one) for one in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    except asyncio.CancelledError:
+        await _cancel(tasks)
+        raise
+    await _cancel(tasks)
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -211,15 +217,18 @@ def _arguments(action: Callable[..., Any], data: bytes, results: Mapping[str, An
     return given
 
 
-def _without_arguments(action: Callable[..., Any], given: Callable[[], list[Any]]) -> Callable[..., Any]:
-    """The table's arguments are no part of the journal: they follow from the saga's own."""
-    if inspect.iscoroutinefunction(action):
+def _without_arguments(action: Callable[..., Any], given: Callable[..., list[Any]]) -> Callable[..., Any]:
+    """The table's arguments are no part of the journal: they follow from the saga's own. `given` tells them to a mock."""
 
-        async def run() -> Any:
-            return await action(*given())
+    async def run(**result: Any) -> Any:
+        return await action(*given(**result))
 
-        return run
-    return lambda: action(*given())
+    def run_plain(**result: Any) -> Any:
+        return action(*given(**result))
+
+    chosen: Any = run if inspect.iscoroutinefunction(action) else run_plain
+    chosen.given = given
+    return chosen  # type: ignore[no-any-return]
 
 
 def _undo(undo: Callable[..., Any], data: bytes) -> Callable[..., Any]:
@@ -229,10 +238,4 @@ def _undo(undo: Callable[..., Any], data: bytes) -> Callable[..., Any]:
         context = codec.decode(data, _annotation(parameters[0]), where="context")
         return [context, result] if len(parameters) > 1 else [context]
 
-    if inspect.iscoroutinefunction(undo):
-
-        async def run(result: Any) -> Any:
-            return await undo(*given(result))
-
-        return run
-    return lambda result: undo(*given(result))
+    return _without_arguments(undo, given)

@@ -1,0 +1,81 @@
+"""Makes the attempts of a driven saga: calls the step, or its mock, with the mishap that a schedule asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_saga.errors import StepTimedOut
+from durable_saga.replay import RunStep
+from durable_saga.step_context import StepContext, current
+from durable_saga.testing.driver import Attempt, Driver, Ended
+from durable_saga.testing.faults import Mishap
+
+
+class InjectedFailure(Exception):
+    """What a step raises when a schedule lets it fail."""
+
+
+@dataclass
+class Performer:
+    """`mocks` maps names of steps and compensations to what is called instead. A mishap happens once to its call."""
+
+    mocks: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    mishaps: dict[tuple[str, str], Mishap] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    async def drive(self, driver: Driver, play: Generator[Attempt, Ended, None] | None = None) -> None:
+        """To the end of the run."""
+        attempts = play or driver.play()
+        try:
+            effect = next(attempts)
+            while True:
+                effect = attempts.send(await self.attempt(effect, driver.processes))
+        except StopIteration:
+            return
+
+    async def attempt(self, effect: Attempt, epoch: int) -> Ended:
+        kind = "do" if isinstance(effect, RunStep) else "undo"
+        mishap = self.mishaps.pop((kind, effect.call), None)
+        final = mishap in ("fails before", "fails after")
+        if mishap in ("fails before", "fails once before"):
+            return Ended(error=_injected(effect), final=final)
+        try:
+            value = await self._call(effect, epoch, kind)
+        except Exception as error:
+            return Ended(error=error)
+        if mishap == "dies after":
+            return Ended(died=True)
+        if mishap is not None:
+            return Ended(error=_injected(effect), final=final)
+        return Ended(value)
+
+    async def _call(self, effect: Attempt, epoch: int, kind: str) -> Any:
+        name, function = effect.definition.name, effect.definition.function
+        args, kwargs = effect.args, dict(effect.kwargs)
+        if name in self.mocks:
+            self.used.add(name)
+            given = getattr(function, "given", None)  # a table's step gets its arguments from the saga
+            if given is not None:
+                args, kwargs = given(**kwargs), {}
+            function = self.mocks[name]
+        key = f"test/saga/1/{effect.call}{'' if kind == 'do' else '/undo'}"
+        token = current.set(StepContext(key, epoch, "saga", effect.call, effect.attempt))
+        seconds = effect.definition.timeout_ms / 1000 or None
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                outcome = function(*args, **kwargs)
+                return await outcome if inspect.isawaitable(outcome) else outcome
+        except TimeoutError as error:
+            if limit.expired():
+                raise StepTimedOut(f"{name} took longer than {seconds} s") from error
+            raise
+        finally:
+            current.reset(token)
+
+
+def _injected(effect: Attempt) -> InjectedFailure:
+    return InjectedFailure(f"{effect.definition.name} fails, as its schedule says")

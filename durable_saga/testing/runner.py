@@ -1,0 +1,186 @@
+"""Tests of sagas without a server: the real core, a journal in a list, virtual time. A saga that waits a day takes
+milliseconds; a step runs as it is, or as its mock.
+
+    result = await SagaTestRunner().run(place_order, order)
+    assert result.status == "completed"
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from durable_saga import codec
+from durable_saga.declarative import AnySaga, function_of
+from durable_saga.overview import Overview, overview_of
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay import Core
+from durable_saga.retry import to_ms
+from durable_saga.testing.driver import START_MS, Driver, Message
+from durable_saga.testing.explore import Exploration, explore
+from durable_saga.testing.faults import NO_FAULTS, Faults
+from durable_saga.testing.mocks import check_name, find_service, mocked, names_of
+from durable_saga.testing.performing import Performer
+
+
+@dataclass(frozen=True)
+class SagaResult:
+    """How a run in a test ended. `status` is in small letters: "completed", "compensated", "failed", …; "running" when the
+    saga waits for what does not come. `value` is what it returned; `error` is the failure as text, the user's frames first.
+    `journal` holds the events, `calls` each attempt as ("do" or "undo", call, name), `elapsed` the virtual time."""
+
+    overview: Overview
+    value: Any
+    journal: list[h.Event]
+    calls: list[tuple[str, str, str]]
+    elapsed: timedelta
+    commits: int = 0
+    replay: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
+
+    @property
+    def status(self) -> str:
+        return self.overview.status
+
+    @property
+    def completed_steps(self) -> list[str]:
+        return self.overview.completed_steps
+
+    @property
+    def compensated_steps(self) -> list[str]:
+        return self.overview.compensated_steps
+
+    @property
+    def skipped_steps(self) -> list[str]:
+        return self.overview.skipped_steps
+
+    @property
+    def error(self) -> str | None:
+        return self.overview.error
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.overview.state
+
+    @property
+    def names(self) -> list[str]:
+        """What ran, in order: "charge", "undo refund"."""
+        return [name if kind == "do" else f"undo {name}" for kind, _, name in self.calls]
+
+
+@dataclass
+class SagaTestRunner:
+    """Runs sagas, one after the other; mocks and events stay until `reset()`."""
+
+    _step_mocks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    _services: list[tuple[str, dict[str, Callable[..., Any]]]] = field(default_factory=list)
+    _messages: list[Message] = field(default_factory=list)
+
+    def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
+        """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async or
+        plain. The run raises UnknownName when the saga has no such step."""
+        self._step_mocks[name] = mock
+
+    def mock_service(self, service: str, /, **methods: Callable[..., Any]) -> None:
+        """Replace methods of a service for the time of a run: an object that the saga's module, or the table, knows by this
+        name. The run raises UnknownName for a name that is not there."""
+        self._services.append((service, methods))
+
+    def publish(self, event: str, *args: Any, after: float | timedelta | None = None) -> None:
+        """Let an event or signal reach the saga: when it waits for nothing else, or `after` so much virtual time."""
+        at_ms = 0 if after is None else START_MS + to_ms(after, name="after")
+        self._messages.append(Message(event, args, at_ms))
+
+    def reset(self) -> None:
+        self._step_mocks.clear()
+        self._services.clear()
+        self._messages.clear()
+
+    async def run(self, saga: AnySaga, *args: Any, **kwargs: Any) -> SagaResult:
+        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName."""
+        return await self.run_with(NO_FAULTS, saga, *args, **kwargs)
+
+    async def run_with(self, faults: Faults, saga: AnySaga, /, *args: Any, **kwargs: Any) -> SagaResult:
+        """The same, with these faults: to repeat a schedule that `explore` found."""
+        result = await self._run(faults, saga, args, kwargs)
+        result.replay()
+        return result
+
+    async def _run(self, faults: Faults, saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaResult:
+        definition = function_of(saga).definition
+        there = names_of(saga)
+        for name in self._step_mocks:
+            check_name(name, there, "step")
+        performer = Performer(self._step_mocks, dict(faults.mishaps))
+        driver = Driver(definition, args, kwargs, faults, messages=self._messages)
+        with self._mocked_services(saga):
+            try:
+                await performer.drive(driver)
+            finally:
+                if not driver.core.ended:
+                    driver.core.discard()
+        return _result(driver)
+
+    async def explore(
+        self, saga: AnySaga, /, *args: Any, invariant: Callable[..., Any], setup: Callable[[], Any] | None = None,
+        schedules_max: int | None = None, say: Callable[[str], None] | None = None, **kwargs: Any,
+    ) -> Exploration:  # fmt: skip
+        """Run the saga with a crash at every position of its journal, every step failing before and after its effect, every
+        compensation failing, a cancel at every position, and those faults in pairs where the first leads to an unwind.
+
+        `setup()` makes the world anew before each run; `invariant(world, result)`, or `invariant(result)` without a setup,
+        says by AssertionError, or False, that it is broken; it may be async. Raises ScheduleFailed with the shortest
+        schedule that breaks it, in words. `say` is told how far it is. At most `schedules_max` runs (SCHEDULES_MAX)."""
+
+        async def run(faults: Faults) -> SagaResult:
+            return await self._run(faults, saga, args, kwargs)
+
+        return await explore(run, invariant=invariant, setup=setup, schedules_max=schedules_max, say=say)
+
+    @contextmanager
+    def _mocked_services(self, saga: AnySaga) -> Iterator[None]:
+        replaced: list[tuple[Any, str, Any, bool]] = []
+        try:
+            for service, methods in self._services:
+                found = find_service(saga, service)
+                for name, mock in methods.items():
+                    check_name(name, {one for one in dir(found) if not one.startswith("_")}, f"method of {service}")
+                    own = name in getattr(found, "__dict__", {})
+                    replaced.append((found, name, getattr(found, name), own))
+                    setattr(found, name, mocked(getattr(found, name), mock))
+            yield
+        finally:
+            for found, name, original, own in reversed(replaced):
+                setattr(found, name, original) if own else delattr(found, name)
+
+
+def _result(driver: Driver) -> SagaResult:
+    from durable_saga_server.history.view import fold  # pure: the same words as a server's
+
+    ended_ms = driver.journal[-1].time_ms
+    description = c.Description(
+        key=h.RunKey(namespace="test", saga="saga", run=1), saga_type=driver.definition.name, status=driver.status,
+        next_seq=len(driver.journal), started_ms=START_MS, updated_ms=ended_ms,
+        ended_ms=ended_ms if driver.core.ended else 0,
+    )  # fmt: skip
+    fold(driver.journal, description)
+    value = None
+    if description.result.data:
+        value = codec.decode(description.result.data, driver.definition.result_type, where="result")
+    elapsed = timedelta(milliseconds=driver.now_ms - START_MS)
+    overview = overview_of(description)
+    again = functools.partial(_replay, driver)
+    return SagaResult(overview, value, driver.journal, driver.effects, elapsed, driver.commits, again)
+
+
+def _replay(driver: Driver) -> None:
+    core = Core(driver.definition, h.RunKey(namespace="test", saga="saga", run=1))
+    try:
+        core.replay(driver.journal)
+    finally:
+        core.discard()
