@@ -34,6 +34,8 @@ from durable_saga.inside import (
     state,
     uuid4,
 )
+from durable_saga.monitor import SagaMonitor
+from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
 from durable_saga.overview import Overview, Statistics
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
@@ -43,6 +45,7 @@ from durable_saga.worker import Worker
 
 __all__ = [
     "Client",
+    "EventBus",
     "Handle",
     "NotApplied",
     "Overview",
@@ -50,6 +53,9 @@ __all__ = [
     "Retry",
     "Saga",
     "SagaFunction",
+    "SagaManager",
+    "SagaMonitor",
+    "SagaOrchestrator",
     "SagaState",
     "SagaStep",
     "Statistics",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
 
 from durable_saga import errors
+from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.retry import to_ms
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
@@ -52,6 +55,12 @@ class Transport(Protocol):
     def address(self) -> str:
         """Where heartbeats of a thread go, "" when none are needed."""
 
+    async def ready(self) -> None:
+        """The tables are there and calls are taken. Raises Unavailable, and what a journal raises that waiting won't mend."""
+
+    def check_hints_every(self, interval: float | timedelta) -> None:
+        """For an engine in this process; a server has its own setting."""
+
     async def close(self) -> None: ...
 
 
@@ -73,6 +82,11 @@ class GrpcTransport:
 
     def address(self) -> str:
         return self._target
+
+    async def ready(self) -> None:
+        await self.call("statistics", c.StatisticsRequest(namespace="default"))
+
+    def check_hints_every(self, interval: float | timedelta) -> None: ...
 
     async def call(self, method: str, request: Any) -> Any:
         self._open()
@@ -118,6 +132,15 @@ class LocalTransport:
 
     def address(self) -> str:
         return ""
+
+    def check_hints_every(self, interval: float | timedelta) -> None:
+        self._service.waker.sweep_ms = to_ms(interval, name="state_check_interval")
+
+    async def ready(self) -> None:
+        try:
+            await self._ready()
+        except Exception as error:
+            raise _translated(error) from error
 
     async def _ready(self) -> None:
         if self._started is None:

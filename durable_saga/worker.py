@@ -51,6 +51,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self.clock = clock or SystemClock()
         self._client = client
+        self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
         self._concurrency = concurrency
         self._sagas_max = sagas_max
@@ -93,6 +94,14 @@ class Worker:
             stopping.cancel()
         if connection.done():
             connection.result()
+
+    def register(self, saga: AnySaga) -> None:
+        """Run sagas of this kind too; a worker that is connected tells the server by connecting anew. Raises as the
+        constructor does."""
+        self._definitions = _by_name([*self._sagas, saga])
+        self._sagas.append(saga)
+        self._connection += 1
+        self._wake.set()  # the stream that was ends; another one begins
 
     def stop(self) -> None:
         """Take no new sagas, let attempts finish (up to DRAIN_SECONDS), give the sagas back, end `run()`."""
@@ -186,6 +195,8 @@ class Worker:
         kind = item.WhichOneof("kind")
         if kind == "assign":
             self._assigned(item.assign)
+        elif kind == "welcome":
+            self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
         elif kind == "commit_reply":
             self._replied(item.commit_reply)
         elif kind == "deliver":

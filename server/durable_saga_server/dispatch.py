@@ -41,7 +41,8 @@ class Dispatcher:
         self._clock = clock
         self._config = config
         self._sessions = sessions
-        self._runnable: dict[Run, str] = {}
+        self._queues: dict[tuple[str, str], dict[Run, None]] = {}
+        self._queued = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -57,33 +58,39 @@ class Dispatcher:
 
     def wake(self, run: Run, saga_type: str) -> bool:
         """The run can go on. False when the queue is full: its hint brings it back later."""
-        if len(self._runnable) >= self._config.runnable_max:
+        if self._queued >= self._config.runnable_max:
             return False
-        self._runnable.setdefault(run, saga_type)
+        queue = self._queues.setdefault((run.namespace, saga_type), {})
+        if run not in queue:
+            queue[run] = None
+            self._queued += 1
         self._changed.set()
         return True
 
+    def has_waiting(self, namespace: str, saga_type: str) -> bool:
+        """Whether runs of this type wait for room: a new one then stands behind them."""
+        return bool(self._queues.get((namespace, saga_type)))
+
     def look_again(self) -> None:
         """A worker came, or has room."""
-        if self._runnable:
+        if self._queued:
             self._changed.set()
 
     async def _run(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            full: set[tuple[str, str]] = set()
-            for run, saga_type in list(self._runnable.items()):
-                if len(self._assigning) >= self._config.assignments_at_once_max:
-                    break
-                if run in self._assigning or (run.namespace, saga_type) in full:
-                    continue
-                session = self._sessions.pick(run.namespace, saga_type)
-                if session is None:
-                    full.add((run.namespace, saga_type))
-                    continue
-                del self._runnable[run]
-                self._begin(run, saga_type, session)
+            for (namespace, saga_type), queue in list(self._queues.items()):
+                while queue and len(self._assigning) < self._config.assignments_at_once_max:
+                    run = next(iter(queue))
+                    session = self._sessions.pick(namespace, saga_type)
+                    if session is None or run in self._assigning:
+                        break
+                    del queue[run]
+                    self._queued -= 1
+                    self._begin(run, saga_type, session)
+                if not queue:
+                    del self._queues[namespace, saga_type]
 
     def _begin(self, run: Run, saga_type: str, session: Session) -> None:
         session.reserved += 1

@@ -87,7 +87,8 @@ class HistoryService:
             check_name("correlation key", key, self.config.id_characters_max)
         run = Run(request.namespace, request.saga)
         now_ms = self.clock.now_ms()
-        session = self.sessions.pick(run.namespace, request.saga_type)
+        waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
+        session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
             keys=request.keys,

@@ -34,6 +34,7 @@ class Waker:
         self._dispatcher = dispatcher
         self._near: list[tuple[int, str, str, int]] = []
         self._known: set[tuple[int, str, str, int]] = set()
+        self.sweep_ms = config.sweep_ms
         self._read_until_ms = 0
         self._started_ms = 0
         self._changed = asyncio.Event()
@@ -84,7 +85,7 @@ class Waker:
 
     async def _sweep(self) -> None:
         while True:
-            await self._clock.sleep(self._config.sweep_ms / 1000)
+            await self._clock.sleep(min(self.sweep_ms, self._config.horizon_ms // 2) / 1000)
             try:
                 await self._read()
                 done_until = (min(self._known)[0] if self._known else self._clock.now_ms()) - 1
