@@ -108,9 +108,9 @@ class Handle(Generic[R]):
         """End it now and undo nothing. Raises AlreadyEnded."""
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=_who()))
 
-    async def retry_compensation(self, call: str) -> None:
+    async def retry_compensation(self, call: str, note: str = "") -> None:
         """Try a stuck compensation once more."""
-        await self._decide(call, h.CompensationDecided.RETRY, "")
+        await self._decide(call, h.CompensationDecided.RETRY, note)
 
     async def skip_compensation(self, call: str, note: str = "") -> None:
         """Give a compensation up; the record shows it as skipped."""

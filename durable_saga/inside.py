@@ -15,6 +15,7 @@ from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.keys import check_key
 from durable_saga.replay.loop import Discarded, SagaLoop
 from durable_saga.replay.scopes import OpenScope
 from durable_saga.retry import to_ms
@@ -22,8 +23,6 @@ from durable_saga.step import StepFunction
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
-
-KEY_CHARACTERS_MAX = 255
 
 
 def _core(asked: str) -> Core:
@@ -95,9 +94,7 @@ def correlate(key: str) -> None:
     """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key
     that is empty or longer than 255 characters."""
     core = _core("correlate()")
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX:
-        raise ValueError(f"a correlation key has 1 to {KEY_CHARACTERS_MAX} characters, this one has {len(key)}")
-    core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=key)))
+    core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=check_key(key))))
 
 
 def scope(

@@ -166,17 +166,49 @@ def signal(
     output.print_json({"id": saga_id, "signal": name})
 
 
+@click.command()
+@click.argument("event")
+@click.argument("arguments", nargs=-1)
+@click.option("--saga", "saga_id", help="To this saga.")
+@click.option("--key", help="To every open saga that declared this correlation key.")
+@click.option("--message-id", help="Repeating an event with the same message id has no further effect.")
+@_url
+@_namespace
+def publish(
+    event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
+    namespace: str,
+) -> None:  # fmt: skip
+    """Publish EVENT with ARGUMENTS (JSON, or plain strings) to one saga, or to those of a correlation key."""
+
+    async def work(client: Client) -> int:
+        return await client.publish(event, *_values(arguments), saga=saga_id, key=key, message_id=message_id)
+
+    output.print_json({"event": event, "delivered": _with_client(work, url, namespace)})
+
+
+@click.command()
+@_url
+@_namespace
+def stats(url: str, namespace: str) -> None:
+    """How many sagas of each type are in each status (eventually consistent)."""
+    output.print_statistics(_with_client(lambda client: client.statistics(), url, namespace))
+
+
 COMMANDS: tuple[click.Command, ...] = (
     start,
     describe,
     history,
     list_sagas,
     signal,
+    publish,
+    stats,
     _verb("cancel", "asked to stop; it unwinds", lambda one, o: one.cancel(o["reason"]), _reason),
+    _verb("compensate", "stops its forward work and unwinds", lambda one, o: one.compensate(o["reason"]), _reason),
+    _verb("recover", "goes on forward from its failed step", lambda one, o: one.recover(o["reason"]), _reason),
     _verb("terminate", "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason),
     _verb(
-        "retry-compensation", "the compensation of CALL is tried again", lambda one, o: one.retry_compensation(o["call"]),
-        _call,
+        "retry-compensation", "the compensation of CALL is tried again",
+        lambda one, o: one.retry_compensation(o["call"], o["note"]), _call, _note,
     ),
     _verb(
         "skip-compensation", "the compensation of CALL is skipped",

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import json
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,12 +16,13 @@ from rich.table import Table
 
 from durable_saga import codec
 from durable_saga.errors import DurableSagaError, render_failure
+from durable_saga.overview import Statistics
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
-    "FAILED": "red", "TERMINATED": "red", "COMPENSATION_STUCK": "bold red",
+    "FAILED": "red", "TERMINATED": "red", "COMPENSATION_STUCK": "bold red", "HELD": "bold magenta",
 }  # fmt: skip
 
 
@@ -65,6 +66,8 @@ def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
             continue
         if field.message_type.name == "Payload":
             found[field.name] = codec.decode(value.data) if value.data else None
+        elif isinstance(value, Mapping):
+            found[field.name] = {key: codec.decode(one.data) if one.data else None for key, one in value.items()}
         elif isinstance(found[field.name], list):
             for inner, shown in zip(value, found[field.name], strict=True):
                 _decode_payloads(inner, shown)
@@ -98,13 +101,30 @@ def print_description(one: c.Description) -> None:
     console.print(f"[bold]{one.key.saga}[/]  {one.saga_type}  [{COLOURS.get(status, 'white')}]{status}[/]")
     console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
     console.print(f"owner {one.owner or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
+    if one.status == h.HELD:
+        console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
+    if one.past_pivot:
+        console.print("past its pivot: it only goes forward", highlight=False)
     if one.blocked:
         console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
     rows = [
         (s.call, s.name, s.state, str(s.attempts), s.last_error[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
     table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
+    for key, value in sorted(one.state.items()):
+        console.print(f"state {key} =", codec.decode(value.data), markup=False)
     if one.HasField("result") and one.result.data:
         console.print("result", codec.decode(one.result.data))
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(render_failure(one.failure), markup=False, highlight=False)
+
+
+def print_statistics(found: Statistics) -> None:
+    if not is_terminal():
+        print_json({"by_status": found.by_status, "by_type": found.by_type})
+        return
+    statuses = [name.lower() for name in h.Status.keys()[1:] if found.by_status.get(name.lower())]
+    rows = [
+        (saga_type, *(str(counts.get(status, 0)) for status in statuses)) for saga_type, counts in sorted(found.by_type.items())
+    ]
+    table(("type", *statuses), [*rows, ("all", *(str(found.by_status[status]) for status in statuses))])

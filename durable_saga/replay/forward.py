@@ -26,10 +26,11 @@ class Forward:
         self.cancels = False
         self._asked_for = False
 
-    def start(self, data: bytes) -> None:
+    def start(self, fact: h.SagaStarted) -> None:
         """Raises DecodeError when the arguments don't fit."""
         core = self._core
-        args, kwargs = codec.decode_call(data, core.definition.signature)
+        args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
+        core.start_keys.declare(fact.keys, args, kwargs)
         with core.loop.entered():
             task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
         task.scope = core.loop.root  # type: ignore[attr-defined]

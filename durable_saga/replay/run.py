@@ -34,6 +34,7 @@ from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
 from durable_saga.replay.holding import MESSAGES, Holding, taken_back
+from durable_saga.replay.keys import StartKeys
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import current_scope
 from durable_saga.replay.signals import Signals
@@ -102,6 +103,7 @@ class Core:
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
         self.history.replaying = True
+        self.start_keys = StartKeys(self, events)
         back = taken_back(events)
         for event in events:
             assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
@@ -208,7 +210,7 @@ class Core:
         self.random.seed(fact.seed)
         self._timeout_ms = fact.timeout_ms
         self._set_deadline()
-        self.forward.start(fact.input.data)
+        self.forward.start(fact)
 
     def _set_deadline(self) -> None:
         """A saga that is recovered has its whole time again."""

@@ -73,21 +73,37 @@ class Messages:
         keys = [h.RunKey(namespace=request.namespace, saga=request.saga, run=1)]
         if request.correlation_key:
             keys = await self._keyed(request.namespace, request.correlation_key)
+        delivered = 0
         for key in keys:
-            await self.signal(c.SignalRequest(key=key, message_id=request.message_id, name=request.event, input=request.input))
-        return c.PublishReply(delivered=len(keys))
+            signal = c.SignalRequest(key=key, message_id=request.message_id, name=request.event, input=request.input)
+            try:
+                await self.signal(signal)
+            except ServiceError as error:
+                if request.saga or error.code != "FAILED_PRECONDITION":
+                    raise
+            else:
+                delivered += 1  # the others have ended since they were looked up
+        return c.PublishReply(delivered=delivered)
 
     async def _keyed(self, namespace: str, correlation_key: str) -> list[h.RunKey]:
         config, journal = self._service.config, self._service.journal
         check_name("namespace", namespace, config.id_characters_max)
         check_name("correlation key", correlation_key, config.id_characters_max)
-        found = []
-        for run in await journal.keyed(namespace, correlation_key, config.keyed_sagas_max):
-            head = await journal.head(run)
-            if head is not None and head.status in OPEN:
-                found.append(key_of(run))
-            elif head is not None:
+        while True:
+            runs = await journal.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
+            heads = {run: await journal.head(run) for run in runs}
+            ended = [run for run, head in heads.items() if head is not None and head.status not in OPEN]
+            for run in ended:
                 await journal.drop_key(namespace, correlation_key, run)
+            if len(runs) <= config.keyed_sagas_max or not ended:
+                break
+        found = [key_of(run) for run, head in heads.items() if head is not None and head.status in OPEN]
+        if len(found) > config.keyed_sagas_max:
+            raise ServiceError(
+                "RESOURCE_EXHAUSTED",
+                f"more than {config.keyed_sagas_max} open sagas have the correlation key {correlation_key!r} (keyed_sagas_max):"
+                " publish to their ids",
+            )
         if not found:
             raise ServiceError("NOT_FOUND", f"no open saga has the correlation key {correlation_key!r}")
         return found

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +15,8 @@ from examples.demo.processes import Process
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 APP = """
-from durable_saga import saga, step, signal, Retry
+from durable_saga import saga, state, step, event, signal, Retry, NotApplied
+import pathlib
 
 @step
 def greet(name: str) -> str:
@@ -31,6 +33,23 @@ async def hello(name: str) -> str:
 async def waits() -> str:
     await greet("you")
     return await signal("go")
+
+@saga(keys=lambda order: [f"order={order}"])
+async def approved(order: str) -> str:
+    await greet(order)
+    return await event("approval")
+
+@step(retry=Retry(max_attempts=1))
+def guarded() -> str:
+    if not pathlib.Path(__file__).with_name("open").exists():
+        raise NotApplied("shut")
+    return "in"
+
+@saga(when_failed="hold")
+async def careful() -> str:
+    state.set("at", "the door")
+    await greet("you")
+    return await guarded()
 """
 
 
@@ -43,39 +62,80 @@ def cli(folder: pathlib.Path, url: str, *words: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stderr
 
 
-def test_a_person_can_do_everything_from_the_command_line(tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def url(tmp_path: pathlib.Path) -> Iterator[str]:
+    """Of a server with a worker, both in processes of their own."""
     (tmp_path / "app.py").write_text(APP)
     command = ["-m", "durable_saga", "dev", "--file", f"{tmp_path}/d.db", "--listen", "127.0.0.1:0"]
-    server = Process(
-        "server",
-        command,
-        tmp_path,
-        "listening on",
-    )
-    url = server.start({})
+    server = Process("server", command, tmp_path, "listening on")
+    address = server.start({})
     worker = Process("worker", ["-m", "durable_saga", "worker", "app", "--processes", "2"], tmp_path, "worker")
     try:
-        worker.start({"DURABLE_SAGA_URL": url, "PYTHONPATH": str(tmp_path)})
-        assert json.loads(cli(tmp_path, url, "start", "hello", "world", "--id", "h-1", "--wait")) == "hello world"
-        described = json.loads(cli(tmp_path, url, "describe", "h-1"))
-        assert described["status"] == "COMPLETED"
-        assert described["result"] == "hello world"
-        assert described["steps"][0]["state"] == "done"
-        cli(tmp_path, url, "history", "h-1", "--raw", "h-1.history")
-        assert "replay alike" in cli(tmp_path, url, "replay", "h-1.history", "--saga", "app:hello")
-        json.loads(cli(tmp_path, url, "start", "waits", "--id", "w-1"))
-        json.loads(cli(tmp_path, url, "start", "waits", "--id", "w-2"))
-        json.loads(cli(tmp_path, url, "start", "waits", "--id", "w-3"))
-        cli(tmp_path, url, "signal", "w-1", "go", '"now"')
-        cli(tmp_path, url, "cancel", "w-2", "--reason", "no")
-        cli(tmp_path, url, "terminate", "w-3")
-        assert statuses(tmp_path, url) == {"h-1": "COMPLETED", "w-1": "COMPLETED", "w-2": "CANCELLED", "w-3": "TERMINATED"}
-        assert "there is no saga 'x'" in cli(tmp_path, url, "describe", "x", code=1)
-        assert "holds no saga" in cli(tmp_path, url, "worker", "json", code=1)
-        assert cli(tmp_path, url, "check", "app.py") == ""
+        worker.start({"DURABLE_SAGA_URL": address, "PYTHONPATH": str(tmp_path)})
+        yield address
     finally:
         assert worker.stop() == 0
         assert server.stop() == 0
+
+
+def test_a_person_starts_watches_and_ends_sagas(tmp_path: pathlib.Path, url: str) -> None:
+    assert json.loads(cli(tmp_path, url, "start", "hello", "world", "--id", "h-1", "--wait")) == "hello world"
+    described = json.loads(cli(tmp_path, url, "describe", "h-1"))
+    assert described["status"] == "COMPLETED"
+    assert described["result"] == "hello world"
+    assert described["steps"][0]["state"] == "done"
+    cli(tmp_path, url, "history", "h-1", "--raw", "h-1.history")
+    assert "replay alike" in cli(tmp_path, url, "replay", "h-1.history", "--saga", "app:hello")
+    for name in ("w-1", "w-2", "w-3"):
+        json.loads(cli(tmp_path, url, "start", "waits", "--id", name))
+    cli(tmp_path, url, "signal", "w-1", "go", '"now"')
+    cli(tmp_path, url, "cancel", "w-2", "--reason", "no")
+    cli(tmp_path, url, "terminate", "w-3")
+    assert statuses(tmp_path, url) == {"h-1": "COMPLETED", "w-1": "COMPLETED", "w-2": "CANCELLED", "w-3": "TERMINATED"}
+    assert "there is no saga 'x'" in cli(tmp_path, url, "describe", "x", code=1)
+    assert "holds no saga" in cli(tmp_path, url, "worker", "json", code=1)
+    assert cli(tmp_path, url, "check", "app.py") == ""
+
+
+def test_e3_a_person_publishes_an_event_to_a_correlation_key(tmp_path: pathlib.Path, url: str) -> None:
+    json.loads(cli(tmp_path, url, "start", "approved", "o7", "--id", "a-1"))
+    while "steps" not in json.loads(cli(tmp_path, url, "describe", "a-1")):
+        time.sleep(0.1)  # a saga that is started by name declares its keys when it runs
+    published = json.loads(cli(tmp_path, url, "publish", "approval", '"ok"', "--key", "order=o7"))
+    assert published == {"event": "approval", "delivered": 1}
+    assert status(tmp_path, url, "a-1") == "COMPLETED"
+    assert "no open saga has the correlation key" in cli(tmp_path, url, "publish", "x", "--key", "order=8", code=1)
+
+
+def test_r6_r7_r9_a_person_recovers_and_compensates_and_counts(tmp_path: pathlib.Path, url: str) -> None:
+    for name in ("c-1", "c-2"):
+        json.loads(cli(tmp_path, url, "start", "careful", "--id", name))
+        assert status(tmp_path, url, name) == "HELD"
+    held = json.loads(cli(tmp_path, url, "describe", "c-1"))
+    assert held["state"] == {"at": "the door"}
+    assert held["recoverable"]
+    (tmp_path / "open").touch()
+    cli(tmp_path, url, "recover", "c-1", "--reason", "the door is open")
+    cli(tmp_path, url, "compensate", "c-2", "--reason", "we go home")
+    assert status(tmp_path, url, "c-1", "COMPLETED") == "COMPLETED"
+    assert status(tmp_path, url, "c-2", "COMPENSATED") == "COMPENSATED"
+    recorded = [json.loads(line) for line in cli(tmp_path, url, "history", "c-1").splitlines()]
+    (request,) = [one["recover_requested"] for one in recorded if "recover_requested" in one]
+    assert request["reason"] == "the door is open"
+    assert request["who"]
+    assert "COMPLETED" in cli(tmp_path, url, "recover", "c-1", code=1)
+    assert json.loads(cli(tmp_path, url, "stats"))["by_type"]["careful"] == {"completed": 1, "compensated": 1}
+
+
+def status(folder: pathlib.Path, url: str, name: str, wanted: str = "") -> str:
+    """Once it is the wanted one, or the saga does not run any more."""
+    found = ""
+    for _ in range(40):
+        found = str(json.loads(cli(folder, url, "describe", name))["status"])
+        if found == wanted or (not wanted and found not in ("RUNNING", "COMPENSATING")):
+            return found
+        time.sleep(0.2)
+    pytest.fail(f"{name} is {found}")
 
 
 def statuses(folder: pathlib.Path, url: str) -> dict[str, str]:

@@ -7,10 +7,18 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
-from durable_saga import Client, SagaFunction, Worker, connect, saga, step
+from durable_saga_server.journal import Commit, Outcome, Run
+from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.service import HistoryService
+
+from durable_saga import Client, Handle, SagaFunction, Worker, connect, saga, step
+from durable_saga import signal as wait_for_signal
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.transport import LocalTransport
 from examples.demo.processes import Process
 
 APP = """
@@ -219,3 +227,71 @@ def test_a_changed_saga_waits_as_blocked_and_goes_on_when_the_right_code_is_back
             assert (await handle.describe()).blocked == ""
 
     asyncio.run(scenario())
+
+
+class ForgetfulJournal(MemoryJournal):
+    """A server that dies behind its commit, before the messages of it leave the inbox; three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgets = 3
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        if self.forgets and any(commit.consumed for commit in commits):
+            self.forgets -= 1
+            commits = [replace(commit, consumed=()) for commit in commits]
+        return await super().commit_many(commits)
+
+
+@saga
+async def hears_three() -> list[str]:
+    return [await wait_for_signal("word", str) for _ in range(3)]
+
+
+def test_a_message_that_stays_in_the_inbox_behind_its_commit_takes_effect_once() -> None:
+    async def scenario() -> None:
+        journal = ForgetfulJournal()
+        service = HistoryService(journal)
+        async with Client(LocalTransport(service)) as client, Worker(client, sagas=[hears_three]):
+            handle = await client.start(hears_three, id="h")
+            words = ["one", "two", "three"]
+            for number, word in enumerate(words):
+                await handle.signal("word", word)
+                while len([e for e in await handle.history() if e.HasField("signal_received")]) <= number:
+                    await asyncio.sleep(0.02)
+                await wait_until_parked(journal, handle)
+            assert await handle.result() == words
+            assert journal.forgets == 0
+            received = [e.signal_received.message_id for e in await handle.history() if e.HasField("signal_received")]
+            assert len(received) == len(set(received)) == 3
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+async def wait_until_parked(journal: MemoryJournal, handle: Handle[list[str]]) -> None:
+    """It then comes back with all that is in its inbox."""
+    while (head := await journal.head(Run("default", handle.id))) is not None and head.owner:
+        await asyncio.sleep(0.05)
+
+
+@saga
+async def hears_two() -> list[str]:
+    return [await wait_for_signal("word", str) for _ in range(2)]
+
+
+def test_a_parked_saga_empties_its_inbox_of_what_it_had_taken() -> None:
+    async def scenario() -> None:
+        journal = ForgetfulJournal()
+        journal.forgets = 1
+        async with Client(LocalTransport(HistoryService(journal))) as client, Worker(client, sagas=[hears_two]):
+            handle = await client.start(hears_two, id="h")
+            await handle.signal("word", "one")
+            while not any(e.HasField("signal_received") for e in await handle.history()):
+                await asyncio.sleep(0.02)
+            assert await journal.inbox(Run("default", "h"))
+            await wait_until_parked(journal, handle)
+            await handle.signal("word", "two")
+            assert await handle.result() == ["one", "two"]
+            assert not await journal.inbox(Run("default", "h"))
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))

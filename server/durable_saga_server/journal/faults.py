@@ -5,10 +5,10 @@ A fault is chosen for each conditional write by `choose`. The store underneath i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -23,16 +23,16 @@ from durable_saga_server.journal import (
     Listed,
     Outcome,
     Run,
+    Tally,
     Unknown,
 )
-
-T = TypeVar("T")
 
 
 class Fault(Enum):
     NONE = "none"
     LOST_ANSWER = "the write is done, its answer is lost"
     LOST_REQUEST = "the write is not done, and nobody knows"
+    LATE = "the write is not done yet, and nobody knows: `arrive()` does it"
     REFUSED = "the store refuses before it does anything"
 
 
@@ -42,6 +42,14 @@ class FaultyJournal:
     def __init__(self, journal: Journal, choose: Callable[[], Fault]) -> None:
         self._journal = journal
         self._choose = choose
+        self._late: list[Callable[[], Awaitable[Any]]] = []
+
+    async def arrive(self) -> int:
+        """Do the writes that are late, in the order in which they were sent; nobody hears of their outcomes. How many."""
+        late, self._late = self._late, []
+        for write in late:
+            await write()
+        return len(late)
 
     async def _write(self, write: Callable[[], Any]) -> Any:
         fault = self._choose()
@@ -49,11 +57,14 @@ class FaultyJournal:
             raise JournalUnavailable("refused, by a fault that was asked for")
         if fault is Fault.LOST_REQUEST:
             return Unknown("a time-out; the request was lost")
+        if fault is Fault.LATE:
+            self._late.append(write)
+            return Unknown("a time-out; the request is under way")
         outcome = await write()
         return Unknown("a time-out; the answer was lost") if fault is Fault.LOST_ANSWER else outcome
 
-    async def create(self, head: Head, event: h.Event) -> Created | Exists | Unknown:
-        outcome: Created | Exists | Unknown = await self._write(lambda: self._journal.create(head, event))
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        outcome: Created | Exists | Unknown = await self._write(lambda: self._journal.create(head, event, hint))
         return outcome
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
@@ -99,3 +110,24 @@ class FaultyJournal:
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._journal.listing(filter, limit, page)
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return await self._journal.keyed(namespace, key, limit)
+
+    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
+        await self._journal.drop_key(namespace, key, run)
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        return await self._journal.changes(namespace, after_ms, limit)
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        return await self._journal.tallies(namespace)
+
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        return await self._journal.claim(namespace, group, item, now_ms, until_ms)
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        await self._journal.confirm(namespace, group, item)
+
+    def list_again(self, run: Run) -> None:
+        self._journal.list_again(run)
