@@ -30,6 +30,7 @@ class Overview:
     current_step: str | None = None
     completed_steps: list[str] = field(default_factory=list)
     compensated_steps: list[str] = field(default_factory=list)
+    """In the order in which they were undone."""
     skipped_steps: list[str] = field(default_factory=list)
     stuck_steps: dict[str, str] = field(default_factory=dict)
     """Names of steps whose compensation needs an operator, with the call to name in the operator's verbs."""
@@ -60,16 +61,17 @@ def overview_of(one: c.Description) -> Overview:
     real = [step for step in one.steps if step.state not in ("opened", "skipped") and step.name != "on_failure"]
     working = [step for step in real if step.state in ("pending", "running", "retrying")]
     last = working or real
+    undone = sorted((step for step in one.steps if step.compensation_state in _UNDONE), key=lambda one: one.compensation_seq)
     return Overview(
         id=one.key.saga,
         saga_type=one.saga_type,
         status=h.Status.Name(one.status).lower(),
         current_step=working[0].name if working and one.status == h.RUNNING else None,
         completed_steps=[step.name for step in real if step.state == "done"],
-        compensated_steps=[_undone(step) for step in one.steps if step.compensation_state in _UNDONE],
+        compensated_steps=[_undone(step) for step in undone],
         skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
         stuck_steps={_undone(step): step.call for step in one.steps if step.compensation_state == "stuck"},
-        state={key: codec.decode(payload.data) for key, payload in one.state.items()},
+        state={key: codec.decode(payload.data) for key, payload in sorted(one.state.items())},
         error=render_failure(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None,
         failure=one.failure if one.HasField("failure") and one.status != h.COMPLETED else None,
         attempts=last[-1].attempts if last else 0,

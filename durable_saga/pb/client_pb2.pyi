@@ -242,7 +242,7 @@ class Description(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: _Optional[bool] = ..., recoverable: _Optional[bool] = ...) -> None: ...
 
 class StepView(_message.Message):
-    __slots__ = ("call", "name", "state", "attempts", "last_error", "compensation", "compensation_state", "compensation_attempts", "compensation_error", "started_ms", "ended_ms", "scope")
+    __slots__ = ("call", "name", "state", "attempts", "last_error", "compensation", "compensation_state", "compensation_attempts", "compensation_error", "started_ms", "ended_ms", "scope", "compensation_seq")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +255,7 @@ class StepView(_message.Message):
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     ENDED_MS_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_SEQ_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     state: str
@@ -267,7 +268,8 @@ class StepView(_message.Message):
     started_ms: int
     ended_ms: int
     scope: str
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., compensation: _Optional[str] = ..., compensation_state: _Optional[str] = ..., compensation_attempts: _Optional[int] = ..., compensation_error: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., scope: _Optional[str] = ...) -> None: ...
+    compensation_seq: int
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., compensation: _Optional[str] = ..., compensation_state: _Optional[str] = ..., compensation_attempts: _Optional[int] = ..., compensation_error: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., scope: _Optional[str] = ..., compensation_seq: _Optional[int] = ...) -> None: ...
 
 class HistoryRequest(_message.Message):
     __slots__ = ("key", "from_seq", "limit")

@@ -228,10 +228,15 @@ class WorkStreams:
                 outcome = await service.committer.commit(commit)
                 if isinstance(outcome, Unknown):
                     continue
-                if isinstance(outcome, Committed) and not request.blocked and await service.journal.inbox(run):
+                if isinstance(outcome, Committed) and not request.blocked and await self._is_due(run, wake_at_ms):
                     service.dispatcher.wake(run, saga_type)
                 break
             except JournalError as error:
                 log.warning("saga %s can't be parked now: %s", run.saga, error)
                 await service.clock.sleep(1)
         service.dispatcher.look_again()
+
+    async def _is_due(self, run: Run, wake_at_ms: int) -> bool:
+        """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
+        JournalError."""
+        return 0 < wake_at_ms <= self._service.clock.now_ms() or bool(await self._service.journal.inbox(run))

@@ -21,6 +21,17 @@ Scenario = Callable[[Client], Awaitable[None]]
 Play = Callable[..., None]
 CASSANDRA = pytest.param("cassandra", marks=[pytest.mark.cassandra, pytest.mark.timeout(300)])
 
+_keyspace = f"stage_{uuid.uuid4().hex[:8]}"
+
+
+def cassandra_url(address: str, keyspace: str = _keyspace) -> str:
+    """One keyspace for a whole session: each costs the node a dozen tables. What must not meet takes a new namespace."""
+    return f"cassandra://{address}/{keyspace}?replication_factor=1"
+
+
+def new_name() -> str:
+    return f"n{uuid.uuid4().hex[:8]}"
+
 
 @asynccontextmanager
 async def remote() -> AsyncIterator[Client]:
@@ -42,8 +53,8 @@ def player(request: pytest.FixtureRequest, folder: pathlib.Path) -> Play:
         urls = {"memory": "memory:", "sqlite": f"sqlite:///{folder}/journal.db"}
         if request.param == "cassandra":
             address = request.getfixturevalue("cassandra")
-            urls["cassandra"] = f"cassandra://{address}/stage_{uuid.uuid4().hex[:8]}?replication_factor=1"
-        client_of = remote() if request.param == "grpc" else connect(urls[request.param], strict=False)
+            urls["cassandra"] = cassandra_url(address)
+        client_of = remote() if request.param == "grpc" else connect(urls[request.param], strict=False, namespace=new_name())
         async with client_of as client, Worker(client, sagas=sagas):
             await asyncio.wait_for(scenario(client), 60)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from durable_saga import EventBus, Retry, Saga, SagaManager, SagaMonitor, SagaOr
 from durable_saga.errors import AlreadyEnded, DefinitionError, NotFound, SagaCompensated, UnsupportedOperation
 from tests.integration import features as f
 from tests.integration import sagas as s
-from tests.integration.stage import CASSANDRA
+from tests.integration.stage import CASSANDRA, cassandra_url, new_name
 
 Play = Callable[[Callable[[SagaManager], Awaitable[None]]], None]
 
@@ -23,12 +22,12 @@ Play = Callable[[Callable[[SagaManager], Awaitable[None]]], None]
 def journal(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/orders.db"
-    return f"cassandra://{request.getfixturevalue('cassandra')}/keyspace_{uuid.uuid4().hex[:8]}?replication_factor=1"
+    return cassandra_url(request.getfixturevalue("cassandra"))
 
 
 def play(journal: str, scenario: Callable[[SagaManager], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        async with SagaManager(journal, strict=False, **options) as manager:
+        async with SagaManager(journal, strict=False, namespace=new_name(), **options) as manager:
             await asyncio.wait_for(scenario(manager), 60)
 
     s.WORLD.clear()
@@ -36,7 +35,10 @@ def play(journal: str, scenario: Callable[[SagaManager], Awaitable[None]], **opt
     asyncio.run(run())
 
 
-def test_r1_tables_are_made_once_by_several_managers_at_the_same_time(journal: str) -> None:
+def test_r1_tables_are_made_once_by_several_managers_at_the_same_time(request: pytest.FixtureRequest, journal: str) -> None:
+    if journal.startswith("cassandra"):
+        journal = cassandra_url(request.getfixturevalue("cassandra"), new_name())
+
     async def run() -> None:
         managers = [SagaManager(journal, strict=False) for _ in range(4)]
         await asyncio.gather(*(manager.initialize() for manager in managers))
@@ -58,7 +60,7 @@ def test_r1_tables_is_for_a_keyspace_that_is_shared(request: pytest.FixtureReque
             orchestrator.register(f.Chain)
             saga_id = await orchestrator.start("chain_of_three", {})
             await orchestrator.result(saga_id)
-            other = SagaManager(journal, strict=False)
+            other = SagaManager(journal, strict=False, namespace=manager.client.namespace)
             await other.initialize()
             with pytest.raises(NotFound):
                 await other.get_saga(saga_id)

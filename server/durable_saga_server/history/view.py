@@ -31,7 +31,7 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
         elif kind in ("scope_opened", "step_skipped"):
             steps[body.call] = _mark(kind, body, event.time_ms)
         elif kind in _CHANGES and body.call in steps:
-            _CHANGES[kind](steps[body.call], body, event.time_ms)
+            _CHANGES[kind](steps[body.call], body, event)
     into.steps.extend(steps.values())
 
 
@@ -96,21 +96,21 @@ _RUN_CHANGES: dict[str, Callable[[c.Description, Any], None]] = {
 }
 
 
-def _step(state: str) -> Callable[[c.StepView, Any, int], None]:
-    def change(view: c.StepView, body: Any, time_ms: int) -> None:
+def _step(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
+    def change(view: c.StepView, body: Any, event: h.Event) -> None:
         view.state = state
         view.attempts = max(view.attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
             view.last_error = f"{body.failure.type}: {body.failure.message}"
         if state != "retrying":
-            view.ended_ms = time_ms
+            view.ended_ms = event.time_ms
 
     return change
 
 
-def _compensation(state: str) -> Callable[[c.StepView, Any, int], None]:
-    def change(view: c.StepView, body: Any, time_ms: int) -> None:
-        view.compensation_state = state
+def _compensation(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
+    def change(view: c.StepView, body: Any, event: h.Event) -> None:
+        view.compensation_state, view.compensation_seq = state, event.seq
         view.compensation_attempts = max(view.compensation_attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
             view.compensation_error = f"{body.failure.type}: {body.failure.message}"
@@ -118,12 +118,13 @@ def _compensation(state: str) -> Callable[[c.StepView, Any, int], None]:
     return change
 
 
-def _decided(view: c.StepView, body: Any, _: int) -> None:
+def _decided(view: c.StepView, body: Any, event: h.Event) -> None:
     if view.compensation_state in _DECIDABLE:
+        view.compensation_seq = event.seq
         view.compensation_state = _VERBS.get(body.verb, view.compensation_state)
 
 
-_CHANGES: dict[str, Callable[[c.StepView, Any, int], None]] = {
+_CHANGES: dict[str, Callable[[c.StepView, Any, h.Event], None]] = {
     "step_completed": _step("done"),
     "step_attempt_failed": _step("retrying"),
     "step_failed": _step("failed"),
