@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup test check demo bench kill-test proto lock
+.PHONY: setup test check demo bench bench-waiting kill-test proto lock
 setup: $(SET_UP)
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -27,6 +27,9 @@ kill-test: setup
 
 demo: setup
 	CASSANDRA=$(CASSANDRA) $(BIN)/python -m examples.demo
+
+bench-waiting: setup
+	$(BIN)/python -m benchmarks.waiting
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

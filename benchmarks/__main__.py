@@ -1,6 +1,7 @@
 """`make bench`: how fast, on this machine, in one run. Figures of different runs do not compare; ratios within one do.
 
-CASSANDRA=1 adds a real Cassandra node, started here.
+All processes run on uvloop. SQLite: WAL, synchronous FULL. CASSANDRA=1 adds a real node, started here, once with a commit log
+that syncs before it answers (what `strict` asks for) and once with Cassandra's own default, which syncs every ten seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from benchmarks.workload import chain
 from durable_saga import Client, codec, connect
+from durable_saga.cli.output import run_fast
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import Core
@@ -69,7 +71,7 @@ def with_processes(journal: str, folder: pathlib.Path) -> dict[str, float]:
             return await measure(client)
 
     try:
-        return asyncio.run(run())
+        return run_fast(run())  # type: ignore[no-any-return]
     finally:
         worker.stop()
         server.stop()
@@ -118,15 +120,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         rows["SQLite, gRPC"] = with_processes(f"sqlite:///{folder}/served.db", folder)
-        rows["SQLite, thick"] = asyncio.run(thick(f"sqlite:///{folder}/thick.db"))
+        rows["SQLite, thick"] = run_fast(thick(f"sqlite:///{folder}/thick.db"))
         if os.environ.get("CASSANDRA"):
             from tests.cassandra_node import CassandraNode
 
-            node = CassandraNode()
-            node.start()
-            journal = f"cassandra://{node.address}/bench?replication_factor=1"
-            rows["Cassandra, one node, gRPC"] = with_processes(journal, folder)
-            node.stop()
+            for commitlog in ("group", "periodic"):
+                node = CassandraNode(commitlog=commitlog)
+                node.start()
+                journal = f"cassandra://{node.address}/bench?replication_factor=1"
+                rows[f"Cassandra, one node, commit log {commitlog}, gRPC"] = with_processes(journal, folder)
+                node.stop()
     core = core_figures()
     if not sys.stdout.isatty():
         print(json.dumps({"rows": rows, "core": core}))

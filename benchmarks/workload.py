@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from durable_saga import saga, step
+from typing import Any
+
+from durable_saga import event, saga, step
 
 
 @step
@@ -15,3 +17,9 @@ async def chain(steps: int) -> int:
     for number in range(steps):
         await nothing(number)
     return steps
+
+
+@saga
+async def approved(number: int) -> Any:
+    await nothing(number)
+    return await event("approval", timeout=86_400)

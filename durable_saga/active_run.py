@@ -227,7 +227,7 @@ class ActiveRun:
             self._park.cancel()
             self._park = None
         if self._only_waits() and (not wake_at_ms or wake_at_ms > now_ms + PARK_BEYOND_MS):
-            self._park = loop.call_later(PARK_AFTER_IDLE_SECONDS, self._release)
+            self._park = loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
 
     def _due(self) -> None:
         self._timer = None

@@ -191,6 +191,11 @@ class Worker:
             for run in list(self._runs.values()):
                 run.resend_overdue()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Half of the room for sagas is taken: those that only wait leave at once."""
+        return len(self._runs) * 2 > self._sagas_max
+
     def _item(self, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "assign":

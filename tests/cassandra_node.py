@@ -58,8 +58,7 @@ commitlog_directory: {folder}/commitlog
 hints_directory: {folder}/hints
 saved_caches_directory: {folder}/saved_caches
 cdc_raw_directory: {folder}/cdc_raw
-commitlog_sync: group
-commitlog_sync_group_window: 1ms
+{commitlog}
 listen_address: 127.0.0.1
 rpc_address: 127.0.0.1
 native_transport_port: {port}
@@ -76,6 +75,10 @@ seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters: [{{seeds: "127.0.0.1:{storage_port}"}}]
 """
+_COMMITLOGS = {
+    "group": "commitlog_sync: group\ncommitlog_sync_group_window: 1ms",
+    "periodic": "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms",
+}
 _LOGBACK = """\
 <configuration><appender name="out" class="ch.qos.logback.core.ConsoleAppender"><encoder>
 <pattern>%-5level %date{ISO8601} %F:%L - %msg%n</pattern></encoder></appender>
@@ -88,10 +91,12 @@ class NoCassandraError(RuntimeError):
 
 
 class CassandraNode:
-    """One node on free ports, from `start()` to `stop()`; `address` is host:port."""
+    """One node on free ports, from `start()` to `stop()`; `address` is host:port. `commitlog`: group (synced before it answers)
+    or periodic."""
 
-    def __init__(self) -> None:
+    def __init__(self, commitlog: str = "group") -> None:
         self.address = os.environ.get(VARIABLE, "")
+        self._commitlog = _COMMITLOGS[commitlog]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -106,7 +111,10 @@ class CassandraNode:
         library = _jars()
         folder = FOLDER / f"node-{os.getpid()}"
         port, storage_port = _free_port(), _free_port()
-        command = _command(library, folder, port, storage_port)
+        (folder / "conf").mkdir(parents=True, exist_ok=True)
+        yaml = _YAML.format(folder=folder, port=port, storage_port=storage_port, commitlog=self._commitlog)
+        (folder / "conf" / "cassandra.yaml").write_text(yaml)
+        command = _command(library, folder)
         with (folder / "out.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self._wait(folder / "out.log")
@@ -144,10 +152,8 @@ def _jars() -> pathlib.Path:
     return library
 
 
-def _command(library: pathlib.Path, folder: pathlib.Path, port: int, storage_port: int) -> list[str]:
+def _command(library: pathlib.Path, folder: pathlib.Path) -> list[str]:
     conf = folder / "conf"
-    conf.mkdir(parents=True, exist_ok=True)
-    (conf / "cassandra.yaml").write_text(_YAML.format(folder=folder, port=port, storage_port=storage_port))
     (conf / "logback.xml").write_text(_LOGBACK)
     return [
         "java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-Xss384k", "-Djdk.attach.allowAttachSelf=true",

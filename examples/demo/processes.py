@@ -43,6 +43,11 @@ class Process:
             raise RuntimeError(f"{self.name} did not start:\n{self._log.read_text(errors='replace')[-2000:]}")
         return ""
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was started"
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
