@@ -42,7 +42,9 @@ class ActiveRun:
         self.incarnation = assign.incarnation
         self.epoch = assign.epoch
         self._core = core
-        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self._attempt_ended)
+        self._attempts = Attempts(
+            worker.executor, assign.key, assign.epoch, self._attempt_ended, lambda: core.past_pivot
+        )  # fmt: skip
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []

@@ -41,13 +41,17 @@ class Executor:
 
 
 class Attempts:
-    """The attempts of one run, by call. `report` gets a fact for each that ends by itself."""
+    """The attempts of one run, by call. `report` gets a fact for each that ends by itself. `forward_only` tells whether the run
+    is past its pivot, where a step that fails is always tried again, also one that was begun before."""
 
-    def __init__(self, executor: Executor, key: h.RunKey, epoch: int, report: Report) -> None:
+    def __init__(
+        self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
+    ) -> None:  # fmt: skip
         self._executor = executor
         self._key = key
         self._epoch = epoch
         self._report = report
+        self._forward_only = forward_only
         self._running: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, asyncio.Future[Any]] = {}
 
@@ -133,7 +137,7 @@ class Attempts:
             return decide(effect.definition.retry, effect.attempt, error, random.random())
         retry = effect.retry or self._executor.retry
         found = decide(retry, effect.attempt, error, random.random())
-        if found is None and effect.forward_only and not isinstance(error, StepInterrupted):
+        if found is None and self._forward_only() and not isinstance(error, StepInterrupted):
             return delay_ms(retry, effect.attempt, random.random())
         return found
 

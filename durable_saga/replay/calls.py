@@ -41,12 +41,11 @@ class Pending:
     not_before_ms: int = 0
     from_history: bool = False
 
-    def effect(self, *, forward_only: bool) -> RunStep:
+    def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
-            forward_only,
         )  # fmt: skip
 
 
@@ -91,19 +90,16 @@ class Calls:
             compensation=definition.compensation.name if definition.compensation else "",
             no_effect=not definition.effect, at_most_once=definition.at_most_once,
         )))  # fmt: skip
-        core.effects.append(self._effect(pending))
+        core.effects.append(pending.effect())
         try:
             return await pending.future
         except asyncio.CancelledError:
             self._cancel(call)
             raise
 
-    def _effect(self, pending: Pending) -> RunStep:
-        return pending.effect(forward_only=self._core.holding.past_pivot)
-
     def effects(self) -> list[RunStep]:
         """What runs now, for a process that takes over."""
-        return [self._effect(pending) for pending in self.pending.values()]
+        return [pending.effect() for pending in self.pending.values()]
 
     def _cancel(self, call: str) -> None:
         core = self._core
@@ -151,7 +147,7 @@ class Calls:
         pending.not_before_ms = fact.retry_at_ms
         pending.from_history = False
         self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
-        self._core.effects.append(self._effect(pending))
+        self._core.effects.append(pending.effect())
 
     def failed(self, fact: h.StepFailed) -> None:
         pending = self.pending.pop(fact.call)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RunStep:
     """Attempt a step. `interrupted`: an earlier attempt may have started in a process that is gone (after a take-over);
     a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now.
-    `retry` None: the worker's default. `forward_only`: past the pivot, where a failed attempt is always tried again."""
+    `retry` None: the worker's default."""
 
     call: str
     definition: StepDefinition
@@ -31,7 +31,6 @@ class RunStep:
     not_before_ms: int = 0
     interrupted: bool = False
     retry: Retry | None = None
-    forward_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class SagaTask(asyncio.Task[Any]):
     def __init__(self, coro: Any, *, loop: SagaLoop, scope: Scope, name: str | None, context: Any) -> None:
         self._birth = loop.next_birth()
         self.scope = scope
+        self.own_context = context
         super().__init__(coro, loop=loop, name=name or f"task-{self._birth}", context=context)
         self._log_destroy_pending = False  # a saga that is dropped from memory leaves tasks behind on purpose
 
@@ -186,6 +187,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
+        context = context if context is not None else contextvars.copy_context()
         task = SagaTask(coro, loop=self, scope=self._scope_of_new_task(coro), name=name, context=context)
         self.tasks[task._birth] = task
         task.add_done_callback(self._forget)

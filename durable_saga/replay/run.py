@@ -96,6 +96,11 @@ class Core:
         return self.loop.next_timer_ms() if self.phase == FORWARD else 0
 
     @property
+    def past_pivot(self) -> bool:
+        """It only goes forward: a step that fails is tried again, whatever its policy."""
+        return self.holding.past_pivot
+
+    @property
     def stopping(self) -> bool:
         """The saga as a whole is being stopped: its own unwind does what is left to do."""
         return self.forward.stop is not None or self.phase != FORWARD

@@ -12,7 +12,7 @@ from durable_saga import codec
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import SagaTimedOut
 from durable_saga.pb import history_pb2 as h
-from durable_saga.replay.loop import Discarded
+from durable_saga.replay.loop import Discarded, SagaTask
 from durable_saga.replay.unwind import Scope
 from durable_saga.retry import Retry
 
@@ -71,7 +71,42 @@ class OpenScope:
             _current.reset(self._token)
         if error is None or core.stopping or core.loop.discarded or isinstance(error, GeneratorExit | Discarded):
             return
+        await self._stop_tasks()
         await core.unwinding.scope_failed(self._scope, error)
+
+    async def _stop_tasks(self) -> None:
+        """What was begun inside and still goes on (the others of a gather, a task nobody waits for) is cancelled first, so
+        that no step is undone while it runs, and none begins behind the unwind."""
+        while tasks := self._tasks():
+            ended = self._core.loop.create_future()
+            left = set(tasks)
+
+            def one_ended(task: asyncio.Task[Any], left: set[SagaTask] = left, ended: asyncio.Future[Any] = ended) -> None:
+                left.discard(task)
+                if not left and not ended.done():
+                    ended.set_result(None)
+
+            for task in tasks:
+                task.add_done_callback(one_ended)
+                task.cancel()
+            await wait_shielded(self._core, ended)
+
+    def _tasks(self) -> list[SagaTask]:
+        inside, here = list(self._scope.scopes()), asyncio.current_task()
+        return [
+            task for task in self._core.loop.tasks.values()
+            if task is not here and any(task.own_context.get(_current) is one for one in inside)
+        ]  # fmt: skip
+
+
+async def wait_shielded(core: Core, future: asyncio.Future[Any]) -> None:
+    """Can't be cancelled, but by the end of the saga."""
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if core.stopping:
+                raise  # the whole saga unwinds now, and this scope with it
 
 
 async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

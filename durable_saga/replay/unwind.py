@@ -81,6 +81,13 @@ class Scope:
             else:
                 yield from item.entries()
 
+    def scopes(self) -> Iterator[Scope]:
+        """This one and those within it."""
+        yield self
+        for item in self.items:
+            if isinstance(item, Scope):
+                yield from item.scopes()
+
     def start(self) -> None:
         """Fix the order of the unwind, here and below. What runs already keeps its place."""
         live = [item for item in self.items if isinstance(item, Scope) or item.state in UNSETTLED]

@@ -7,7 +7,6 @@ part in them. The unwind of the saga takes over what the others have begun.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
+from durable_saga.replay.scopes import wait_shielded
 from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
 
 if TYPE_CHECKING:
@@ -72,12 +72,7 @@ class Unwinding:
             return
         future = core.loop.create_future()
         self._begin(scope, lambda: future.set_result(None))
-        while not future.done():
-            try:
-                await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if core.stopping:
-                    raise  # the whole saga unwinds now, and this scope with it
+        await wait_shielded(core, future)
 
     def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
         """Run the compensation of a step that failed; `then` is called when it is settled."""

@@ -7,7 +7,7 @@ by call id, never by arrival, so that a run with crashes can be compared with on
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,9 +50,14 @@ class Stalled(AssertionError):
     """The run does not come to an end: TURNS_MAX turns."""
 
 
+def by_call(effect: Attempt) -> tuple[int, Any]:
+    return effect.not_before_ms, [int(part) for part in effect.call.split(".")]
+
+
 @dataclass
 class Driver:
-    """`effects` lists ("do" or "undo", call, name) of every attempt that was made. `processes` counts the lives."""
+    """`effects` lists ("do" or "undo", call, name) of every attempt that was made. `processes` counts the lives. `order` says
+    which of the waiting attempts is made next: the smallest; it begins with the time before which it is not due."""
 
     definition: SagaDefinition
     args: tuple[Any, ...] = ()
@@ -61,6 +66,7 @@ class Driver:
     early: Sequence[Message] = ()
     messages: Sequence[Message] = ()
     messages_before_timers: bool = True
+    order: Callable[[Attempt], tuple[int, Any]] = by_call
     journal: list[h.Event] = field(default_factory=list)
     effects: list[tuple[str, str, str]] = field(default_factory=list)
     commits: int = 0
@@ -168,7 +174,7 @@ class Driver:
     # --- what happens next -----------------------------------------------------------------------------------------------
 
     def _attempt(self) -> Generator[Attempt, Ended, None]:
-        effect = min(self._waiting.values(), key=_place)
+        effect = min(self._waiting.values(), key=self.order)
         due = self._next_message()
         if self._timer_comes_first(effect.not_before_ms) or (due and due.at_ms and due.at_ms < effect.not_before_ms):
             self._wait()
@@ -270,13 +276,9 @@ class Driver:
         assert ended.error is not None, "what failed has an error"
         retry = effect.definition.retry if isinstance(effect, RunCompensation) else effect.retry
         policy = retry or Retry()
-        past_pivot = isinstance(effect, RunStep) and effect.forward_only
+        past_pivot = isinstance(effect, RunStep) and self.core.past_pivot
         if ended.final and not past_pivot:
             return None
         dice = random.Random(effect.call).random()
         found = decide(policy, effect.attempt, ended.error, dice)
         return delay_ms(policy, effect.attempt, dice) if found is None and past_pivot else found
-
-
-def _place(effect: Attempt) -> tuple[int, list[int]]:
-    return effect.not_before_ms, [int(part) for part in effect.call.split(".")]
