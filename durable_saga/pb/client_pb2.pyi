@@ -1,5 +1,6 @@
 from durable_saga.pb import payload_pb2 as _payload_pb2
 from durable_saga.pb import history_pb2 as _history_pb2
+from durable_saga.pb import cell_pb2 as _cell_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

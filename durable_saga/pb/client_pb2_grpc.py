@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 from durable_saga.pb import client_pb2 as durable__saga_dot_v1_dot_client__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -110,6 +111,11 @@ class SagasStub:
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ListRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
                 _registered_method=True)
+        self.WatchCell = channel.unary_stream(
+                '/durable_saga.v1.Sagas/WatchCell',
+                request_serializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
+                _registered_method=True)
 
 
 class SagasServicer:
@@ -213,6 +219,13 @@ class SagasServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchCell(self, request, context):
+        """now, and again whenever it changes
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SagasServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -290,6 +303,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.ListRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.ListReply.SerializeToString,
+            ),
+            'WatchCell': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCell,
+                    request_deserializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_cell__pb2.Cell.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -698,6 +716,33 @@ class Sagas:
             '/durable_saga.v1.Sagas/List',
             durable__saga_dot_v1_dot_client__pb2.ListRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/WatchCell',
+            durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
+            durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
             options,
             channel_credentials,
             insecure,

@@ -130,15 +130,17 @@ class Messages:
         check_name("message id", message.message_id, self._service.config.id_characters_max)
         head = await self._service.reading.open_head(key)
         message.received_ms = self._service.clock.now_ms()
-        if self._service.sessions.owner(head.run) is None:
-            await self._service.waker.hint(head.run, message.received_ms + self._service.config.message_hint_ms)
-        new = await self._service.journal.put_message(head.run, message)
-        session = self._service.sessions.owner(head.run)
-        if session is None:
-            self._service.dispatcher.wake(head.run, head.saga_type)
-        elif new:
-            epoch = session.owned[head.run].epoch
+        service = self._service
+        if service.sessions.owner(head.run) is None:
+            await service.waker.hint(head.run, message.received_ms + service.config.message_hint_ms)
+        new = await service.journal.put_message(head.run, message)
+        if (session := service.sessions.owner(head.run) or service.sessions.named(head.owner)) is not None:
+            epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
             session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+        elif (member := service.cell.with_worker(head.owner)) is not None:
+            await service.waker.nudge(member, head.run)
+        elif not head.owner:
+            await service.waker.wake(head)
         return c.MessageReply(duplicate=not new)
 
     @guard_journal

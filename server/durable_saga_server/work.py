@@ -99,13 +99,35 @@ class WorkStreams:
         )
         welcome = w.Welcome(
             protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-            lease_ms=service.config.lease_ms,
+            lease_ms=service.config.lease_ms, cell=service.cell.view(),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
         for owned in hello.owned:
             await self._reclaim(session, owned)
         service.sessions.add(session)
+        await self._tell_members()
         return session
+
+    async def _tell_members(self) -> None:
+        """An embedded engine tells others which workers only it can reach; a server's workers can be reached by all."""
+        service = self._service
+        if not service.cell.is_embedded:
+            return
+        open_sessions = [one for one in service.sessions if not one.closed]
+        types = {f"{one.namespace}/{saga_type}" for one in open_sessions for saga_type in one.saga_types}
+        try:
+            await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
+        except JournalError as error:
+            log.warning("the members of the cell are not told of worker %s: %s", open_sessions[-1].name, error)
+
+    def cell_changed(self) -> None:
+        """Tell the workers; what has another home now is told there by its worker."""
+        view = self._service.cell.view()
+        for session in self._service.sessions:
+            session.send(w.ServerItem(cell=view))
+            for run in [run for run in session.owned if not self._service.cell.is_home(run)]:
+                del session.owned[run]
+        self._service.dispatcher.look_again()
 
     async def _reclaim(self, session: Session, owned: w.Owned) -> None:
         """A worker came back: it keeps what the journal says is still its own."""
@@ -147,8 +169,9 @@ class WorkStreams:
         await self._service.clock.sleep(self._service.config.reconnect_grace_ms / 1000)
         for run, owned in list(session.owned.items()):
             if self._service.sessions.owner(run) is None:
-                self._service.dispatcher.wake(run, owned.saga_type)
+                self._service.dispatcher.wake(run, owned.saga_type, orphan=True)
         session.owned.clear()
+        await self._tell_members()
 
     # --- items -----------------------------------------------------------------------------------------------------------
 
@@ -160,6 +183,11 @@ class WorkStreams:
             self._later(self._release(session, item.release))
         elif kind == "drain":
             session.draining = True
+        elif kind == "owned":
+            self._later(self._reclaim(session, item.owned))
+        elif kind == "capacity":
+            session.capacity = max(item.capacity.sagas, 1)
+            self._service.dispatcher.look_again()
         elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 

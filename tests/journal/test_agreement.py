@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
+    FAR_AFTER_MS,
     Commit,
     Committed,
     Created,
@@ -27,6 +28,7 @@ from durable_saga_server.journal import (
     Run,
     Tally,
     Unknown,
+    shard_of,
 )
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.faults import Fault, FaultyJournal
@@ -40,6 +42,7 @@ from durable_saga.pb import history_pb2 as h
 
 NOW_MS = time.time_ns() // 1_000_000  # hints that are long past expire in Cassandra
 SAGAS = ("a", "b")
+HINTS_MS = 3 * FAR_AFTER_MS
 faults = st.sampled_from([Fault.NONE] * 5 + [Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.LATE, Fault.REFUSED])
 statuses = st.sampled_from([h.RUNNING, h.RUNNING, h.COMPENSATING, h.COMPLETED, h.FAILED])
 
@@ -178,7 +181,7 @@ class Agreement(RuleBasedStateMachine):
         item.cancel.reason = message
         self.ask(Fault.NONE, "put_message", self.run(saga), item)
 
-    @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000))
+    @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000) | st.integers(300_000, HINTS_MS))
     def add_hint(self, saga: str, after_ms: int) -> None:
         self.ask(Fault.NONE, "add_hint", Hint(int(NOW_MS + after_ms), self.run(saga)))
 
@@ -227,8 +230,12 @@ class Agreement(RuleBasedStateMachine):
         assert all(found == hints[0] for found in hints)
 
     async def own_hints(self, journal: FaultyJournal) -> list[Hint]:
-        found = await journal.hints(NOW_MS - 1, NOW_MS + 300_000, 100_000)
-        return [hint for hint in found if hint.run.namespace == self.namespace]
+        found: list[Hint] = []
+        for saga in SAGAS:
+            shard = shard_of(self.run(saga))
+            await journal.bring_near(shard, NOW_MS + HINTS_MS)
+            found += await journal.hints(shard, NOW_MS - 1, NOW_MS + HINTS_MS, 100_000)
+        return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
 
 
 def is_unknown(answer: Any) -> bool:

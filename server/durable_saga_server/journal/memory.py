@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
+    MEMBER_KEPT_MS,
     Commit,
     Committed,
     Created,
@@ -17,6 +18,7 @@ from durable_saga_server.journal import (
     Hint,
     InboxFull,
     Listed,
+    Member,
     Outcome,
     Run,
     Tally,
@@ -28,6 +30,7 @@ from durable_saga_server.journal.rules import (
     cut_hints,
     decide_acquire,
     decide_commit,
+    hints_of,
     keys_in,
     page_token,
     passes,
@@ -42,8 +45,9 @@ class MemoryJournal:
         self._heads: dict[Run, Head] = {}
         self._events: dict[Run, list[h.Event]] = {}
         self._inbox: dict[Run, dict[str, h.InboxMessage | None]] = {}
-        self._hints: set[tuple[int, str, str, int]] = set()
-        self._watermark = 0
+        self._hints: dict[int, set[tuple[int, str, str, int]]] = {}
+        self._watermarks: dict[int, int] = {}
+        self._members: dict[str, Member] = {}
         self._keys: dict[tuple[str, str], dict[Run, None]] = {}
         self._claims: dict[tuple[str, str, str], int | None] = {}
 
@@ -131,18 +135,32 @@ class MemoryJournal:
         return sorted(kept, key=lambda message: (message.received_ms, message.message_id))
 
     async def add_hint(self, hint: Hint) -> None:
-        self._hints.add((hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
+        row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
+        self._hints.setdefault(hint.shard, set()).add(row)
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        rows = sorted(row for row in self._hints if after_ms < row[0] <= until_ms)
-        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(rows, limit)]
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        rows = sorted(row for row in self._hints.get(shard, ()) if after_ms < row[0] <= until_ms)
+        return hints_of(shard, cut_hints(rows, limit))
 
-    async def watermark(self) -> int:
-        return self._watermark
+    async def bring_near(self, shard: int, until_ms: int) -> None: ...
 
-    async def set_watermark(self, due_ms: int) -> None:
-        self._watermark = max(self._watermark, due_ms)
-        self._hints = {row for row in self._hints if row[0] > self._watermark}
+    async def watermark(self, shard: int) -> int:
+        return self._watermarks.get(shard, 0)
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        passed = self._watermarks[shard] = max(self._watermarks.get(shard, 0), due_ms)
+        self._hints[shard] = {row for row in self._hints.get(shard, ()) if row[0] > passed}
+
+    async def beat(self, member: Member) -> None:
+        self._members[member.name] = member
+        since_ms = member.seen_ms - MEMBER_KEPT_MS
+        self._members = {name: one for name, one in self._members.items() if one.seen_ms > since_ms}
+
+    async def members(self) -> Sequence[Member]:
+        return [self._members[name] for name in sorted(self._members)]
+
+    async def leave(self, name: str) -> None:
+        self._members.pop(name, None)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         heads = [head for head in self._heads.values() if passes(head, filter)]

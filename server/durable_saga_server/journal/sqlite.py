@@ -27,6 +27,7 @@ from durable_saga_server.journal import (
     JournalFull,
     JournalUnavailable,
     Listed,
+    Member,
     Outcome,
     Run,
     Tally,
@@ -140,14 +141,25 @@ class SqliteJournal:
     async def add_hint(self, hint: Hint) -> None:
         await self._submit(self._writes, lambda db: rows.add_hint(db, hint))
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        return await self._submit(self._reads, lambda db: rows.hints(db, after_ms, until_ms, limit))
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._submit(self._reads, lambda db: rows.hints(db, shard, after_ms, until_ms, limit))
 
-    async def watermark(self) -> int:
-        return await self._submit(self._reads, rows.watermark)
+    async def bring_near(self, shard: int, until_ms: int) -> None: ...
 
-    async def set_watermark(self, due_ms: int) -> None:
-        await self._submit(self._writes, lambda db: rows.set_watermark(db, due_ms))
+    async def watermark(self, shard: int) -> int:
+        return await self._submit(self._reads, lambda db: rows.watermark(db, shard))
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        await self._submit(self._writes, lambda db: rows.set_watermark(db, shard, due_ms))
+
+    async def beat(self, member: Member) -> None:
+        await self._submit(self._writes, lambda db: index.beat(db, member))
+
+    async def members(self) -> Sequence[Member]:
+        return await self._submit(self._reads, index.members)
+
+    async def leave(self, name: str) -> None:
+        await self._submit(self._writes, lambda db: index.leave(db, name))
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._submit(self._reads, lambda db: index.listing(db, filter, limit, page))

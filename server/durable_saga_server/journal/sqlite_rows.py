@@ -20,9 +20,9 @@ from durable_saga_server.journal import (
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, keys_in
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, hints_of, keys_in
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
@@ -44,8 +44,12 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS inbox (
   namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
   PRIMARY KEY (namespace, saga, run, message_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS hints (
-  due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER, PRIMARY KEY (due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shard_hints (
+  shard INTEGER, due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER,
+  PRIMARY KEY (shard, due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermarks (shard INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS members (
+  name TEXT PRIMARY KEY, address TEXT, beat INTEGER, seen_ms INTEGER, workers TEXT, saga_types TEXT);
 CREATE INDEX IF NOT EXISTS heads_by_change ON heads (namespace, updated_ms, saga, run) WHERE {NOTEWORTHY};
 CREATE TABLE IF NOT EXISTS keys (
   namespace TEXT, key TEXT, saga TEXT, run INTEGER, PRIMARY KEY (namespace, key, saga, run)) WITHOUT ROWID;
@@ -55,9 +59,7 @@ CREATE TABLE IF NOT EXISTS tallies (
 CREATE TABLE IF NOT EXISTS claims (
   namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
   PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), due_ms INTEGER NOT NULL);
-INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION});
-INSERT OR IGNORE INTO watermark VALUES (1, 0)
+INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION})
 """
 
 
@@ -77,6 +79,11 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM tallies")
         counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
         db.execute(f"INSERT INTO tallies {counted}")
+    if version < 3:  # version 2 had hints without shards
+        for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
+            add_hint(db, Hint(row[0], Run(*row[1:])))
+        db.execute("DROP TABLE hints")
+        db.execute("DROP TABLE watermark")
     db.execute("UPDATE journal_schema SET version = ?", (SCHEMA_VERSION,))
 
 
@@ -176,23 +183,25 @@ def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:
-    db.execute("INSERT OR IGNORE INTO hints VALUES (?,?,?,?)", (hint.due_ms, *astuple(hint.run)))
+    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *astuple(hint.run)))
 
 
-def hints(db: sqlite3.Connection, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
-    select = "SELECT due_ms, namespace, saga, run FROM hints WHERE due_ms > ? AND due_ms <= ?"
+def hints(db: sqlite3.Connection, shard: int, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
+    select = "SELECT due_ms, namespace, saga, run FROM shard_hints WHERE shard = ? AND due_ms > ? AND due_ms <= ?"
     order = " ORDER BY due_ms, namespace, saga, run"
-    found = db.execute(select + order + " LIMIT ?", (after_ms, until_ms, limit + 1)).fetchall()
+    found = db.execute(select + order + " LIMIT ?", (shard, after_ms, until_ms, limit + 1)).fetchall()
     if len(found) > limit:  # the last due_ms must be whole
-        found = db.execute(select + order, (after_ms, found[limit - 1][0])).fetchall()
-    return [Hint(row[0], Run(*row[1:])) for row in cut_hints(found, limit)]
+        found = db.execute(select + order, (shard, after_ms, found[limit - 1][0])).fetchall()
+    return hints_of(shard, cut_hints(found, limit))
 
 
-def watermark(db: sqlite3.Connection) -> int:
-    (due_ms,) = db.execute("SELECT due_ms FROM watermark").fetchone()
-    return int(due_ms)
+def watermark(db: sqlite3.Connection, shard: int) -> int:
+    found = db.execute("SELECT due_ms FROM watermarks WHERE shard = ?", (shard,)).fetchone()
+    return int(found[0]) if found else 0
 
 
-def set_watermark(db: sqlite3.Connection, due_ms: int) -> None:
-    db.execute("UPDATE watermark SET due_ms = max(due_ms, ?)", (due_ms,))
-    db.execute("DELETE FROM hints WHERE due_ms <= (SELECT due_ms FROM watermark)")
+def set_watermark(db: sqlite3.Connection, shard: int, due_ms: int) -> None:
+    moved = "INSERT INTO watermarks VALUES (?,?) ON CONFLICT DO UPDATE SET due_ms = max(due_ms, excluded.due_ms)"
+    db.execute(moved, (shard, due_ms))
+    passed = "(SELECT due_ms FROM watermarks WHERE shard = ?)"
+    db.execute(f"DELETE FROM shard_hints WHERE shard = ? AND due_ms <= {passed}", (shard, shard))

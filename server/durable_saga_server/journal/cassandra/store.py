@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from durable_saga_server.journal import (
     InboxFull,
     JournalUnavailable,
     Listed,
+    Member,
     Outcome,
     Run,
     SchemaTooNew,
@@ -30,14 +32,14 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.hints import Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import cut_hints, keys_in
+from durable_saga_server.journal.rules import keys_in
 
 log = logging.getLogger(__name__)
 COMMITS_AT_ONCE_MAX = 128
-BUCKETS_AT_ONCE_MAX = 64
 COUNT_INBOX_EVERY = 256
 
 
@@ -67,6 +69,7 @@ class CassandraJournal:
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
         self._listing = Listing(self._session, self.head)
         self._index = Index(self._session, self._listing)
+        self._hints = Hints(self._session)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -84,8 +87,10 @@ class CassandraJournal:
                 )
             for table in schema.TABLES[1:]:
                 await session.run(table)
-            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
             await session.prepare()
+            if version and version[0][0] < 3:
+                await self._hints.take_over_unsharded()
+            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
         except BaseException:
             await session.close()
             raise
@@ -202,30 +207,30 @@ class CassandraJournal:
         return sorted(found, key=lambda message: (message.received_ms, message.message_id))
 
     async def add_hint(self, hint: Hint) -> None:
-        bucket = hint.due_ms // schema.HINT_BUCKET_MS
-        ttl = schema.HINT_KEPT_SECONDS + max(0, hint.due_ms // 1000 - int(time.time()))
-        await self._session.read("add_hint", bucket, hint.due_ms, *_key(hint.run), min(ttl, 20 * 365 * 86_400))
+        await self._hints.add(hint)
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        kept_since_ms = int(time.time() - schema.HINT_KEPT_SECONDS) * 1000
-        first = max(after_ms, kept_since_ms) // schema.HINT_BUCKET_MS
-        last = until_ms // schema.HINT_BUCKET_MS
-        rows: list[tuple[int, str, str, int]] = []
-        for start in range(first, last + 1, BUCKETS_AT_ONCE_MAX):
-            buckets = range(start, min(start + BUCKETS_AT_ONCE_MAX, last + 1))
-            pages = await asyncio.gather(*(self._session.read("hints", bucket, after_ms, until_ms) for bucket in buckets))
-            rows += [(row[0], row[1], row[2], row[3]) for page in pages for row in page]
-            if len(rows) >= limit:
-                break
-        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(sorted(rows), limit)]
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._hints.read(shard, after_ms, until_ms, limit)
 
-    async def watermark(self) -> int:
-        rows = await self._session.read("watermark")
-        return int(rows[0][0]) if rows else 0
+    async def bring_near(self, shard: int, until_ms: int) -> None:
+        await self._hints.bring_near(shard, until_ms)
 
-    async def set_watermark(self, due_ms: int) -> None:
-        if due_ms > await self.watermark():
-            await self._session.read("set_watermark", due_ms)
+    async def watermark(self, shard: int) -> int:
+        return await self._hints.watermark(shard)
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        await self._hints.set_watermark(shard, due_ms)
+
+    async def beat(self, member: Member) -> None:
+        lists = json.dumps(list(member.workers)), json.dumps(list(member.saga_types))
+        await self._session.read("beat", member.name, member.address, member.beat, member.seen_ms, *lists)
+
+    async def members(self) -> Sequence[Member]:
+        rows = await self._session.read("members")
+        return [Member(row[0], row[1], row[2], row[3], json.loads(row[4]), json.loads(row[5])) for row in rows]
+
+    async def leave(self, name: str) -> None:
+        await self._session.read("leave", name)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._listing.page(filter, limit, page)
