@@ -25,8 +25,9 @@ Seconds = float | timedelta
 class SagaManager:
     """Owns the connection to a journal (`sqlite:///orders.db`, `cassandra://hosts/keyspace`) or a server (`host:port`).
 
-    `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) and `retry` are
-    for sagas that an orchestrator starts, and for steps, which say nothing themselves. Raises ValueError for a URL that names nothing, or `tables` with another journal.
+    `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) is
+    for sagas that an orchestrator starts, `retry` for steps, where they say nothing themselves. Raises ValueError for a URL
+    that names nothing, or `tables` with another journal.
     """
 
     def __init__(
