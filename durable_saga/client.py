@@ -109,15 +109,17 @@ class Handle(Generic[R]):
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=_who()))
 
     async def retry_compensation(self, call: str, note: str = "") -> None:
-        """Try a stuck compensation once more."""
+        """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
+        compensation, AlreadyEnded when it is not stuck or the saga has ended."""
         await self._decide(call, h.CompensationDecided.RETRY, note)
 
     async def skip_compensation(self, call: str, note: str = "") -> None:
-        """Give a compensation up; the record shows it as skipped."""
+        """Give a compensation up; the record shows it as skipped. Raises NotFound and AlreadyEnded. One that no unwind holds is
+        left as it is."""
         await self._decide(call, h.CompensationDecided.SKIP, note)
 
     async def resolve_compensation(self, call: str, note: str) -> None:
-        """Say that it was done by hand, and how."""
+        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises NotFound and AlreadyEnded."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
@@ -141,6 +143,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
+        """End the connection, and the engine if it runs in this process. Sagas are not touched."""
         await self.transport.close()
 
     @overload

@@ -63,7 +63,8 @@ async def signal(name: str, type: Any = Any) -> Any:
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
-    the next effect can start. A parameter `result` that is not given gets None."""
+    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
+    UnsupportedOperation for a function without a name, NotSerializable."""
     core = _core("on_failure()")
     core.on_failure(_undo_definition(undo), args, kwargs)
 
@@ -119,6 +120,7 @@ class State:
     commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
 
     def get(self, key: str, default: Any = None) -> Any:
+        """What was set last, `default` when nothing was."""
         return _core("state.get()").state.get(key, default)
 
     def set(self, key: str, value: Any) -> None:

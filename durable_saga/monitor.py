@@ -87,6 +87,7 @@ class SagaMonitor:
         return await self._client.statistics()
 
     async def get_saga(self, saga_id: str) -> Overview:
+        """As SagaManager.get_saga()."""
         return await self._client.handle(saga_id).overview()
 
     async def __aenter__(self) -> SagaMonitor:

@@ -134,7 +134,7 @@ def _verb(name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], A
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
         _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
         if output.is_terminal():
-            click.echo(f"{saga_id}: {words}")
+            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
         else:
             output.print_json({"id": saga_id, "done": name})
 

@@ -108,7 +108,7 @@ def print_description(one: c.Description) -> None:
     if one.blocked:
         console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
     rows = [
-        (s.call, s.name, s.state, str(s.attempts), s.last_error[:60], s.compensation, s.compensation_state) for s in one.steps
+        (s.call, s.name, s.state, str(s.attempts), _last_error(s)[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
     table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
     for key, value in sorted(one.state.items()):
@@ -117,6 +117,11 @@ def print_description(one: c.Description) -> None:
         console.print("result", codec.decode(one.result.data))
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(render_failure(one.failure), markup=False, highlight=False)
+
+
+def _last_error(step: c.StepView) -> str:
+    """Of the step, or of the compensation that an operator has to see to."""
+    return step.compensation_error if step.compensation_state in ("stuck", "retrying") else step.last_error
 
 
 def print_statistics(found: Statistics) -> None:

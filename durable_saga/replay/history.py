@@ -107,6 +107,9 @@ class History:
         asked, place = found
         if _name(asked, kind) != _name(event, kind):
             raise NonDeterminism(describe(event), describe(asked), str(place or idle_at))
+        undo = event.step_scheduled.compensation
+        if undo and not asked.step_scheduled.compensation:  # what is done would never be undone
+            raise NonDeterminism(f"{describe(event)} with compensation {undo!r}", "it without one", str(place or idle_at))
 
     def expect_matched(self, event: h.Event) -> None:
         """Before a fact of the history: all that the code asked for must have been there."""

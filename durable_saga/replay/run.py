@@ -213,7 +213,7 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        self._timeout_ms = fact.timeout_ms
+        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
         self._set_deadline()
         self.forward.start(fact)
 
