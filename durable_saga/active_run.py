@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from typing import TYPE_CHECKING
 
 from durable_saga.attempts import Attempts
@@ -163,7 +162,7 @@ class ActiveRun:
         status = h.RUNNING if rest and self._core.ended else self._core.status
         self._in_flight = w.Commit(
             request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
-            commit_id=uuid.uuid4().bytes, events=events, status=h.Status.Name(status),
+            commit_id=self._worker.chance.new(), events=events, status=h.Status.Name(status),
             consumed=self._inbox.consumed(events),
         )  # fmt: skip
         self._sent = asyncio.get_running_loop().time()
