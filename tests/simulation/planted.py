@@ -96,14 +96,16 @@ def _fenced_is_committed(self: Any, reply: w.CommitReply) -> None:
     _replied(self, reply)
 
 
-def _new_content(self: Any, reply: w.CommitReply) -> None:
+_reconnected = ActiveRun.reconnected
+
+
+def _new_content(self: Any) -> None:
     """What came up meanwhile joins the commit that is sent again."""
-    mine = self._in_flight is not None and reply.request == self._in_flight.request
-    if mine and reply.outcome == w.CommitReply.UNKNOWN and self._unsent:
+    if self._in_flight is not None and self._unsent:
         self._in_flight.events.extend(self._unsent)
         self._unsent = []
         self._held_in_flight, self._held = [*self._held_in_flight, *self._held], []
-    _replied(self, reply)
+    _reconnected(self)
 
 
 async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
@@ -166,7 +168,7 @@ BUGS = [
     Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
     Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
     Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)]),
-    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "replied", _new_content)]),
+    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)]),
     Bug("sending again under a new commit id", SEEDS_EASY, [(Committer, "_resolve", _resolve_as_new)]),
     Bug("not reading the inbox again on park", SEEDS_HARD, [(WorkStreams, "_is_due", _never_due)]),
     Bug("dropping a young hint, whose truth is on its way", SEEDS_HARD, [(Waker, "_decide", _drop_owned)]),

@@ -10,20 +10,19 @@ import contextvars
 import gc
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from durable_saga_server.journal.memory import MemoryJournal
 
-from durable_saga.errors import ClientError, SagaError, SagaStuck, Unavailable
-from tests.simulation import rest, sagas
+from tests.simulation import rest
 from tests.simulation.loop import PROCESS, SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
-from tests.simulation.plan import DRIFT_MAX, SKEW_MS_MAX, Act, Event, Faults, Plan, Start
+from tests.simulation.plan import DRIFT_MAX, SKEW_MS_MAX, Event, Faults, Plan
 from tests.simulation.processes import ClientProcess, Clock, Process, ServerProcess, WorkerProcess
+from tests.simulation.scripts import Scripts
 from tests.simulation.services import Services
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ class World:
         self._boots: dict[str, int] = {}
         self._clocks: dict[str, Clock] = {}
         self._accesses: dict[str, tuple[int, float]] = {}
-        self._scripts_left = 0
+        self._scripts = Scripts(self)
         self._is_calm = False
 
     # --- what everybody uses ------------------------------------------------------------
@@ -143,9 +142,9 @@ class World:
             self._later(event.at, getattr(self, f"_{event.what}_blow"), event)
         self._later(self.plan.chaos_seconds, self._calm_down)
         for start in self.plan.starts:
-            self._script(self._follow(start, self.clients["client-0"]))
+            self._scripts.run(self._scripts.follow(start, self.clients["client-0"]))
             if start.twice:
-                self._script(self._start(start, self.clients["client-1"]))
+                self._scripts.run(self._scripts.start(start, self.clients["client-1"]))
 
     def _later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
         self.loop.at(self.start_us + int(seconds * 1_000_000), self.context, callback, *args)
@@ -153,15 +152,15 @@ class World:
     def _is_over(self) -> bool:
         if self.oracle.violation or self.loop.callbacks > CALLBACKS_MAX:
             return True
-        return self._is_calm and not self._scripts_left and self._all_rest()
+        return self._is_calm and not self._scripts.left and self._all_rest()
 
     def _all_rest(self) -> bool:
         return all(rest.is_at_rest(self, run, record) for run, record in self.oracle.records.items())
 
     def _check_rest(self, when: str) -> None:
         rest.check(self)
-        if not self.oracle.violation and self._scripts_left:
-            self.oracle.broken("G7", f"{self._scripts_left} clients were not answered {when}")
+        if not self.oracle.violation and self._scripts.left:
+            self.oracle.broken("G7", f"{self._scripts.left} clients were not answered {when}")
 
     # --- places ------------------------------------------------------------
 
@@ -265,63 +264,3 @@ class World:
         for process in [*self.servers.values(), *self.workers.values()]:
             self._resume(process)
             self._boot_again(process)
-
-    # --- clients ------------------------------------------------------------
-
-    def _script(self, script: Awaitable[None]) -> None:
-        self._scripts_left += 1
-
-        async def follow() -> None:
-            await script
-            self._scripts_left -= 1
-
-        self.clients["client-0"].spawn(follow())
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again until there is an answer."""
-        while True:
-            try:
-                return await ask()
-            except Unavailable:
-                await asyncio.sleep(1)
-
-    async def _start(self, start: Start, client: ClientProcess) -> Any:
-        await asyncio.sleep(start.at)
-        saga = sagas.BY_NAME[start.kind]
-        return await self._insist(lambda: client.client.start(saga, *start.arguments, id=start.saga))
-
-    async def _follow(self, start: Start, client: ClientProcess) -> None:
-        handle = await self._start(start, client)
-        for number, act in enumerate(start.acts):
-            self._script(self._act(start.saga, act, number))
-        while True:
-            try:
-                result = await self._insist(handle.result)
-                self.say("clients", f"{start.saga} gave {result!r}")
-                return
-            except SagaStuck:
-                await self._skip_stuck(handle)
-            except SagaError as error:
-                self.say("clients", f"{start.saga} ended with {type(error).__name__}")
-                return
-
-    async def _skip_stuck(self, handle: Any) -> None:
-        """The operator's part."""
-        for step in (await self._insist(handle.describe)).steps:
-            if step.compensation_state == "stuck":
-                try:
-                    await self._insist(partial(handle.skip_compensation, step.call))
-                except ClientError:
-                    pass  # it went on, or ended, meanwhile
-
-    async def _act(self, saga: str, act: Act, number: int) -> None:
-        await asyncio.sleep(act.after)
-        handle: Any = self.clients["client-1"].client.handle(saga)
-        try:
-            if act.what == "signal":
-                name, value = act.argument
-                await self._insist(lambda: handle.signal(name, value, message_id=f"{saga}/{number}"))
-            else:
-                await self._insist(lambda: getattr(handle, act.what)("the plan"))
-        except ClientError as error:
-            self.say("clients", f"{act.what} to {saga}: {type(error).__name__}")
