@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from typing import TYPE_CHECKING
 
 from durable_saga.attempts import Attempts
@@ -163,7 +162,7 @@ class ActiveRun:
         status = h.RUNNING if rest and self._core.ended else self._core.status
         self._in_flight = w.Commit(
             request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
-            commit_id=uuid.uuid4().bytes, events=events, status=h.Status.Name(status),
+            commit_id=self._worker.chance.new(), events=events, status=h.Status.Name(status),
             consumed=self._inbox.consumed(events),
         )  # fmt: skip
         self._sent = asyncio.get_running_loop().time()
@@ -244,7 +243,8 @@ class ActiveRun:
         self._arm()
 
     def _only_waits(self) -> bool:
-        return not (self._in_flight or self._held or self._held_in_flight or len(self._attempts) or self._urgent)
+        busy = self._in_flight or self._held or self._held_in_flight or len(self._attempts) or self._urgent
+        return not (busy or any(_is_bound(effect) for effect in self._delayed.values()))
 
     def _release(self) -> None:
         """Park: it holds no memory until its timer or a message."""
@@ -280,6 +280,11 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _is_bound(effect: RunStep | RunCompensation) -> bool:
+    """Another process could not tell that this attempt never began, and would not make it."""
+    return isinstance(effect, RunStep) and effect.definition.at_most_once
 
 
 def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:

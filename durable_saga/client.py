@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
@@ -84,24 +84,24 @@ class Handle(Generic[R]):
         Raises AlreadyEnded."""
         data = codec.encode_call(args, {}, where=f"signal {name}")
         request = c.SignalRequest(
-            key=self._key, message_id=message_id or uuid.uuid4().hex, name=name, input=p.Payload(data=data)
+            key=self._key, message_id=message_id or self._client.chance.new().hex(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.CancelRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
         await self._client.transport.call("cancel", request)
 
     async def compensate(self, reason: str = "") -> None:
         """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CompensateRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.CompensateRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
         await self._client.transport.call("compensate", request)
 
     async def recover(self, reason: str = "") -> None:
         """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
         saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.RecoverRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
         await self._client.transport.call("recover", request)
 
     async def terminate(self, reason: str = "") -> None:
@@ -123,16 +123,19 @@ class Handle(Generic[R]):
         await self._decide(call, h.CompensationDecided.RESOLVE, note)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
-        decision = h.CompensationDecided(message_id=uuid.uuid4().hex, call=call, verb=verb, note=note, who=_who())
+        decision = h.CompensationDecided(
+            message_id=self._client.chance.new().hex(), call=call, verb=verb, note=note, who=_who()
+        )
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
 class Client:
     """Made by `connect()`; an async context manager."""
 
-    def __init__(self, transport: Transport, *, namespace: str = "default") -> None:
+    def __init__(self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None) -> None:
         self.transport = transport
         self.namespace = namespace
+        self.chance = chance or SystemChance()
 
     async def __aenter__(self) -> Client:
         return self
@@ -177,7 +180,7 @@ class Client:
             definition.signature.bind(*args, **kwargs)
             name, timeout_ms, result_type = definition.name, definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
-        saga_id = id if id is not None else uuid.uuid4().hex
+        saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=str(name),
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
@@ -202,7 +205,7 @@ class Client:
         data = codec.encode_call(args, {}, where=f"event {event}")
         request = c.PublishRequest(
             namespace=self.namespace, event=event, saga=saga or "", correlation_key=key or "",
-            message_id=message_id or uuid.uuid4().hex, input=p.Payload(data=data),
+            message_id=message_id or self.chance.new().hex(), input=p.Payload(data=data),
         )  # fmt: skip
         return int((await self.transport.call("publish", request)).delivered)
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import socket
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -18,7 +17,7 @@ from types import TracebackType
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.client import Client
-from durable_saga.clock import Clock, SystemClock
+from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import ClientError
@@ -44,11 +43,12 @@ class Worker:
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
-        heartbeat: float | timedelta = HEARTBEAT_SECONDS,
+        heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
     ) -> None:  # fmt: skip
         self._retry = retry or Retry()
+        self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
-        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
         self.clock = clock or SystemClock()
         self._client = client
         self._sagas = list(sagas)
@@ -66,7 +66,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
-        self.executor = Executor(self._concurrency, self.clock, self._retry)
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
         heartbeat = Heartbeat(address, self.name) if (address := self._client.transport.address()) else None
         if heartbeat is not None:
             heartbeat.start()

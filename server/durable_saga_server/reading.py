@@ -25,11 +25,11 @@ class Reading:
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
-        self._waiting: dict[Run, set[asyncio.Event]] = {}
+        self._waiting: dict[Run, dict[asyncio.Event, None]] = {}
 
     def notify(self, run: Run) -> None:
         """The run changed its status: wake those who wait for it."""
-        for event in self._waiting.get(run, ()):
+        for event in list(self._waiting.get(run, ())):
             event.set()
 
     @guard_journal
@@ -51,7 +51,7 @@ class Reading:
         run = (await self.head(request.key)).run
         until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
         event = asyncio.Event()
-        self._waiting.setdefault(run, set()).add(event)
+        self._waiting.setdefault(run, {})[event] = None
         try:
             while True:
                 event.clear()
@@ -64,7 +64,7 @@ class Reading:
                 except TimeoutError:
                     pass  # another server may have ended it: look
         finally:
-            self._waiting[run].discard(event)
+            del self._waiting[run][event]
             if not self._waiting[run]:
                 del self._waiting[run]
 

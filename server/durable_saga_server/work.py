@@ -36,7 +36,7 @@ class WorkStreams:
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
 
     async def close(self) -> None:
         for session in self._service.sessions:
@@ -81,8 +81,8 @@ class WorkStreams:
 
     def _later(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _greet(self, hello: w.Hello) -> Session:
         service = self._service
