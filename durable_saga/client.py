@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.arrivals import fill
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import missing_in
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.transport import Transport
@@ -52,6 +54,7 @@ class Handle(Generic[R]):
             while True:
                 found = await self._client.transport.call("wait", c.WaitRequest(key=self._key, wait_ms=WAIT_MS))
                 if found.status == h.COMPLETED:
+                    await self._client.fill(found.key, found.result)
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
@@ -59,7 +62,7 @@ class Handle(Generic[R]):
 
     async def describe(self) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds)."""
-        return await self._client.transport.call("describe", c.DescribeRequest(key=self._key))  # type: ignore[no-any-return]
+        return await self._client.describe(self._key)
 
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
@@ -70,11 +73,12 @@ class Handle(Generic[R]):
         return (await self.overview()).state
 
     async def history(self) -> list[h.Event]:
-        """All events, oldest first."""
+        """All events, oldest first, with their large values."""
         events: list[h.Event] = []
         while True:
             request = c.HistoryRequest(key=self._key, from_seq=len(events))
             page = await self._client.transport.call("history", request)
+            await self._client.fill(self._key, page)
             events += page.events
             if not page.events:
                 return events
@@ -131,6 +135,21 @@ class Client:
     def __init__(self, transport: Transport, *, namespace: str = "default") -> None:
         self.transport = transport
         self.namespace = namespace
+
+    async def describe(self, key: h.RunKey) -> c.Description:
+        """One run, with its large values."""
+        found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
+        await self.fill(found.key, found)
+        return found
+
+    async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
+        """The data of a reference. Raises NotFound when the run was purged."""
+        request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
+        return bytes((await self.transport.call("fetch", request)).data)
+
+    async def fill(self, key: h.RunKey, message: Any) -> None:
+        """Put the data into every reference of a message."""
+        await fill(key, missing_in(message), self.fetch)
 
     async def __aenter__(self) -> Client:
         return self

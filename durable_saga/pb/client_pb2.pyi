@@ -289,6 +289,16 @@ class HistoryReply(_message.Message):
     next_seq: int
     def __init__(self, events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., next_seq: _Optional[int] = ...) -> None: ...
 
+class FetchRequest(_message.Message):
+    __slots__ = ("key", "hash", "size")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    hash: bytes
+    size: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., hash: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+
 class WaitRequest(_message.Message):
     __slots__ = ("key", "wait_ms")
     KEY_FIELD_NUMBER: _ClassVar[int]

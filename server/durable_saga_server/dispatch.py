@@ -19,6 +19,8 @@ from durable_saga_server.sessions import Ownership, Session, Sessions
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
+ASSIGN_BYTES_MAX = 4 * 1024 * 1024
+ASSIGN_MESSAGES_MAX = 500
 _AGAIN_SECONDS = 0.25
 
 
@@ -26,11 +28,26 @@ def key_of(run: Run) -> h.RunKey:
     return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
 
 
+def run_of(key: h.RunKey) -> Run:
+    return Run(key.namespace, key.saga, key.run)
+
+
 def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
-    """The worker owns the run from here on, as far as this server knows."""
+    """The worker owns the run from here on, as far as this server knows. A long history goes in pieces."""
     session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
-    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox)
+    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
+    size = 0
+    for event in events:
+        if size > ASSIGN_BYTES_MAX:
+            item.more, size = True, 0
+            session.send(w.ServerItem(assign=item))
+            item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
+        size += event.ByteSize()
+        item.events.append(event)
+    item.inbox.extend(inbox[:ASSIGN_MESSAGES_MAX])
     session.send(w.ServerItem(assign=item))
+    for message in inbox[ASSIGN_MESSAGES_MAX:]:
+        session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
 
 
 class Dispatcher:

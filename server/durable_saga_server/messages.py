@@ -129,6 +129,8 @@ class Messages:
         """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner."""
         check_name("message id", message.message_id, self._service.config.id_characters_max)
         head = await self._service.reading.open_head(key)
+        self._service.large.check_room()
+        message = await self._service.large.detach(head.run, message)
         message.received_ms = self._service.clock.now_ms()
         if self._service.sessions.owner(head.run) is None:
             await self._service.waker.hint(head.run, message.received_ms + self._service.config.message_hint_ms)

@@ -13,6 +13,7 @@ import logging
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
+from durable_saga_server.endings import Endings
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
 from durable_saga_server.sessions import Sessions
@@ -27,6 +28,7 @@ class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, dispatcher: Dispatcher) -> None:
+        self._endings = Endings(journal, clock, config, self.hint)
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -123,6 +125,7 @@ class Waker:
         head = await self._journal.head(run)
         if head is None or head.status not in OPEN:
             self._journal.list_again(run)
+            await self._endings.look(run, head)
             return
         now_ms = self._clock.now_ms()
         if self._sessions.owner(run) is not None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import holds_large
 from durable_saga_server.committer import Answer
-from durable_saga_server.dispatch import key_of
+from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 BLOCKED_RETRY_MS_MIN = 1_000
-
-
-def run_of(key: h.RunKey) -> Run:
-    return Run(key.namespace, key.saga, key.run)
 
 
 class WorkStreams:
@@ -130,6 +127,7 @@ class WorkStreams:
                 session.seen_ms = self._service.clock.now_ms()
                 for item in frame.items:
                     self._item(session, item)
+                await self._service.large.has_room()
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
         finally:
@@ -155,7 +153,10 @@ class WorkStreams:
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit":
-            self._commit(session, item.commit)
+            if holds_large(item.commit):
+                self._later(self._commit_large(session, item.commit))
+            else:
+                self._commit(session, item.commit)
         elif kind == "release":
             self._later(self._release(session, item.release))
         elif kind == "drain":
@@ -206,6 +207,17 @@ class WorkStreams:
             ),
             done,
         )  # fmt: skip
+
+    async def _commit_large(self, session: Session, request: w.Commit) -> None:
+        """Its large payloads first."""
+        try:
+            self._commit(session, await self._service.large.detach(run_of(request.key), request))
+        except (JournalError, ServiceError) as error:
+            log.warning("saga %s: large values can't be written: %s", request.key.saga, error)
+            outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
+            refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
+            refused.key.CopyFrom(request.key)
+            session.send(w.ServerItem(commit_reply=refused))
 
     async def _release(self, session: Session, request: w.Release) -> None:
         """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from durable_saga.pb import history_pb2 as h
 
-PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024
 INBOX_MESSAGES_MAX = 10_000
 
 
@@ -205,6 +205,16 @@ class Journal(Protocol):
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         """Messages not consumed, in order of (received_ms, message_id)."""
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        """Keep parts `first`, `first` + 1, … of the value that `digest` names, at most CHUNK_BYTES each; the run need not be
+        there yet. Idempotent: a digest names one content. Written again it counts as written at the later time."""
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        """Parts in order, from `first` on; fewer than `limit` at the end."""
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        """Remove what was written before that time. Whether the run has chunks left."""
 
     async def add_hint(self, hint: Hint) -> None:
         """Idempotent."""

@@ -32,6 +32,7 @@ from durable_saga_server.journal import (
     Tally,
     Unknown,
 )
+from durable_saga_server.journal import sqlite_chunks as large
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 
@@ -136,6 +137,15 @@ class SqliteJournal:
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._submit(self._reads, lambda db: rows.inbox(db, run))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._submit(self._writes, lambda db: large.put_chunks(db, run, digest, first, chunks, now_ms))
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._submit(self._reads, lambda db: large.chunks(db, run, digest, first, limit))
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._submit(self._writes, lambda db: large.drop_chunks(db, run, before_ms))
 
     async def add_hint(self, hint: Hint) -> None:
         await self._submit(self._writes, lambda db: rows.add_hint(db, hint))

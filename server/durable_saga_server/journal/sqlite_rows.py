@@ -22,7 +22,7 @@ from durable_saga_server.journal import (
 )
 from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, keys_in
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS tallies (
 CREATE TABLE IF NOT EXISTS claims (
   namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
   PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chunks (
+  namespace TEXT, saga TEXT, run INTEGER, digest BLOB, part INTEGER, written_ms INTEGER, chunk BLOB NOT NULL,
+  PRIMARY KEY (namespace, saga, run, digest, part));
 CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), due_ms INTEGER NOT NULL);
 INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION});
 INSERT OR IGNORE INTO watermark VALUES (1, 0)

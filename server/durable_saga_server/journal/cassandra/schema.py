@@ -6,7 +6,7 @@ read the first event as well. `hints` are bucketed by the minute and expire; sin
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 7 * 86_400
@@ -22,6 +22,8 @@ TABLES = (
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, PRIMARY KEY ((namespace, saga, run), seq))",
     "CREATE TABLE IF NOT EXISTS inbox (namespace text, saga text, run int, message_id text, received_ms bigint,"
     " message blob, consumed boolean, PRIMARY KEY ((namespace, saga, run), message_id))",
+    "CREATE TABLE IF NOT EXISTS chunks (namespace text, saga text, run int, digest blob, part int, chunk blob,"
+    " PRIMARY KEY ((namespace, saga, run), digest, part))",
     "CREATE TABLE IF NOT EXISTS hints (bucket bigint, due_ms bigint, namespace text, saga text, run int,"
     " PRIMARY KEY (bucket, due_ms, namespace, saga, run)) WITH compaction ="
     " {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS', 'compaction_window_size': 1}",
@@ -67,6 +69,10 @@ STATEMENTS = {
     "consume": f"UPDATE inbox SET consumed = true WHERE {_RUN} AND message_id = ?",
     "inbox": f"SELECT message, consumed FROM inbox WHERE {_RUN}",
     "unread": f"SELECT consumed FROM inbox WHERE {_RUN}",
+    "put_chunk": "INSERT INTO chunks (namespace, saga, run, digest, part, chunk) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    "chunks": f"SELECT chunk FROM chunks WHERE {_RUN} AND digest = ? AND part >= ? AND part < ?",
+    "drop_chunks": f"DELETE FROM chunks USING TIMESTAMP ? WHERE {_RUN}",
+    "any_chunk": f"SELECT part FROM chunks WHERE {_RUN} LIMIT 1",
     "add_hint": "INSERT INTO hints (bucket, due_ms, namespace, saga, run) VALUES (?, ?, ?, ?, ?) USING TTL ?",
     "hints": "SELECT due_ms, namespace, saga, run FROM hints WHERE bucket = ? AND due_ms > ? AND due_ms <= ?",
     "watermark": "SELECT due_ms FROM hint_watermarks WHERE shard = 0",

@@ -30,6 +30,7 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
@@ -67,6 +68,7 @@ class CassandraJournal:
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
         self._listing = Listing(self._session, self.head)
         self._index = Index(self._session, self._listing)
+        self._chunks = Chunks(self._session)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -200,6 +202,15 @@ class CassandraJournal:
         rows = await self._session.read("inbox", *_key(run))
         found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
         return sorted(found, key=lambda message: (message.received_ms, message.message_id))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._chunks.put(run, digest, first, chunks, now_ms)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._chunks.get(run, digest, first, limit)
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._chunks.drop(run, before_ms)
 
     async def add_hint(self, hint: Hint) -> None:
         bucket = hint.due_ms // schema.HINT_BUCKET_MS
