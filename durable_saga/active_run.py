@@ -86,7 +86,7 @@ class ActiveRun:
         except DurableSagaError as error:
             self._block(error)
             return
-        if event is not None and not self.fact(event):
+        if event is not None and not self.fact(event) and not self._core.leaves_messages:
             self._inbox.spent.append(message.message_id)
 
     def fact(self, event: h.Event) -> bool:

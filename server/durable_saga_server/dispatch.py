@@ -62,6 +62,7 @@ class Dispatcher:
         self._queued = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
+        self._woken: set[Run] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -77,6 +78,8 @@ class Dispatcher:
         """The run can go on. False when the queue is full: its hint brings it back later."""
         if self._queued >= self._config.runnable_max:
             return False
+        if run in self._assigning:
+            self._woken.add(run)
         queue = self._queues.setdefault((run.namespace, saga_type), {})
         if run not in queue:
             queue[run] = None
@@ -117,6 +120,7 @@ class Dispatcher:
         def done(_: asyncio.Task[None]) -> None:
             session.reserved -= 1
             self._assigning.pop(run, None)
+            self._woken.discard(run)
             self.look_again()
 
         task.add_done_callback(done)
@@ -128,6 +132,9 @@ class Dispatcher:
                 return
             events = await self._history(head)
             inbox = list(await self._journal.inbox(run))
+            while run in self._woken:  # a message came while it was read; it must not be overtaken by a later one
+                self._woken.discard(run)
+                inbox = list(await self._journal.inbox(run))
         except JournalError as error:
             log.warning("%s can't be handed out: %s", run.saga, error)
             await self._clock.sleep(_AGAIN_SECONDS)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from durable_saga_server.clock import Clock
-from durable_saga_server.config import Config
-from durable_saga_server.journal import Head, Journal, Run
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal import Head, Run
+
+if TYPE_CHECKING:
+    from durable_saga_server.service import HistoryService
 
 
 class Endings:
-    """`hint` writes one."""
-
-    def __init__(self, journal: Journal, clock: Clock, config: Config, hint: Callable[[Run, int], Awaitable[None]]) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._config = config
-        self._hint = hint
+    def __init__(self, service: HistoryService) -> None:
+        self._service = service
 
     async def look(self, run: Run, head: Head | None) -> None:
         """A hint named a run that is not there or has ended. Raises JournalError: it is looked at again."""
         if head is None:
             await self._drop_orphans(run)
+        elif head.status == h.CONTINUED:
+            await self._service.chains.go_on(head)
 
     async def _drop_orphans(self, run: Run) -> None:
         """A start that wrote its large values and never came about; one that may still be under way is left alone."""
-        now_ms = self._clock.now_ms()
-        if await self._journal.drop_chunks(run, now_ms - self._config.orphan_chunks_ms):
-            await self._hint(run, now_ms + self._config.orphan_chunks_ms)
+        service = self._service
+        now_ms = service.clock.now_ms()
+        if await service.journal.drop_chunks(run, now_ms - service.config.orphan_chunks_ms):
+            await service.waker.hint(run, now_ms + service.config.orphan_chunks_ms)

@@ -9,10 +9,12 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import holds_large
+from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
+from durable_saga_server.endings import Endings
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.large import LargePayloads
@@ -44,6 +46,8 @@ class HistoryService:
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions)
         self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.sessions, self.dispatcher)
+        self.chains = Chains(self)
+        self.waker.ended = Endings(self).look
         self.streams = WorkStreams(self)
         self.messages = Messages(self)
         self.reading = Reading(self)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections.abc import Awaitable, Callable
 
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
-from durable_saga_server.endings import Endings
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
 from durable_saga_server.sessions import Sessions
@@ -22,13 +22,14 @@ log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
 LOOKS_AT_ONCE_MAX = 64
 _AGAIN_SECONDS = 1.0
+Ended = Callable[[Run, Head | None], Awaitable[None]]
 
 
 class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, dispatcher: Dispatcher) -> None:
-        self._endings = Endings(journal, clock, config, self.hint)
+        self.ended: Ended | None = None
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -125,7 +126,8 @@ class Waker:
         head = await self._journal.head(run)
         if head is None or head.status not in OPEN:
             self._journal.list_again(run)
-            await self._endings.look(run, head)
+            if self.ended is not None:
+                await self.ended(run, head)
             return
         now_ms = self._clock.now_ms()
         if self._sessions.owner(run) is not None:

@@ -153,8 +153,8 @@ class WorkStreams:
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit":
-            if holds_large(item.commit):
-                self._later(self._commit_large(session, item.commit))
+            if item.commit.status == h.CONTINUED or holds_large(item.commit):
+                self._later(self._prepare(session, item.commit))
             else:
                 self._commit(session, item.commit)
         elif kind == "release":
@@ -192,6 +192,8 @@ class WorkStreams:
                     self._service.dispatcher.look_again()
                 if request.status not in (h.RUNNING, h.COMPENSATING):
                     self._service.notify(run)
+                if request.status == h.CONTINUED:
+                    self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):
                 session.owned.pop(run, None)
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
@@ -208,12 +210,15 @@ class WorkStreams:
             done,
         )  # fmt: skip
 
-    async def _commit_large(self, session: Session, request: w.Commit) -> None:
-        """Its large payloads first."""
+    async def _prepare(self, session: Session, request: w.Commit) -> None:
+        """What must be durable before a commit: its large payloads, and a hint for the run that follows this one."""
+        run = run_of(request.key)
         try:
-            self._commit(session, await self._service.large.detach(run_of(request.key), request))
+            if request.status == h.CONTINUED:
+                await self._service.waker.hint(run, self._service.clock.now_ms() + self._service.config.message_hint_ms)
+            self._commit(session, await self._service.large.detach(run, request))
         except (JournalError, ServiceError) as error:
-            log.warning("saga %s: large values can't be written: %s", request.key.saga, error)
+            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
             outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
             refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
             refused.key.CopyFrom(request.key)

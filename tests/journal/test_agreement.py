@@ -180,6 +180,18 @@ class Agreement(RuleBasedStateMachine):
         item.cancel.reason = message
         self.ask(Fault.NONE, "put_message", self.run(saga), item)
 
+    @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m4"]))
+    def know_a_message(self, saga: str, message: str) -> None:
+        self.ask(Fault.NONE, "has_message", self.run(saga), message)
+
+    @rule(saga=st.sampled_from(SAGAS), newest=st.integers(0, 9), old=st.booleans())
+    def advance(self, saga: str, newest: int, old: bool) -> None:
+        if (head := self.head(saga)) is not None:
+            self.ask(Fault.NONE, "advance", head.run, b"other" if old else head.incarnation, newest)
+            after = self.head(saga)
+            assert after is not None
+            assert after.newest == (head.newest if old else max(head.newest, newest))
+
     @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000))
     def add_hint(self, saga: str, after_ms: int) -> None:
         self.ask(Fault.NONE, "add_hint", Hint(int(NOW_MS + after_ms), self.run(saga)))

@@ -17,13 +17,15 @@ _DECIDABLE = ("pending", "running", "retrying", "stuck")
 
 
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
-    """Fill steps, result, failure and unread."""
+    """Fill steps, result, failure, unread and the runs before and after."""
     steps: dict[str, c.StepView] = {}
     for event in events:
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
             _ended(body, into)
+        elif kind == "saga_started":
+            into.previous_run = body.previous_run
         elif kind in _RUN_CHANGES:
             _RUN_CHANGES[kind](into, body)
         elif kind in ("step_scheduled", "compensation_registered"):
@@ -40,6 +42,8 @@ def _ended(body: Any, into: c.Description) -> None:
     if body.HasField("failure"):
         into.failure.CopyFrom(body.failure)
     into.unread.extend(body.unread)
+    if body.HasField("next"):
+        into.next_run = into.key.run + 1
 
 
 def _new(kind: str, body: Any, time_ms: int) -> c.StepView:

@@ -57,6 +57,7 @@ class Head:
 
     `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
     `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
+    `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
     """
 
     run: Run
@@ -72,6 +73,7 @@ class Head:
     ended_ms: int = 0
     wake_at_ms: int = 0
     blocked: str = ""
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,12 @@ class Journal(Protocol):
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         """Durable and idempotent by message_id; False when that id was there already (consumed ids count while the run
         lives). Raises InboxFull."""
+
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        """Whether a message with this id was put, consumed or not."""
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        """Set `newest` of a head, if it is still of that incarnation; it only ever grows."""
 
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         """Runs whose committed events declare the correlation key (SagaStarted.keys, KeyDeclared), and perhaps some whose

@@ -93,6 +93,12 @@ class FaultyJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._journal.put_message(run, message)
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._journal.has_message(run, message_id)
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._journal.advance(run, incarnation, newest)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._journal.inbox(run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -126,6 +127,14 @@ class MemoryJournal:
             raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
         inbox[message.message_id] = message
         return True
+
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return message_id in self._inbox.get(run, {})
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        head = self._heads.get(run)
+        if head is not None and head.incarnation == incarnation and head.newest < newest:
+            self._heads[run] = replace(head, newest=newest)
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         kept = [message for message in self._inbox.get(run, {}).values() if message is not None]

@@ -135,6 +135,12 @@ class SqliteJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._submit(self._writes, lambda db: rows.put_message(db, run, message))
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._submit(self._reads, lambda db: rows.has_message(db, run, message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._submit(self._writes, lambda db: rows.advance(db, run, incarnation, newest))
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._submit(self._reads, lambda db: rows.inbox(db, run))
 

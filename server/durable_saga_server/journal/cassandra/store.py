@@ -84,7 +84,7 @@ class CassandraJournal:
                     f"keyspace {self._keyspace} has schema version {version[0][0]}, this program knows"
                     f" {schema.SCHEMA_VERSION}: upgrade durable-saga"
                 )
-            for table in schema.TABLES[1:]:
+            for table in (*schema.TABLES[1:], *schema.CHANGES):
                 await session.run(table)
             await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
             await session.prepare()
@@ -130,7 +130,7 @@ class CassandraJournal:
         rows = await self._session.read("head", *_key(run))
         if not rows or rows[0][1] is None:
             return None
-        return head_of(run, rows[0])
+        return head_of(run, rows[0][:-1], rows[0][-1] or 0)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
@@ -197,6 +197,14 @@ class CassandraJournal:
             "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
         )
         return True
+
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return bool(await self._session.read("message", *_key(run), message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        outcome = await self._session.conditional(("advance", (newest, *_key(run), incarnation, newest)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         rows = await self._session.read("inbox", *_key(run))
