@@ -109,6 +109,8 @@ def print_description(one: c.Description) -> None:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:
         console.print("past its pivot: it only goes forward", highlight=False)
+    if one.warning:
+        console.print(f"[yellow]grows:[/] {one.warning}", highlight=False)
     if one.blocked:
         console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
     rows = [

@@ -1,7 +1,8 @@
 """Payloads wherever they stand in a message: found by the descriptors, held as bytes or as a reference to chunks.
 
 A payload above PAYLOAD_INLINE_BYTES_MAX is *large*: on the way to the server it has its data, in the journal and on the way
-from it only `hash` and `size`. A worker and a client put the data back where they need it.
+from it only `hash` and `size`. A worker and a client put the data back where they need it. The limits that both sides of the
+wire name stand here too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from durable_saga.pb import payload_pb2 as p
 
 PAYLOAD_INLINE_BYTES_MAX = 16 * 1024
 PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
+EVENTS_PER_RUN_MAX = 50_000
+HISTORY_BYTES_MAX = 50 * 1024 * 1024
+LARGE_BYTES_PER_RUN_MAX = 256 * 1024 * 1024
+WARN_AT_SHARE = 5
 FRAME_ITEMS_MAX = 512
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 
