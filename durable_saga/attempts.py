@@ -23,7 +23,7 @@ from durable_saga.retry import Retry, decide, delay_ms
 from durable_saga.step_context import StepContext, current
 
 LINGER_SECONDS_MAX = 60.0
-Report = Callable[[h.Event], None]
+Report = Callable[[h.Event], object]
 
 
 class Executor:

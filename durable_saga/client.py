@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.arrivals import fill
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import missing_in
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.transport import Transport
@@ -34,24 +36,31 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 
 class Handle(Generic[R]):
-    """One saga, by its id. Every method raises NotFound and Unavailable."""
+    """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
+    Unavailable."""
 
-    def __init__(self, client: Client, saga: str, result_type: Any = Any) -> None:
+    def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
         self._client = client
         self._result_type = result_type
+        self._run = run
         self.id = saga
 
     @property
     def _key(self) -> h.RunKey:
-        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=1)
+        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=self._run)
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
-        """Wait for the end. Raises TimeoutError after `timeout` seconds (the saga goes on), and SagaFailed,
-        SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and the user's traceback."""
+        """Wait for the end, of the last run if it continues in new ones. Raises TimeoutError after `timeout` seconds (the
+        saga goes on), and SagaFailed, SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and
+        the user's traceback."""
         async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
+            key = self._key
             while True:
-                found = await self._client.transport.call("wait", c.WaitRequest(key=self._key, wait_ms=WAIT_MS))
+                found = await self._client.transport.call("wait", c.WaitRequest(key=key, wait_ms=WAIT_MS))
+                if found.status == h.CONTINUED:
+                    key.run = 0
                 if found.status == h.COMPLETED:
+                    await self._client.fill(found.key, found.result)
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
@@ -59,7 +68,7 @@ class Handle(Generic[R]):
 
     async def describe(self) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds)."""
-        return await self._client.transport.call("describe", c.DescribeRequest(key=self._key))  # type: ignore[no-any-return]
+        return await self._client.describe(self._key)
 
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
@@ -70,11 +79,14 @@ class Handle(Generic[R]):
         return (await self.overview()).state
 
     async def history(self) -> list[h.Event]:
-        """All events, oldest first."""
+        """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
+        key = self._key
         while True:
-            request = c.HistoryRequest(key=self._key, from_seq=len(events))
+            request = c.HistoryRequest(key=key, from_seq=len(events))
             page = await self._client.transport.call("history", request)
+            key = page.key
+            await self._client.fill(key, page)
             events += page.events
             if not page.events:
                 return events
@@ -137,6 +149,21 @@ class Client:
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
+    async def describe(self, key: h.RunKey) -> c.Description:
+        """One run, with its large values."""
+        found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
+        await self.fill(found.key, found)
+        return found
+
+    async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
+        """The data of a reference. Raises NotFound when the run was purged."""
+        request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
+        return bytes((await self.transport.call("fetch", request)).data)
+
+    async def fill(self, key: h.RunKey, message: Any) -> None:
+        """Put the data into every reference of a message."""
+        await fill(key, missing_in(message), self.fetch)
+
     async def __aenter__(self) -> Client:
         return self
 
@@ -191,9 +218,10 @@ class Client:
             raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
         return Handle(self, saga_id, result_type)
 
-    def handle(self, id: str, saga: SagaFunction[P, R] | None = None) -> Handle[R]:
-        """A saga that was started before; give the saga function too to get the result as its type."""
-        return Handle(self, id, saga.definition.result_type if saga is not None else Any)
+    def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
+        """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
+        if it continued in new ones; 0 is the newest."""
+        return Handle(self, id, saga.definition.result_type if saga is not None else Any, run)
 
     async def publish(
         self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None

@@ -9,7 +9,7 @@ from asyncio import events
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition
@@ -113,6 +113,14 @@ def pivot() -> None:
     core = _core("pivot()")
     core.check_cancelled()
     core.holding.pass_pivot()
+
+
+async def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """End this run and go on in the next run of the same saga, with these arguments and an empty history. Does not return:
+    `await continue_as_new(rest)` leaves the saga's function as an exception would; only `finally` blocks still run. Signals
+    that were not read go on to the next run; `state` does not. Raises UnsupportedOperation while something is registered that
+    could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
+    await _core("continue_as_new()").continuing.ask(args, kwargs)
 
 
 class State:

@@ -5,6 +5,7 @@ import warnings
 
 from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 from durable_saga.pb import client_pb2 as durable__saga_dot_v1_dot_client__pb2
+from durable_saga.pb import payload_pb2 as durable__saga_dot_v1_dot_payload__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -100,6 +101,11 @@ class SagasStub:
                 '/durable_saga.v1.Sagas/History',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.HistoryRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.HistoryReply.FromString,
+                _registered_method=True)
+        self.Fetch = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Fetch',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.FetchRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_payload__pb2.Payload.FromString,
                 _registered_method=True)
         self.Wait = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Wait',
@@ -206,6 +212,13 @@ class SagasServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Fetch(self, request, context):
+        """a value that is kept in chunks
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Wait(self, request, context):
         """long poll: ended, or as it is after wait_ms
         """
@@ -293,6 +306,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.History,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.HistoryRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.HistoryReply.SerializeToString,
+            ),
+            'Fetch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Fetch,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.FetchRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_payload__pb2.Payload.SerializeToString,
             ),
             'Wait': grpc.unary_unary_rpc_method_handler(
                     servicer.Wait,
@@ -662,6 +680,33 @@ class Sagas:
             '/durable_saga.v1.Sagas/History',
             durable__saga_dot_v1_dot_client__pb2.HistoryRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.HistoryReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Fetch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Fetch',
+            durable__saga_dot_v1_dot_client__pb2.FetchRequest.SerializeToString,
+            durable__saga_dot_v1_dot_payload__pb2.Payload.FromString,
             options,
             channel_credentials,
             insecure,

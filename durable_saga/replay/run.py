@@ -5,7 +5,7 @@ is idle; `take()` hands out what is to be committed and what is to be started af
 commands, however it was cut into batches. The first error latches: a core that raised is dropped, and built again from
 the committed history.
 
-    FORWARD --main ends well--> ENDED
+    FORWARD --main ends well, or continues in a new run--> ENDED
     FORWARD --main fails, and is to be held--> HELD (holding.py)
     FORWARD --main fails, is cancelled or timed out--> UNWINDING --> ENDED
     UNWINDING <--an operator's retry-- STUCK --an operator's skip or resolve--> ENDED
@@ -30,6 +30,7 @@ from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
 from durable_saga.replay.calls import Calls, encode_registered
 from durable_saga.replay.commands import Effect, Output
+from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
@@ -74,6 +75,7 @@ class Core:
         self.effects: list[Effect] = []
         self.state = State(self)
         self.holding = Holding(self)
+        self.continuing = Continuing(self)
         self.random = random.Random()
         self.urgent = False
         self.activation = 0
@@ -99,6 +101,11 @@ class Core:
     def past_pivot(self) -> bool:
         """It only goes forward: a step that fails is tried again, whatever its policy."""
         return self.holding.past_pivot
+
+    @property
+    def leaves_messages(self) -> bool:
+        """What comes now is for whoever goes on with the saga: its next run, or its next replay."""
+        return self.status == h.CONTINUED or self.phase == REPLAY_AGAIN
 
     @property
     def stopping(self) -> bool:
@@ -160,6 +167,8 @@ class Core:
     # --- what saga code reaches ----------------------------------------------------------------------------------------
 
     def ask(self, event: h.Event) -> None:
+        if event.HasField("key_declared"):
+            self.continuing.keys[event.key_declared.key] = None
         self.history.intent(event, self.loop.now_ms)
 
     def check_cancelled(self) -> None:
@@ -214,6 +223,7 @@ class Core:
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
+        self.continuing.keys.update(dict.fromkeys(fact.keys))
         self._set_deadline()
         self.forward.start(fact)
 
@@ -277,11 +287,15 @@ class Core:
         self.phase = UNWINDING
         self.unwinding.start(failure, error, cancelled=cancels)
 
-    def end(self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None) -> None:
+    def end(
+        self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None,
+        following: h.Continuation | None = None,
+    ) -> None:  # fmt: skip
         self.phase = ENDED
         self.status = status
         if status != h.TERMINATED:
-            end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=self.signals.unread())
+            unread = self.signals.undecodable if following is not None else self.signals.unread()
+            end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=unread, next=following)
             if result is not None:
                 end.result.data = result
             self.ask(h.Event(saga_ended=end))

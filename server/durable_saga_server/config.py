@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -47,5 +49,9 @@ class Config:
     claim_characters_max: int = 1_000
     keyed_sagas_max: int = 1_000
     """How many sagas one correlation key reaches."""
-    payload_bytes_max: int = 2 * 1024 * 1024
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    large_bytes_in_flight_max: int = 256 * 1024 * 1024
+    """Of large payloads that are being written, in requests that were taken."""
+    orphan_chunks_ms: int = 3_600_000
+    """Chunks of a start that never came about are kept this long."""
     message_bytes_max: int = 64 * 1024 * 1024

@@ -20,6 +20,8 @@ from durable_saga_server.sessions import Ownership, Session, Sessions
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
+ASSIGN_BYTES_MAX = 4 * 1024 * 1024
+ASSIGN_MESSAGES_MAX = 500
 _AGAIN_SECONDS = 0.25
 
 
@@ -27,12 +29,27 @@ def key_of(run: Run) -> h.RunKey:
     return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
 
 
+def run_of(key: h.RunKey) -> Run:
+    return Run(key.namespace, key.saga, key.run)
+
+
 def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool) -> None:
-    """The worker owns the run from here on. It tells the run's home; if we are that, we know."""
+    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces."""
     if is_home:
         session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
-    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox)
+    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
+    size = 0
+    for event in events:
+        if size > ASSIGN_BYTES_MAX:
+            item.more, size = True, 0
+            session.send(w.ServerItem(assign=item))
+            item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
+        size += event.ByteSize()
+        item.events.append(event)
+    item.inbox.extend(inbox[:ASSIGN_MESSAGES_MAX])
     session.send(w.ServerItem(assign=item))
+    for message in inbox[ASSIGN_MESSAGES_MAX:]:
+        session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
 
 
 class Dispatcher:
@@ -48,6 +65,7 @@ class Dispatcher:
         self._queued = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
+        self._woken: set[Run] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -64,6 +82,8 @@ class Dispatcher:
         keeps it. False when the queue is full: its hint brings it back later."""
         if self._queued >= self._config.runnable_max:
             return False
+        if run in self._assigning:
+            self._woken.add(run)
         queue = self._queues.setdefault((run.namespace, saga_type), {})
         if run not in queue:
             self._queued += 1
@@ -104,6 +124,7 @@ class Dispatcher:
         def done(_: asyncio.Task[None]) -> None:
             session.reserved -= 1
             self._assigning.pop(run, None)
+            self._woken.discard(run)
             self.look_again()
 
         task.add_done_callback(done)
@@ -115,6 +136,9 @@ class Dispatcher:
                 return
             events = await self._history(head)
             inbox = list(await self._journal.inbox(run))
+            while run in self._woken:  # a message came while it was read; it must not be overtaken by a later one
+                self._woken.discard(run)
+                inbox = list(await self._journal.inbox(run))
         except JournalError as error:
             log.warning("%s can't be handed out: %s", run.saga, error)
             await self._clock.sleep(_AGAIN_SECONDS)

@@ -10,13 +10,17 @@ from durable_saga.pb import cell_pb2
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import holds_large
 from durable_saga_server.cell import Cell
+from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
+from durable_saga_server.endings import Endings
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
+from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
 from durable_saga_server.reading import Reading
 from durable_saga_server.sessions import Sessions
@@ -44,13 +48,16 @@ class HistoryService:
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
+        self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
+        self.chains = Chains(self)
+        self.waker.ended = Endings(self).look
         self.streams = WorkStreams(self)
         self.cell.on_change(self.streams.cell_changed)
         self.messages = Messages(self)
         self.reading = Reading(self)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": self.start, "Beat": self.beat,
+            "Start": self.start, "Beat": self.beat, "Fetch": self.large.fetch,
             **{name: getattr(self.messages, name.lower()) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
@@ -116,10 +123,16 @@ class HistoryService:
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
         run = Run(request.namespace, request.saga)
+        if holds_large(request):
+            self.large.check_room()
+            if (there := await self.journal.head(run)) is not None:
+                return _already(there)
+            await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
+            request = await self.large.detach(run, request)
         now_ms = self.clock.now_ms()
         waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
-        event = h.Event(seq=0, time_ms=now_ms, saga_started=h.SagaStarted(
+        event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
             keys=request.keys,
         ))  # fmt: skip
@@ -137,10 +150,7 @@ class HistoryService:
             if session is not None:
                 session.reserved -= 1
         if outcome.head.incarnation != head.incarnation:
-            there = outcome.head
-            return c.StartReply(
-                key=key_of(run), already_started=True, saga_type=there.saga_type, status=h.Status.Name(there.status)
-            )
+            return _already(outcome.head)
         if session is not None and not session.closed:
             assign(session, head, [event], [], is_home=is_home)
         elif session is not None:
@@ -160,3 +170,9 @@ class HistoryService:
             if self.clock.now_ms() > until:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
             await self.clock.sleep(0.1)
+
+
+def _already(there: Head) -> c.StartReply:
+    """The first start wins."""
+    status = h.Status.Name(there.status)
+    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=status)

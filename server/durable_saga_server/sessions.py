@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import items_in_frame
 from durable_saga_server.journal import Run
-
-FRAME_ITEMS_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ class Session:
         """What waits, as frames, until the session is closed."""
         while True:
             while self._items:
-                items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
+                count = items_in_frame(self._items)
+                items, self._items = self._items[:count], self._items[count:]
                 yield w.ServerFrame(items=items)
             if self.closed:
                 return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from durable_saga_server.cell import Cell
@@ -26,6 +27,7 @@ BRING_NEAR_MS = 3_600_000
 _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
+Ended = Callable[[Run, Head | None], Awaitable[None]]
 
 
 @dataclass(eq=False)
@@ -47,6 +49,7 @@ class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
+        self.ended: Ended | None = None
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -203,11 +206,17 @@ class Waker:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
         run, now_ms = Run(*row[1:]), self._clock.now_ms()
         head = await self._journal.head(run)
-        if head is None:  # its start may be on its way
-            return _AGAIN_MS if now_ms < row[0] + self._config.hint_grace_ms else 0
+        if head is None:
+            if now_ms < row[0] + self._config.hint_grace_ms:
+                return _AGAIN_MS  # its start may be on its way
+            if self.ended is not None:
+                await self.ended(run, head)
+            return 0
         if head.status not in OPEN:
             self._sessions.forget(run)
             self._journal.list_again(run)
+            if self.ended is not None:
+                await self.ended(run, head)
         elif (owner := self._sessions.owner(run)) is not None:
             await self.hint(run, now_ms + self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)

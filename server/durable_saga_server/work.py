@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import holds_large
 from durable_saga_server.committer import Answer
-from durable_saga_server.dispatch import key_of
+from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 BLOCKED_RETRY_MS_MIN = 1_000
-
-
-def run_of(key: h.RunKey) -> Run:
-    return Run(key.namespace, key.saga, key.run)
 
 
 class WorkStreams:
@@ -152,6 +149,7 @@ class WorkStreams:
                 session.seen_ms = self._service.clock.now_ms()
                 for item in frame.items:
                     self._item(session, item)
+                await self._service.large.has_room()
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
         finally:
@@ -178,7 +176,10 @@ class WorkStreams:
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit":
-            self._commit(session, item.commit)
+            if item.commit.status == h.CONTINUED or holds_large(item.commit):
+                self._later(self._prepare(session, item.commit))
+            else:
+                self._commit(session, item.commit)
         elif kind == "release":
             self._later(self._release(session, item.release))
         elif kind == "drain":
@@ -219,6 +220,8 @@ class WorkStreams:
                     self._service.dispatcher.look_again()
                 if request.status not in (h.RUNNING, h.COMPENSATING):
                     self._service.notify(run)
+                if request.status == h.CONTINUED:
+                    self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):
                 session.owned.pop(run, None)
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
@@ -234,6 +237,20 @@ class WorkStreams:
             ),
             done,
         )  # fmt: skip
+
+    async def _prepare(self, session: Session, request: w.Commit) -> None:
+        """What must be durable before a commit: its large payloads, and a hint for the run that follows this one."""
+        run = run_of(request.key)
+        try:
+            if request.status == h.CONTINUED:
+                await self._service.waker.hint(run, self._service.clock.now_ms() + self._service.config.message_hint_ms)
+            self._commit(session, await self._service.large.detach(run, request))
+        except (JournalError, ServiceError) as error:
+            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
+            outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
+            refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
+            refused.key.CopyFrom(request.key)
+            session.send(w.ServerItem(commit_reply=refused))
 
     async def _release(self, session: Session, request: w.Release) -> None:
         """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found

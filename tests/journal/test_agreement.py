@@ -39,6 +39,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.payloads import hash_of
 
 NOW_MS = time.time_ns() // 1_000_000  # hints that are long past expire in Cassandra
 SAGAS = ("a", "b")
@@ -76,6 +77,7 @@ class Agreement(RuleBasedStateMachine):
         self.now_ms = NOW_MS
         self.given_up: set[str] = set()
         self.acknowledged: dict[str, dict[int, bytes]] = {}
+        self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
     def run(self, saga: str) -> Run:
         return Run(self.namespace, saga)
@@ -181,9 +183,43 @@ class Agreement(RuleBasedStateMachine):
         item.cancel.reason = message
         self.ask(Fault.NONE, "put_message", self.run(saga), item)
 
+    @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m4"]))
+    def know_a_message(self, saga: str, message: str) -> None:
+        self.ask(Fault.NONE, "has_message", self.run(saga), message)
+
+    @rule(saga=st.sampled_from(SAGAS), newest=st.integers(0, 9), old=st.booleans())
+    def advance(self, saga: str, newest: int, old: bool) -> None:
+        if (head := self.head(saga)) is not None:
+            self.ask(Fault.NONE, "advance", head.run, b"other" if old else head.incarnation, newest)
+            after = self.head(saga)
+            assert after is not None
+            assert after.newest == (head.newest if old else max(head.newest, newest))
+
     @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000) | st.integers(300_000, HINTS_MS))
     def add_hint(self, saga: str, after_ms: int) -> None:
         self.ask(Fault.NONE, "add_hint", Hint(int(NOW_MS + after_ms), self.run(saga)))
+
+    @rule(saga=st.sampled_from(SAGAS), value=st.sampled_from([b"x", b"yy" * 700, bytes(range(256)) * 10]), fault=faults)
+    def keep_a_large_value(self, saga: str, value: bytes, fault: Fault) -> None:
+        self.now_ms += 1
+        digest, parts = hash_of(value), [value[at : at + 1000] for at in range(0, len(value), 1000)]
+        for first in range(0, len(parts), 2):
+            self.ask(fault, "put_chunks", self.run(saga), digest, first, parts[first : first + 2], self.now_ms)
+        self.values.setdefault(saga, {})[digest] = (value, self.now_ms)
+
+    @rule(saga=st.sampled_from(SAGAS), ago_ms=st.integers(0, 3))
+    def drop_old_values(self, saga: str, ago_ms: int) -> None:
+        before_ms = self.now_ms - ago_ms
+        kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
+        assert self.ask(Fault.NONE, "drop_chunks", self.run(saga), before_ms) is bool(kept)
+        self.values[saga] = kept
+
+    @invariant()
+    def large_values_are_whole_or_gone(self) -> None:
+        for saga, value in itertools.product(SAGAS, (b"x", b"yy" * 700, bytes(range(256)) * 10)):
+            found = self.ask(Fault.NONE, "chunks", self.run(saga), hash_of(value), 0, 100)
+            there = self.values.get(saga, {}).get(hash_of(value))
+            assert b"".join(found) == (there[0] if there else b"")
 
     @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
     def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
@@ -257,6 +293,8 @@ def _shape(answer: Any) -> Any:
         return answer
     if isinstance(answer, list) and answer and isinstance(answer[0], h.Event | h.InboxMessage):
         return [one.SerializeToString(deterministic=True) for one in answer]
+    if isinstance(answer, list) and answer and isinstance(answer[0], bytes):
+        return answer
     if isinstance(answer, list):
         return [type(one).__name__ for one in answer]
     return type(answer).__name__ if not isinstance(answer, str) else answer

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from durable_saga.pb import history_pb2 as h
 
-PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024
 INBOX_MESSAGES_MAX = 10_000
 SHARDS = 32
 """Of hints; a number of the journal, like a key: it can't be changed under one that exists."""
@@ -64,6 +64,7 @@ class Head:
 
     `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
     `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
+    `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
     """
 
     run: Run
@@ -79,6 +80,7 @@ class Head:
     ended_ms: int = 0
     wake_at_ms: int = 0
     blocked: str = ""
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,12 @@ class Journal(Protocol):
         """Durable and idempotent by message_id; False when that id was there already (consumed ids count while the run
         lives). Raises InboxFull."""
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        """Whether a message with this id was put, consumed or not."""
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        """Set `newest` of a head, if it is still of that incarnation; it only ever grows."""
+
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         """Runs whose committed events declare the correlation key (SagaStarted.keys, KeyDeclared), and perhaps some whose
         commit is still on its way. Ended ones may be among them."""
@@ -241,6 +249,16 @@ class Journal(Protocol):
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         """Messages not consumed, in order of (received_ms, message_id)."""
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        """Keep parts `first`, `first` + 1, … of the value that `digest` names, at most CHUNK_BYTES each; the run need not be
+        there yet. Idempotent: a digest names one content. Written again it counts as written at the later time."""
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        """Parts in order, from `first` on; fewer than `limit` at the end."""
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        """Remove what was written before that time. Whether the run has chunks left."""
 
     async def add_hint(self, hint: Hint) -> None:
         """Idempotent."""

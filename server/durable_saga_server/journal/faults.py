@@ -94,8 +94,23 @@ class FaultyJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._journal.put_message(run, message)
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._journal.has_message(run, message_id)
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._journal.advance(run, incarnation, newest)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._journal.inbox(run)
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._journal.put_chunks(run, digest, first, chunks, now_ms)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._journal.chunks(run, digest, first, limit)
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._journal.drop_chunks(run, before_ms)
 
     async def add_hint(self, hint: Hint) -> None:
         await self._journal.add_hint(hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -49,6 +50,7 @@ class MemoryJournal:
         self._watermarks: dict[int, int] = {}
         self._members: dict[str, Member] = {}
         self._keys: dict[tuple[str, str], dict[Run, None]] = {}
+        self._chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = {}
         self._claims: dict[tuple[str, str, str], int | None] = {}
 
     async def initialize(self) -> None: ...
@@ -130,9 +132,33 @@ class MemoryJournal:
         inbox[message.message_id] = message
         return True
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return message_id in self._inbox.get(run, {})
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        head = self._heads.get(run)
+        if head is not None and head.incarnation == incarnation and head.newest < newest:
+            self._heads[run] = replace(head, newest=newest)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         kept = [message for message in self._inbox.get(run, {}).values() if message is not None]
         return sorted(kept, key=lambda message: (message.received_ms, message.message_id))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        kept = self._chunks.setdefault(run, {})
+        for part, chunk in enumerate(chunks, first):
+            kept[digest, part] = (max(now_ms, kept.get((digest, part), (0, b""))[0]), chunk)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        kept = self._chunks.get(run, {})
+        found = [kept.get((digest, part)) for part in range(first, first + limit)]
+        return [one[1] for one in found if one is not None]
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        left = {key: one for key, one in self._chunks.pop(run, {}).items() if one[0] >= before_ms}
+        if left:
+            self._chunks[run] = left
+        return bool(left)
 
     async def add_hint(self, hint: Hint) -> None:
         row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)

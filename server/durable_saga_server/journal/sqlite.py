@@ -33,6 +33,7 @@ from durable_saga_server.journal import (
     Tally,
     Unknown,
 )
+from durable_saga_server.journal import sqlite_chunks as large
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 
@@ -135,8 +136,23 @@ class SqliteJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._submit(self._writes, lambda db: rows.put_message(db, run, message))
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._submit(self._reads, lambda db: rows.has_message(db, run, message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._submit(self._writes, lambda db: rows.advance(db, run, incarnation, newest))
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._submit(self._reads, lambda db: rows.inbox(db, run))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._submit(self._writes, lambda db: large.put_chunks(db, run, digest, first, chunks, now_ms))
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._submit(self._reads, lambda db: large.chunks(db, run, digest, first, limit))
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._submit(self._writes, lambda db: large.drop_chunks(db, run, before_ms))
 
     async def add_hint(self, hint: Hint) -> None:
         await self._submit(self._writes, lambda db: rows.add_hint(db, hint))

@@ -41,7 +41,7 @@ def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run) -> None
 
 
 def changes(db: sqlite3.Connection, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND updated_ms > ?"
+    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND status <> 10 AND updated_ms > ?"
     order = " ORDER BY updated_ms, saga, run"
     found = db.execute(select + order + " LIMIT ?", (namespace, after_ms, limit + 1)).fetchall()
     if len(found) > limit:  # the last millisecond must be whole

@@ -26,16 +26,16 @@ SCHEMA_VERSION = 3
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
-    " ended_ms, wake_at_ms, blocked"
+    " ended_ms, wake_at_ms, blocked, newest"
 )
 NOTEWORTHY = "status NOT IN (1, 2, 4)"
-"""What a monitor looks at: `rules.NOTEWORTHY`, as the partial index needs it."""
+"""What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
   namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
   next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
-  blocked TEXT, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+  blocked TEXT, newest INTEGER DEFAULT 0, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
 CREATE TABLE IF NOT EXISTS events (
@@ -59,6 +59,9 @@ CREATE TABLE IF NOT EXISTS tallies (
 CREATE TABLE IF NOT EXISTS claims (
   namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
   PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chunks (
+  namespace TEXT, saga TEXT, run INTEGER, digest BLOB, part INTEGER, written_ms INTEGER, chunk BLOB NOT NULL,
+  PRIMARY KEY (namespace, saga, run, digest, part));
 INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION})
 """
 
@@ -73,6 +76,8 @@ def migrate(db: sqlite3.Connection) -> None:
             raise SchemaTooNew(
                 f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
             )
+    if there is not None and version < 3:
+        db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
     for statement in _TABLES.split(";\n"):
         db.execute(statement)
     if version < 2:  # version 1 counted nothing
@@ -100,12 +105,12 @@ def _values(head: Head) -> tuple[object, ...]:
     return (
         head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
         head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
-        head.blocked,
+        head.blocked, head.newest,
     )  # fmt: skip
 
 
 def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
-    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
     if before is not None and before.status == head.status:
         return
     tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
@@ -173,6 +178,16 @@ def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bo
         raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
     db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
     return True
+
+
+def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
+    found = db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", (*astuple(run), message_id))
+    return found.fetchone() is not None
+
+
+def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:
+    where = f"{_RUN} AND incarnation = ? AND newest < ?"
+    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *astuple(run), incarnation, newest))
 
 
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:

@@ -32,6 +32,7 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
@@ -70,6 +71,7 @@ class CassandraJournal:
         self._listing = Listing(self._session, self.head)
         self._index = Index(self._session, self._listing)
         self._hints = Hints(self._session)
+        self._chunks = Chunks(self._session)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -85,7 +87,7 @@ class CassandraJournal:
                     f"keyspace {self._keyspace} has schema version {version[0][0]}, this program knows"
                     f" {schema.SCHEMA_VERSION}: upgrade durable-saga"
                 )
-            for table in schema.TABLES[1:]:
+            for table in (*schema.TABLES[1:], *schema.CHANGES):
                 await session.run(table)
             await session.prepare()
             if version and version[0][0] < 3:
@@ -133,7 +135,7 @@ class CassandraJournal:
         rows = await self._session.read("head", *_key(run))
         if not rows or rows[0][1] is None:
             return None
-        return head_of(run, rows[0])
+        return head_of(run, rows[0][:-1], rows[0][-1] or 0)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
@@ -201,10 +203,27 @@ class CassandraJournal:
         )
         return True
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return bool(await self._session.read("message", *_key(run), message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        outcome = await self._session.conditional(("advance", (newest, *_key(run), incarnation, newest)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         rows = await self._session.read("inbox", *_key(run))
         found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
         return sorted(found, key=lambda message: (message.received_ms, message.message_id))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._chunks.put(run, digest, first, chunks, now_ms)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._chunks.get(run, digest, first, limit)
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._chunks.drop(run, before_ms)
 
     async def add_hint(self, hint: Hint) -> None:
         await self._hints.add(hint)
