@@ -105,8 +105,7 @@ class Signals:
             if inspect.isawaitable(outcome):
                 await outcome
 
-        with loop.entered():
-            loop.create_task(run()).add_done_callback(self._core.forward.handler_done)
+        loop.create_task(run()).add_done_callback(self._core.forward.handler_done)
 
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:
