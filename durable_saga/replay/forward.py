@@ -31,8 +31,7 @@ class Forward:
         core = self._core
         args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
         core.start_keys.declare(fact.keys, args, kwargs)
-        with core.loop.entered():
-            task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
+        task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
         task.scope = core.loop.root  # type: ignore[attr-defined]
         core.loop.root.count = 0
         self.main = task
@@ -42,8 +41,7 @@ class Forward:
         if self.stop is None:
             self.stop, self.cancels, self._asked_for = reason, cancels, asked_for
             if self.main is not None:
-                with self._core.loop.entered():
-                    self.main.cancel(str(reason))
+                self.main.cancel(str(reason))
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """An error in a signal handler is an error of the saga."""
@@ -85,9 +83,8 @@ class Forward:
         for _ in range(CANCELLATION_ROUNDS_MAX):
             if not loop.tasks:
                 return
-            with loop.entered():
-                for task in list(loop.tasks.values()):
-                    task.cancel()
+            for task in list(loop.tasks.values()):
+                task.cancel()
             loop.run_until_idle()
 
     def _complete(self, result: Any) -> None:

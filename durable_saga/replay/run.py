@@ -117,21 +117,9 @@ class Core:
         self.history.replaying = True
         self.start_keys = StartKeys(self, events)
         back = taken_back(events)
-        for event in events:
-            assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
-            kind = kind_of(event)
-            if event.seq in back and kind not in MESSAGES:
-                self.history.count(event)
-                self.holding.take_back(event)
-            elif kind in INTENTS:
-                self.history.match(event, self.forward.idle_at())
-                self._mark_committed(event)
-                self.history.count(event)
-            else:
-                if kind != "recover_requested" and event.seq not in back:
-                    self.history.expect_matched(event)
-                self.history.count(event)
-                self._apply(event, run=event.seq not in back)
+        with guarded(self), self.loop.entered():
+            for event in events:
+                self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
@@ -144,7 +132,8 @@ class Core:
         if kind == "recover_requested":
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
-        self._apply(event)
+        with guarded(self), self.loop.entered():
+            self._apply(event)
         return True
 
     def take(self) -> Output:
@@ -200,25 +189,25 @@ class Core:
         return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
 
     def _apply(self, event: h.Event, *, run: bool = True) -> None:
+        """Tell the code one fact and run it until it is idle."""
         kind = kind_of(event)
         assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
         self.loop.now_ms = event.time_ms
         self.activation += 1
         self._fact = event
-        with guarded(self):
-            _FACTS[kind](self, getattr(event, kind))
-            if not run:
-                return  # what the code does with it, it does when it is recovered
-            if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
-                self.forward.interrupt(over)
-            if self.phase == FORWARD:
+        _FACTS[kind](self, getattr(event, kind))
+        if not run:
+            return  # what the code does with it, it does when it is recovered
+        if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
+            self.forward.interrupt(over)
+        if self.phase == FORWARD:
+            self.loop.run_until_idle()
+            while self.unwinding.go_on_partially():
                 self.loop.run_until_idle()
-                while self.unwinding.go_on_partially():
-                    self.loop.run_until_idle()
-                self.state.flush()
-                self.forward.settle()
-            if self.phase == UNWINDING:
-                self.unwinding.go_on()
+            self.state.flush()
+            self.forward.settle()
+        if self.phase == UNWINDING:
+            self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
@@ -302,13 +291,30 @@ class Core:
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
-    def _mark_committed(self, event: h.Event) -> None:
-        """The intent was committed by somebody: its arguments are the committed ones."""
-        if event.HasField("step_scheduled"):
-            self.calls.committed(event.step_scheduled)
-        elif event.HasField("compensation_registered"):
-            body = event.compensation_registered
-            self.stack.entries[body.call].data = body.input.data
+    def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
+        assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
+        kind = kind_of(event)
+        if taken_back and kind not in MESSAGES:
+            self.history.count(event)
+            self.holding.take_back(event)
+        elif kind in INTENTS:
+            self.history.match(event, self.forward.idle_at())
+            _mark_committed(self, event)
+            self.history.count(event)
+        else:
+            if kind != "recover_requested" and not taken_back:
+                self.history.expect_matched(event)
+            self.history.count(event)
+            self._apply(event, run=not taken_back)
+
+
+def _mark_committed(core: Core, event: h.Event) -> None:
+    """The intent was committed by somebody: its arguments are the committed ones."""
+    if event.HasField("step_scheduled"):
+        core.calls.committed(event.step_scheduled)
+    elif event.HasField("compensation_registered"):
+        body = event.compensation_registered
+        core.stack.entries[body.call].data = body.input.data
 
 
 def _is_urgent(event: h.Event) -> bool:

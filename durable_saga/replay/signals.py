@@ -113,10 +113,9 @@ class Signals:
             if inspect.isawaitable(outcome):
                 await outcome
 
-        with loop.entered():
-            task = loop.create_task(run())
-            task.add_done_callback(self._core.forward.handler_done)
-            self._handling = [*(one for one in self._handling if not one.done()), task]
+        task = loop.create_task(run())
+        task.add_done_callback(self._core.forward.handler_done)
+        self._handling = [*(one for one in self._handling if not one.done()), task]
 
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:

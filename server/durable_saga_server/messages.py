@@ -174,7 +174,7 @@ class Messages:
             for message in messages:
                 session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
         elif (member := service.cell.with_worker(head.owner)) is not None:
-            await service.waker.nudge(member, head.run)
+            await service.waker.mailbox.nudge(member, head.run)
         elif not head.owner:
             await service.waker.wake(head)
 

@@ -18,7 +18,8 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Head, Hint, Journal, JournalError, Member, Run, mailbox_of
+from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
+from durable_saga_server.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
@@ -50,6 +51,7 @@ class Waker:
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
+        self.mailbox = Mailbox(journal, clock, config, cell, self)
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -68,13 +70,14 @@ class Waker:
     async def start(self) -> None:
         """Raises JournalError."""
         await self._sweep()
+        self.mailbox.start()
         self._tasks = [
             asyncio.create_task(self._keep_sweeping(), name="hints-sweep"),
             asyncio.create_task(self._fire(), name="hints-fire"),
-            asyncio.create_task(self._read_mailbox(), name="hints-mailbox"),
         ]
 
     async def stop(self) -> None:
+        await self.mailbox.stop()
         tasks = [*self._tasks, *self._scans]
         for task in tasks:
             task.cancel()
@@ -100,10 +103,6 @@ class Waker:
         shard = self._shards.get(hint.shard)
         if shard is not None and hint.due_ms <= shard.read_until_ms:
             self._push(shard, (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
-
-    async def nudge(self, member: Member, run: Run) -> None:
-        """Let another engine look at it, which alone can reach its worker. Raises JournalError."""
-        await self._journal.add_hint(Hint(self._clock.now_ms(), run, mailbox_of(member.name)))
 
     # --- reading hints -------------------------------------------------------------------------------------------------
 
@@ -225,8 +224,8 @@ class Waker:
         elif head.owner and (member := self._cell.with_worker(head.owner)) is not None:
             await self.hint(run, now_ms + self._config.rehint_ms)
             if await self._journal.inbox(run):
-                await self.nudge(member, run)
-        elif head.owner or await self._can_go_on(head, now_ms):
+                await self.mailbox.nudge(member, run)
+        elif head.owner or await self.can_go_on(head, now_ms):
             await self.hint(run, now_ms + self._config.rehint_ms)
             await self.wake(head)
         return 0
@@ -237,7 +236,7 @@ class Waker:
         if not self._sessions.fits(namespace, head.saga_type):
             member = self._cell.with_type(f"{namespace}/{head.saga_type}")
             if member is not None:
-                await self.nudge(member, head.run)
+                await self.mailbox.nudge(member, head.run)
                 return
         self._dispatcher.wake(head.run, head.saga_type, orphan=bool(head.owner))
 
@@ -248,7 +247,18 @@ class Waker:
         fresh = head.updated_ms > now_ms - self._config.claim_grace_ms
         return fresh and self._sessions.named(head.owner) is not None
 
-    async def _can_go_on(self, head: Head, now_ms: int) -> bool:
+    async def nudged(self, run: Run) -> None:
+        """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""
+        head = await self._journal.head(run)
+        if head is None or head.status not in OPEN:
+            return
+        if (owner := self._sessions.owner(run)) is not None:
+            await self._dispatcher.deliver_unread(owner, head)
+        elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
+            self._dispatcher.wake(run, head.saga_type)
+
+    async def can_go_on(self, head: Head, now_ms: int) -> bool:
+        """Its time has come, or it has a message. Raises JournalError."""
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
         return bool(await self._journal.inbox(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)
@@ -268,38 +278,7 @@ class Waker:
                     continue
                 if head.owner and self._cell.with_worker(head.owner) is not None:
                     continue
-                if head.owner or await self._can_go_on(head, self._clock.now_ms()):
+                if head.owner or await self.can_go_on(head, self._clock.now_ms()):
                     await self.wake(head)
             except JournalError:
                 continue  # its hint is still there
-
-    # --- the mailbox -----------------------------------------------------------------------------------------------------
-
-    async def _read_mailbox(self) -> None:
-        """What other engines can't do themselves: bring a message to a worker of ours, give a run to one."""
-        mailbox, after_ms = mailbox_of(self._cell.name), self._clock.now_ms()
-        handled: set[Hint] = set()
-        while True:
-            await self._clock.sleep(self._config.mailbox_ms / 1000)
-            if not self._cell.is_embedded:
-                continue
-            try:
-                until_ms = self._clock.now_ms() + self._config.hint_late_ms
-                for hint in await self._journal.hints(mailbox, after_ms, until_ms, HINTS_PER_READ):
-                    if hint not in handled:
-                        await self._serve(hint.run)
-                        handled.add(hint)
-            except JournalError as error:
-                log.warning("the mailbox can't be read: %s", error)
-                continue
-            after_ms = max(after_ms, self._clock.now_ms() - self._config.hint_late_ms)
-            handled = {hint for hint in handled if hint.due_ms > after_ms}
-
-    async def _serve(self, run: Run) -> None:
-        head = await self._journal.head(run)
-        if head is None or head.status not in OPEN:
-            return
-        if (owner := self._sessions.owner(run)) is not None:
-            await self._dispatcher.deliver_unread(owner, head)
-        elif not head.owner and await self._can_go_on(head, self._clock.now_ms()):
-            self._dispatcher.wake(run, head.saga_type)

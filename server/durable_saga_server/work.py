@@ -18,6 +18,7 @@ from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
+from durable_saga_server.parking import release
 from durable_saga_server.sessions import Ownership, Session
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
-BLOCKED_RETRY_MS_MIN = 1_000
 
 
 class WorkStreams:
@@ -181,7 +181,7 @@ class WorkStreams:
             else:
                 self._commit(session, item.commit)
         elif kind == "release":
-            self._later(self._release(session, item.release))
+            self._later(release(self._service, session, item.release))
         elif kind == "drain":
             session.draining = True
         elif kind == "owned":
@@ -251,37 +251,3 @@ class WorkStreams:
             refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
             refused.key.CopyFrom(request.key)
             session.send(w.ServerItem(commit_reply=refused))
-
-    async def _release(self, session: Session, request: w.Release) -> None:
-        """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
-        after it."""
-        service, run = self._service, run_of(request.key)
-        owned = session.owned.pop(run, None)
-        saga_type = owned.saga_type if owned else request.saga_type
-        now_ms = service.clock.now_ms()
-        wake_at_ms = request.wake_at_ms
-        if request.blocked:
-            wake_at_ms = now_ms + max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN)
-        commit = Commit(
-            run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
-            wake_at_ms, request.consumed, release=True, blocked=request.blocked,
-        )  # fmt: skip
-        while True:
-            try:
-                if wake_at_ms:
-                    await service.waker.hint(run, wake_at_ms)
-                outcome = await service.committer.commit(commit)
-                if isinstance(outcome, Unknown):
-                    continue
-                if isinstance(outcome, Committed) and not request.blocked and await self._is_due(run, wake_at_ms):
-                    service.dispatcher.wake(run, saga_type)
-                break
-            except JournalError as error:
-                log.warning("saga %s can't be parked now: %s", run.saga, error)
-                await service.clock.sleep(1)
-        service.dispatcher.look_again()
-
-    async def _is_due(self, run: Run, wake_at_ms: int) -> bool:
-        """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
-        JournalError."""
-        return 0 < wake_at_ms <= self._service.clock.now_ms() or bool(await self._service.journal.inbox(run))
