@@ -115,7 +115,7 @@ class WorkStreams:
         try:
             await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
         except JournalError as error:
-            log.warning("the members of the cell are not told of worker %s: %s", open_sessions[-1].name, error)
+            log.warning("the members of the cell are not told which workers are here: %s", error)
 
     def cell_changed(self) -> None:
         """Tell the workers; what has another home now is told there by its worker."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.clock import Clock, SystemClock
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
@@ -33,7 +33,7 @@ from durable_saga_server.journal import (
 )
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.chunks import Chunks
-from durable_saga_server.journal.cassandra.hints import Hints
+from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
@@ -57,6 +57,7 @@ class CassandraJournal:
         replication_factor: int = 3,
         datacenter: str = "",
         tables: str = "",
+        clock: Clock | None = None,
     ) -> None:
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
@@ -70,7 +71,8 @@ class CassandraJournal:
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
         self._listing = Listing(self._session, self.head)
         self._index = Index(self._session, self._listing)
-        self._hints = Hints(self._session)
+        self._clock = clock or SystemClock()
+        self._hints = Hints(self._session, self._clock)
         self._chunks = Chunks(self._session)
         self._puts = 0
 
@@ -90,7 +92,9 @@ class CassandraJournal:
             for table in (*schema.TABLES[1:], *schema.CHANGES):
                 await session.run(table)
             await session.prepare()
-            if version and version[0][0] < 3:
+            if not version:
+                await self._hints.begin(self._clock.now_ms() - BEGIN_EARLIER_MS)
+            elif version[0][0] < 3:
                 await self._hints.take_over_unsharded()
             await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
         except BaseException:
@@ -261,10 +265,10 @@ class CassandraJournal:
         await self._index.drop_key(namespace, key, run)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-        return await self._index.changes(namespace, after_ms, limit, int(time.time() * 1000))
+        return await self._index.changes(namespace, after_ms, limit, self._clock.now_ms())
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
-        return await self._index.tallies(namespace, int(time.time() * 1000))
+        return await self._index.tallies(namespace, self._clock.now_ms())
 
     async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
         return await self._index.claim(namespace, group, item, now_ms, until_ms)
