@@ -198,6 +198,8 @@ class Worker:
             log.error("saga %s is of type %s, which this worker does not have", assign.key.saga, saga_type)
             return
         if (old := self._runs.get(_key(assign.key))) is not None:
+            if old.epoch >= assign.epoch:
+                return  # two servers gave us the run, and the first of them was slow to say so
             old.drop()
         run = ActiveRun(self, assign, Core(definition, assign.key))
         self._runs[_key(assign.key)] = run
