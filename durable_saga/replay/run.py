@@ -77,12 +77,9 @@ class Core:
         self.holding = Holding(self)
         self.continuing = Continuing(self)
         self.random = random.Random()
-        self.urgent = False
-        self.activation = 0
-        self.phase = FORWARD
-        self.status: int = h.RUNNING
-        self.deadline_ms = 0
-        self._timeout_ms = 0
+        self.urgent, self.activation = False, 0
+        self.phase, self.status = FORWARD, int(h.RUNNING)
+        self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
         self._fact = h.Event()
 
