@@ -215,7 +215,9 @@ class Client:
         limit: int | None = None,
         started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
-        """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
+        """Newest first, page by page, eventually consistent. `status` in capital or small letters. Raises InvalidArgument for
+        an unknown one."""
+        status = [name.upper() for name in status]
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
         if unknown:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
 
+SAY_BLOCKED_SECONDS = 1.0
 _url = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -57,9 +59,7 @@ def start(
 
     async def work(client: Client) -> Any:
         handle = await client.start(saga, *_values(arguments), id=saga_id, timeout=timeout)
-        if wait:
-            return await handle.result()
-        return handle.id
+        return await _result(handle) if wait else handle.id
 
     result = _with_client(work, url, namespace)
     if wait:
@@ -68,6 +68,20 @@ def start(
         click.echo(result)
     else:
         output.print_json({"id": result})
+
+
+async def _result(handle: Handle[Any]) -> Any:
+    """Its result. While it can't go on, the reason is said on stderr, once."""
+    waiting, said = asyncio.ensure_future(handle.result()), ""
+    try:
+        while not (await asyncio.wait({waiting}, timeout=SAY_BLOCKED_SECONDS))[0]:
+            blocked = (await handle.describe()).blocked
+            if blocked and blocked != said:
+                click.echo(f"saga {handle.id} waits: {blocked}", err=True)
+            said = blocked
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 @click.command()
@@ -88,10 +102,7 @@ def history(saga_id: str, raw: str | None, url: str, namespace: str) -> None:
     """Show the events of one saga."""
     events: list[h.Event] = _with_client(lambda client: client.handle(saga_id).history(), url, namespace)
     if raw is not None:
-        with open(raw, "wb") as file:
-            for event in events:
-                data = event.SerializeToString()
-                file.write(len(data).to_bytes(4, "big") + data)
+        _write_raw(raw, events)
     if output.is_terminal():
         rows = []
         for event in events:
@@ -104,10 +115,21 @@ def history(saga_id: str, raw: str | None, url: str, namespace: str) -> None:
             output.print_json(output.as_dict(event))
 
 
+def _write_raw(path: str, events: Sequence[h.Event]) -> None:
+    """Raises ClickException for a file that can't be written."""
+    try:
+        with open(path, "wb") as file:
+            for event in events:
+                data = event.SerializeToString()
+                file.write(len(data).to_bytes(4, "big") + data)
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
+
+
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
-@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
 def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, namespace: str) -> None:

@@ -58,9 +58,12 @@ class GrpcServer:
         described = [client_pb2.DESCRIPTOR.services_by_name["Sagas"], worker_pb2.DESCRIPTOR.services_by_name["Work"]]
         names_served = [one.full_name for one in described]
         reflection.enable_server_reflection([*names_served, reflection.SERVICE_NAME], self._server)
-        self.port = self._server.add_insecure_port(self._listen)
+        try:
+            self.port = self._server.add_insecure_port(self._listen)
+        except RuntimeError:
+            self.port = 0
         if not self.port:
-            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there?")
+            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there? HOST:PORT is due")
         await self._server.start()
         for name in ("", *names_served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 TERMINATE_ATTEMPTS_MAX = 5
+SETTLED = ("done", "skipped", "resolved")
 
 
 class Messages:
@@ -117,10 +118,12 @@ class Messages:
             raise ServiceError("NOT_FOUND", f"saga {request.key.saga} has no compensation for call {decision.call!r}")
         if decision.verb == h.CompensationDecided.RESOLVE and not decision.note:
             raise ServiceError("INVALID_ARGUMENT", "resolving a compensation by hand needs a note that says what was done")
-        if decision.verb == h.CompensationDecided.RETRY and step.compensation_state != "stuck":
+        state = step.compensation_state
+        if state in SETTLED or (decision.verb == h.CompensationDecided.RETRY and state != "stuck"):
             raise ServiceError(
                 "FAILED_PRECONDITION",
-                f"the compensation of call {decision.call} is {step.compensation_state or 'not due'}",
+                f"the compensation of call {decision.call} of saga {request.key.saga!r} is {state or 'not due'}:"
+                f" {'nothing is left to decide' if state in SETTLED else 'only one that is stuck is tried again by hand'}",
             )
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)

@@ -35,7 +35,7 @@ class Reading:
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
         head = await self.head(request.key)
-        view = describe_head(head)
+        view = self._view(head)
         fold(await self._events(head, 0, head.next_seq), view)
         return view
 
@@ -84,7 +84,7 @@ class Reading:
             found = await self._service.journal.listing(wanted, limit, page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-        return c.ListReply(sagas=[describe_head(head) for head in found.heads], next_page=found.next_page)
+        return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
@@ -113,6 +113,19 @@ class Reading:
         now_ms = self._service.clock.now_ms()
         until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
         return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
+
+    def _view(self, head: Head) -> c.Description:
+        """With the reason why it stands still, where this server knows one that the journal does not."""
+        view = describe_head(head)
+        due = 0 < head.wake_at_ms <= self._service.clock.now_ms()
+        if due and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
+            workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
+            if not any(head.saga_type in one.saga_types for one in workers):
+                view.blocked = f"no worker that is connected runs sagas of type {head.saga_type!r}: start one"
+                known = sorted({name for one in workers for name in one.saga_types})
+                if known:
+                    view.blocked += f", or is the name wrong? The connected ones run {', '.join(known[:NAMES_MAX])}"
+        return view
 
     async def head(self, key: h.RunKey) -> Head:
         check_name("namespace", key.namespace, self._service.config.id_characters_max)
