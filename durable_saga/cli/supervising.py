@@ -48,7 +48,10 @@ class _Child:
             if now - self._began > LIVED_SECONDS:
                 self._pause = RESTART_SECONDS
             log.warning(
-                "worker process %s ended with %s; a new one starts in %.0f s", self.process.pid, self.process.exitcode, self._pause
+                "worker process %s ended with %s; a new one starts in %.0f s",
+                self.process.pid,
+                self.process.exitcode,
+                self._pause,
             )
             self._due = now + self._pause
             self._pause = min(self._pause * 2, RESTART_SECONDS_MAX)
