@@ -20,6 +20,8 @@ from durable_saga.retry import to_ms
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
 SAY_AGAIN_SECONDS = 5.0
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a status that is worth a second call."""
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
@@ -39,8 +41,10 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
 }
 
 
-def error_for(code: str, message: str) -> errors.ClientError:
+def error_for(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
     """The error that a status of the service means to a caller."""
+    if code == "RESOURCE_EXHAUSTED":
+        return errors.Exhausted(message, retry_after_ms / 1000 or None)
     return _ERRORS.get(code, errors.Unavailable)(message)
 
 
@@ -98,7 +102,7 @@ class GrpcTransport:
                 return await stub(request)
             except grpc.aio.AioRpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or loop.time() + pause > until:
-                    raise error_for(error.code().name, error.details() or error.code().name) from None
+                    raise _told(error) from None
                 self._say(loop.time(), error.details() or "no details")
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
@@ -115,7 +119,7 @@ class GrpcTransport:
             async for frame in self._work.Work(outgoing):
                 yield frame
         except grpc.aio.AioRpcError as error:
-            raise error_for(error.code().name, error.details() or error.code().name) from None
+            raise _told(error) from None
 
     async def close(self) -> None:
         if self._channel is not None:
@@ -169,6 +173,14 @@ class LocalTransport:
             await self._service.shut_down()
 
 
+def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
+    told: Any = error.trailing_metadata() or ()  # pairs, whatever its annotation says
+    retry_after_ms = next((int(value) for key, value in told if key == RETRY_AFTER), 0)
+    return error_for(error.code().name, error.details() or error.code().name, retry_after_ms)
+
+
 def _translated(error: Exception) -> Exception:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    return error_for(code, message) if isinstance(code, str) and isinstance(message, str) else error
+    if not (isinstance(code, str) and isinstance(message, str)):
+        return error
+    return error_for(code, message, getattr(error, "retry_after_ms", 0))

@@ -21,7 +21,8 @@ RESTART_SECONDS = 1.0
 RESTART_SECONDS_MAX = 30.0
 LIVED_SECONDS = 60.0
 """A process that lived this long starts with the short pause again."""
-WATCH_SECONDS = 0.5
+STOP_SECONDS_MAX = 40.0
+"""Longer than a worker takes to give its sagas back. What still runs then is killed: its sagas go to others."""
 
 
 class _Child:
@@ -71,18 +72,25 @@ def supervise(processes: int, target: Callable[..., None], arguments: tuple[Any,
             child.look()
     for child in children:
         child.process.terminate()
+    until = time.monotonic() + STOP_SECONDS_MAX
     for child in children:
-        child.process.join()
+        child.process.join(max(until - time.monotonic(), 0))
+        if child.process.is_alive():
+            log.warning("worker process %s does not end: it is killed", child.process.pid)
+            child.process.kill()
+            child.process.join()
 
 
 def end_with_parent() -> None:
-    """For a child: when its parent is gone, end as on SIGTERM."""
-    parent = os.getppid()
+    """For a child: when its parent is gone, end as on SIGTERM; by force when that takes longer than STOP_SECONDS_MAX."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a child has a parent"
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_SECONDS)
+        parent.join()
         log.warning("the process that started this worker is gone: it ends too")
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS_MAX)
+        os._exit(1)
 
     threading.Thread(target=watch, name="saga-parent", daemon=True).start()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LEASE_MS_MAX = 3_600_000
 NAMES_MAX = 20
 """Of saga types, in a message."""
+UNCLAIMED_MS = 3_000
+"""A run that could go on for this long, and does not, may lack a worker."""
 
 
 class Reading:
@@ -120,11 +122,11 @@ class Reading:
     def _view(self, head: Head) -> c.Description:
         """With the reason why it stands still, where this server knows one that the journal does not."""
         view = describe_head(head)
-        due = 0 < head.wake_at_ms <= self._service.clock.now_ms()
-        if due and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
+        overdue = 0 < head.wake_at_ms <= self._service.clock.now_ms() - UNCLAIMED_MS
+        if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
             workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
             if not any(head.saga_type in one.saga_types for one in workers):
-                view.blocked = f"no worker that is connected runs sagas of type {head.saga_type!r}: start one"
+                view.blocked = f"no worker that is connected here runs sagas of type {head.saga_type!r}: start one"
                 known = sorted({name for one in workers for name in one.saga_types})
                 if known:
                     view.blocked += f", or is the name wrong? The connected ones run {', '.join(known[:NAMES_MAX])}"

@@ -239,3 +239,87 @@ def test_r5_r9_overview_and_statistics(play: Play) -> None:
         assert (await client.statistics()).by_status["cancelled"] == 1
 
     play(scenario)
+
+
+async def until_undoing(handle: Handle[Any], row: str) -> dict[str, str]:
+    """The states of the compensations by call, once the world shows the row."""
+    while row not in s.WORLD:
+        await asyncio.sleep(0.02)
+    return {step.call: step.compensation_state for step in (await handle.describe()).steps}
+
+
+def test_c10_a_compensation_is_seen_as_pending_running_and_done(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(f.rooms)
+        await client.publish("go", saga=handle.id)
+        assert await until_undoing(handle, "leaves second") == {"1": "pending", "2": "running"}
+        s.FAILURES["may leave second"] = 1
+        assert await until_undoing(handle, "leaves first") == {"1": "running", "2": "done"}
+        s.FAILURES["may leave first"] = 1
+        with pytest.raises(SagaCompensated):
+            await handle.result()
+        assert [step.compensation_state for step in (await handle.describe()).steps] == ["done", "done"]
+        kinds = [str(one.WhichOneof("kind")) for one in await handle.history()]
+        assert kinds.count("compensation_completed") == 2, "each outcome stands in the record once"
+
+    play(scenario)
+
+
+def test_c8_a_decision_on_what_no_unwind_holds_is_refused_and_changes_nothing(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(f.rooms)
+        while len((await handle.describe()).steps) < 2:
+            await asyncio.sleep(0.02)
+        before = await handle.history()
+        for decide in (handle.skip_compensation("1"), handle.resolve_compensation("1", "by hand")):
+            with pytest.raises(AlreadyEnded, match="no unwind holds it"):
+                await decide
+        with pytest.raises(AlreadyEnded, match="no unwind holds it"):
+            await handle.retry_compensation("1")
+        await client.publish("go", saga=handle.id)
+        await until_undoing(handle, "leaves second")
+        kinds = [str(one.WhichOneof("kind")) for one in (await handle.history())[len(before) :]]
+        assert "compensation_decided" not in kinds
+        await handle.skip_compensation("1", "they stay")
+        s.FAILURES["may leave second"] = 1
+        with pytest.raises(SagaCompensated):
+            await handle.result()
+        assert "leaves first" not in s.WORLD, "one that waits for its turn can be skipped"
+        assert [step.compensation_state for step in (await handle.describe()).steps] == ["skipped", "done"]
+        with pytest.raises(AlreadyEnded):
+            await handle.skip_compensation("2")
+
+    play(scenario)
+
+
+def test_d9_a_child_that_is_to_be_held_holds_the_saga_where_it_failed(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(f.parent_of_held, 1)
+        with pytest.raises(SagaHeld, match="kept failed 1"):
+            await handle.result()
+        assert (undone(), "the parent saw it" in s.WORLD) == ([], False)
+        await handle.recover("once more")
+        assert await handle.result(timeout=30) == ["booked before", "kept", "booked after"]
+        assert s.WORLD.count("book kept a") == 1, "what was done stays done"
+        other = await client.start(f.parent_of_held, 99)
+        with pytest.raises(SagaHeld):
+            await other.result()
+        await other.compensate("give up")
+        while (await other.overview()).status == "held":
+            await asyncio.sleep(0.02)
+        with pytest.raises(SagaCompensated, match="kept failed"):
+            await other.result()
+        assert undone() == ["unbook kept a booked kept a", "unbook before booked before"]
+
+    play(scenario)
+
+
+def test_d9_events_reach_a_child_by_its_own_keys(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(f.parent_of_hearing)
+        while "book ear" not in s.WORLD:
+            await asyncio.sleep(0.02)
+        assert await client.publish("paid", 5, key="child:ear") == 1
+        assert await handle.result() == 5
+
+    play(scenario)
