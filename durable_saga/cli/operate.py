@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
@@ -53,15 +54,20 @@ def _values(texts: tuple[str, ...]) -> list[Any]:
 @click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
 @click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
 @click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
+@click.option(
+    "--app", envvar="DURABLE_SAGA_APP", help="The module of the saga: its arguments are then checked before the start."
+)
 @_url
 @_namespace
 def start(
-    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, url: str, namespace: str
+    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
+    namespace: str,
 ) -> None:  # fmt: skip
-    """Start SAGA with ARGUMENTS (JSON, or plain strings)."""
+    """Start SAGA with ARGUMENTS (JSON, or plain strings: 7 is a number, '"7"' a string)."""
+    what = saga if app is None else find_saga(app, saga)
 
     async def work(client: Client) -> Any:
-        handle = await client.start(saga, *_values(arguments), id=saga_id, timeout=timeout)
+        handle = await client.start(what, *_values(arguments), id=saga_id, timeout=timeout)
         return await _result(handle) if wait else handle.id
 
     result = _with_client(work, url, namespace)

@@ -124,6 +124,14 @@ def find_sagas(app: str) -> list[AnySaga]:
     return found
 
 
+def find_saga(app: str, name: str) -> AnySaga:
+    """Raises ClickException, also when there is none of this name."""
+    found = {function_of(one).definition.name: one for one in find_sagas(app)}
+    if name not in found:
+        raise click.ClickException(f"{app} holds no saga {name!r}; there are {', '.join(sorted(found))}")
+    return found[name]
+
+
 def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     value: Any = getattr(module, attribute, None) if attribute else list(vars(module).values())
     found: list[AnySaga] = []

@@ -216,57 +216,7 @@ async def undo_slowly(what: str) -> None:
     WORLD.append(f"end {what}")
 
 
-@step(retry=ONCE)
-def room(name: str) -> str:
-    return name
-
-
-@room.compensation
-async def leave_room(name: str) -> None:
-    WORLD.append(f"leaves {name}")
-    while not FAILURES.get(f"may leave {name}"):
-        await asyncio.sleep(0.01)
-
-
-@saga
-async def rooms() -> None:
-    await room("first")
-    await room("second")
-    await event("go")
-    raise Refused("no")
-
-
-@saga(when_failed="hold", keys=lambda name, failures: [f"child:{name}"])
-async def held_child(name: str, failures: int) -> str:
-    await book(f"{name} a")
-    return await wobbly(name, failures)
-
-
-@saga
-async def parent_of_held(failures: int) -> list[str]:
-    before = await book("before")
-    try:
-        found = await held_child("kept", failures)
-    except Refused:
-        WORLD.append("the parent saw it")
-        raise
-    return [before, found, await book("after")]
-
-
-@saga(keys=lambda name: [f"child:{name}"])
-async def hearing_child(name: str) -> Any:
-    await book(name)
-    return await event("paid")
-
-
-@saga
-async def parent_of_hearing() -> Any:
-    await book("parent")
-    return await hearing_child("ear")
-
-
 FUNCTIONS = [
-    rooms, held_child, parent_of_held, hearing_child, parent_of_hearing,
     at_once, conditional, scoped, child, parent, pivoting, pivot_then_error, held, keeps_state, awaits_event,
     event_times_out, saga_retry, ordered, all_at_once,
 ]  # fmt: skip

@@ -289,6 +289,14 @@ class BadOrder(Circle):
         return ["b"]
 
 
+class NegativeSaga(Circle):
+    name = "negative_saga"
+    timeout = -5
+
+    def define(self) -> list[Step]:
+        return [Step("a", self.act)]
+
+
 class NoCondition(Circle):
     name = "no_condition"
 
@@ -304,6 +312,7 @@ class NoCondition(Circle):
         (Twice, "defined twice, first at"),
         (BadUndo, r"compensation of step 'a' takes \(\); it is called with \(context\)"),
         (Negative, "timeout is -1: it can't be negative"),
+        (NegativeSaga, "timeout is -5: it can't be negative"),
         (BadOrder, "compensation_order.. names 'b', which is no step"),
         (NoCondition, "go together"),
     ],
