@@ -141,15 +141,16 @@ class LocalTransport:
         self._service.waker.sweep_ms = to_ms(interval, name="state_check_interval")
 
     async def ready(self) -> None:
-        try:
-            await self._ready()
-        except Exception as error:
-            raise _translated(error) from error
+        await self._ready()
 
     async def _ready(self) -> None:
         if self._started is None:
             self._started = asyncio.ensure_future(self._service.start_up())
-        await asyncio.shield(self._started)
+        try:
+            await asyncio.shield(self._started)
+        except Exception as error:
+            self._started = None  # the next call tries again
+            raise _translated(error) from error
 
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
@@ -181,6 +182,6 @@ def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
 
 def _translated(error: Exception) -> Exception:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    if not (isinstance(code, str) and isinstance(message, str)):
+    if not (isinstance(code, str) and code and isinstance(message, str)):
         return error
     return error_for(code, message, getattr(error, "retry_after_ms", 0))

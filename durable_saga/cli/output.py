@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import click
+from durable_saga_server.journal import JournalError
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.markup import escape
@@ -37,10 +38,10 @@ def run_fast(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command's work; an error of ours or of the system is one sentence."""
+    """Run a command's work; an error of ours, of a journal or of the system is one sentence."""
     try:
         return run_fast(work)
-    except (DurableSagaError, ValueError, TypeError, OSError, RuntimeError) as error:
+    except (DurableSagaError, JournalError, ValueError, TypeError, OSError, RuntimeError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None

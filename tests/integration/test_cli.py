@@ -97,6 +97,17 @@ def test_a_person_starts_watches_and_ends_sagas(tmp_path: pathlib.Path, url: str
     assert cli(tmp_path, url, "check", "app.py") == ""
 
 
+def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, and no journal of sagas at all\n")
+    for words in (("dev", "--file", "notes.txt", "--listen", "127.0.0.1:0"), ("describe", "x", "--url", "sqlite:///notes.txt")):
+        told = cli(tmp_path, "", *words, code=1)
+        assert told.splitlines()[-1] == "Error: notes.txt is no journal (file is not a database): name another file"
+        assert "Traceback" not in told
+    told = cli(tmp_path, "", "describe", "x", "--url", "sqlite:///away/x.db", code=1)
+    assert "the folder away is not there, make it" in told
+    assert "Traceback" not in told
+
+
 def test_an_argument_of_the_wrong_type_is_refused_or_told_and_the_saga_can_be_cancelled(
     tmp_path: pathlib.Path, url: str
 ) -> None:
