@@ -29,14 +29,13 @@ class StartKeys:
     def __init__(self, core: Core, events: Sequence[h.Event]) -> None:
         self._core = core
         begun = takewhile(lambda event: event.key_declared.call.startswith(_CALL), events[1:])
-        self._declared = {"": [event.key_declared.key for event in begun]} if len(events) > 1 else {}
-        for event in events:
-            if event.scope_opened.saga_type:
-                self._declared.setdefault(_path(event.scope_opened.call), [])
-        for event in events:
-            path, _, number = event.key_declared.call.rpartition(".")
-            if path and path in self._declared and number.startswith(_CALL):
-                self._declared[path].append(event.key_declared.key)
+        self._declared = [event.key_declared.key for event in begun] if len(events) > 1 else None
+        self._events = events
+        self._of_children: dict[str, list[str]] | None = None
+
+    def replayed(self) -> None:
+        """From here on all is new."""
+        self._events, self._of_children = (), {}
 
     def declare(
         self, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *,
@@ -44,13 +43,26 @@ class StartKeys:
     ) -> None:  # fmt: skip
         """Before the code of the saga, or of the child saga at `path`, runs. Raises ValueError, and what the user's function
         raises."""
-        keys = self._declared.get(path)
+        keys = self._held_of_child(path) if path else self._declared
         if keys is None:
             found = map(check_key, definition.keys(*args, **kwargs)) if definition.keys is not None else ()
             keys = [key for key in found if key not in written]
         for number, key in enumerate(keys):
             call = f"{path}.{_CALL}{number}" if path else f"{_CALL}{number}"
             self._core.ask(h.Event(key_declared=h.KeyDeclared(call=call, key=key)))
+
+    def _held_of_child(self, path: str) -> list[str] | None:
+        """What the history holds of a child, None when it has not begun there."""
+        if self._of_children is None:
+            scopes = [event.scope_opened for event in self._events if event.HasField("scope_opened")]
+            self._of_children = {_path(one.call): [] for one in scopes if one.saga_type}
+            for one in [event.key_declared for event in self._events if event.HasField("key_declared")]:
+                if (
+                    one.call.rpartition(".")[2].startswith(_CALL)
+                    and (found := self._of_children.get(_path(one.call))) is not None
+                ):
+                    found.append(one.key)
+        return self._of_children.get(path)
 
 
 def _path(call: str) -> str:
