@@ -205,7 +205,7 @@ def test_e1_a_saga_that_waits_is_in_no_memory_and_is_not_polled() -> None:
             handle = await client.start(f.hears_twice)
             while worker._runs or not (await handle.describe()).next_seq or (await handle.describe()).owner:
                 await asyncio.sleep(0.05)
-            windows = []
+            windows: list[int] = []
             while not windows or (windows[-1] and len(windows) < 6):  # hints from when it was at work are looked at once more
                 journal.reads.clear()
                 await asyncio.sleep(4)  # many sweeps
