@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from durable_saga.retry import Retry
+from durable_saga.retry import Retry, to_ms
 
 
 @dataclass(kw_only=True)
@@ -100,3 +101,11 @@ def place_of(function: Callable[..., Any]) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
+
+
+def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any]) -> int:
+    """0: none. Raises ValueError and TypeError with the function's place."""
+    try:
+        return 0 if timeout is None else to_ms(timeout, name="timeout")
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{place_of(function)}: {error}") from None

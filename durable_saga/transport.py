@@ -21,6 +21,8 @@ from durable_saga.routes import Routes
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
 SAY_AGAIN_SECONDS = 5.0
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a status that is worth a second call."""
 WATCH_AGAIN_SECONDS = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _OPTIONS = [
@@ -41,8 +43,10 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
 }
 
 
-def error_for(code: str, message: str) -> errors.ClientError:
+def error_for(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
     """The error that a status of the service means to a caller."""
+    if code == "RESOURCE_EXHAUSTED":
+        return errors.Exhausted(message, retry_after_ms / 1000 or None)
     return _ERRORS.get(code, errors.Unavailable)(message)
 
 
@@ -134,10 +138,9 @@ class GrpcTransport:
             try:
                 return await getattr(self._open(target).sagas, name)(request)
             except grpc.aio.AioRpcError as error:
-                message = error.details() or error.code().name
                 if error.code() is grpc.StatusCode.UNAVAILABLE:
-                    raise Unreached(message) from None
-                raise error_for(error.code().name, message) from None
+                    raise Unreached(error.details() or error.code().name) from None
+                raise _told(error) from None
 
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
@@ -175,7 +178,7 @@ class GrpcTransport:
             async for frame in self._open(target).work.Work(outgoing):
                 yield frame
         except grpc.aio.AioRpcError as error:
-            raise error_for(error.code().name, error.details() or error.code().name) from None
+            raise _told(error) from None
 
     async def close(self) -> None:
         watch, self._watch = self._watch, None
@@ -200,15 +203,16 @@ class LocalTransport:
         self._service.waker.sweep_ms = to_ms(interval, name="state_check_interval")
 
     async def ready(self) -> None:
-        try:
-            await self._ready()
-        except Exception as error:
-            raise _translated(error) from error
+        await self._ready()
 
     async def _ready(self) -> None:
         if self._started is None:
             self._started = asyncio.ensure_future(self._service.start_up())
-        await asyncio.shield(self._started)
+        try:
+            await asyncio.shield(self._started)
+        except Exception as error:
+            self._started = None  # the next call tries again
+            raise _translated(error) from error
 
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
@@ -232,6 +236,14 @@ class LocalTransport:
             await self._service.shut_down()
 
 
+def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
+    told: Any = error.trailing_metadata() or ()  # pairs, whatever its annotation says
+    retry_after_ms = next((int(value) for key, value in told if key == RETRY_AFTER), 0)
+    return error_for(error.code().name, error.details() or error.code().name, retry_after_ms)
+
+
 def _translated(error: Exception) -> Exception:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    return error_for(code, message) if isinstance(code, str) and isinstance(message, str) else error
+    if not (isinstance(code, str) and code and isinstance(message, str)):
+        return error
+    return error_for(code, message, getattr(error, "retry_after_ms", 0))

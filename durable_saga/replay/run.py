@@ -114,10 +114,11 @@ class Core:
         self.history.replaying = True
         self.start_keys = StartKeys(self, events)
         back = taken_back(events)
-        with guarded(self), self.loop.entered():
+        with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
             for event in events:
                 self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
+        self.start_keys.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int) -> bool:
@@ -212,7 +213,7 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
+        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
         self._set_deadline()
         self.forward.start(fact)

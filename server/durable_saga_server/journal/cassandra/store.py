@@ -204,7 +204,8 @@ class CassandraJournal:
         if self._puts % COUNT_INBOX_EVERY == 0:
             unread = sum(not consumed for (consumed,) in await self._session.read("unread", *_key(run)))
             if unread >= INBOX_MESSAGES_MAX:
-                raise InboxFull(f"{run.saga} has {unread} unread messages (INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX})")
+                most = f"INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX}"
+                raise InboxFull(f"{run.saga} has {unread} unread messages ({most}): send more when it has read some")
         await self._session.read(
             "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
         )
