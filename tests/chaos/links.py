@@ -42,6 +42,12 @@ class Link:
         self._moves.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the storm is over
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._flows[writer] = None
         other: asyncio.StreamWriter | None = None
         try:
