@@ -18,7 +18,7 @@ from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
 from durable_saga_server.endings import Endings
-from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
+from durable_saga_server.failures import Admission, ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
@@ -56,9 +56,10 @@ class HistoryService:
         self.cell.on_change(self.streams.cell_changed)
         self.messages = Messages(self)
         self.reading = Reading(self)
+        admission = Admission(self.config.calls_at_once_max)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": self.start, "Beat": self.beat, "Fetch": self.large.fetch,
-            **{name: getattr(self.messages, name.lower()) for name in MESSAGE_CALLS},
+            "Start": admission.admitted(self.start), "Beat": self.beat, "Fetch": self.large.fetch,
+            **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
 

@@ -218,15 +218,17 @@ class Journal(Protocol):
     Methods that return an outcome never raise for a time-out: they return Unknown.
     """
 
+    batches_at_once: int
+    """How many `commit_many` may be under way; more wait for one of them, and travel together then."""
+
     async def initialize(self) -> None:
         """Make or migrate the tables; safe to run twice and concurrently. Raises SchemaTooNew, WeakSettings."""
 
     async def close(self) -> None: ...
 
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
-        """Write the head and event 0 if the run does not exist; `hint` is durable no later than they are.
-        `Exists` carries this very head when an earlier copy of
-        the same call (same incarnation) won."""
+        """Write the head and event 0 if the run does not exist; `hint` is durable no later than they are. `Exists` carries
+        this very head when an earlier copy of the same call (same incarnation) won."""
 
     async def head(self, run: Run) -> Head | None:
         """A linearizable read of the head."""

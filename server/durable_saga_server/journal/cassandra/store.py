@@ -48,6 +48,8 @@ class CassandraJournal:
     """`hosts` are HOST or HOST:PORT. `tables` begins the names of our tables, where others live in the keyspace.
     `strict` refuses weak settings; otherwise they are named in a warning."""
 
+    batches_at_once = COMMITS_AT_ONCE_MAX
+
     def __init__(
         self,
         hosts: Sequence[str],
