@@ -40,23 +40,24 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool) -> Any:
+def _serve(journal: str, listen: str, strict: bool, advertise: str = "") -> Any:
     try:
         from durable_saga_server.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
-    return serve(journal, listen, strict=strict, ready=_say)
+    return serve(journal, listen, strict=strict, advertise=advertise, ready=_say)
 
 
 @click.command()
 @_journal
 @_listen
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
+@click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
 @click.option("--verbose", is_flag=True)
-def server(journal: str, listen: str, strict: bool, verbose: bool) -> None:
-    """Run a history server until SIGTERM."""
+def server(journal: str, listen: str, strict: bool, advertise: str, verbose: bool) -> None:
+    """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
     _log(verbose)
-    output.run(_serve(journal, listen, strict))
+    output.run(_serve(journal, listen, strict, advertise))
 
 
 @click.command()
