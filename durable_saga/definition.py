@@ -63,6 +63,17 @@ class StepDefinition(Definition):
     pivot: bool = False
     compensation: CompensationDefinition | None = None
 
+    def takes(self, count: int) -> bool:
+        """Whether so many arguments, all of them positional, surely bind."""
+        return count in self._counts
+
+    @cached_property
+    def _counts(self) -> range:
+        parameters = self.signature.parameters.values()
+        if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in parameters):
+            return range(0)
+        return range(sum(one.default is one.empty for one in parameters), len(parameters) + 1)
+
 
 @dataclass(kw_only=True)
 class SagaDefinition(Definition):

@@ -8,6 +8,7 @@ part in them. The unwind of the saga takes over what the others have begun.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.errors import failure_from_exception
@@ -85,6 +86,9 @@ class Unwinding:
 
     def go_on_partially(self) -> bool:
         """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
+        if not self._partial:
+            self._core.status = h.RUNNING
+            return False
         settled = [one for one in self._partial if one[0].settled()]
         self._partial = [one for one in self._partial if not one[0].settled()]
         for _, then in settled:
@@ -123,7 +127,7 @@ class Unwinding:
             core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
-            core.effects.append(self._effect(entry))
+            core.want(partial(self._effect, entry))
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
@@ -143,7 +147,7 @@ class Unwinding:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
-        self._core.effects.append(self._effect(entry))
+        self._core.want(partial(self._effect, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
@@ -157,7 +161,7 @@ class Unwinding:
         if verb == "retry":
             entry.attempt, entry.not_before_ms = entry.attempt + 1, 0
         elif was == RUNNING:
-            self._core.effects.append(CancelStep(entry.call))
+            self._core.want(partial(CancelStep, entry.call))
 
     def _step(self, call: str, event: str) -> Entry:
         entry = self._core.stack.entries[call]

@@ -160,7 +160,7 @@ class Messages:
         """Into the inbox of an open run, then to its owner, or somebody is made the owner. False: it was there. Raises
         JournalError."""
         service = self._service
-        if service.sessions.owner(head.run) is None:
+        if service.sessions.owner_by(head) is None:
             await service.waker.hint(head.run, service.clock.now_ms() + service.config.message_hint_ms)
         new = await service.journal.put_message(head.run, message)
         await self.hand_over(head, [message] if new else [])
@@ -169,7 +169,7 @@ class Messages:
     async def hand_over(self, head: Head, messages: Sequence[h.InboxMessage]) -> None:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
-        if (session := service.sessions.owner(head.run) or service.sessions.named(head.owner)) is not None:
+        if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
             epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
             for message in messages:
                 session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 LEASE_MS_MAX = 3_600_000
+_LOOK_SECONDS = 1.0
+_LOOK_SECONDS_MAX = 8.0
 
 
 class Reading:
@@ -34,9 +36,13 @@ class Reading:
 
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
-        head = await self.head(request.key)
+        return await self._describe(await self.head(request.key), [])
+
+    async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
+        """`events` are what is known of its history, from the start."""
         view = describe_head(head)
-        fold(await self._events(head, 0, head.next_seq), view)
+        first = [*events[: head.next_seq]]
+        fold([*first, *await self._events(head, len(first), head.next_seq)], view)
         return view
 
     @guard_journal
@@ -48,26 +54,31 @@ class Reading:
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
-        await self.head(request.key)
         saga = (request.key.namespace, request.key.saga)
         until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
-        event = asyncio.Event()
+        event, pause = asyncio.Event(), _LOOK_SECONDS
         self._waiting.setdefault(saga, {})[event] = None
         try:
-            while True:
-                event.clear()
-                head = await self.head(request.key)
-                left_ms = until - self._service.clock.now_ms()
-                if left_ms <= 0 or await self._is_at_rest(head):
-                    return await self.describe(c.DescribeRequest(key=key_of(head.run)))
+            head, of = await self.head(request.key), None
+            events: Sequence[h.Event] = []
+            while (left_ms := until - self._service.clock.now_ms()) > 0 and not await self._is_at_rest(head):
                 try:
-                    await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
+                    async with asyncio.timeout(min(left_ms / 1000, pause)):
+                        await event.wait()
                 except TimeoutError:
-                    pass  # another server may have ended it: look
+                    pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
+                of, limit = head.run, self._service.config.events_per_read if event.is_set() else 0
+                event.clear()
+                head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+            return await self._describe(head, events if head.run == of else [])
         finally:
             del self._waiting[saga][event]
             if not self._waiting[saga]:
                 del self._waiting[saga]
+
+    async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
+        """Asked for together with the head: when it has ended they are wanted next."""
+        return await self._service.journal.events(run, 0, limit) if limit else []
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""

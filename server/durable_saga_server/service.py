@@ -80,7 +80,7 @@ class HistoryService:
         await self.journal.close()
 
     async def join(self, address: str) -> None:
-        """Become a server of the cell, at host:port. Raises JournalError."""
+        """Become a server of the cell, at host:port."""
         await self.cell.join(address=address)
 
     async def drain(self) -> None:
