@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-UNKNOWN, COMMITTED, FENCED, CREATED, EXISTS, ABSENT = "unknown", "committed", "fenced", "created", "exists", "absent"
+UNKNOWN, COMMITTED, FENCED = "unknown", "committed", "fenced"
+CREATED, EXISTS, FOUND, ABSENT = "created", "exists", "found", "absent"
 CONFIGURATIONS_MAX = 2_000_000
 
 
 class Register(NamedTuple):
-    """What decides about a run, of its head row: the rest of the row follows."""
+    """What decides about a run, of its head row, and who owns it."""
 
     incarnation: str
     epoch: int
+    owner: str
     next_seq: int
     status: int
     last_commit: str
@@ -31,9 +33,9 @@ class Register(NamedTuple):
 class Call:
     """`kind` is create, acquire, commit or head. Times are of one monotonic clock; `responded` is None without a response.
 
-    create: `incarnation`, `epoch`, `next_seq`, `status`, `commit`. acquire: `incarnation`, `epoch`. commit: also `next_seq`,
-    `count` of events, `commit`, `status`. `outcome` is one of the words above; `seen` is the register that the answer told,
-    where it told one.
+    create: `incarnation`, `epoch`, `owner`, `next_seq`, `status`, `commit`. acquire: `incarnation`, `epoch`, `owner`. commit:
+    `incarnation`, `epoch`, `next_seq`, `count` of events, `commit`, `status`, `releases`. `outcome` is one of the words
+    above; `seen` is the register that a head or an acquire told.
     """
 
     kind: str
@@ -42,11 +44,13 @@ class Call:
     outcome: str = UNKNOWN
     incarnation: str = ""
     epoch: int = 0
+    owner: str = ""
     next_seq: int = 0
     count: int = 0
     commit: str = ""
     status: int = 0
     is_open: bool = True
+    releases: bool = False
     seen: Register | None = None
     by: str = ""
 
@@ -55,36 +59,42 @@ class Call:
         return self.responded is not None and self.outcome != UNKNOWN
 
 
-def apply(register: Register | None, call: Call) -> tuple[Register | None, str, Register | None]:
-    """The register after the call, its outcome, and what an answer may tell of the register."""
+def apply(register: Register | None, call: Call) -> tuple[Register | None, str]:
+    """The register after the call, and its outcome."""
     if call.kind == "head":
-        return register, ABSENT if register is None else "found", register
+        return register, ABSENT if register is None else FOUND
     if call.kind == "create":
         if register is not None:
-            return register, EXISTS, register
-        made = Register(call.incarnation, call.epoch, call.next_seq, call.status, call.commit, call.is_open)
-        return made, CREATED, made
+            return register, EXISTS
+        made = (call.incarnation, call.epoch, call.owner, call.next_seq, call.status, call.commit, call.is_open)
+        return Register(*made), CREATED
     if register is None or register.incarnation != call.incarnation:
-        return register, FENCED, register
+        return register, FENCED
     if call.kind == "acquire":
         if register.epoch != call.epoch or not register.is_open:
-            return register, FENCED, register
-        taken = register._replace(epoch=call.epoch + 1)
-        return taken, COMMITTED, taken
+            return register, FENCED
+        return register._replace(epoch=call.epoch + 1, owner=call.owner), COMMITTED
     assert call.kind == "commit", f"a call of kind {call.kind!r}"
     if register.last_commit == call.commit:
-        return register, COMMITTED, register
+        return register, COMMITTED
     if register.epoch != call.epoch or register.next_seq != call.next_seq:
-        return register, FENCED, register
-    written = register._replace(
-        next_seq=call.next_seq + call.count, last_commit=call.commit, status=call.status, is_open=call.is_open
-    )
-    return written, COMMITTED, written
+        return register, FENCED
+    owner = "" if call.releases or not call.is_open else register.owner
+    seq = call.next_seq + call.count
+    written = register._replace(owner=owner, next_seq=seq, last_commit=call.commit, status=call.status, is_open=call.is_open)
+    return written, COMMITTED
 
 
-def _explains(call: Call, outcome: str, told: Register | None) -> bool:
-    """An answer that tells nothing of the register binds only the outcome."""
-    return outcome == call.outcome and (call.seen is None or call.seen == told)
+def _explains(call: Call, outcome: str, after: Register | None) -> bool:
+    """Whether the answer of a settled call may be this one. An acquire that is fenced may have been carried out and then
+    overtaken by another one before its answer was made: the caller owns nothing either way."""
+    if call.kind == "acquire" and call.outcome == FENCED:
+        return True
+    if outcome != call.outcome:
+        return False
+    if call.kind == "acquire" and call.seen is not None and after is not None:
+        return (call.seen.epoch, call.seen.owner) == (after.epoch, after.owner)
+    return call.kind != "head" or call.seen == after
 
 
 def check(calls: Sequence[Call], initial: Register | None = None) -> str | None:
@@ -103,8 +113,8 @@ def check(calls: Sequence[Call], initial: Register | None = None) -> str | None:
             furthest, best = done, count
         for place in _next(ordered, done):
             call = ordered[place]
-            after, outcome, told = apply(register, call)
-            if call.is_settled and not _explains(call, outcome, told):
+            after, outcome = apply(register, call)
+            if call.is_settled and not _explains(call, outcome, after):
                 continue
             if not call.is_settled and after == register:
                 continue  # without an effect it explains nothing, now or ever

@@ -96,6 +96,7 @@ class Commits:
     ) -> None:
         assert variant in VARIANTS, variant
         self.variant, self._purges = variant, purges
+        self._starts_max = crashes + 1  # a client whose server crashes starts once more
         self.initial = State(timeouts=timeouts, crashes=crashes, takeovers=takeovers, signals=signals)
 
     def broken(self, state: State) -> str:
@@ -138,7 +139,7 @@ class Commits:
     def _idle(self, state: State, by: int, owner: Owner) -> Iterator[Step]:
         starting = any(one.call is not None and one.call.kind == "create" for one in state.owners)
         first = not state.starts and by  # the owners are alike: the first start goes through A
-        if not state.told_started and not starting and not first and state.starts - state.purged < 2:
+        if not state.told_started and not starting and not first and state.starts - state.purged < self._starts_max:
             inc = state.starts + 1
             event = Event(inc, 0, by, 1)
             call = Request("create", by, inc, 1, event, (inc,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -78,8 +78,10 @@ class _Graph:
         return tuple(reversed(found))
 
 
-def explore(machine: Machine[S], *, states_max: int = STATES_MAX) -> Exploration:
-    """Raises RuntimeError for more than `states_max` states."""
+def explore(
+    machine: Machine[S], *, states_max: int = STATES_MAX, tell: Callable[[int, int], None] = lambda states, depth: None
+) -> Exploration:
+    """`tell` hears of each depth that is done. Raises RuntimeError for more than `states_max` states."""
     began, graph, good = time.perf_counter(), _Graph(), array("b")
     depth = steps = 0
 
@@ -115,6 +117,7 @@ def explore(machine: Machine[S], *, states_max: int = STATES_MAX) -> Exploration
                     graph.sources.append(here)
                     graph.targets.append(there)
         level = following
+        tell(len(graph.parents), depth)
     lost = _without_way_on(graph, good)
     return ended(max(lost, 0), "G7: no good end can be reached from here, not even without further faults" if lost >= 0 else "")
 
