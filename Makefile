@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup test check demo bench bench-waiting kill-test simulate chaos proto lock
+.PHONY: setup test check demo bench bench-waiting kill-test simulate chaos model proto lock
 setup: $(SET_UP)
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -30,6 +30,9 @@ simulate: setup
 
 chaos: setup
 	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20)
+
+model: setup
+	$(BIN)/python -m tests.model $(ARGS)
 
 demo: setup
 	CASSANDRA=$(CASSANDRA) $(BIN)/python -m examples.demo
