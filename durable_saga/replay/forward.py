@@ -30,7 +30,7 @@ class Forward:
         """Raises DecodeError when the arguments don't fit."""
         core = self._core
         args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
-        core.start_keys.declare(fact.keys, args, kwargs)
+        core.declared.declare(fact, args, kwargs)
         task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
         task.scope = core.loop.root  # type: ignore[attr-defined]
         core.loop.root.count = 0
