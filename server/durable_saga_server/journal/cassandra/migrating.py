@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from cassandra import DriverException
 from cassandra.protocol import ErrorMessage
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 CHANGE_ATTEMPTS_MAX = 10
 CHANGE_AGAIN_SECONDS = 0.5
 INDEX_WAIT_SECONDS_MAX = 30.0
+T = TypeVar("T")
 
 
 async def make_keyspace(session: Session, keyspace: str, replication: str) -> None:
@@ -33,7 +36,7 @@ async def version_of(session: Session, keyspace: str) -> int:
     names = await session.run(f"SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")
     if (session.table("journal_schema"),) not in names:
         return 0
-    rows = await session.run("SELECT version FROM journal_schema WHERE one = 1")
+    rows = await patiently(lambda: session.run("SELECT version FROM journal_schema WHERE one = 1"))
     version = int(rows[0][0]) if rows else 0
     if version > schema.SCHEMA_VERSION:
         raise SchemaTooNew(
@@ -57,16 +60,20 @@ async def make_tables(session: Session) -> None:
 
 
 async def _change(session: Session, text: str) -> None:
-    """Raises JournalUnavailable."""
-    for attempt in range(1, CHANGE_ATTEMPTS_MAX + 1):
+    await patiently(lambda: session.run_on(session.nodes()[0], text))
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """What needs a schema that another process may be at, or that this node does not have yet. Raises JournalUnavailable."""
+    attempt = 0
+    while True:
+        attempt += 1
         try:
-            await session.run_on(session.nodes()[0], text)
+            return await work()
         except (JournalUnavailable, DriverException, ErrorMessage) as error:
             if attempt == CHANGE_ATTEMPTS_MAX:
-                raise JournalUnavailable(f"Cassandra refuses a change of the schema: {error} ({text})") from error
-            await asyncio.sleep(CHANGE_AGAIN_SECONDS)  # another process may be at it
-        else:
-            return
+                raise JournalUnavailable(f"Cassandra's schema is not what it should be: {error}") from error
+            await asyncio.sleep(CHANGE_AGAIN_SECONDS)
 
 
 async def _has_indexes(session: Session) -> bool:

@@ -84,7 +84,7 @@ class CassandraJournal:
             version = await migrating.version_of(session, self._keyspace)
             if version < schema.SCHEMA_VERSION:
                 await migrating.make_tables(session)
-            await session.prepare()
+            await migrating.patiently(session.prepare)
             if not version:
                 await self._hints.begin(self._clock.now_ms() - BEGIN_EARLIER_MS)
             elif version < 3:
