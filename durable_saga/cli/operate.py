@@ -126,7 +126,7 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
-@click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+00:00).")
+@click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+0100).")
 @click.option("--started-before", type=_TIME, help="Before this time.")
 @click.option("--limit", type=int, default=50, show_default=True)
 @_url

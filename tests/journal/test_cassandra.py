@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from durable_saga_server.journal import Created, Filter, Head, Run, WeakSettings
+from durable_saga_server.journal import Commit, Committed, Created, Filter, Head, Run, WeakSettings
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
+from durable_saga_server.journal.cassandra.listing import list_row
 from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import weak_node, weak_replication
@@ -117,6 +118,29 @@ def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra
             assert [one.run.saga for one in found.heads] == ["new", "old"]
             found = await journal.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
             assert [(one.run.saga, one.attributes) for one in found.heads] == [("new", (("customer", "c-7"),))]
+            await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra: str) -> None:
+    async def scenario() -> None:
+        keyspace = new_keyspace()
+        slow, other = journal_in(cassandra, keyspace), journal_in(cassandra, keyspace)
+        await asyncio.gather(slow.initialize(), other.initialize())
+        await create(slow, "s", time.time_ns() // 1_000_000)
+        seen = await slow.head(Run("n", "s"))
+        assert seen is not None
+        end = h.Event(seq=1, time_ms=seen.updated_ms + 1, saga_ended=h.SagaEnded(status=h.COMPLETED))
+        commit = Commit(
+            seen.run, seen.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, seen.updated_ms + 1
+        )  # fmt: skip
+        assert isinstance((await other.commit_many([commit]))[0], Committed)
+        await other.listing(Filter("n"), 1, "")
+        await slow._session.read("list_put", *list_row(seen))
+        for journal in (slow, other):
+            assert [one.status for one in (await journal.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
+            assert list((await journal.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
             await journal.close()
 
     asyncio.run(scenario())

@@ -84,14 +84,19 @@ class Listing:
             if (run.namespace, day) not in self._days:
                 await self._session.read("day_put", run.namespace, day)
                 self._days.add((run.namespace, day))
-            attributes = dict(head.attributes) or UNSET_VALUE
-            row = (run.namespace, day, run.saga, run.run, *head_columns(head), attributes)
-            await self._session.read("list_put", *row)
+            await self._session.read("list_put", *list_row(head))
             if head.status in NOTEWORTHY:
                 change_day = head.updated_ms // schema.LISTING_DAY_MS
                 await self._session.read("change_put", run.namespace, change_day, run.saga, run.run, *head_columns(head))
         except JournalUnavailable as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
+
+
+def list_row(head: Head) -> tuple[Any, ...]:
+    """It bears the time of the head: what a slow server read before and writes now does not replace what is newer."""
+    day, timestamp = head.started_ms // schema.LISTING_DAY_MS, head.updated_ms * 1000 + head.next_seq % 1000
+    attributes = dict(head.attributes) or UNSET_VALUE
+    return head.run.namespace, day, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
 
 
 def head_columns(head: Head) -> tuple[Any, ...]:

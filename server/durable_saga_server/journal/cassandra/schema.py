@@ -112,7 +112,7 @@ STATEMENTS = {
     "members": "SELECT name, address, beat, seen_ms, workers, saga_types FROM members WHERE one = 1",
     "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
     "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
     "change_put": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
