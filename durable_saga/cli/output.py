@@ -69,6 +69,8 @@ def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
         if field.message_type.name == "Payload":
             found[field.name] = codec.decode(value.data) if value.data else None
         elif isinstance(value, Mapping):
+            if field.message_type.fields_by_name["value"].message_type is None:
+                continue  # texts: they stand there already
             found[field.name] = {key: codec.decode(one.data) if one.data else None for key, one in value.items()}
         elif isinstance(found[field.name], list):
             for inner, shown in zip(value, found[field.name], strict=True):
@@ -107,6 +109,10 @@ def print_description(one: c.Description) -> None:
         after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
         before = f", after run {one.previous_run}" if one.previous_run else ""
         console.print(f"run {one.key.run} {after}{before}", highlight=False)
+    if one.attributes:
+        console.print(
+            "attributes", ", ".join(f"{name}={one.attributes[name]}" for name in sorted(one.attributes)), markup=False
+        )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:

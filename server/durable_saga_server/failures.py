@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ParamSpec, TypeVar
 
+from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
 from durable_saga_server.journal import InboxFull, JournalError, JournalFull
 
 P = ParamSpec("P")
@@ -53,6 +54,21 @@ def check_name(what: str, name: str, characters_max: int) -> None:
         raise ServiceError("INVALID_ARGUMENT", f"the {what} has {len(name)} characters; 1 to {characters_max} are allowed")
     if not name.isprintable():
         raise ServiceError("INVALID_ARGUMENT", f"the {what} {name!r} has characters that can't be printed")
+
+
+def check_attributes(attributes: Mapping[str, str]) -> None:
+    """The search attributes of a start or a listing."""
+    if len(attributes) > ATTRIBUTES_PER_RUN_MAX:
+        raise ServiceError(
+            "INVALID_ARGUMENT", f"{len(attributes)} search attributes; ATTRIBUTES_PER_RUN_MAX is {ATTRIBUTES_PER_RUN_MAX}"
+        )
+    for name, text in attributes.items():
+        check_name("name of a search attribute", name, ATTRIBUTE_NAME_CHARACTERS_MAX)
+        if not 1 <= len(text) <= ATTRIBUTE_CHARACTERS_MAX:
+            raise ServiceError(
+                "INVALID_ARGUMENT",
+                f"search attribute {name} has {len(text)} characters; 1 to {ATTRIBUTE_CHARACTERS_MAX} are allowed",
+            )
 
 
 def check_payload(data: bytes, bytes_max: int) -> None:

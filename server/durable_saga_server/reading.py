@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.dispatch import key_of
-from durable_saga_server.failures import ServiceError, check_name, guard_journal
+from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
 from durable_saga_server.journal import Filter, Head, Run
@@ -93,11 +93,14 @@ class Reading:
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._service.config.id_characters_max)
-        wanted = Filter(request.namespace, request.saga_type, frozenset(request.status))
+        check_attributes(request.attributes)
+        wanted = Filter(
+            request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
+            request.started_after_ms, request.started_before_ms,
+        )  # fmt: skip
         try:
-            page = request.page or (f"{request.started_before_ms}/0/" if request.started_before_ms else "")
             limit = min(request.limit or 100, self._service.config.list_max)
-            found = await self._service.journal.listing(wanted, limit, page)
+            found = await self._service.journal.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
@@ -177,4 +180,5 @@ def describe_head(head: Head) -> c.Description:
         key=key_of(head.run), saga_type=head.saga_type, status=h.Status.Name(head.status), owner=head.owner,
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
+        attributes=dict(head.attributes),
     )  # fmt: skip
