@@ -77,9 +77,8 @@ class Stores:
         self.runner.close()
 
 
-class Agreement(RuleBasedStateMachine):
-    """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
-    on after that has acquired it first."""
+class Asking(RuleBasedStateMachine):
+    """Puts the same calls to all stores, and knows what they have acknowledged."""
 
     stores: Stores
     numbers = itertools.count()
@@ -90,7 +89,10 @@ class Agreement(RuleBasedStateMachine):
         self.stores.clock.ms += 2 * HINTS_MS  # what one example brought near is past for the next
         self.began_ms = self.now_ms = self.stores.clock.ms
         self.given_up: set[str] = set()
-        self.acknowledged: dict[str, dict[int, bytes]] = {}
+        self.acknowledged: dict[tuple[str, bytes], dict[int, bytes]] = {}
+        self.ended: list[Head] = []
+        self.may_be_purged: set[bytes] = set()
+        self.purges: dict[str, tuple[Head, int]] = {}
         self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
     def run(self, saga: str) -> Run:
@@ -119,6 +121,11 @@ class Agreement(RuleBasedStateMachine):
         found: Head | None = self.ask(Fault.NONE, "head", self.run(saga))
         return found
 
+
+class Agreement(Asking):
+    """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
+    on after that has acquired it first."""
+
     @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans())
     def create(self, saga: str, fault: Fault, again: bool) -> None:
         self.now_ms += 1
@@ -129,7 +136,7 @@ class Agreement(RuleBasedStateMachine):
         event = h.Event(seq=0, time_ms=self.now_ms, saga_started=started)
         outcome = self.ask(fault, "create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
         if isinstance(outcome, Created):
-            self.acknowledge(saga, [event])
+            self.acknowledge(head, [event])
 
     @rule(saga=st.sampled_from(SAGAS), fault=faults, behind=st.integers(0, 1))
     def acquire(self, saga: str, fault: Fault, behind: int) -> None:
@@ -183,15 +190,70 @@ class Agreement(RuleBasedStateMachine):
                 return
             assert isinstance(outcome[0], Fenced if old_epoch or wrong_seq else Committed), outcome
             if isinstance(outcome[0], Committed):
-                self.acknowledge(saga, events)
+                self.acknowledge(head, events)
+
+    @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), another=st.booleans())
+    def purge(self, saga: str, fault: Fault, again: bool, another: bool) -> None:
+        if (head := self.head(saga)) is None:
+            return
+        self.now_ms += 1
+        self.stores.clock.ms = self.now_ms  # what is written from now on is written later than what was before
+        is_due = not another and head.status not in OPEN
+        if is_due:
+            self.ended.append(head)
+            self.may_be_purged.add(head.incarnation)
+            self.purges[saga] = head, self.now_ms
+        incarnation = b"another" if another else head.incarnation
+        outcome = self.ask(fault, "purge", head.run, incarnation, self.now_ms, again=again)
+        if outcome != "refused" and not is_unknown(outcome):
+            assert isinstance(outcome, Committed if is_due else Fenced), outcome
+            assert (self.head(saga) is None) is is_due
+        self.see_what_was_purged()
+        if fault is not Fault.LATE:
+            self.purges.pop(saga, None)
+
+    def see_what_was_purged(self) -> None:
+        for saga, (head, before_ms) in self.purges.items():
+            there = self.head(saga)
+            if there is None or there.incarnation != head.incarnation:
+                kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
+                self.values[saga] = kept
+
+    @rule(place=st.integers(0, 9), call=st.sampled_from(["acquire", "commit_many", "advance", "purge"]))
+    def an_old_owner_comes_back(self, place: int, call: str) -> None:
+        """What is purged is gone: nothing of the old run reaches a new one of its name."""
+        if not self.ended:
+            return
+        old = self.ended[place % len(self.ended)]
+        there = self.head(old.run.saga)
+        if there is not None and there.incarnation == old.incarnation:
+            return  # the purge did not come about
+        event = h.Event(seq=old.next_seq, time_ms=self.now_ms, timer_fired=h.TimerFired(due_ms=1))
+        arguments: dict[str, tuple[Any, ...]] = {
+            "acquire": (old.run, old.incarnation, old.epoch, "ghost", self.now_ms),
+            "commit_many": ([
+                Commit(old.run, old.incarnation, old.epoch, b"c" * 16, old.next_seq, [event], h.RUNNING, self.now_ms)
+            ],),
+            "advance": (old.run, old.incarnation, 99),
+            "purge": (old.run, old.incarnation, old.ended_ms),
+        }  # fmt: skip
+        outcome = self.ask(Fault.NONE, call, *arguments[call])
+        if call != "advance":
+            is_gone = call == "purge" and there is None
+            assert isinstance(outcome[0] if call == "commit_many" else outcome, Committed if is_gone else Fenced), outcome
+        assert self.head(old.run.saga) == there
 
     @rule()
     def late_writes_arrive(self) -> None:
         arrived = {self.stores.runner.run(journal.arrive()) for journal in self.stores.journals}
         assert len(arrived) == 1
+        self.see_what_was_purged()
+        self.purges.clear()
 
     @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m3"]))
     def put_message(self, saga: str, message: str) -> None:
+        if saga in self.purges:
+            return  # what comes later than the time of a purge that is under way is kept by Cassandra alone
         self.now_ms += 1
         item = h.InboxMessage(message_id=message, received_ms=self.now_ms)
         item.cancel.reason = message
@@ -249,8 +311,9 @@ class Agreement(RuleBasedStateMachine):
             found = [self.stores.runner.run(one.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals]
             assert all(list(runs) == [self.run(saga)] for runs in found), found
 
-    def acknowledge(self, saga: str, events: list[h.Event]) -> None:
-        self.acknowledged.setdefault(saga, {}).update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
+    def acknowledge(self, head: Head, events: list[h.Event]) -> None:
+        known = self.acknowledged.setdefault((head.run.saga, head.incarnation), {})
+        known.update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
 
     @invariant()
     def the_stores_show_the_same(self) -> None:
@@ -259,8 +322,11 @@ class Agreement(RuleBasedStateMachine):
             events = self.ask(Fault.NONE, "events", self.run(saga), 0, 100)
             assert len(events) == (head.next_seq if head else 0)
             kept = {one.seq: one.SerializeToString(deterministic=True) for one in events}
-            lost = {seq for seq, event in self.acknowledged.get(saga, {}).items() if kept.get(seq) != event}
-            assert not lost, f"G1: {saga} has lost or changed {lost}"
+            for (of, incarnation), known in self.acknowledged.items():
+                if of != saga or (incarnation in self.may_be_purged and (head is None or head.incarnation != incarnation)):
+                    continue
+                lost = {seq for seq, event in known.items() if kept.get(seq) != event}
+                assert not lost, f"G1: {saga} has lost or changed {lost}"
             self.ask(Fault.NONE, "inbox", self.run(saga))
 
     def teardown(self) -> None:
