@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from durable_saga_server.config import Config
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal import Head, Journal, JournalUnavailable, Outcome, Run, Unknown
@@ -20,6 +22,7 @@ from durable_saga_server.journal.sqlite import SqliteJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker, connect, continue_as_new, saga, signal, step
+from durable_saga.cli import main
 from durable_saga.cli.purging import tell_ended
 from durable_saga.errors import NotFound
 from durable_saga.transport import LocalTransport
@@ -281,3 +284,35 @@ def test_a_retention_shorter_than_what_may_be_on_its_way_is_refused() -> None:
     for wrong in (-1, 1, 119_999, 10**15):
         with pytest.raises(ValueError, match=rf"retention_ms is {wrong}: it must be 0 .* or 120000 "):
             Config(retention_ms=wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["server", "--journal", "memory:", "--retention", "30"], "'30' is no time: write a number and d, h, m or s"),
+        (["server", "--journal", "memory:", "--retention", "-3d"], "'-3d' is no time"),
+        (["server", "--journal", "memory:", "--retention", "60s"], "retention_ms is 60000: it must be 0 .* or 120000 "),
+        (["dev", "--retention", "999999d"], "retention_ms is 86399913600000: it must be 0"),
+        (["purge", "--journal", "mysql://x"], "names no journal"),
+    ],
+)
+def test_a_wrong_retention_is_refused_with_what_is_right(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code in (1, 2)
+    assert re.search(words, " ".join(done.output.split())), done.output
+
+
+def test_the_command_tells_the_servers_of_every_ended_saga(tmp_path: pathlib.Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.db"
+
+    async def scenario() -> None:
+        async with connect(url) as client, Worker(client, sagas=SAGAS):
+            for number in range(3):
+                await (await client.start(single, number, b"")).result()
+            await client.start(waiting)
+
+    asyncio.run(scenario())
+    for _ in range(2):
+        done = CliRunner().invoke(main, ["purge", "--journal", url, "--per-second", "2"])
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith("3 ended sagas will be looked at")
