@@ -221,8 +221,16 @@ class Agreement(Asking):
             if isinstance(outcome[0], Committed):
                 self.acknowledge(head, events)
 
-    @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), another=st.booleans())
-    def purge(self, saga: str, fault: Fault, again: bool, another: bool) -> None:
+    @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), another=st.booleans(), end=st.booleans())
+    def purge(self, saga: str, fault: Fault, again: bool, another: bool, end: bool) -> None:
+        if end and (owned := self.owned(saga)) is not None:
+            self.now_ms += 1
+            last = h.Event(seq=owned.next_seq, time_ms=self.now_ms, saga_ended=h.SagaEnded(status=h.FAILED))
+            commit = Commit(
+                owned.run, owned.incarnation, owned.epoch, uuid.uuid4().bytes, last.seq, [last], h.FAILED, self.now_ms
+            )
+            assert isinstance(self.ask(Fault.NONE, "commit_many", [commit])[0], Committed)
+            self.acknowledge(owned, [last])
         if (head := self.head(saga)) is None:
             return
         self.now_ms += 1
