@@ -139,6 +139,13 @@ class Asking(RuleBasedStateMachine):
             found += await journal.hints(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
         return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
 
+    @rule(saga=st.sampled_from(SAGAS), limit=st.integers(1, 5))
+    def find_by_key(self, saga: str, limit: int) -> None:
+        """A store may also name a run whose commit never came: a key is written ahead of it."""
+        if self.head(saga) is not None:
+            found = [self.stores.runner.run(one.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals]
+            assert all(list(runs) == [self.run(saga)] for runs in found), found
+
 
 class Agreement(Asking):
     """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
@@ -358,13 +365,6 @@ class Agreement(Asking):
                 break
         heads = [head for saga in SAGAS if (head := self.head(saga)) is not None and passes(head, wanted)]
         assert [one.run for one in found] == [one.run for one in sorted(heads, key=lambda one: (-one.started_ms, one.run.saga))]
-
-    @rule(saga=st.sampled_from(SAGAS), limit=st.integers(1, 5))
-    def find_by_key(self, saga: str, limit: int) -> None:
-        """A store may also name a run whose commit never came: a key is written ahead of it."""
-        if self.head(saga) is not None:
-            found = [self.stores.runner.run(one.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals]
-            assert all(list(runs) == [self.run(saga)] for runs in found), found
 
     def acknowledge(self, head: Head, events: list[h.Event]) -> None:
         known = self.acknowledged.setdefault((head.run.saga, head.incarnation), {})
