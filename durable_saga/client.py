@@ -34,7 +34,8 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 
 class Handle(Generic[R]):
-    """One saga, by its id. Every method raises NotFound and Unavailable."""
+    """One saga, by its id. Every method raises NotFound and Unavailable. `who` stands in the history beside the reason; it is
+    the user of this process unless it is given."""
 
     def __init__(self, client: Client, saga: str, result_type: Any = Any) -> None:
         self._client = client
@@ -72,12 +73,14 @@ class Handle(Generic[R]):
     async def history(self) -> list[h.Event]:
         """All events, oldest first."""
         events: list[h.Event] = []
-        while True:
-            request = c.HistoryRequest(key=self._key, from_seq=len(events))
-            page = await self._client.transport.call("history", request)
-            events += page.events
-            if not page.events:
-                return events
+        while page := await self.history_page(len(events)):
+            events += page
+        return events
+
+    async def history_page(self, from_seq: int = 0, *, limit: int = 0) -> list[h.Event]:
+        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last."""
+        request = c.HistoryRequest(key=self._key, from_seq=from_seq, limit=limit)
+        return list((await self._client.transport.call("history", request)).events)
 
     async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
         """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
@@ -88,40 +91,40 @@ class Handle(Generic[R]):
         )
         await self._client.transport.call("signal", request)
 
-    async def cancel(self, reason: str = "") -> None:
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
         await self._client.transport.call("cancel", request)
 
-    async def compensate(self, reason: str = "") -> None:
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
         """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CompensateRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.CompensateRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
         await self._client.transport.call("compensate", request)
 
-    async def recover(self, reason: str = "") -> None:
+    async def recover(self, reason: str = "", *, who: str | None = None) -> None:
         """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
         saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=_who())
+        request = c.RecoverRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
         await self._client.transport.call("recover", request)
 
-    async def terminate(self, reason: str = "") -> None:
+    async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
-        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=_who()))
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or _who()))
 
-    async def retry_compensation(self, call: str, note: str = "") -> None:
+    async def retry_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation once more."""
-        await self._decide(call, h.CompensationDecided.RETRY, note)
+        await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
-    async def skip_compensation(self, call: str, note: str = "") -> None:
+    async def skip_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
         """Give a compensation up; the record shows it as skipped."""
-        await self._decide(call, h.CompensationDecided.SKIP, note)
+        await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
-    async def resolve_compensation(self, call: str, note: str) -> None:
+    async def resolve_compensation(self, call: str, note: str, *, who: str | None = None) -> None:
         """Say that it was done by hand, and how."""
-        await self._decide(call, h.CompensationDecided.RESOLVE, note)
+        await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
-    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
-        decision = h.CompensationDecided(message_id=uuid.uuid4().hex, call=call, verb=verb, note=note, who=_who())
+    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
+        decision = h.CompensationDecided(message_id=uuid.uuid4().hex, call=call, verb=verb, note=note, who=who or _who())
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
@@ -216,22 +219,30 @@ class Client:
         started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
         """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
+        page, left = "", limit
+        while left is None or left > 0:
+            found, page = await self.list_page(
+                type=type, status=status, limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms
+            )
+            for one in found:
+                yield one
+            left = None if left is None else left - len(found)
+            if not page:
+                return
+
+    async def list_page(
+        self, *, type: str = "", status: Sequence[str] = (), limit: int = 100, page: str = "", started_before_ms: int = 0
+    ) -> tuple[Sequence[c.Description], str]:
+        """One page of `list()`, and the name of the page behind it, empty behind the last one."""
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
         if unknown:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
-        page, left = "", limit
-        while left is None or left > 0:
-            request = c.ListRequest(
-                namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-                limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms,
-            )  # fmt: skip
-            reply = await self.transport.call("list", request)
-            for one in reply.sagas:
-                yield one
-            left = None if left is None else left - len(reply.sagas)
-            page = reply.next_page
-            if not page:
-                return
+        request = c.ListRequest(
+            namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
+            limit=limit, page=page, started_before_ms=started_before_ms,
+        )  # fmt: skip
+        reply = await self.transport.call("list", request)
+        return reply.sagas, reply.next_page
 
 
 def _who() -> str:

@@ -12,6 +12,7 @@ from durable_saga.cli import output
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
+from durable_saga.readable import as_dict
 
 _url = click.option(
     "--url",
@@ -96,12 +97,12 @@ def history(saga_id: str, raw: str | None, url: str, namespace: str) -> None:
         rows = []
         for event in events:
             kind = str(event.WhichOneof("kind"))
-            body = output.as_dict(getattr(event, kind))
+            body = as_dict(getattr(event, kind))
             rows.append((str(event.seq), output.when(event.time_ms), kind, json.dumps(body, default=str)[:100]))
         output.table(("seq", "time", "event", ""), rows)
     else:
         for event in events:
-            output.print_json(output.as_dict(event))
+            output.print_json(as_dict(event))
 
 
 @click.command(name="list")
@@ -119,7 +120,7 @@ def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, na
     found = _with_client(work, url, namespace)
     if not output.is_terminal():
         for one in found:
-            output.print_json(output.as_dict(one))
+            output.print_json(as_dict(one))
         return
     rows = [
         (one.key.saga, one.saga_type, output.status_of(one), output.when(one.started_ms), output.when(one.ended_ms))

@@ -9,12 +9,13 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import click
 
-from durable_saga.cli import output
+from durable_saga.cli import output, web
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.saga import SagaFunction
@@ -40,12 +41,12 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool) -> Any:
+def _serve(journal: str, listen: str, strict: bool, ready: Callable[[str], None] = _say) -> Any:
     try:
         from durable_saga_server.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
-    return serve(journal, listen, strict=strict, ready=_say)
+    return serve(journal, listen, strict=strict, ready=ready)
 
 
 @click.command()
@@ -62,11 +63,27 @@ def server(journal: str, listen: str, strict: bool, verbose: bool) -> None:
 @click.command()
 @click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
 @_listen
+@click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
+@click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @click.option("--verbose", is_flag=True)
-def dev(file: str, listen: str, verbose: bool) -> None:
-    """Run a history server on one SQLite file, for a laptop."""
+def dev(file: str, listen: str, with_page: bool, page_listen: str, verbose: bool) -> None:
+    """Run a history server on one SQLite file, with the web page, for a laptop."""
     _log(verbose)
-    output.run(_serve(f"sqlite:///{file}", listen, False))
+    beside = web.Beside(page_listen) if with_page else None
+    output.run(_dev(f"sqlite:///{file}", listen, beside))
+
+
+async def _dev(journal: str, listen: str, beside: web.Beside | None) -> None:
+    def ready(text: str) -> None:
+        _say(text)
+        if beside is not None:
+            beside.start(text.removeprefix("listening on "))
+
+    try:
+        await _serve(journal, listen, False, ready)
+    finally:
+        if beside is not None:
+            await beside.stop()
 
 
 @click.command()

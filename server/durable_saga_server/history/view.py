@@ -19,6 +19,7 @@ _DECIDABLE = ("pending", "running", "retrying", "stuck")
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
     """Fill steps, result, failure and unread."""
     steps: dict[str, c.StepView] = {}
+    children: dict[str, str] = {}
     for event in events:
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
@@ -28,11 +29,27 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
             _RUN_CHANGES[kind](into, body)
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
+            steps[body.call].scope = _child_around(_parent(body.call), children)
         elif kind in ("scope_opened", "step_skipped"):
             steps[body.call] = _mark(kind, body, event.time_ms)
+            is_child = kind == "scope_opened" and bool(body.saga_type)
+            steps[body.call].scope = _child_around(_parent(_parent(body.call) if is_child else body.call), children)
+            if is_child:
+                children[_parent(body.call)] = body.call
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
     into.steps.extend(steps.values())
+
+
+def _parent(call: str) -> str:
+    return call.rpartition(".")[0]
+
+
+def _child_around(path: str, children: dict[str, str]) -> str:
+    """The nearest child saga whose task, or a task made by it, has this path. What is in a plain scope is not recorded."""
+    while path and path not in children:
+        path = _parent(path)
+    return children.get(path, "")
 
 
 def _ended(body: Any, into: c.Description) -> None:

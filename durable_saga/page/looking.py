@@ -1,0 +1,177 @@
+"""The pages that show: the list, one saga, its history, one event. They change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from durable_saga import readable
+from durable_saga.client import Client, Handle
+from durable_saga.clock import Clock
+from durable_saga.errors import InvalidArgument
+from durable_saga.overview import OPEN, Statistics
+from durable_saga.page import showing
+from durable_saga.page.engine import read
+from durable_saga.page.events import lines_of
+from durable_saga.page.rendering import Templates, address
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+
+SAGAS_PER_PAGE = (50, 100, 200)
+EVENTS_PER_PAGE = 100
+UNWIND_EVENTS_READ = 2_000
+"""The times of compensations are taken from so many events at the end of a history."""
+NAMES_LOOKED_BACK = 200
+"""Results on a page of a history are told with the names of steps that began so many events before it."""
+LIST_SECONDS, SAGA_SECONDS = 3, 2
+STATUSES = tuple(name.lower() for name in h.Status.keys()[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What every handler needs."""
+
+    client: Client
+    templates: Templates
+    clock: Clock
+    token: str
+
+
+def page_of(request: Request) -> Page:
+    found: Page = request.app.state.page
+    return found
+
+
+def saga_id_of(request: Request) -> str:
+    """Raises InvalidArgument when the address names none."""
+    if not (saga := request.query_params.get("id", "")):
+        raise InvalidArgument("the address names no saga: it ends in ?id=…")
+    return saga
+
+
+def number_of(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, "")
+    return min(int(text), 2**53) if text.isascii() and text.isdigit() else default
+
+
+async def sagas(request: Request) -> Response:
+    """Newest first; ?type, ?status, ?limit, ?page."""
+    page, query = page_of(request), request.query_params
+    kind, status = query.get("type", ""), query.get("status", "")
+    limit = number_of(request, "limit", SAGAS_PER_PAGE[0])
+    if limit not in SAGAS_PER_PAGE:
+        limit = SAGAS_PER_PAGE[0]
+    wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status else ())]
+    at = query.get("page", "")
+    (found, behind), statistics = await read(
+        asyncio.gather(
+            page.client.list_page(type=kind, status=wanted, limit=limit, page=at), page.client.statistics()
+        )
+    )  # fmt: skip
+    values = {
+        "sagas": found, "behind": behind, "at": at, "type": kind, "status": status, "limit": limit,
+        "limits": SAGAS_PER_PAGE, "statuses": STATUSES, "counts": _counts(statistics, kind),
+        "types": sorted({*statistics.by_type, *([kind] if kind else [])}), "statistics": statistics,
+        "now_ms": page.clock.now_ms(), "every": 0 if at else LIST_SECONDS, "filters": {"type": kind, "limit": limit},
+    }  # fmt: skip
+    return page.templates.page(request, "sagas.html", values)
+
+
+def _counts(statistics: Statistics, kind: str) -> dict[str, int]:
+    counted: Mapping[str, int] = statistics.by_type.get(kind, {}) if kind else statistics.by_status
+    found = {status: counted.get(status, 0) for status in STATUSES}
+    return {"": sum(found.values()), "open": sum(found[status] for status in OPEN), **found}
+
+
+async def find(request: Request) -> Response:
+    """By the whole id. Raises NotFound and InvalidArgument."""
+    saga = saga_id_of(request).strip()
+    await read(page_of(request).client.handle(saga).history_page(0, limit=1))
+    return RedirectResponse(address("/saga", id=saga), 303)
+
+
+async def saga(request: Request) -> Response:
+    page, saga_id = page_of(request), saga_id_of(request)
+    handle: Handle[Any] = page.client.handle(saga_id)
+    one, first = await read(asyncio.gather(handle.describe(), handle.history_page(0, limit=1)))
+    every, now_ms = showing.rows_of(one), page.clock.now_ms()
+    rows = showing.cut(every)
+    undone: dict[str, tuple[int, int]] = {}
+    if any(row.order for row in rows):
+        behind = await read(handle.history_page(max(one.next_seq - UNWIND_EVENTS_READ, 0), limit=UNWIND_EVENTS_READ))
+        undone = showing.compensation_times(behind)
+    order = sorted((row for row in rows if row.order), key=lambda row: row.order)
+    is_open = showing.is_open(one.status)
+    values = {
+        "one": one, "id": saga_id, "status": showing.status_name(one.status), "is_open": is_open, "rows": rows,
+        "left_out": len(every) - len(rows), "unwound": order, "waits": showing.waits_for(one),
+        "bars": showing.bars_of(one, rows, undone, now_ms), "arguments": _arguments(first),
+        "state": [(name, showing.payload_text(value)) for name, value in sorted(one.state.items())],
+        "result": showing.payload_text(one.result) if one.status == h.COMPLETED else None,
+        "failures": showing.failures(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else [],
+        "verbs": _verbs(one), "now_ms": now_ms, "every": SAGA_SECONDS if is_open else 0,
+        "has_compensations": any(row.step.compensation for row in rows),
+    }  # fmt: skip
+    return page.templates.page(request, "saga.html", values)
+
+
+def _arguments(first: list[h.Event]) -> showing.Text | None:
+    return showing.call_text(first[0].saga_started.input) if first else None
+
+
+def _verbs(one: c.Description) -> list[str]:
+    """What can be done to it now."""
+    if not showing.is_open(one.status):
+        return []
+    found = ["signal", "publish"]
+    if one.status == h.HELD:
+        found.append("recover")
+    if one.status in (h.RUNNING, h.HELD) and not one.past_pivot:
+        found += ["cancel", "compensate"]
+    return [*found, "terminate"]
+
+
+async def history(request: Request) -> Response:
+    """EVENTS_PER_PAGE from ?from on, or the last ones with ?from=end."""
+    page, saga_id = page_of(request), saga_id_of(request)
+    handle: Handle[Any] = page.client.handle(saga_id)
+    one = await read(handle.describe())
+    from_seq = number_of(request, "from", 0)
+    if request.query_params.get("from") == "end" or from_seq >= one.next_seq:
+        from_seq = max(one.next_seq - 1, 0) // EVENTS_PER_PAGE * EVENTS_PER_PAGE
+    back = min(from_seq, NAMES_LOOKED_BACK)
+    events = await read(handle.history_page(from_seq - back, limit=back + EVENTS_PER_PAGE))
+    shown = lines_of(events[back:], events[:back])
+    is_last = from_seq + EVENTS_PER_PAGE >= one.next_seq
+    values: dict[str, Any] = {
+        "id": saga_id, "one": one, "lines": shown, "from_seq": from_seq, "size": EVENTS_PER_PAGE, "is_last": is_last,
+        "status": showing.status_name(one.status),
+        "every": SAGA_SECONDS if is_last and showing.is_open(one.status) else 0,
+    }  # fmt: skip
+    return page.templates.page(request, "history.html", values)
+
+
+async def event(request: Request) -> Response:
+    """One event, whole, as JSON."""
+    saga_id, seq = saga_id_of(request), number_of(request, "seq", 0)
+    found = await read(page_of(request).client.handle(saga_id).history_page(seq, limit=1))
+    if not found:
+        return PlainTextResponse(f"the saga has no event {seq}\n", 404)
+    return _json(readable.as_dict(found[0]))
+
+
+async def values(request: Request) -> Response:
+    """The state and the result of a saga, whole, as JSON."""
+    one = await read(page_of(request).client.handle(saga_id_of(request)).describe())
+    state = {name: readable.value_of(value) for name, value in sorted(one.state.items())}
+    return _json({"state": state, "result": readable.value_of(one.result)})
+
+
+def _json(value: Any) -> Response:
+    content = readable.as_json(value, indent=2).encode("utf-8", "replace")
+    return Response(content, media_type="application/json")
