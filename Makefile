@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup test check demo bench bench-waiting kill-test proto lock
+.PHONY: setup test check demo bench bench-waiting kill-test simulate proto lock
 setup: $(SET_UP)
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -24,6 +24,9 @@ check: setup
 
 kill-test: setup
 	$(BIN)/python -m pytest -m kill $(ARGS)
+
+simulate: setup
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(VERBOSE),--verbose) $(ARGS)
 
 demo: setup
 	CASSANDRA=$(CASSANDRA) $(BIN)/python -m examples.demo

@@ -22,6 +22,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
 from durable_saga.inside import (
+    continue_as_new,
     correlate,
     event,
     now,
@@ -67,6 +68,7 @@ __all__ = [
     "Worker",
     "compensation",
     "connect",
+    "continue_as_new",
     "correlate",
     "event",
     "now",

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from typing import TYPE_CHECKING
 
+from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
 from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ class ActiveRun:
         self.incarnation = assign.incarnation
         self.epoch = assign.epoch
         self._core = core
-        self._attempts = Attempts(
-            worker.executor, assign.key, assign.epoch, self._attempt_ended, lambda: core.past_pivot
-        )  # fmt: skip
+        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact, lambda: core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []
@@ -52,6 +51,7 @@ class ActiveRun:
         self._urgent = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._inbox = Inbox(assign.events)
+        self._arrivals = Arrivals(assign.key, worker.fetch, self._block, self._arm)
         self._replay_again = False
         self._in_flight: w.Commit | None = None
         self._sent = 0.0
@@ -60,7 +60,10 @@ class ActiveRun:
         self._over = False
 
     def begin(self, assign: w.Assign) -> None:
-        """Replay the history, take what waits in the inbox, go on."""
+        """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
+        self._arrivals.take(assign, needed(assign), self._begin)
+
+    def _begin(self, assign: w.Assign) -> None:
         try:
             self._core.replay(assign.events)
             self._take()
@@ -68,18 +71,21 @@ class ActiveRun:
             self._block(error)
             return
         for message in assign.inbox:
-            self.deliver(message)
+            self._deliver(message)
         self._arm()
 
     # --- what happens to it ------------------------------------------------------------------------------------------
 
     def deliver(self, message: h.InboxMessage) -> None:
+        self._arrivals.take(message, missing_in(message), self._deliver)
+
+    def _deliver(self, message: h.InboxMessage) -> None:
         try:
             event = self._inbox.take(message)
         except DurableSagaError as error:
             self._block(error)
             return
-        if event is not None and not self.fact(event):
+        if event is not None and not self.fact(event) and not self._core.leaves_messages:
             self._inbox.spent.append(message.message_id)
 
     def fact(self, event: h.Event) -> bool:
@@ -94,9 +100,6 @@ class ActiveRun:
             return True
         self._arm()
         return wanted
-
-    def _attempt_ended(self, event: h.Event) -> None:
-        self.fact(event)
 
     def replied(self, reply: w.CommitReply) -> None:
         """The outcome of the commit in flight."""
@@ -127,9 +130,8 @@ class ActiveRun:
         if self._over:
             return
         self._over = True
-        for handle in (self._timer, self._park):
-            if handle is not None:
-                handle.cancel()
+        self._disarm()
+        self._arrivals.drop()
         self._attempts.cancel_all()
         self._core.discard()
         self._worker.forget(self)
@@ -163,9 +165,10 @@ class ActiveRun:
         status = h.RUNNING if rest and self._core.ended else self._core.status
         self._in_flight = w.Commit(
             request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
-            commit_id=uuid.uuid4().bytes, events=events, status=h.Status.Name(status),
+            commit_id=self._worker.chance.new(), events=events, status=h.Status.Name(status),
             consumed=self._inbox.consumed(events),
         )  # fmt: skip
+        strip_large(self._in_flight)
         self._sent = asyncio.get_running_loop().time()
         self._unsent, self._urgent = rest, bool(rest)
         if not rest:  # effects wait for all that came up before them
@@ -211,25 +214,25 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = [effect.not_before_ms for effect in self._delayed.values()]
-        times += [ms for ms in (self._core.next_timer_ms, self._core.deadline_ms) if ms]
-        return min(times, default=0)
+        times = [self._core.next_timer_ms, self._core.deadline_ms, *(one.not_before_ms for one in self._delayed.values())]
+        return min(filter(None, times), default=0)
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""
         if self._over:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         loop, now_ms, wake_at_ms = asyncio.get_running_loop(), self._worker.clock.now_ms(), self._wake_at_ms()
         if wake_at_ms:
             self._timer = loop.call_later(max(wake_at_ms - now_ms, 0) / 1000, self._due)
-        if self._park is not None:
-            self._park.cancel()
-            self._park = None
         if self._only_waits() and (not wake_at_ms or wake_at_ms > now_ms + PARK_BEYOND_MS):
             self._park = loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
+
+    def _disarm(self) -> None:
+        for handle in (self._timer, self._park):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._park = None
 
     def _due(self) -> None:
         self._timer = None
@@ -244,7 +247,8 @@ class ActiveRun:
         self._arm()
 
     def _only_waits(self) -> bool:
-        return not (self._in_flight or self._held or self._held_in_flight or len(self._attempts) or self._urgent)
+        at_work = self._in_flight or self._held or self._held_in_flight or self._urgent or len(self._attempts)
+        return not (at_work or len(self._arrivals) or any(_is_bound(effect) for effect in self._delayed.values()))
 
     def _release(self) -> None:
         """Park: it holds no memory until its timer or a message."""
@@ -280,6 +284,11 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _is_bound(effect: RunStep | RunCompensation) -> bool:
+    """Another process could not tell that this attempt never began, and would not make it."""
+    return isinstance(effect, RunStep) and effect.definition.at_most_once
 
 
 def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from durable_saga import codec
-from durable_saga.clock import Clock
+from durable_saga.clock import Chance, Clock
 from durable_saga.errors import StepInterrupted, StepTimedOut, failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -24,17 +23,18 @@ from durable_saga.retry import Retry, decide, delay_ms
 from durable_saga.step_context import StepContext, current
 
 LINGER_SECONDS_MAX = 60.0
-Report = Callable[[h.Event], None]
+Report = Callable[[h.Event], object]
 
 
 class Executor:
     """The room that a worker has for attempts: `concurrency` at once, plain functions in as many threads at most."""
 
-    def __init__(self, concurrency: int, clock: Clock, retry: Retry) -> None:
+    def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
         self.retry = retry
         self.room = asyncio.Semaphore(concurrency)
         self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="saga-step")
         self.clock = clock
+        self.chance = chance
 
     def close(self) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)
@@ -134,11 +134,11 @@ class Attempts:
 
     def _delay_ms(self, effect: RunStep | RunCompensation, error: BaseException) -> int | None:
         if isinstance(effect, RunCompensation):
-            return decide(effect.definition.retry, effect.attempt, error, random.random())
+            return decide(effect.definition.retry, effect.attempt, error, self._executor.chance.random())
         retry = effect.retry or self._executor.retry
-        found = decide(retry, effect.attempt, error, random.random())
+        found = decide(retry, effect.attempt, error, self._executor.chance.random())
         if found is None and self._forward_only() and not isinstance(error, StepInterrupted):
-            return delay_ms(retry, effect.attempt, random.random())
+            return delay_ms(retry, effect.attempt, self._executor.chance.random())
         return found
 
     def _failed(self, effect: RunStep | RunCompensation, error: BaseException) -> h.Event:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
+from durable_saga.arrivals import fill
+from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import missing_in
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.transport import Transport
@@ -34,25 +36,34 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 
 class Handle(Generic[R]):
-    """One saga, by its id. Every method raises NotFound and Unavailable. `who` stands in the history beside the reason; it is
-    the user of this process unless it is given."""
+    """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
+    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given."""
 
-    def __init__(self, client: Client, saga: str, result_type: Any = Any) -> None:
+    def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
         self._client = client
         self._result_type = result_type
+        self._run = run
         self.id = saga
 
     @property
     def _key(self) -> h.RunKey:
-        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=1)
+        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=self._run)
+
+    def _message_id(self) -> str:
+        return self._client.chance.new().hex()
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
-        """Wait for the end. Raises TimeoutError after `timeout` seconds (the saga goes on), and SagaFailed,
-        SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and the user's traceback."""
+        """Wait for the end, of the last run if it continues in new ones. Raises TimeoutError after `timeout` seconds (the
+        saga goes on), and SagaFailed, SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and
+        the user's traceback."""
         async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
+            key = self._key
             while True:
-                found = await self._client.transport.call("wait", c.WaitRequest(key=self._key, wait_ms=WAIT_MS))
+                found = await self._client.transport.call("wait", c.WaitRequest(key=key, wait_ms=WAIT_MS))
+                if found.status == h.CONTINUED:
+                    key.run = 0
                 if found.status == h.COMPLETED:
+                    await self._client.fill(found.key, found.result)
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
@@ -60,7 +71,7 @@ class Handle(Generic[R]):
 
     async def describe(self) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds)."""
-        return await self._client.transport.call("describe", c.DescribeRequest(key=self._key))  # type: ignore[no-any-return]
+        return await self._client.describe(self._key)
 
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
@@ -71,40 +82,50 @@ class Handle(Generic[R]):
         return (await self.overview()).state
 
     async def history(self) -> list[h.Event]:
-        """All events, oldest first."""
+        """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
-        while page := await self.history_page(len(events)):
-            events += page
-        return events
+        key = self._key
+        while True:
+            page = await self._history_page(key, len(events))
+            key = page.key
+            events += page.events
+            if not page.events:
+                return events
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0) -> list[h.Event]:
         """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last."""
-        request = c.HistoryRequest(key=self._key, from_seq=from_seq, limit=limit)
-        return list((await self._client.transport.call("history", request)).events)
+        return list((await self._history_page(self._key, from_seq, limit)).events)
+
+    async def _history_page(self, key: h.RunKey, from_seq: int, limit: int = 0) -> c.HistoryReply:
+        page: c.HistoryReply = await self._client.transport.call(
+            "history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit)
+        )
+        await self._client.fill(page.key, page)
+        return page
 
     async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
         """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
         Raises AlreadyEnded."""
         data = codec.encode_call(args, {}, where=f"signal {name}")
         request = c.SignalRequest(
-            key=self._key, message_id=message_id or uuid.uuid4().hex, name=name, input=p.Payload(data=data)
+            key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("cancel", request)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
         """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CompensateRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("compensate", request)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> None:
         """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
         saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=uuid.uuid4().hex, reason=reason, who=who or _who())
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("recover", request)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
@@ -112,28 +133,46 @@ class Handle(Generic[R]):
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or _who()))
 
     async def retry_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
-        """Try a stuck compensation once more."""
+        """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
+        compensation, AlreadyEnded when it is not stuck or the saga has ended."""
         await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
     async def skip_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
-        """Give a compensation up; the record shows it as skipped."""
+        """Give a compensation up; the record shows it as skipped. Raises NotFound and AlreadyEnded. One that no unwind holds is
+        left as it is."""
         await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
     async def resolve_compensation(self, call: str, note: str, *, who: str | None = None) -> None:
-        """Say that it was done by hand, and how."""
+        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises NotFound and AlreadyEnded."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
-        decision = h.CompensationDecided(message_id=uuid.uuid4().hex, call=call, verb=verb, note=note, who=who or _who())
+        decision = h.CompensationDecided(message_id=self._message_id(), call=call, verb=verb, note=note, who=who or _who())
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
 class Client:
     """Made by `connect()`; an async context manager."""
 
-    def __init__(self, transport: Transport, *, namespace: str = "default") -> None:
+    def __init__(self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None) -> None:
         self.transport = transport
         self.namespace = namespace
+        self.chance = chance or SystemChance()
+
+    async def describe(self, key: h.RunKey) -> c.Description:
+        """One run, with its large values."""
+        found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
+        await self.fill(found.key, found)
+        return found
+
+    async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
+        """The data of a reference. Raises NotFound when the run was purged."""
+        request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
+        return bytes((await self.transport.call("fetch", request)).data)
+
+    async def fill(self, key: h.RunKey, message: Any) -> None:
+        """Put the data into every reference of a message."""
+        await fill(key, missing_in(message), self.fetch)
 
     async def __aenter__(self) -> Client:
         return self
@@ -144,6 +183,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
+        """End the connection, and the engine if it runs in this process. Sagas are not touched."""
         await self.transport.close()
 
     @overload
@@ -177,7 +217,7 @@ class Client:
             definition.signature.bind(*args, **kwargs)
             name, timeout_ms, result_type = definition.name, definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
-        saga_id = id if id is not None else uuid.uuid4().hex
+        saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=str(name),
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
@@ -188,9 +228,10 @@ class Client:
             raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
         return Handle(self, saga_id, result_type)
 
-    def handle(self, id: str, saga: SagaFunction[P, R] | None = None) -> Handle[R]:
-        """A saga that was started before; give the saga function too to get the result as its type."""
-        return Handle(self, id, saga.definition.result_type if saga is not None else Any)
+    def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
+        """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
+        if it continued in new ones; 0 is the newest."""
+        return Handle(self, id, saga.definition.result_type if saga is not None else Any, run)
 
     async def publish(
         self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
@@ -202,7 +243,7 @@ class Client:
         data = codec.encode_call(args, {}, where=f"event {event}")
         request = c.PublishRequest(
             namespace=self.namespace, event=event, saga=saga or "", correlation_key=key or "",
-            message_id=message_id or uuid.uuid4().hex, input=p.Payload(data=data),
+            message_id=message_id or self.chance.new().hex(), input=p.Payload(data=data),
         )  # fmt: skip
         return int((await self.transport.call("publish", request)).delivered)
 

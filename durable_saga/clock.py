@@ -1,8 +1,10 @@
-"""Time comes in as an argument, so that one seed can drive a worker."""
+"""Time, ids and dice come in as arguments, so that one seed can drive a worker and a client."""
 
 from __future__ import annotations
 
+import random
 import time
+import uuid
 from typing import Protocol
 
 
@@ -14,3 +16,19 @@ class Clock(Protocol):
 class SystemClock:
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+
+class Chance(Protocol):
+    def new(self) -> bytes:
+        """16 bytes that nobody else has."""
+
+    def random(self) -> float:
+        """Uniform in [0, 1)."""
+
+
+class SystemChance:
+    def new(self) -> bytes:
+        return uuid.uuid4().bytes
+
+    def random(self) -> float:
+        return random.random()

@@ -9,7 +9,7 @@ from asyncio import events
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition
@@ -63,7 +63,8 @@ async def signal(name: str, type: Any = Any) -> Any:
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
-    the next effect can start. A parameter `result` that is not given gets None."""
+    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
+    UnsupportedOperation for a function without a name, NotSerializable."""
     core = _core("on_failure()")
     core.on_failure(_undo_definition(undo), args, kwargs)
 
@@ -114,11 +115,20 @@ def pivot() -> None:
     core.holding.pass_pivot()
 
 
+async def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """End this run and go on in the next run of the same saga, with these arguments and an empty history. Does not return:
+    `await continue_as_new(rest)` leaves the saga's function as an exception would; only `finally` blocks still run. Signals
+    that were not read go on to the next run; `state` does not. Raises UnsupportedOperation while something is registered that
+    could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
+    await _core("continue_as_new()").continuing.ask(args, kwargs)
+
+
 class State:
     """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Durable with the saga's next
     commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
 
     def get(self, key: str, default: Any = None) -> Any:
+        """What was set last, `default` when nothing was."""
         return _core("state.get()").state.get(key, default)
 
     def set(self, key: str, value: Any) -> None:

@@ -87,6 +87,7 @@ class SagaMonitor:
         return await self._client.statistics()
 
     async def get_saga(self, saga_id: str) -> Overview:
+        """As SagaManager.get_saga()."""
         return await self._client.handle(saga_id).overview()
 
     async def __aenter__(self) -> SagaMonitor:
@@ -161,7 +162,7 @@ class SagaMonitor:
         item = f"{event}/{one.key.saga}/{one.key.run}/{one.next_seq}"
         if event not in self._handlers:
             return _Occurrence(event, item, ())
-        described = overview_of(await self._client.transport.call("describe", c.DescribeRequest(key=one.key)))
+        described = overview_of(await self._client.describe(one.key))
         return _Occurrence(event, item, (one.key.saga, described.error or ""))
 
     async def _tell(self, occurrence: _Occurrence) -> int:

@@ -25,8 +25,9 @@ Seconds = float | timedelta
 class SagaManager:
     """Owns the connection to a journal (`sqlite:///orders.db`, `cassandra://hosts/keyspace`) or a server (`host:port`).
 
-    `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` and `retry` are for sagas
-    and steps that say nothing themselves. Raises ValueError for a URL that names nothing, or `tables` with another journal.
+    `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) is
+    for sagas that an orchestrator starts, `retry` for steps, where they say nothing themselves. Raises ValueError for a URL
+    that names nothing, or `tables` with another journal.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SagaManager:
         return await self.client.handle(saga_id).overview()
 
     async def close(self) -> None:
+        """End the connection. Sagas are not touched."""
         await self.client.close()
 
     async def __aenter__(self) -> SagaManager:
@@ -123,6 +125,7 @@ class SagaOrchestrator:
         return started.id
 
     def handle(self, saga_id: str) -> Handle[Any]:
+        """The saga of this id; nothing is asked yet."""
         return self._manager.client.handle(saga_id)
 
     async def result(self, saga_id: str, timeout: Seconds | None = None) -> Any:
@@ -130,6 +133,7 @@ class SagaOrchestrator:
         return await self.handle(saga_id).result(timeout)
 
     async def get_saga(self, saga_id: str) -> Overview:
+        """As SagaManager.get_saga()."""
         return await self._manager.get_saga(saga_id)
 
     async def recover(self, saga_id: str, reason: str = "") -> None:

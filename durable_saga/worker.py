@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import socket
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -18,19 +17,19 @@ from types import TracebackType
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.client import Client
-from durable_saga.clock import Clock, SystemClock
+from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import ClientError
 from durable_saga.heartbeat import Heartbeat
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import items_in_frame
 from durable_saga.replay import Core
 from durable_saga.retry import Retry, to_ms
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
-FRAME_ITEMS_MAX = 512
 RECONNECT_SECONDS_MAX = 5.0
 HEARTBEAT_SECONDS = 2.0
 DRAIN_SECONDS = 30.0
@@ -44,11 +43,12 @@ class Worker:
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
-        heartbeat: float | timedelta = HEARTBEAT_SECONDS,
+        heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
     ) -> None:  # fmt: skip
         self._retry = retry or Retry()
+        self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
-        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
         self.clock = clock or SystemClock()
         self._client = client
         self._sagas = list(sagas)
@@ -56,6 +56,8 @@ class Worker:
         self._concurrency = concurrency
         self._sagas_max = sagas_max
         self._runs: dict[_Key, ActiveRun] = {}
+        self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
+        self.fetch = client.fetch
         self._items: list[w.WorkerItem] = []
         self._dirty: list[ActiveRun] = []
         self._wake = asyncio.Event()
@@ -66,7 +68,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
-        self.executor = Executor(self._concurrency, self.clock, self._retry)
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
         heartbeat = Heartbeat(address, self.name) if (address := self._client.transport.address()) else None
         if heartbeat is not None:
             heartbeat.start()
@@ -160,6 +162,7 @@ class Worker:
 
     async def _connect(self) -> None:
         self._items = [item for item in self._items if item.HasField("release")]
+        self._parts.clear()
         hello = w.Hello(
             worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
             capacity=self._sagas_max,
@@ -178,7 +181,8 @@ class Worker:
         yield w.WorkerFrame(items=[hello])
         while connection == self._connection:
             while self._items and connection == self._connection:
-                items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
+                count = items_in_frame(self._items)
+                items, self._items = self._items[:count], self._items[count:]
                 yield w.WorkerFrame(items=items)
             if connection == self._connection:
                 self._wake.clear()
@@ -215,6 +219,13 @@ class Worker:
         return run if run is not None and run.epoch == epoch else None
 
     def _assigned(self, assign: w.Assign) -> None:
+        if (part := self._parts.pop(key := (*_key(assign.key), assign.epoch), None)) is not None:
+            part.more = False
+            part.MergeFrom(assign)
+            assign = part
+        if assign.more:
+            self._parts[key] = assign
+            return
         saga_type = assign.events[0].saga_started.saga_type
         definition = self._definitions.get(saga_type)
         if definition is None:

@@ -17,8 +17,8 @@ PURE = ("errors", "retry", "codec", "definition", "replay")
 PUBLIC = [
     "Client", "EventBus", "Handle", "NotApplied", "Overview", "Parallel", "Retry", "Saga", "SagaFunction", "SagaManager",
     "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Step", "StepContext", "StepFunction",
-    "SubSaga", "WaitForEvent", "Worker", "compensation", "connect", "correlate", "event", "now", "on_failure", "pivot",
-    "random", "saga", "scope", "signal", "sleep", "state", "step", "step_context", "uuid4",
+    "SubSaga", "WaitForEvent", "Worker", "compensation", "connect", "continue_as_new", "correlate", "event", "now",
+    "on_failure", "pivot", "random", "saga", "scope", "signal", "sleep", "state", "step", "step_context", "uuid4",
 ]  # fmt: skip
 
 

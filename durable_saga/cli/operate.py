@@ -24,6 +24,9 @@ _url = click.option(
 _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 
 
+_run = click.option("--run", type=int, default=0, help="Of a saga that continued in new runs; the newest if not given.")
+
+
 def _with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
     async def go() -> Any:
         async with connect(url, namespace=namespace) as client:
@@ -73,21 +76,23 @@ def start(
 
 @click.command()
 @click.argument("saga_id")
+@_run
 @_url
 @_namespace
-def describe(saga_id: str, url: str, namespace: str) -> None:
+def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
     """Show one saga: status, steps, compensations, error."""
-    output.print_description(_with_client(lambda client: client.handle(saga_id).describe(), url, namespace))
+    output.print_description(_with_client(lambda client: client.handle(saga_id, run=run).describe(), url, namespace))
 
 
 @click.command()
 @click.argument("saga_id")
 @click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Write it to a file for `replay`.")
+@_run
 @_url
 @_namespace
-def history(saga_id: str, raw: str | None, url: str, namespace: str) -> None:
+def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -> None:
     """Show the events of one saga."""
-    events: list[h.Event] = _with_client(lambda client: client.handle(saga_id).history(), url, namespace)
+    events: list[h.Event] = _with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
     if raw is not None:
         with open(raw, "wb") as file:
             for event in events:
@@ -135,7 +140,7 @@ def _verb(name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], A
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
         _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
         if output.is_terminal():
-            click.echo(f"{saga_id}: {words}")
+            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
         else:
             output.print_json({"id": saga_id, "done": name})
 

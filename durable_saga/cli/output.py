@@ -21,7 +21,7 @@ from durable_saga.readable import as_dict, as_json
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
-    "FAILED": "red", "TERMINATED": "red", "COMPENSATION_STUCK": "bold red", "HELD": "bold magenta",
+    "FAILED": "red", "TERMINATED": "red", "COMPENSATION_STUCK": "bold red", "CONTINUED": "cyan", "HELD": "bold magenta",
 }  # fmt: skip
 
 
@@ -78,14 +78,20 @@ def print_description(one: c.Description) -> None:
     console.print(f"[bold]{one.key.saga}[/]  {one.saga_type}  [{COLOURS.get(status, 'white')}]{status}[/]")
     console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
     console.print(f"owner {one.owner or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
+    if one.previous_run or one.next_run:
+        after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
+        before = f", after run {one.previous_run}" if one.previous_run else ""
+        console.print(f"run {one.key.run} {after}{before}", highlight=False)
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:
         console.print("past its pivot: it only goes forward", highlight=False)
+    if one.warning:
+        console.print(f"[yellow]grows:[/] {one.warning}", highlight=False)
     if one.blocked:
         console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
     rows = [
-        (s.call, s.name, s.state, str(s.attempts), s.last_error[:60], s.compensation, s.compensation_state) for s in one.steps
+        (s.call, s.name, s.state, str(s.attempts), _last_error(s)[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
     table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
     for key, value in sorted(one.state.items()):
@@ -94,6 +100,11 @@ def print_description(one: c.Description) -> None:
         console.print("result", codec.decode(one.result.data))
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(render_failure(one.failure), markup=False, highlight=False)
+
+
+def _last_error(step: c.StepView) -> str:
+    """Of the step, or of the compensation that an operator has to see to."""
+    return step.compensation_error if step.compensation_state in ("stuck", "retrying") else step.last_error
 
 
 def print_statistics(found: Statistics) -> None:

@@ -41,23 +41,24 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool, ready: Callable[[str], None] = _say) -> Any:
+def _serve(journal: str, listen: str, strict: bool, advertise: str = "", ready: Callable[[str], None] = _say) -> Any:
     try:
         from durable_saga_server.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
-    return serve(journal, listen, strict=strict, ready=ready)
+    return serve(journal, listen, strict=strict, advertise=advertise, ready=ready)
 
 
 @click.command()
 @_journal
 @_listen
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
+@click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
 @click.option("--verbose", is_flag=True)
-def server(journal: str, listen: str, strict: bool, verbose: bool) -> None:
-    """Run a history server until SIGTERM."""
+def server(journal: str, listen: str, strict: bool, advertise: str, verbose: bool) -> None:
+    """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
     _log(verbose)
-    output.run(_serve(journal, listen, strict))
+    output.run(_serve(journal, listen, strict, advertise))
 
 
 @click.command()
@@ -80,7 +81,7 @@ async def _dev(journal: str, listen: str, beside: web.Beside | None) -> None:
             beside.start(text.removeprefix("listening on "))
 
     try:
-        await _serve(journal, listen, False, ready)
+        await _serve(journal, listen, False, ready=ready)
     finally:
         if beside is not None:
             await beside.stop()

@@ -5,6 +5,7 @@ annotation of the place where the value goes to; without an annotation they come
 """
 
 from durable_saga.codec.decode import decode, decode_call
-from durable_saga.codec.encode import PAYLOAD_BYTES_MAX, encode, encode_call
+from durable_saga.codec.encode import encode, encode_call
+from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
 __all__ = ["PAYLOAD_BYTES_MAX", "decode", "decode_call", "encode", "encode_call"]

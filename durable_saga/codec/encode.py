@@ -15,8 +15,8 @@ import msgpack
 
 from durable_saga.codec import extension as ext
 from durable_saga.errors import LimitExceeded, NotSerializable
+from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
-PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
 DEPTH_MAX = 100
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=True).pack
@@ -37,7 +37,7 @@ def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, where: str) -
 def _bounded(data: bytes, where: str) -> bytes:
     if len(data) > PAYLOAD_BYTES_MAX:
         raise LimitExceeded(
-            "PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"{where} has {len(data)} bytes; keep it elsewhere and pass its key"
+            "PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"{where} has {len(data)} bytes; keep the value elsewhere and pass its key"
         )
     return data
 

@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 from durable_saga.pb import client_pb2 as durable__saga_dot_v1_dot_client__pb2
+from durable_saga.pb import payload_pb2 as durable__saga_dot_v1_dot_payload__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -100,6 +102,11 @@ class SagasStub:
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.HistoryRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.HistoryReply.FromString,
                 _registered_method=True)
+        self.Fetch = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Fetch',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.FetchRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_payload__pb2.Payload.FromString,
+                _registered_method=True)
         self.Wait = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Wait',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.WaitRequest.SerializeToString,
@@ -109,6 +116,11 @@ class SagasStub:
                 '/durable_saga.v1.Sagas/List',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ListRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
+                _registered_method=True)
+        self.WatchCell = channel.unary_stream(
+                '/durable_saga.v1.Sagas/WatchCell',
+                request_serializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
                 _registered_method=True)
 
 
@@ -200,6 +212,13 @@ class SagasServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Fetch(self, request, context):
+        """a value that is kept in chunks
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Wait(self, request, context):
         """long poll: ended, or as it is after wait_ms
         """
@@ -209,6 +228,13 @@ class SagasServicer:
 
     def List(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCell(self, request, context):
+        """now, and again whenever it changes
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -281,6 +307,11 @@ def add_SagasServicer_to_server(servicer, server):
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.HistoryRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.HistoryReply.SerializeToString,
             ),
+            'Fetch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Fetch,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.FetchRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_payload__pb2.Payload.SerializeToString,
+            ),
             'Wait': grpc.unary_unary_rpc_method_handler(
                     servicer.Wait,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.WaitRequest.FromString,
@@ -290,6 +321,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.ListRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.ListReply.SerializeToString,
+            ),
+            'WatchCell': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCell,
+                    request_deserializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_cell__pb2.Cell.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -655,6 +691,33 @@ class Sagas:
             _registered_method=True)
 
     @staticmethod
+    def Fetch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Fetch',
+            durable__saga_dot_v1_dot_client__pb2.FetchRequest.SerializeToString,
+            durable__saga_dot_v1_dot_payload__pb2.Payload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Wait(request,
             target,
             options=(),
@@ -698,6 +761,33 @@ class Sagas:
             '/durable_saga.v1.Sagas/List',
             durable__saga_dot_v1_dot_client__pb2.ListRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.ListReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/WatchCell',
+            durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
+            durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64urable_saga/v1/payload.proto\x12\x0f\x64urable_saga.v1\"\x17\n\x07Payload\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x9e\x01\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\'\n\x05\x63\x61use\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.Failure\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x13\n\x0bnot_applied\x18\x06 \x01(\x08\x12\x15\n\rnon_retryable\x18\x07 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64urable_saga/v1/payload.proto\x12\x0f\x64urable_saga.v1\"3\n\x07Payload\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x03\"\x9e\x01\n\x07\x46\x61ilure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\x12\'\n\x05\x63\x61use\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.Failure\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x13\n\x0bnot_applied\x18\x06 \x01(\x08\x12\x15\n\rnon_retryable\x18\x07 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'durable_saga.v1.payload_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PAYLOAD']._serialized_start=50
-  _globals['_PAYLOAD']._serialized_end=73
-  _globals['_FAILURE']._serialized_start=76
-  _globals['_FAILURE']._serialized_end=234
+  _globals['_PAYLOAD']._serialized_end=101
+  _globals['_FAILURE']._serialized_start=104
+  _globals['_FAILURE']._serialized_end=262
 # @@protoc_insertion_point(module_scope)

@@ -23,51 +23,54 @@ _sym_db = _symbol_database.Default()
 
 
 from durable_saga.pb import history_pb2 as durable__saga_dot_v1_dot_history__pb2
+from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xef\x01\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\xfa\x01\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x42\x06\n\x04kind\"\x9b\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"S\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\"\xa8\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"\xfe\x01\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\xf0\x01\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0b\n\tHeartbeat\"1\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\x1a\x1a\x64urable_saga/v1/cell.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xc7\x02\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x12\'\n\x05owned\x18\x06 \x01(\x0b\x32\x16.durable_saga.v1.OwnedH\x00\x12-\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x19.durable_saga.v1.CapacityH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\xa1\x02\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x12%\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x15.durable_saga.v1.CellH\x00\x42\x06\n\x04kind\"\x9b\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"\x19\n\x08\x43\x61pacity\x12\r\n\x05sagas\x18\x01 \x01(\r\"x\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\x12#\n\x04\x63\x65ll\x18\x05 \x01(\x0b\x32\x15.durable_saga.v1.Cell\"\xb6\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\x12\x0c\n\x04more\x18\x06 \x01(\x08\"\xfe\x01\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\xf0\x01\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0b\n\tHeartbeat\"1\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'durable_saga.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERFRAME']._serialized_start=80
-  _globals['_WORKERFRAME']._serialized_end=137
-  _globals['_WORKERITEM']._serialized_start=140
-  _globals['_WORKERITEM']._serialized_end=379
-  _globals['_SERVERFRAME']._serialized_start=381
-  _globals['_SERVERFRAME']._serialized_end=438
-  _globals['_SERVERITEM']._serialized_start=441
-  _globals['_SERVERITEM']._serialized_end=691
-  _globals['_HELLO']._serialized_start=694
-  _globals['_HELLO']._serialized_end=849
-  _globals['_OWNED']._serialized_start=851
-  _globals['_OWNED']._serialized_end=932
-  _globals['_WELCOME']._serialized_start=934
-  _globals['_WELCOME']._serialized_end=1017
-  _globals['_ASSIGN']._serialized_start=1020
-  _globals['_ASSIGN']._serialized_end=1188
-  _globals['_COMMIT']._serialized_start=1191
-  _globals['_COMMIT']._serialized_end=1445
-  _globals['_COMMITREPLY']._serialized_start=1448
-  _globals['_COMMITREPLY']._serialized_end=1700
-  _globals['_COMMITREPLY_OUTCOME']._serialized_start=1613
-  _globals['_COMMITREPLY_OUTCOME']._serialized_end=1700
-  _globals['_RELEASE']._serialized_start=1703
-  _globals['_RELEASE']._serialized_end=1943
-  _globals['_DELIVER']._serialized_start=1945
-  _globals['_DELIVER']._serialized_end=2055
-  _globals['_REVOKE']._serialized_start=2057
-  _globals['_REVOKE']._serialized_end=2134
-  _globals['_HEARTBEAT']._serialized_start=2136
-  _globals['_HEARTBEAT']._serialized_end=2147
-  _globals['_BEATREQUEST']._serialized_start=2149
-  _globals['_BEATREQUEST']._serialized_end=2198
-  _globals['_BEATREPLY']._serialized_start=2200
-  _globals['_BEATREPLY']._serialized_end=2226
-  _globals['_DRAIN']._serialized_start=2228
-  _globals['_DRAIN']._serialized_end=2235
-  _globals['_WORK']._serialized_start=2238
-  _globals['_WORK']._serialized_end=2382
+  _globals['_WORKERFRAME']._serialized_start=108
+  _globals['_WORKERFRAME']._serialized_end=165
+  _globals['_WORKERITEM']._serialized_start=168
+  _globals['_WORKERITEM']._serialized_end=495
+  _globals['_SERVERFRAME']._serialized_start=497
+  _globals['_SERVERFRAME']._serialized_end=554
+  _globals['_SERVERITEM']._serialized_start=557
+  _globals['_SERVERITEM']._serialized_end=846
+  _globals['_HELLO']._serialized_start=849
+  _globals['_HELLO']._serialized_end=1004
+  _globals['_OWNED']._serialized_start=1006
+  _globals['_OWNED']._serialized_end=1087
+  _globals['_CAPACITY']._serialized_start=1089
+  _globals['_CAPACITY']._serialized_end=1114
+  _globals['_WELCOME']._serialized_start=1116
+  _globals['_WELCOME']._serialized_end=1236
+  _globals['_ASSIGN']._serialized_start=1239
+  _globals['_ASSIGN']._serialized_end=1421
+  _globals['_COMMIT']._serialized_start=1424
+  _globals['_COMMIT']._serialized_end=1678
+  _globals['_COMMITREPLY']._serialized_start=1681
+  _globals['_COMMITREPLY']._serialized_end=1933
+  _globals['_COMMITREPLY_OUTCOME']._serialized_start=1846
+  _globals['_COMMITREPLY_OUTCOME']._serialized_end=1933
+  _globals['_RELEASE']._serialized_start=1936
+  _globals['_RELEASE']._serialized_end=2176
+  _globals['_DELIVER']._serialized_start=2178
+  _globals['_DELIVER']._serialized_end=2288
+  _globals['_REVOKE']._serialized_start=2290
+  _globals['_REVOKE']._serialized_end=2367
+  _globals['_HEARTBEAT']._serialized_start=2369
+  _globals['_HEARTBEAT']._serialized_end=2380
+  _globals['_BEATREQUEST']._serialized_start=2382
+  _globals['_BEATREQUEST']._serialized_end=2431
+  _globals['_BEATREPLY']._serialized_start=2433
+  _globals['_BEATREPLY']._serialized_end=2459
+  _globals['_DRAIN']._serialized_start=2461
+  _globals['_DRAIN']._serialized_end=2468
+  _globals['_WORK']._serialized_start=2471
+  _globals['_WORK']._serialized_end=2615
 # @@protoc_insertion_point(module_scope)

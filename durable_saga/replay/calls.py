@@ -28,7 +28,7 @@ _COPY_FREE = (str, int, float, bool, bytes, type(None))
 
 @dataclass(slots=True)
 class Pending:
-    """A step between its intent and its outcome. `from_history`: an attempt may have started in another process."""
+    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process."""
 
     call: str
     definition: StepDefinition
@@ -145,7 +145,7 @@ class Calls:
         pending = self.pending[fact.call]
         pending.attempt = fact.attempt + 1
         pending.not_before_ms = fact.retry_at_ms
-        pending.from_history = False
+        pending.from_history = self._core.history.replaying  # the next attempt may have started where this was committed
         self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
         self._core.effects.append(pending.effect())
 

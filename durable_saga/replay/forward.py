@@ -21,7 +21,7 @@ class Forward:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._main: asyncio.Task[Any] | None = None
+        self.main: asyncio.Task[Any] | None = None
         self.stop: BaseException | None = None
         self.cancels = False
         self._asked_for = False
@@ -31,19 +31,17 @@ class Forward:
         core = self._core
         args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
         core.start_keys.declare(fact.keys, args, kwargs)
-        with core.loop.entered():
-            task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
+        task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
         task.scope = core.loop.root  # type: ignore[attr-defined]
         core.loop.root.count = 0
-        self._main = task
+        self.main = task
 
     def interrupt(self, reason: BaseException, *, cancels: bool = False, asked_for: bool = False) -> None:
         """The first reason counts."""
         if self.stop is None:
             self.stop, self.cancels, self._asked_for = reason, cancels, asked_for
-            if self._main is not None:
-                with self._core.loop.entered():
-                    self._main.cancel(str(reason))
+            if self.main is not None:
+                self.main.cancel(str(reason))
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """An error in a signal handler is an error of the saga."""
@@ -53,21 +51,24 @@ class Forward:
     def settle(self) -> None:
         """After an activation: see whether the forward part is over, and end, hold or unwind the run."""
         core = self._core
-        assert self._main is not None, "a history starts with saga_started"
-        if not self._main.done() and self.stop is not None:
+        assert self.main is not None, "a history starts with saga_started"
+        if not self.main.done() and self.stop is not None:
             self._cancel_all()
-        if not self._main.done():
+        if not self.main.done():
             if self.stop is not None:
                 core.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self.stop})"))
             return
         self._cancel_all()
-        error = asyncio.CancelledError() if self._main.cancelled() else self._main.exception()
+        error = asyncio.CancelledError() if self.main.cancelled() else self.main.exception()
         if self.stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
             error = self.stop
+        if self.stop is None and (data := core.continuing.asked_in(error)) is not None:
+            core.continuing.go_on(data)
+            return
         if core.unwinding.has_parts and (error is None or self.is_to_be_held):
             return  # what is being undone comes to its end first
         if error is None:
-            self._complete(self._main.result())
+            self._complete(self.main.result())
         else:
             core.fail(error)
 
@@ -82,9 +83,8 @@ class Forward:
         for _ in range(CANCELLATION_ROUNDS_MAX):
             if not loop.tasks:
                 return
-            with loop.entered():
-                for task in list(loop.tasks.values()):
-                    task.cancel()
+            for task in list(loop.tasks.values()):
+                task.cancel()
             loop.run_until_idle()
 
     def _complete(self, result: Any) -> None:
@@ -100,8 +100,8 @@ class Forward:
 
     def idle_at(self) -> str:
         """Where the main coroutine waits, for messages."""
-        if self._main is None or self._main.done():
-            return "the end of the saga" if self._main is not None else "the start of the saga"
-        frames = self._main.get_stack()
+        if self.main is None or self.main.done():
+            return "the end of the saga" if self.main is not None else "the start of the saga"
+        frames = self.main.get_stack()
         place = next((f for f in reversed(frames) if "durable_saga." not in f.f_globals.get("__name__", "")), None)
         return f"{place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}" if place else "unknown"

@@ -14,8 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from durable_saga.errors import BlockingCall
@@ -60,28 +59,22 @@ _REFUSED = {
 }
 
 
-@contextmanager
-def guarded(environment: Environment) -> Iterator[None]:
+class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
     """Saga code runs in here. May be nested; raises nothing by itself."""
-    if not _installed:
-        _install()
-    before = _mark.environment
-    _mark.environment = environment
-    try:
-        yield
-    finally:
-        _mark.environment = before
 
+    __slots__ = ("_before", "_environment")
 
-@contextmanager
-def unguarded() -> Iterator[None]:
-    """The engine's own part of an activation."""
-    before = _mark.environment
-    _mark.environment = None
-    try:
-        yield
-    finally:
-        _mark.environment = before
+    def __init__(self, environment: Environment) -> None:
+        if not _installed:
+            _install()
+        self._environment = environment
+
+    def __enter__(self) -> None:
+        self._before = _mark.environment
+        _mark.environment = self._environment
+
+    def __exit__(self, *_: object) -> None:
+        _mark.environment = self._before
 
 
 def _install() -> None:

@@ -13,11 +13,20 @@ from types import CodeType
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.payloads import (
+    EVENTS_PER_RUN_MAX,
+    HISTORY_BYTES_MAX,
+    LARGE_BYTES_PER_RUN_MAX,
+    PAYLOAD_INLINE_BYTES_MAX,
+    WARN_AT_SHARE,
+    is_large,
+    large_bytes,
+    payloads,
+)
 
-EVENTS_PER_RUN_MAX = 50_000
-HISTORY_BYTES_MAX = 50 * 1024 * 1024
-WARN_AT_SHARE = 5
+REFERENCE_BYTES = 64
 UNWIND_FACTOR = 4
+ADVICE = "let the saga go on in a new run with `await continue_as_new(...)`"
 
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
@@ -55,6 +64,7 @@ class History:
         self.replaying = False
         self.added: list[h.Event] = []
         self._bytes = 0
+        self._large_bytes = 0
         self._warned = False
         self._asked: dict[tuple[str, str], tuple[h.Event, Place | None]] = {}
 
@@ -71,31 +81,45 @@ class History:
             raise over
         event.seq = self.next_seq
         event.time_ms = now_ms
+        if event.ByteSize() > PAYLOAD_INLINE_BYTES_MAX or event.HasField("signal_received"):
+            event.large_bytes = large_bytes(event)
         self.count(event)
         self.added.append(event)
 
     def count(self, event: h.Event) -> None:
         """One more event, replayed or new."""
         self.next_seq = event.seq + 1
-        self._bytes += event.ByteSize()
+        self._large_bytes += event.large_bytes
+        self._bytes += event.ByteSize() if not event.large_bytes else _bytes_beside(event)
 
     def over_limit(self, factor: int = 1) -> LimitExceeded | None:
         """What a run meets that has grown too long; its unwind may use up to UNWIND_FACTOR times as much."""
         if self.next_seq >= EVENTS_PER_RUN_MAX * factor:
-            return LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, "split the saga into several smaller ones")
+            return LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, f"{ADVICE}, or split the saga")
         if self._bytes >= HISTORY_BYTES_MAX * factor:
-            return LimitExceeded("HISTORY_BYTES_MAX", HISTORY_BYTES_MAX, "pass keys of large values, or split the saga")
+            return LimitExceeded("HISTORY_BYTES_MAX", HISTORY_BYTES_MAX, f"{ADVICE}, or split the saga")
+        if self._large_bytes >= LARGE_BYTES_PER_RUN_MAX * factor:
+            advice = f"keep large values elsewhere and pass their keys, or {ADVICE}"
+            return LimitExceeded("LARGE_BYTES_PER_RUN_MAX", LARGE_BYTES_PER_RUN_MAX, advice)
         return None
 
     def warning(self) -> str:
-        """Once, when a fifth of a limit is used up; else empty."""
-        large = self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
-        if self._warned or not large:
+        """Once in the life of a run, when a fifth of a limit is used up; else empty."""
+        if self._warned or not self.is_large:
             return ""
         self._warned = True
         return (
-            f"its history has {self.next_seq} events and {self._bytes} bytes; it is stopped and unwound at EVENTS_PER_RUN_MAX"
-            f" ({EVENTS_PER_RUN_MAX}) or HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX})"
+            f"its history has {self.next_seq} events, {self._bytes} bytes and {self._large_bytes} bytes of large values; it is"
+            f" stopped and unwound at EVENTS_PER_RUN_MAX ({EVENTS_PER_RUN_MAX}), HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) or"
+            f" LARGE_BYTES_PER_RUN_MAX ({LARGE_BYTES_PER_RUN_MAX}): {ADVICE}"
+        )
+
+    @property
+    def is_large(self) -> bool:
+        return (
+            self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX
+            or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
+            or self._large_bytes * WARN_AT_SHARE > LARGE_BYTES_PER_RUN_MAX
         )
 
     def match(self, event: h.Event, idle_at: str) -> None:
@@ -107,6 +131,9 @@ class History:
         asked, place = found
         if _name(asked, kind) != _name(event, kind):
             raise NonDeterminism(describe(event), describe(asked), str(place or idle_at))
+        undo = event.step_scheduled.compensation
+        if undo and not asked.step_scheduled.compensation:  # what is done would never be undone
+            raise NonDeterminism(f"{describe(event)} with compensation {undo!r}", "it without one", str(place or idle_at))
 
     def expect_matched(self, event: h.Event) -> None:
         """Before a fact of the history: all that the code asked for must have been there."""
@@ -116,6 +143,7 @@ class History:
     def finish_replay(self, now_ms: int) -> None:
         """What the code asked for at the end of a history that stops short is new."""
         self.replaying = False
+        self._warned = self.is_large  # whoever had it when it grew so large has said it
         asked, self._asked = self._asked, {}
         for event, _ in asked.values():
             self.append(event, now_ms)
@@ -125,6 +153,15 @@ class History:
 
     def _asked_place(self) -> str:
         return next((str(place) for _, place in self._asked.values() if place is not None), "")
+
+
+def _bytes_beside(event: h.Event) -> int:
+    """The size of an event with large payloads: the same for one that still has their data and one that has references."""
+    rest = h.Event.FromString(event.SerializeToString())
+    large = [payload for payload in payloads(rest) if is_large(payload)]
+    for payload in large:
+        payload.Clear()
+    return rest.ByteSize() + len(large) * REFERENCE_BYTES
 
 
 def user_place() -> Place | None:

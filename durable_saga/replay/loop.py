@@ -13,8 +13,7 @@ import heapq
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
 from durable_saga.errors import LimitExceeded, UnsupportedOperation
@@ -62,6 +61,27 @@ class SagaTask(asyncio.Task[Any]):
         return self._birth
 
 
+class Entered:
+    """The loop of a saga is the thread's running loop inside; for one that is so already, nothing happens."""
+
+    __slots__ = ("_before", "_hooks", "_loop")
+
+    def __init__(self, loop: SagaLoop) -> None:
+        self._loop = loop
+
+    def __enter__(self) -> None:
+        self._before = events._get_running_loop()
+        if self._before is not self._loop:
+            self._hooks = sys.get_asyncgen_hooks()
+            events._set_running_loop(self._loop)
+            sys.set_asyncgen_hooks(firstiter=_ignore, finalizer=_ignore)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not self._loop:
+            sys.set_asyncgen_hooks(*self._hooks)
+            events._set_running_loop(self._before)
+
+
 class SagaLoop(asyncio.AbstractEventLoop):
     """The loop of one run. `owner` is what saga code reaches through the running loop: the core.
 
@@ -87,40 +107,31 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     # --- running -------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> Entered:
         """Make this the running loop of the thread; the loop that ran before is back afterwards."""
-        before = events._get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        events._set_running_loop(self)
-        sys.set_asyncgen_hooks(firstiter=_ignore, finalizer=_ignore)
-        try:
-            yield
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            events._set_running_loop(before)
+        return Entered(self)
 
     def run_until_idle(self) -> None:
-        """Run callbacks until nothing can go on without a new event. Raises what a callback raised, or LimitExceeded."""
-        budget = CALLBACKS_PER_ACTIVATION_MAX
-        with self.entered():
-            while True:
-                while self._ready:
-                    handle = self._ready.popleft()
-                    if not handle.cancelled():
-                        handle._run()
-                    budget -= 1
-                    if self._failure is not None:
-                        failure, self._failure = self._failure, None
-                        raise failure
-                    if budget < 0:
-                        raise LimitExceeded(
-                            "CALLBACKS_PER_ACTIVATION_MAX",
-                            CALLBACKS_PER_ACTIVATION_MAX,
-                            "the saga's code runs without ever waiting for a step, a timer or a message",
-                        )
-                if not self._run_lazy():
-                    return
+        """Run callbacks until nothing can go on without a new event. Call it while the loop is entered. Raises what a
+        callback raised, or LimitExceeded."""
+        budget, ready = CALLBACKS_PER_ACTIVATION_MAX, self._ready
+        while True:
+            while ready:
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+                budget -= 1
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+                if budget < 0:
+                    raise LimitExceeded(
+                        "CALLBACKS_PER_ACTIVATION_MAX",
+                        CALLBACKS_PER_ACTIVATION_MAX,
+                        "the saga's code runs without ever waiting for a step, a timer or a message",
+                    )
+            if not self._lazy or not self._run_lazy():
+                return
 
     def _run_lazy(self) -> bool:
         """Run anyio's redeliveries of a cancellation once; True if they woke anything. They reschedule themselves for as

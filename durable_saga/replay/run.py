@@ -5,7 +5,7 @@ is idle; `take()` hands out what is to be committed and what is to be started af
 commands, however it was cut into batches. The first error latches: a core that raised is dropped, and built again from
 the committed history.
 
-    FORWARD --main ends well--> ENDED
+    FORWARD --main ends well, or continues in a new run--> ENDED
     FORWARD --main fails, and is to be held--> HELD (holding.py)
     FORWARD --main fails, is cancelled or timed out--> UNWINDING --> ENDED
     UNWINDING <--an operator's retry-- STUCK --an operator's skip or resolve--> ENDED
@@ -30,6 +30,7 @@ from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
 from durable_saga.replay.calls import Calls, encode_registered
 from durable_saga.replay.commands import Effect, Output
+from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
@@ -74,6 +75,7 @@ class Core:
         self.effects: list[Effect] = []
         self.state = State(self)
         self.holding = Holding(self)
+        self.continuing = Continuing(self)
         self.random = random.Random()
         self.urgent = False
         self.activation = 0
@@ -101,6 +103,11 @@ class Core:
         return self.holding.past_pivot
 
     @property
+    def leaves_messages(self) -> bool:
+        """What comes now is for whoever goes on with the saga: its next run, or its next replay."""
+        return self.status == h.CONTINUED or self.phase == REPLAY_AGAIN
+
+    @property
     def stopping(self) -> bool:
         """The saga as a whole is being stopped: its own unwind does what is left to do."""
         return self.forward.stop is not None or self.phase != FORWARD
@@ -110,21 +117,9 @@ class Core:
         self.history.replaying = True
         self.start_keys = StartKeys(self, events)
         back = taken_back(events)
-        for event in events:
-            assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
-            kind = kind_of(event)
-            if event.seq in back and kind not in MESSAGES:
-                self.history.count(event)
-                self.holding.take_back(event)
-            elif kind in INTENTS:
-                self.history.match(event, self.forward.idle_at())
-                self._mark_committed(event)
-                self.history.count(event)
-            else:
-                if kind != "recover_requested" and event.seq not in back:
-                    self.history.expect_matched(event)
-                self.history.count(event)
-                self._apply(event, run=event.seq not in back)
+        with guarded(self), self.loop.entered():
+            for event in events:
+                self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
@@ -137,7 +132,8 @@ class Core:
         if kind == "recover_requested":
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
-        self._apply(event)
+        with guarded(self), self.loop.entered():
+            self._apply(event)
         return True
 
     def take(self) -> Output:
@@ -160,6 +156,8 @@ class Core:
     # --- what saga code reaches ----------------------------------------------------------------------------------------
 
     def ask(self, event: h.Event) -> None:
+        if event.HasField("key_declared"):
+            self.continuing.keys[event.key_declared.key] = None
         self.history.intent(event, self.loop.now_ms)
 
     def check_cancelled(self) -> None:
@@ -191,29 +189,30 @@ class Core:
         return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
 
     def _apply(self, event: h.Event, *, run: bool = True) -> None:
+        """Tell the code one fact and run it until it is idle."""
         kind = kind_of(event)
         assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
         self.loop.now_ms = event.time_ms
         self.activation += 1
         self._fact = event
-        with guarded(self):
-            _FACTS[kind](self, getattr(event, kind))
-            if not run:
-                return  # what the code does with it, it does when it is recovered
-            if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
-                self.forward.interrupt(over)
-            if self.phase == FORWARD:
+        _FACTS[kind](self, getattr(event, kind))
+        if not run:
+            return  # what the code does with it, it does when it is recovered
+        if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
+            self.forward.interrupt(over)
+        if self.phase == FORWARD:
+            self.loop.run_until_idle()
+            while self.unwinding.go_on_partially():
                 self.loop.run_until_idle()
-                while self.unwinding.go_on_partially():
-                    self.loop.run_until_idle()
-                self.state.flush()
-                self.forward.settle()
-            if self.phase == UNWINDING:
-                self.unwinding.go_on()
+            self.state.flush()
+            self.forward.settle()
+        if self.phase == UNWINDING:
+            self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        self._timeout_ms = fact.timeout_ms
+        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
+        self.continuing.keys.update(dict.fromkeys(fact.keys))
         self._set_deadline()
         self.forward.start(fact)
 
@@ -277,24 +276,45 @@ class Core:
         self.phase = UNWINDING
         self.unwinding.start(failure, error, cancelled=cancels)
 
-    def end(self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None) -> None:
+    def end(
+        self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None,
+        following: h.Continuation | None = None,
+    ) -> None:  # fmt: skip
         self.phase = ENDED
         self.status = status
         if status != h.TERMINATED:
-            end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=self.signals.unread())
+            unread = self.signals.undecodable if following is not None else self.signals.unread()
+            end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=unread, next=following)
             if result is not None:
                 end.result.data = result
             self.ask(h.Event(saga_ended=end))
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
-    def _mark_committed(self, event: h.Event) -> None:
-        """The intent was committed by somebody: its arguments are the committed ones."""
-        if event.HasField("step_scheduled"):
-            self.calls.committed(event.step_scheduled)
-        elif event.HasField("compensation_registered"):
-            body = event.compensation_registered
-            self.stack.entries[body.call].data = body.input.data
+    def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
+        assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
+        kind = kind_of(event)
+        if taken_back and kind not in MESSAGES:
+            self.history.count(event)
+            self.holding.take_back(event)
+        elif kind in INTENTS:
+            self.history.match(event, self.forward.idle_at())
+            _mark_committed(self, event)
+            self.history.count(event)
+        else:
+            if kind != "recover_requested" and not taken_back:
+                self.history.expect_matched(event)
+            self.history.count(event)
+            self._apply(event, run=not taken_back)
+
+
+def _mark_committed(core: Core, event: h.Event) -> None:
+    """The intent was committed by somebody: its arguments are the committed ones."""
+    if event.HasField("step_scheduled"):
+        core.calls.committed(event.step_scheduled)
+    elif event.HasField("compensation_registered"):
+        body = event.compensation_registered
+        core.stack.entries[body.call].data = body.input.data
 
 
 def _is_urgent(event: h.Event) -> bool:

@@ -69,7 +69,13 @@ class OpenScope:
         assert self._token is not None, "a scope is left after it was entered"
         if not core.loop.discarded:
             _current.reset(self._token)
-        if error is None or core.stopping or core.loop.discarded or isinstance(error, GeneratorExit | Discarded):
+        if (
+            error is None
+            or core.stopping
+            or core.loop.discarded
+            or isinstance(error, GeneratorExit | Discarded)
+            or core.continuing.asked_in(error)
+        ):
             return
         await self._stop_tasks()
         await core.unwinding.scope_failed(self._scope, error)

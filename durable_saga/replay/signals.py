@@ -31,7 +31,8 @@ class Signals:
         self._core = core
         self._kept: dict[str, deque[h.SignalReceived]] = {}
         self._waiting: dict[str, deque[_Waiter]] = {}
-        self._undecodable: list[str] = []
+        self.undecodable: list[str] = []
+        self._handling: list[asyncio.Task[Any]] = []
         self._listening: list[SagaDefinition] = [core.definition]
 
     def enter(self, child: SagaDefinition) -> None:
@@ -66,8 +67,15 @@ class Signals:
         return await waiter.future
 
     def unread(self) -> list[str]:
-        kept = [fact.message_id for queue in self._kept.values() for fact in queue]
-        return self._undecodable + kept
+        return self.undecodable + self.kept()
+
+    def kept(self) -> list[str]:
+        return [fact.message_id for queue in self._kept.values() for fact in queue]
+
+    async def handled(self) -> None:
+        """Wait until no handler runs."""
+        while running := [task for task in self._handling if not task.done()]:
+            await asyncio.wait(running[:1])
 
     def _match(self, name: str) -> None:
         kept, waiting = self._kept.get(name, deque()), self._waiting.get(name, deque())
@@ -85,7 +93,7 @@ class Signals:
         try:
             args, kwargs = codec.decode_call(fact.input.data, inspect.signature(handler, eval_str=True))
         except (DecodeError, TypeError):
-            self._undecodable.append(fact.message_id)  # somebody else's bad message is no failure of the saga
+            self.undecodable.append(fact.message_id)  # somebody else's bad message is no failure of the saga
             return
         self._run(handler, args, kwargs)
 
@@ -93,7 +101,7 @@ class Signals:
         try:
             value = _value(fact, Any)
         except DecodeError:
-            self._undecodable.append(fact.message_id)
+            self.undecodable.append(fact.message_id)
             return
         self._run(handler, (fact, value), {})
 
@@ -105,8 +113,9 @@ class Signals:
             if inspect.isawaitable(outcome):
                 await outcome
 
-        with loop.entered():
-            loop.create_task(run()).add_done_callback(self._core.forward.handler_done)
+        task = loop.create_task(run())
+        task.add_done_callback(self._core.forward.handler_done)
+        self._handling = [*(one for one in self._handling if not one.done()), task]
 
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:

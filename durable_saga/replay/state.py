@@ -12,6 +12,9 @@ from durable_saga.replay.scopes import child_path
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
+EVENT_BYTES_MAX = 2 * 1024 * 1024
+"""More than this in one activation becomes several events, unless it is one value."""
+
 
 class State:
     """Values are fixed at `set()`: a later change of the object is not seen. A child saga has keys of its own."""
@@ -42,10 +45,18 @@ class State:
         if not changed:
             return
         self._journaled |= changed
-        event = h.StateChanged(call=str(self._versions))
-        self._versions += 1
+        event, size = h.StateChanged(), 0
         for key, data in changed.items():
+            if size and size + len(data) > EVENT_BYTES_MAX:
+                self._ask(event)
+                event, size = h.StateChanged(), 0
             event.changes[key].CopyFrom(p.Payload(data=data))
+            size += len(data)
+        self._ask(event)
+
+    def _ask(self, event: h.StateChanged) -> None:
+        event.call = str(self._versions)
+        self._versions += 1
         self._core.ask(h.Event(state_changed=event))
 
 

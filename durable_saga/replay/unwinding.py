@@ -88,8 +88,7 @@ class Unwinding:
         settled = [one for one in self._partial if one[0].settled()]
         self._partial = [one for one in self._partial if not one[0].settled()]
         for _, then in settled:
-            with self._core.loop.entered():
-                then()
+            then()
         for scope, _ in self._partial:
             self._start(scope.ready())
         self._core.status = h.COMPENSATION_STUCK if any(not one.busy() for one, _ in self._partial) else h.RUNNING

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -15,8 +17,24 @@ class Config:
     rehint_ms: int = 60_000
     """An open run with an owner is looked at this often."""
     horizon_ms: int = 90_000
-    """Hints are read this far ahead; longer than rehint_ms, so that a restarted server finds every active run."""
+    """A new home reads its hints this far ahead; longer than rehint_ms, so that it finds every active run."""
     sweep_ms: int = 5_000
+    hint_late_ms: int = 15_000
+    """A hint that is written by another server may come this long after its due time and is still found."""
+    hint_grace_ms: int = 60_000
+    """A hint whose run is not there is kept this long: the start that it belongs to may be on its way."""
+    mark_every_ms: int = 30_000
+    """How often the watermark of a shard is written."""
+    member_beat_ms: int = 2_000
+    member_lease_ms: int = 7_000
+    """A member of the cell whose counter stands still for this long is dead; its shards get new homes."""
+    claim_grace_ms: int = 10_000
+    """A connected worker that was just given a run by another server may take this long to tell its home."""
+    mailbox_ms: int = 1_000
+    foreign_hint_ms: int = 1_000
+    """The home of a run that was started elsewhere looks at it after this."""
+    drain_ms: int = 5_000
+    """A server that stops waits this long for its workers to move their runs."""
     message_hint_ms: int = 5_000
     """A run without an owner here that gets a message is looked at after this, should this server die."""
     commits_in_flight_max: int = 1_000
@@ -31,5 +49,9 @@ class Config:
     claim_characters_max: int = 1_000
     keyed_sagas_max: int = 1_000
     """How many sagas one correlation key reaches."""
-    payload_bytes_max: int = 2 * 1024 * 1024
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    large_bytes_in_flight_max: int = 256 * 1024 * 1024
+    """Of large payloads that are being written, in requests that were taken."""
+    orphan_chunks_ms: int = 3_600_000
+    """Chunks of a start that never came about are kept this long."""
     message_bytes_max: int = 64 * 1024 * 1024

@@ -11,6 +11,7 @@ import logging
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
@@ -19,6 +20,8 @@ from durable_saga_server.sessions import Ownership, Session, Sessions
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
+ASSIGN_BYTES_MAX = 4 * 1024 * 1024
+ASSIGN_MESSAGES_MAX = 500
 _AGAIN_SECONDS = 0.25
 
 
@@ -26,25 +29,43 @@ def key_of(run: Run) -> h.RunKey:
     return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
 
 
-def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
-    """The worker owns the run from here on, as far as this server knows."""
-    session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
-    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch, events=events, inbox=inbox)
+def run_of(key: h.RunKey) -> Run:
+    return Run(key.namespace, key.saga, key.run)
+
+
+def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool) -> None:
+    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces."""
+    if is_home:
+        session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
+    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
+    size = 0
+    for event in events:
+        if size > ASSIGN_BYTES_MAX:
+            item.more, size = True, 0
+            session.send(w.ServerItem(assign=item))
+            item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
+        size += event.ByteSize()
+        item.events.append(event)
+    item.inbox.extend(inbox[:ASSIGN_MESSAGES_MAX])
     session.send(w.ServerItem(assign=item))
+    for message in inbox[ASSIGN_MESSAGES_MAX:]:
+        session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
 
 
 class Dispatcher:
     """Owns the queue of runs that can go on."""
 
-    def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions) -> None:
+    def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, cell: Cell) -> None:
         self._journal = journal
         self._clock = clock
         self._config = config
-        self._sessions = sessions
-        self._queues: dict[tuple[str, str], dict[Run, None]] = {}
+        self._cell = cell
+        self.sessions = sessions
+        self._queues: dict[tuple[str, str], dict[Run, bool]] = {}
         self._queued = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
+        self._woken: set[Run] = set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,14 +77,17 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def wake(self, run: Run, saga_type: str) -> bool:
-        """The run can go on. False when the queue is full: its hint brings it back later."""
+    def wake(self, run: Run, saga_type: str, *, orphan: bool = False) -> bool:
+        """The run can go on. `orphan`: whoever owns it is gone, so it is taken over; otherwise an owner that came meanwhile
+        keeps it. False when the queue is full: its hint brings it back later."""
         if self._queued >= self._config.runnable_max:
             return False
+        if run in self._assigning:
+            self._woken.add(run)
         queue = self._queues.setdefault((run.namespace, saga_type), {})
         if run not in queue:
-            queue[run] = None
             self._queued += 1
+        queue[run] = orphan or queue.get(run, False)
         self._changed.set()
         return True
 
@@ -83,53 +107,71 @@ class Dispatcher:
             for (namespace, saga_type), queue in list(self._queues.items()):
                 while queue and len(self._assigning) < self._config.assignments_at_once_max:
                     run = next(iter(queue))
-                    session = self._sessions.pick(namespace, saga_type)
+                    session = self.sessions.pick(namespace, saga_type)
                     if session is None or run in self._assigning:
                         break
-                    del queue[run]
+                    orphan = queue.pop(run)
                     self._queued -= 1
-                    self._begin(run, saga_type, session)
+                    self._begin(run, saga_type, session, orphan)
                 if not queue:
                     del self._queues[namespace, saga_type]
 
-    def _begin(self, run: Run, saga_type: str, session: Session) -> None:
+    def _begin(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
         session.reserved += 1
-        task = asyncio.create_task(self._assign(run, saga_type, session))
+        task = asyncio.create_task(self._assign(run, saga_type, session, orphan))
         self._assigning[run] = task
 
         def done(_: asyncio.Task[None]) -> None:
             session.reserved -= 1
             self._assigning.pop(run, None)
+            self._woken.discard(run)
             self.look_again()
 
         task.add_done_callback(done)
 
-    async def _assign(self, run: Run, saga_type: str, session: Session) -> None:
+    async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
         try:
-            head = await self.acquire(run, session.name)
+            head = await self.acquire(run, session.name, orphan=orphan)
             if head is None:
                 return
             events = await self._history(head)
             inbox = list(await self._journal.inbox(run))
+            while run in self._woken:  # a message came while it was read; it must not be overtaken by a later one
+                self._woken.discard(run)
+                inbox = list(await self._journal.inbox(run))
         except JournalError as error:
             log.warning("%s can't be handed out: %s", run.saga, error)
             await self._clock.sleep(_AGAIN_SECONDS)
-            self.wake(run, saga_type)
+            self.wake(run, saga_type, orphan=orphan)
             return
         if session.closed:
-            self.wake(run, saga_type)
+            self.wake(run, saga_type, orphan=True)
         else:
-            assign(session, head, events, inbox)
+            assign(session, head, events, inbox, is_home=self._cell.is_home(run))
 
-    async def acquire(self, run: Run, owner: str) -> Head | None:
-        """Take the run over under a new epoch. None: it is gone or has ended. After an unknown outcome, or when somebody
-        else was faster, it is tried again, higher. Raises JournalError."""
+    async def deliver_unread(self, session: Session, head: Head) -> None:
+        """What stands in the inbox goes to the owner once more: another server may have put it there. Raises
+        JournalError."""
+        epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
+        for message in await self._journal.inbox(head.run):
+            session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+
+    async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
+        """Take the run over under a new epoch. None: it is gone, has ended, or has an owner that is not to be disturbed.
+        After an unknown outcome, or when somebody else was faster, it is tried again, higher. Raises JournalError."""
+        before: Head | None = None
         for attempt in range(ACQUIRE_ATTEMPTS_MAX):
             head = await self._journal.head(run)
             if head is None or head.status not in OPEN:
                 return None
-            if owner and self._sessions.owner(run) is not None:
+            if owner and (session := self.sessions.owner(run)) is not None and not _is_own_try(head, before, owner):
+                await self.deliver_unread(session, head)
                 return None  # one of our own workers has it
+            if head.owner and not orphan and not _is_own_try(head, before, owner):
+                if (session := self.sessions.named(head.owner)) is not None:
+                    await self.deliver_unread(session, head)
+                return None  # another server gave it to somebody meanwhile; its home sees to it that he lives
+            before = head
             outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
             if isinstance(outcome, Committed):
                 assert outcome.head is not None, "an acquire tells the head"
@@ -147,3 +189,8 @@ class Dispatcher:
         if len(events) != head.next_seq:
             raise JournalError(f"{head.run.saga}: {len(events)} events where the head says {head.next_seq}")
         return events
+
+
+def _is_own_try(head: Head, before: Head | None, owner: str) -> bool:
+    """An acquire of ours whose outcome was unknown is what we see."""
+    return before is not None and head.owner == owner and head.epoch == before.epoch + 1

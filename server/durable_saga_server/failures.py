@@ -47,5 +47,5 @@ def check_payload(data: bytes, bytes_max: int) -> None:
     if len(data) > bytes_max:
         raise ServiceError(
             "INVALID_ARGUMENT",
-            f"the payload has {len(data)} bytes, payload_bytes_max is {bytes_max}: pass a key instead",
+            f"the payload has {len(data)} bytes, payload_bytes_max is {bytes_max}: keep the value elsewhere and pass its key",
         )

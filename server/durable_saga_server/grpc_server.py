@@ -49,7 +49,8 @@ class GrpcServer:
     async def start(self) -> None:
         """Raises RuntimeError when the address can't be had."""
         service = self._service
-        calls = {name: _unary(call) for name, call in service.calls.items() if name != "Beat"}
+        calls: dict[str, Any] = {name: _unary(call) for name, call in service.calls.items() if name != "Beat"}
+        calls["WatchCell"] = self._watch_cell
         sagas = type("Sagas", (client_pb2_grpc.SagasServicer,), calls)()
         client_pb2_grpc.add_SagasServicer_to_server(sagas, self._server)
         work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.calls["Beat"])})()
@@ -64,6 +65,16 @@ class GrpcServer:
         await self._server.start()
         for name in ("", *names_served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    @property
+    def _watch_cell(self) -> Any:
+        service = self._service
+
+        async def watch(_: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            async for view in service.watch_cell(request):
+                yield view
+
+        return watch
 
     @property
     def _work(self) -> Any:

@@ -5,6 +5,8 @@ A message waits in the run's inbox; its owner puts it into the history. What can
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_saga.pb import client_pb2 as c
@@ -13,7 +15,7 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Commit, Committed
+from durable_saga_server.journal import Commit, Committed, Head, Run
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
@@ -70,7 +72,7 @@ class Messages:
         """To one saga, or to every open saga that declared the key. The message id makes each of them get it once."""
         if bool(request.saga) == bool(request.correlation_key):
             raise ServiceError("INVALID_ARGUMENT", "an event goes to a saga id or to a correlation key: give one of them")
-        keys = [h.RunKey(namespace=request.namespace, saga=request.saga, run=1)]
+        keys = [h.RunKey(namespace=request.namespace, saga=request.saga)]
         if request.correlation_key:
             keys = await self._keyed(request.namespace, request.correlation_key)
         delivered = 0
@@ -91,13 +93,14 @@ class Messages:
         check_name("correlation key", correlation_key, config.id_characters_max)
         while True:
             runs = await journal.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
-            heads = {run: await journal.head(run) for run in runs}
-            ended = [run for run, head in heads.items() if head is not None and head.status not in OPEN]
+            heads = {run: await self._newest(run) for run in runs}
+            ended = [run for run, head in heads.items() if head is not None and (head.status not in OPEN or head.run != run)]
             for run in ended:
                 await journal.drop_key(namespace, correlation_key, run)
             if len(runs) <= config.keyed_sagas_max or not ended:
                 break
-        found = [key_of(run) for run, head in heads.items() if head is not None and head.status in OPEN]
+        names = dict.fromkeys(head.run.saga for head in heads.values() if head is not None and head.status in OPEN)
+        found = [h.RunKey(namespace=namespace, saga=name) for name in names]
         if len(found) > config.keyed_sagas_max:
             raise ServiceError(
                 "RESOURCE_EXHAUSTED",
@@ -107,6 +110,12 @@ class Messages:
         if not found:
             raise ServiceError("NOT_FOUND", f"no open saga has the correlation key {correlation_key!r}")
         return found
+
+    async def _newest(self, run: Run) -> Head | None:
+        head = await self._service.journal.head(run)
+        if head is None or head.status != h.CONTINUED:
+            return head
+        return await self._service.chains.newest(run.namespace, run.saga)
 
     @guard_journal
     async def decide(self, request: c.DecideRequest) -> c.MessageReply:
@@ -129,17 +138,45 @@ class Messages:
         """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner."""
         check_name("message id", message.message_id, self._service.config.id_characters_max)
         head = await self._service.reading.open_head(key)
+        self._service.large.check_room()
+        message = await self._service.large.detach(head.run, message)
         message.received_ms = self._service.clock.now_ms()
+        if await self._had_before(head.run, message.message_id):
+            return c.MessageReply(duplicate=True)
+        new = await self.put(head, message)
         if self._service.sessions.owner(head.run) is None:
-            await self._service.waker.hint(head.run, message.received_ms + self._service.config.message_hint_ms)
-        new = await self._service.journal.put_message(head.run, message)
-        session = self._service.sessions.owner(head.run)
-        if session is None:
-            self._service.dispatcher.wake(head.run, head.saga_type)
-        elif new:
-            epoch = session.owned[head.run].epoch
-            session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+            await self._service.chains.follow(head.run)  # it may have ended, and the next one begun, without this message
         return c.MessageReply(duplicate=not new)
+
+    async def _had_before(self, run: Run, message_id: str) -> bool:
+        """A repetition of what the run before this one got: it has read it, or handed it on."""
+        before = replace(run, run=run.run - 1)
+        if not before.run or not await self._service.journal.has_message(before, message_id):
+            return False
+        await self._service.chains.follow(before)
+        return True
+
+    async def put(self, head: Head, message: h.InboxMessage) -> bool:
+        """Into the inbox of an open run, then to its owner, or somebody is made the owner. False: it was there. Raises
+        JournalError."""
+        service = self._service
+        if service.sessions.owner(head.run) is None:
+            await service.waker.hint(head.run, service.clock.now_ms() + service.config.message_hint_ms)
+        new = await service.journal.put_message(head.run, message)
+        await self.hand_over(head, [message] if new else [])
+        return new
+
+    async def hand_over(self, head: Head, messages: Sequence[h.InboxMessage]) -> None:
+        """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
+        service = self._service
+        if (session := service.sessions.owner(head.run) or service.sessions.named(head.owner)) is not None:
+            epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
+            for message in messages:
+                session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+        elif (member := service.cell.with_worker(head.owner)) is not None:
+            await service.waker.mailbox.nudge(member, head.run)
+        elif not head.owner:
+            await service.waker.wake(head)
 
     @guard_journal
     async def terminate(self, request: c.TerminateRequest) -> c.TerminateReply:

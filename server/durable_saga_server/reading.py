@@ -25,11 +25,11 @@ class Reading:
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
-        self._waiting: dict[Run, set[asyncio.Event]] = {}
+        self._waiting: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
 
     def notify(self, run: Run) -> None:
         """The run changed its status: wake those who wait for it."""
-        for event in self._waiting.get(run, ()):
+        for event in list(self._waiting.get((run.namespace, run.saga), ())):
             event.set()
 
     @guard_journal
@@ -44,29 +44,30 @@ class Reading:
         head = await self.head(request.key)
         limit = min(request.limit or self._service.config.events_per_read, self._service.config.events_per_read)
         events = await self._service.journal.events(head.run, request.from_seq, limit)
-        return c.HistoryReply(events=events, next_seq=request.from_seq + len(events))
+        return c.HistoryReply(events=events, next_seq=request.from_seq + len(events), key=key_of(head.run))
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
-        run = (await self.head(request.key)).run
+        await self.head(request.key)
+        saga = (request.key.namespace, request.key.saga)
         until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
         event = asyncio.Event()
-        self._waiting.setdefault(run, set()).add(event)
+        self._waiting.setdefault(saga, {})[event] = None
         try:
             while True:
                 event.clear()
                 head = await self.head(request.key)
                 left_ms = until - self._service.clock.now_ms()
                 if left_ms <= 0 or await self._is_at_rest(head):
-                    return await self.describe(c.DescribeRequest(key=request.key))
+                    return await self.describe(c.DescribeRequest(key=key_of(head.run)))
                 try:
                     await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
                 except TimeoutError:
                     pass  # another server may have ended it: look
         finally:
-            self._waiting[run].discard(event)
-            if not self._waiting[run]:
-                del self._waiting[run]
+            del self._waiting[saga][event]
+            if not self._waiting[saga]:
+                del self._waiting[saga]
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
@@ -115,11 +116,16 @@ class Reading:
         return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
 
     async def head(self, key: h.RunKey) -> Head:
+        """Of the run that is named, or of the newest."""
         check_name("namespace", key.namespace, self._service.config.id_characters_max)
         check_name("saga id", key.saga, self._service.config.id_characters_max)
-        head = await self._service.journal.head(Run(key.namespace, key.saga, key.run or 1))
+        if key.run:
+            head = await self._service.journal.head(Run(key.namespace, key.saga, key.run))
+        else:
+            head = await self._service.chains.newest(key.namespace, key.saga)
         if head is None:
-            raise ServiceError("NOT_FOUND", f"there is no saga {key.saga!r} in namespace {key.namespace!r}")
+            which = f"run {key.run} of " if key.run else ""
+            raise ServiceError("NOT_FOUND", f"there is no {which}saga {key.saga!r} in namespace {key.namespace!r}")
         return head
 
     async def open_head(self, key: h.RunKey) -> Head:

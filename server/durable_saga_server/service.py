@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from durable_saga.pb import cell_pb2
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import holds_large
+from durable_saga_server.cell import Cell
+from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
+from durable_saga_server.endings import Endings
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
+from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
 from durable_saga_server.reading import Reading
 from durable_saga_server.sessions import Sessions
@@ -38,14 +45,19 @@ class HistoryService:
         self.config = config or Config()
         self.name = name
         self.sessions = Sessions()
+        self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
-        self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions)
-        self.waker = Waker(journal, self.clock, self.config, self.sessions, self.dispatcher)
+        self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
+        self.large = LargePayloads(journal, self.clock, self.config)
+        self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
+        self.chains = Chains(self)
+        self.waker.ended = Endings(self).look
         self.streams = WorkStreams(self)
+        self.cell.on_change(self.streams.cell_changed)
         self.messages = Messages(self)
         self.reading = Reading(self)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": self.start, "Beat": self.beat,
+            "Start": self.start, "Beat": self.beat, "Fetch": self.large.fetch,
             **{name: getattr(self.messages, name.lower()) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
@@ -55,15 +67,40 @@ class HistoryService:
         await self.journal.initialize()
         self.committer.start()
         self.dispatcher.start()
+        await self.cell.start()
         await self.waker.start()
 
     async def shut_down(self) -> None:
         """Finish what is being written, then close the journal. Workers keep their runs and go to another server."""
         await self.streams.close()
+        await self.cell.stop()
         await self.waker.stop()
         await self.dispatcher.stop()
         await self.committer.stop()
         await self.journal.close()
+
+    async def join(self, address: str) -> None:
+        """Become a server of the cell, at host:port. Raises JournalError."""
+        await self.cell.join(address=address)
+
+    async def drain(self) -> None:
+        """Leave the cell, and wait until the workers have moved their runs to other servers, if there are any."""
+        await self.cell.leave()
+        until_ms = self.clock.now_ms() + self.config.drain_ms
+        while self.cell.has_others and any(one.owned for one in self.sessions) and self.clock.now_ms() < until_ms:
+            await self.clock.sleep(0.05)
+
+    async def watch_cell(self, _: Any) -> AsyncIterator[cell_pb2.Cell]:
+        """The table of homes, now and whenever it changes."""
+        changed = asyncio.Event()
+        self.cell.on_change(changed.set)
+        try:
+            while True:
+                changed.clear()
+                yield self.cell.view()
+                await changed.wait()
+        finally:
+            self.cell.off_change(changed.set)
 
     def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
         return self.streams.serve(incoming)
@@ -86,10 +123,16 @@ class HistoryService:
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
         run = Run(request.namespace, request.saga)
+        if holds_large(request):
+            self.large.check_room()
+            if (there := await self.journal.head(run)) is not None:
+                return _already(there)
+            await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
+            request = await self.large.detach(run, request)
         now_ms = self.clock.now_ms()
         waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
-        event = h.Event(seq=0, time_ms=now_ms, saga_started=h.SagaStarted(
+        event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
             keys=request.keys,
         ))  # fmt: skip
@@ -100,19 +143,20 @@ class HistoryService:
         if session is not None:
             session.reserved += 1
         try:
-            outcome = await self._create(head, event, Hint(now_ms + self.config.rehint_ms, run))
+            is_home = self.cell.is_home(run)
+            look_ms = self.config.rehint_ms if is_home else self.config.foreign_hint_ms
+            outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
         finally:
             if session is not None:
                 session.reserved -= 1
         if outcome.head.incarnation != head.incarnation:
-            there = outcome.head
-            return c.StartReply(
-                key=key_of(run), already_started=True, saga_type=there.saga_type, status=h.Status.Name(there.status)
-            )
+            return _already(outcome.head)
         if session is not None and not session.closed:
-            assign(session, head, [event], [])
+            assign(session, head, [event], [], is_home=is_home)
+        elif session is not None:
+            self.dispatcher.wake(run, head.saga_type, orphan=True)  # the worker went away before it got it
         else:
-            self.dispatcher.wake(run, head.saga_type)
+            await self.waker.wake(head)
         return c.StartReply(key=key_of(run), saga_type=head.saga_type, status=h.RUNNING)
 
     async def _create(self, head: Head, event: h.Event, hint: Hint) -> Created | Exists:
@@ -126,3 +170,9 @@ class HistoryService:
             if self.clock.now_ms() > until:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
             await self.clock.sleep(0.1)
+
+
+def _already(there: Head) -> c.StartReply:
+    """The first start wins."""
+    status = h.Status.Name(there.status)
+    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=status)

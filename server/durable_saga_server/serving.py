@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable
 
 from durable_saga_server.config import Config
@@ -23,10 +24,12 @@ async def serve(
     listen: str,
     *,
     strict: bool = True,
+    advertise: str = "",
     config: Config | None = None,
     ready: Callable[[str], None] = print,
 ) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is told the address once requests are taken. Waits for an unreachable journal and
+    """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers
+    find this one. `ready` is told the address once requests are taken. Waits for an unreachable journal and
     says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a
     taken address."""
     service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
@@ -38,9 +41,11 @@ async def serve(
     try:
         await server.start()
         host = listen.rpartition(":")[0]
+        await service.join(advertise or f"{_reachable(host)}:{server.port}")
         ready(f"listening on {host}:{server.port}")
         await stop.wait()
         log.info("stopping: no new calls; up to %s s for those under way", STOP_GRACE_SECONDS)
+        await service.drain()
     finally:
         stopping = asyncio.create_task(server.stop(STOP_GRACE_SECONDS))
         await service.shut_down()
@@ -58,3 +63,8 @@ async def start_when_reachable(service: HistoryService, journal_url: str) -> Non
             log.warning("the journal %s can't be reached (%s); trying again in %.1f s", journal_url, error, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, JOURNAL_RETRY_SECONDS_MAX)
+
+
+def _reachable(host: str) -> str:
+    """A server that listens everywhere is found under its machine's name."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "[::]", "::") else host

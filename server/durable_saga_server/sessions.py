@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import items_in_frame
 from durable_saga_server.journal import Run
-
-FRAME_ITEMS_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,8 @@ class Ownership:
 
 @dataclass(eq=False)
 class Session:
-    """One stream. `owned` is what this server believes the worker to own; the journal's fence decides."""
+    """One stream. `owned` is what this server believes the worker to own of the runs whose home it is; the journal's fence
+    decides."""
 
     name: str
     namespace: str
@@ -35,14 +35,11 @@ class Session:
     _items: list[w.ServerItem] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def can_run(self, namespace: str, saga_type: str) -> bool:
+        return not self.draining and not self.closed and self.namespace == namespace and saga_type in self.saga_types
+
     def has_room(self, namespace: str, saga_type: str) -> bool:
-        return (
-            not self.draining
-            and not self.closed
-            and self.namespace == namespace
-            and saga_type in self.saga_types
-            and len(self.owned) + self.reserved < self.capacity
-        )
+        return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity
 
     def send(self, item: w.ServerItem) -> None:
         self._items.append(item)
@@ -56,7 +53,8 @@ class Session:
         """What waits, as frames, until the session is closed."""
         while True:
             while self._items:
-                items, self._items = self._items[:FRAME_ITEMS_MAX], self._items[FRAME_ITEMS_MAX:]
+                count = items_in_frame(self._items)
+                items, self._items = self._items[:count], self._items[count:]
                 yield w.ServerFrame(items=items)
             if self.closed:
                 return
@@ -82,6 +80,15 @@ class Sessions:
 
     def owner(self, run: Run) -> Session | None:
         return next((one for one in self._all if run in one.owned), None)
+
+    def forget(self, run: Run) -> None:
+        """It has ended, whoever wrote the end."""
+        for one in self._all:
+            one.owned.pop(run, None)
+
+    def fits(self, namespace: str, saga_type: str) -> bool:
+        """Whether any worker here can run it, now or when it has room."""
+        return any(one.can_run(namespace, saga_type) for one in self._all)
 
     def named(self, name: str) -> Session | None:
         return next((one for one in self._all if one.name == name and not one.closed), None)

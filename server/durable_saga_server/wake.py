@@ -1,7 +1,8 @@
 """Wakes runs that nobody owns: timers, messages to parked runs, owners that died. Driven by the hints in the journal.
 
 A hint says only when to look; the head decides. Each one that is looked at leads to nothing more to do, to a hand-out with
-a later hint already written, or to that later hint alone; only then does the watermark pass it.
+a later hint already written, to that later hint alone, or to another look while its truth may be on its way; only then does
+the watermark pass it. A server reads the shards that it is the home of; two homes of one shard are safe (docs/cell.md).
 """
 
 from __future__ import annotations
@@ -9,147 +10,275 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
+from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
-from durable_saga_server.sessions import Sessions
+from durable_saga_server.mailbox import Mailbox
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
 LOOKS_AT_ONCE_MAX = 64
-_AGAIN_SECONDS = 1.0
+BRING_NEAR_MS = 3_600_000
+_AGAIN_MS = 1_000
+_IDLE_SECONDS = 60.0
+Row = tuple[int, str, str, int]
+Ended = Callable[[Run, Head | None], Awaitable[None]]
+
+
+@dataclass(eq=False)
+class Shard:
+    """What this engine knows of one shard since it is its home. `known`: read and not handled; `handled`: what a later read
+    brings again. The watermark stays behind both."""
+
+    number: int
+    since_ms: int
+    passed_ms: int = -1
+    read_until_ms: int = 0
+    near_until_ms: int = 0
+    marked_ms: int = 0
+    known: set[Row] = field(default_factory=set)
+    handled: set[Row] = field(default_factory=set)
 
 
 class Waker:
     """Owns the hints that are due soon."""
 
-    def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, dispatcher: Dispatcher) -> None:
+    def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
+        self.ended: Ended | None = None
+        self.mailbox = Mailbox(journal, clock, config, cell, self)
         self._journal = journal
         self._clock = clock
         self._config = config
-        self._sessions = sessions
+        self._cell = cell
         self._dispatcher = dispatcher
-        self._near: list[tuple[int, str, str, int]] = []
-        self._known: set[tuple[int, str, str, int]] = set()
+        self._sessions = dispatcher.sessions
+        self._shards: dict[int, Shard] = {}
+        self._looks: list[tuple[int, Row, int]] = []
         self.sweep_ms = config.sweep_ms
-        self._read_until_ms = 0
-        self._started_ms = 0
         self._changed = asyncio.Event()
+        self._swept = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._scans: set[asyncio.Task[None]] = set()
+        cell.on_change(self._swept.set)
 
     async def start(self) -> None:
         """Raises JournalError."""
-        self._started_ms = self._clock.now_ms()
-        self._read_until_ms = await self._journal.watermark()
-        await self._read()
+        await self._sweep()
+        self.mailbox.start()
         self._tasks = [
-            asyncio.create_task(self._sweep(), name="hints-sweep"),
+            asyncio.create_task(self._keep_sweeping(), name="hints-sweep"),
             asyncio.create_task(self._fire(), name="hints-fire"),
-            asyncio.create_task(self._find_orphans(), name="hints-orphans"),
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        await self.mailbox.stop()
+        tasks = [*self._tasks, *self._scans]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- writing hints -------------------------------------------------------------------------------------------------
 
     async def hint(self, run: Run, due_ms: int) -> None:
         """Make sure that somebody looks at the run at `due_ms`. Durable when it returns. Raises JournalError."""
-        hint = Hint(due_ms, run)
-        await self._journal.add_hint(hint)
+        while True:
+            hint = Hint(due_ms, run)
+            await self._journal.add_hint(hint)
+            if not self.is_late(hint):
+                break
+            due_ms = self._clock.now_ms()  # it took so long that a watermark may have passed it
         self.written(hint)
+
+    def is_late(self, hint: Hint) -> bool:
+        return self._clock.now_ms() > hint.due_ms + self._config.hint_late_ms // 2
 
     def written(self, hint: Hint) -> None:
         """A hint was written: one that is due before the next sweep is kept in memory too."""
-        if hint.due_ms <= self._read_until_ms:
-            self._push(hint)
+        shard = self._shards.get(hint.shard)
+        if shard is not None and hint.due_ms <= shard.read_until_ms:
+            self._push(shard, (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
 
-    def _push(self, hint: Hint) -> None:
-        row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
-        if row not in self._known:
-            self._known.add(row)
-            heapq.heappush(self._near, row)
-            if self._near[0] == row:
-                self._changed.set()
+    # --- reading hints -------------------------------------------------------------------------------------------------
 
-    async def _read(self) -> None:
-        until = self._clock.now_ms() + self._config.horizon_ms
-        while self._read_until_ms < until:
-            found = await self._journal.hints(self._read_until_ms, until, HINTS_PER_READ)
-            self._read_until_ms = found[-1].due_ms if len(found) >= HINTS_PER_READ else until
-            for hint in found:
-                self._push(hint)
+    def _push(self, shard: Shard, row: Row) -> None:
+        if row not in shard.known and row not in shard.handled:
+            shard.known.add(row)
+            self._look_at(row[0], row, shard.number)
 
-    async def _sweep(self) -> None:
+    def _look_at(self, at_ms: int, row: Row, number: int) -> None:
+        heapq.heappush(self._looks, (at_ms, row, number))
+        if self._looks[0][1] == row:
+            self._changed.set()
+
+    async def _keep_sweeping(self) -> None:
         while True:
-            await self._clock.sleep(min(self.sweep_ms, self._config.horizon_ms // 2) / 1000)
             try:
-                await self._read()
-                done_until = (min(self._known)[0] if self._known else self._clock.now_ms()) - 1
-                await self._journal.set_watermark(min(done_until, self._clock.now_ms() - self._config.horizon_ms))
+                async with asyncio.timeout(self.sweep_ms / 1000):  # wait_for() of 3.11 loses a cancellation
+                    await self._swept.wait()
+            except TimeoutError:
+                pass  # it is time again
+            self._swept.clear()
+            try:
+                await self._sweep()
             except JournalError as error:
                 log.warning("hints can't be read: %s", error)
+
+    async def _sweep(self) -> None:
+        mine = self._cell.shards()
+        for number in [number for number in self._shards if number not in mine]:
+            del self._shards[number]
+        await asyncio.gather(*(self._read(number) for number in mine))
+
+    async def _read(self, number: int) -> None:
+        shard = self._shards.get(number)
+        now_ms, ahead_ms = self._clock.now_ms(), 2 * self.sweep_ms
+        if shard is None:
+            shard, ahead_ms = Shard(number, now_ms), self._config.horizon_ms
+            shard.passed_ms = await self._journal.watermark(number)
+        if shard.near_until_ms < now_ms + BRING_NEAR_MS // 2:
+            await self._journal.bring_near(number, now_ms + BRING_NEAR_MS)
+            shard.near_until_ms = now_ms + BRING_NEAR_MS
+        after_ms, until_ms = shard.passed_ms, now_ms + ahead_ms
+        while after_ms < until_ms:
+            found = await self._journal.hints(number, after_ms, until_ms, HINTS_PER_READ)
+            for hint in found:
+                self._push(shard, (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
+            after_ms = found[-1].due_ms if len(found) >= HINTS_PER_READ else until_ms
+        shard.read_until_ms = max(shard.read_until_ms, until_ms)
+        if number not in self._shards:
+            self._shards[number] = shard
+            scan = asyncio.create_task(self._scan(shard), name="hints-scan")
+            self._scans.add(scan)
+            scan.add_done_callback(self._scans.discard)
+        await self._pass(shard, now_ms)
+
+    async def _pass(self, shard: Shard, now_ms: int) -> None:
+        """Move the watermark up to what is handled, but never into the time in which a hint may still come in late."""
+        first = min(shard.known)[0] if shard.known else now_ms
+        shard.passed_ms = max(shard.passed_ms, min(first - 1, now_ms - self._config.hint_late_ms))
+        shard.handled = {row for row in shard.handled if row[0] > shard.passed_ms}
+        if shard.passed_ms >= shard.marked_ms + self._config.mark_every_ms:
+            await self._journal.set_watermark(shard.number, shard.passed_ms)
+            shard.marked_ms = shard.passed_ms
+
+    # --- looking -----------------------------------------------------------------------------------------------------
 
     async def _fire(self) -> None:
         while True:
             self._changed.clear()
-            due: list[tuple[int, str, str, int]] = []
-            while self._near and self._near[0][0] <= self._clock.now_ms() and len(due) < LOOKS_AT_ONCE_MAX:
-                due.append(heapq.heappop(self._near))
+            due: list[tuple[Row, int]] = []
+            while self._looks and self._looks[0][0] <= self._clock.now_ms() and len(due) < LOOKS_AT_ONCE_MAX:
+                _, row, number = heapq.heappop(self._looks)
+                due.append((row, number))
             if due:
-                await asyncio.gather(*(self._look(row) for row in due))
+                await asyncio.gather(*(self._look(row, number) for row, number in due))
                 continue
-            seconds = (self._near[0][0] - self._clock.now_ms()) / 1000 if self._near else 60.0
+            seconds = (self._looks[0][0] - self._clock.now_ms()) / 1000 if self._looks else _IDLE_SECONDS
             try:
-                await asyncio.wait_for(self._changed.wait(), max(seconds, 0.001))
+                async with asyncio.timeout(max(seconds, 0.001)):
+                    await self._changed.wait()
             except TimeoutError:
                 pass  # the next hint is due
 
-    async def _look(self, row: tuple[int, str, str, int]) -> None:
-        run = Run(*row[1:])
+    async def _look(self, row: Row, number: int) -> None:
+        shard = self._shards.get(number)
+        if shard is None or row not in shard.known:
+            return  # the shard has another home now, which reads it again
         try:
-            await self._decide(run)
+            again_ms = await self._decide(row, shard)
         except JournalError as error:
-            log.warning("%s can't be looked at: %s", run.saga, error)
-            await self._clock.sleep(_AGAIN_SECONDS)
-            heapq.heappush(self._near, row)  # it stays known, so the watermark stays behind it
-            return
-        self._known.discard(row)
+            log.warning("%s can't be looked at: %s", row[2], error)
+            again_ms = _AGAIN_MS
+        if again_ms:
+            self._look_at(self._clock.now_ms() + again_ms, row, number)  # it stays known, so the watermark stays behind it
+        else:
+            shard.known.discard(row)
+            shard.handled.add(row)
 
-    async def _decide(self, run: Run) -> None:
+    async def _decide(self, row: Row, shard: Shard) -> int:
+        """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
+        run, now_ms = Run(*row[1:]), self._clock.now_ms()
+        head = await self._journal.head(run)
+        if head is None:
+            if now_ms < row[0] + self._config.hint_grace_ms:
+                return _AGAIN_MS  # its start may be on its way
+            if self.ended is not None:
+                await self.ended(run, head)
+            return 0
+        if head.status not in OPEN:
+            self._sessions.forget(run)
+            self._journal.list_again(run)
+            if self.ended is not None:
+                await self.ended(run, head)
+        elif (owner := self._sessions.owner(run)) is not None:
+            await self.hint(run, now_ms + self._config.rehint_ms)
+            await self._dispatcher.deliver_unread(owner, head)
+        elif head.owner and self._may_claim(head, shard, now_ms):
+            return _AGAIN_MS
+        elif head.owner and (member := self._cell.with_worker(head.owner)) is not None:
+            await self.hint(run, now_ms + self._config.rehint_ms)
+            if await self._journal.inbox(run):
+                await self.mailbox.nudge(member, run)
+        elif head.owner or await self.can_go_on(head, now_ms):
+            await self.hint(run, now_ms + self._config.rehint_ms)
+            await self.wake(head)
+        return 0
+
+    async def wake(self, head: Head) -> None:
+        """Somebody is to go on with it: a worker of ours, or of a member that alone can reach one. Raises JournalError."""
+        namespace = head.run.namespace
+        if not self._sessions.fits(namespace, head.saga_type):
+            member = self._cell.with_type(f"{namespace}/{head.saga_type}")
+            if member is not None:
+                await self.mailbox.nudge(member, head.run)
+                return
+        self._dispatcher.wake(head.run, head.saga_type, orphan=bool(head.owner))
+
+    def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
+        """Its worker may still tell us that it has it: we are new here, or it got it just now."""
+        if now_ms < shard.since_ms + self._config.lease_ms:
+            return True
+        fresh = head.updated_ms > now_ms - self._config.claim_grace_ms
+        return fresh and self._sessions.named(head.owner) is not None
+
+    async def nudged(self, run: Run) -> None:
+        """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""
         head = await self._journal.head(run)
         if head is None or head.status not in OPEN:
-            self._journal.list_again(run)
             return
-        now_ms = self._clock.now_ms()
-        if self._sessions.owner(run) is not None:
-            await self.hint(run, now_ms + self._config.rehint_ms)
-        elif head.owner and now_ms < self._started_ms + self._config.lease_ms:
-            await self.hint(run, self._started_ms + self._config.lease_ms)  # its worker may still come back to us
-        elif head.owner or await self._can_go_on(head, now_ms):
-            await self.hint(run, now_ms + self._config.rehint_ms)
+        if (owner := self._sessions.owner(run)) is not None:
+            await self._dispatcher.deliver_unread(owner, head)
+        elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
             self._dispatcher.wake(run, head.saga_type)
 
-    async def _can_go_on(self, head: Head, now_ms: int) -> bool:
+    async def can_go_on(self, head: Head, now_ms: int) -> bool:
+        """Its time has come, or it has a message. Raises JournalError."""
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
         return bool(await self._journal.inbox(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)
 
-    async def _find_orphans(self) -> None:
-        """After a restart: runs whose owner did not come back within a lease, long before their hints are due."""
+    async def _scan(self, shard: Shard) -> None:
+        """A new home looks at what is at work, once its worker had time to tell: long before the hints are due."""
         await self._clock.sleep(self._config.lease_ms / 1000)
         seen: set[Run] = set()
-        for row in sorted(self._known):
+        for row in sorted(shard.known):
             run = Run(*row[1:])
             if run in seen or self._sessions.owner(run) is not None:
                 continue
             seen.add(run)
             try:
                 head = await self._journal.head(run)
+                if head is None or head.status not in OPEN or self._sessions.owner(run) is not None:
+                    continue
+                if head.owner and self._cell.with_worker(head.owner) is not None:
+                    continue
+                if head.owner or await self.can_go_on(head, self._clock.now_ms()):
+                    await self.wake(head)
             except JournalError:
                 continue  # its hint is still there
-            if head is not None and head.status in OPEN and head.owner and self._sessions.owner(run) is None:
-                self._dispatcher.wake(run, head.saga_type)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import holds_large
 from durable_saga_server.committer import Answer
-from durable_saga_server.dispatch import key_of
+from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
+from durable_saga_server.parking import release
 from durable_saga_server.sessions import Ownership, Session
 
 if TYPE_CHECKING:
@@ -24,11 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
-BLOCKED_RETRY_MS_MIN = 1_000
-
-
-def run_of(key: h.RunKey) -> Run:
-    return Run(key.namespace, key.saga, key.run)
 
 
 class WorkStreams:
@@ -36,7 +33,7 @@ class WorkStreams:
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
 
     async def close(self) -> None:
         for session in self._service.sessions:
@@ -81,8 +78,8 @@ class WorkStreams:
 
     def _later(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def _greet(self, hello: w.Hello) -> Session:
         service = self._service
@@ -99,13 +96,35 @@ class WorkStreams:
         )
         welcome = w.Welcome(
             protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-            lease_ms=service.config.lease_ms,
+            lease_ms=service.config.lease_ms, cell=service.cell.view(),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
         for owned in hello.owned:
             await self._reclaim(session, owned)
         service.sessions.add(session)
+        await self._tell_members()
         return session
+
+    async def _tell_members(self) -> None:
+        """An embedded engine tells others which workers only it can reach; a server's workers can be reached by all."""
+        service = self._service
+        if not service.cell.is_embedded:
+            return
+        open_sessions = [one for one in service.sessions if not one.closed]
+        types = {f"{one.namespace}/{saga_type}" for one in open_sessions for saga_type in one.saga_types}
+        try:
+            await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
+        except JournalError as error:
+            log.warning("the members of the cell are not told which workers are here: %s", error)
+
+    def cell_changed(self) -> None:
+        """Tell the workers; what has another home now is told there by its worker."""
+        view = self._service.cell.view()
+        for session in self._service.sessions:
+            session.send(w.ServerItem(cell=view))
+            for run in [run for run in session.owned if not self._service.cell.is_home(run)]:
+                del session.owned[run]
+        self._service.dispatcher.look_again()
 
     async def _reclaim(self, session: Session, owned: w.Owned) -> None:
         """A worker came back: it keeps what the journal says is still its own."""
@@ -130,6 +149,7 @@ class WorkStreams:
                 session.seen_ms = self._service.clock.now_ms()
                 for item in frame.items:
                     self._item(session, item)
+                await self._service.large.has_room()
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
         finally:
@@ -147,19 +167,28 @@ class WorkStreams:
         await self._service.clock.sleep(self._service.config.reconnect_grace_ms / 1000)
         for run, owned in list(session.owned.items()):
             if self._service.sessions.owner(run) is None:
-                self._service.dispatcher.wake(run, owned.saga_type)
+                self._service.dispatcher.wake(run, owned.saga_type, orphan=True)
         session.owned.clear()
+        await self._tell_members()
 
     # --- items -----------------------------------------------------------------------------------------------------------
 
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit":
-            self._commit(session, item.commit)
+            if item.commit.status == h.CONTINUED or holds_large(item.commit):
+                self._later(self._prepare(session, item.commit))
+            else:
+                self._commit(session, item.commit)
         elif kind == "release":
-            self._later(self._release(session, item.release))
+            self._later(release(self._service, session, item.release))
         elif kind == "drain":
             session.draining = True
+        elif kind == "owned":
+            self._later(self._reclaim(session, item.owned))
+        elif kind == "capacity":
+            session.capacity = max(item.capacity.sagas, 1)
+            self._service.dispatcher.look_again()
         elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
@@ -191,6 +220,8 @@ class WorkStreams:
                     self._service.dispatcher.look_again()
                 if request.status not in (h.RUNNING, h.COMPENSATING):
                     self._service.notify(run)
+                if request.status == h.CONTINUED:
+                    self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):
                 session.owned.pop(run, None)
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
@@ -207,36 +238,16 @@ class WorkStreams:
             done,
         )  # fmt: skip
 
-    async def _release(self, session: Session, request: w.Release) -> None:
-        """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
-        after it."""
-        service, run = self._service, run_of(request.key)
-        owned = session.owned.pop(run, None)
-        saga_type = owned.saga_type if owned else request.saga_type
-        now_ms = service.clock.now_ms()
-        wake_at_ms = request.wake_at_ms
-        if request.blocked:
-            wake_at_ms = now_ms + max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN)
-        commit = Commit(
-            run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
-            wake_at_ms, request.consumed, release=True, blocked=request.blocked,
-        )  # fmt: skip
-        while True:
-            try:
-                if wake_at_ms:
-                    await service.waker.hint(run, wake_at_ms)
-                outcome = await service.committer.commit(commit)
-                if isinstance(outcome, Unknown):
-                    continue
-                if isinstance(outcome, Committed) and not request.blocked and await self._is_due(run, wake_at_ms):
-                    service.dispatcher.wake(run, saga_type)
-                break
-            except JournalError as error:
-                log.warning("saga %s can't be parked now: %s", run.saga, error)
-                await service.clock.sleep(1)
-        service.dispatcher.look_again()
-
-    async def _is_due(self, run: Run, wake_at_ms: int) -> bool:
-        """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
-        JournalError."""
-        return 0 < wake_at_ms <= self._service.clock.now_ms() or bool(await self._service.journal.inbox(run))
+    async def _prepare(self, session: Session, request: w.Commit) -> None:
+        """What must be durable before a commit: its large payloads, and a hint for the run that follows this one."""
+        run = run_of(request.key)
+        try:
+            if request.status == h.CONTINUED:
+                await self._service.waker.hint(run, self._service.clock.now_ms() + self._service.config.message_hint_ms)
+            self._commit(session, await self._service.large.detach(run, request))
+        except (JournalError, ServiceError) as error:
+            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
+            outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
+            refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
+            refused.key.CopyFrom(request.key)
+            session.send(w.ServerItem(commit_reply=refused))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
+    FAR_AFTER_MS,
     Commit,
     Committed,
     Created,
@@ -27,6 +28,7 @@ from durable_saga_server.journal import (
     Run,
     Tally,
     Unknown,
+    shard_of,
 )
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.faults import Fault, FaultyJournal
@@ -37,19 +39,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.payloads import hash_of
 
-NOW_MS = time.time_ns() // 1_000_000  # hints that are long past expire in Cassandra
 SAGAS = ("a", "b")
+HINTS_MS = 3 * FAR_AFTER_MS
 faults = st.sampled_from([Fault.NONE] * 5 + [Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.LATE, Fault.REFUSED])
 statuses = st.sampled_from([h.RUNNING, h.RUNNING, h.COMPENSATING, h.COMPLETED, h.FAILED])
+
+
+class Clock:
+    """Stands still in an example, so that all stores see the same time, and goes on between two."""
+
+    def __init__(self) -> None:
+        self.ms = time.time_ns() // 1_000_000  # hints that are long past expire in Cassandra
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("no store waits")
 
 
 class Stores:
     """The stores and the loop they live on, shared by all examples; an example has a namespace of its own."""
 
-    def __init__(self, journals: list[Journal]) -> None:
+    def __init__(self, journals: list[Journal], clock: Clock) -> None:
         self.runner = asyncio.Runner()
         self.fault = Fault.NONE
+        self.clock = clock
         self.journals = [FaultyJournal(one, lambda: self.fault) for one in journals]
         for one in journals:
             self.runner.run(one.initialize())
@@ -70,9 +87,11 @@ class Agreement(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.namespace = uuid.uuid4().hex
-        self.now_ms = NOW_MS
+        self.stores.clock.ms += 2 * HINTS_MS  # what one example brought near is past for the next
+        self.began_ms = self.now_ms = self.stores.clock.ms
         self.given_up: set[str] = set()
         self.acknowledged: dict[str, dict[int, bytes]] = {}
+        self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
     def run(self, saga: str) -> Run:
         return Run(self.namespace, saga)
@@ -178,9 +197,43 @@ class Agreement(RuleBasedStateMachine):
         item.cancel.reason = message
         self.ask(Fault.NONE, "put_message", self.run(saga), item)
 
-    @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000))
+    @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m4"]))
+    def know_a_message(self, saga: str, message: str) -> None:
+        self.ask(Fault.NONE, "has_message", self.run(saga), message)
+
+    @rule(saga=st.sampled_from(SAGAS), newest=st.integers(0, 9), old=st.booleans())
+    def advance(self, saga: str, newest: int, old: bool) -> None:
+        if (head := self.head(saga)) is not None:
+            self.ask(Fault.NONE, "advance", head.run, b"other" if old else head.incarnation, newest)
+            after = self.head(saga)
+            assert after is not None
+            assert after.newest == (head.newest if old else max(head.newest, newest))
+
+    @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000) | st.integers(300_000, HINTS_MS))
     def add_hint(self, saga: str, after_ms: int) -> None:
-        self.ask(Fault.NONE, "add_hint", Hint(int(NOW_MS + after_ms), self.run(saga)))
+        self.ask(Fault.NONE, "add_hint", Hint(self.began_ms + after_ms, self.run(saga)))
+
+    @rule(saga=st.sampled_from(SAGAS), value=st.sampled_from([b"x", b"yy" * 700, bytes(range(256)) * 10]), fault=faults)
+    def keep_a_large_value(self, saga: str, value: bytes, fault: Fault) -> None:
+        self.now_ms += 1
+        digest, parts = hash_of(value), [value[at : at + 1000] for at in range(0, len(value), 1000)]
+        for first in range(0, len(parts), 2):
+            self.ask(fault, "put_chunks", self.run(saga), digest, first, parts[first : first + 2], self.now_ms)
+        self.values.setdefault(saga, {})[digest] = (value, self.now_ms)
+
+    @rule(saga=st.sampled_from(SAGAS), ago_ms=st.integers(0, 3))
+    def drop_old_values(self, saga: str, ago_ms: int) -> None:
+        before_ms = self.now_ms - ago_ms
+        kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
+        assert self.ask(Fault.NONE, "drop_chunks", self.run(saga), before_ms) is bool(kept)
+        self.values[saga] = kept
+
+    @invariant()
+    def large_values_are_whole_or_gone(self) -> None:
+        for saga, value in itertools.product(SAGAS, (b"x", b"yy" * 700, bytes(range(256)) * 10)):
+            found = self.ask(Fault.NONE, "chunks", self.run(saga), hash_of(value), 0, 100)
+            there = self.values.get(saga, {}).get(hash_of(value))
+            assert b"".join(found) == (there[0] if there else b"")
 
     @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
     def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
@@ -215,7 +268,7 @@ class Agreement(RuleBasedStateMachine):
         self.the_stores_show_the_same()
         self.ask(Fault.NONE, "tallies", self.namespace)
         for limit in (1, 10):
-            self.ask(Fault.NONE, "changes", self.namespace, NOW_MS - 1, limit)
+            self.ask(Fault.NONE, "changes", self.namespace, self.began_ms - 1, limit)
         for wanted in (Filter(self.namespace), Filter(self.namespace, "order", frozenset({h.RUNNING}))):
             page = ""
             while True:
@@ -227,8 +280,12 @@ class Agreement(RuleBasedStateMachine):
         assert all(found == hints[0] for found in hints)
 
     async def own_hints(self, journal: FaultyJournal) -> list[Hint]:
-        found = await journal.hints(NOW_MS - 1, NOW_MS + 300_000, 100_000)
-        return [hint for hint in found if hint.run.namespace == self.namespace]
+        found: list[Hint] = []
+        for saga in SAGAS:
+            shard = shard_of(self.run(saga))
+            await journal.bring_near(shard, self.began_ms + HINTS_MS)
+            found += await journal.hints(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
+        return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
 
 
 def is_unknown(answer: Any) -> bool:
@@ -250,6 +307,8 @@ def _shape(answer: Any) -> Any:
         return answer
     if isinstance(answer, list) and answer and isinstance(answer[0], h.Event | h.InboxMessage):
         return [one.SerializeToString(deterministic=True) for one in answer]
+    if isinstance(answer, list) and answer and isinstance(answer[0], bytes):
+        return answer
     if isinstance(answer, list):
         return [type(one).__name__ for one in answer]
     return type(answer).__name__ if not isinstance(answer, str) else answer
@@ -261,8 +320,8 @@ def folder() -> Iterator[pathlib.Path]:
         yield pathlib.Path(name)
 
 
-def agree(journals: list[Journal], examples: int) -> None:
-    Agreement.stores = Stores(journals)
+def agree(journals: list[Journal], clock: Clock, examples: int) -> None:
+    Agreement.stores = Stores(journals, clock)
     try:
         run_state_machine_as_test(
             Agreement,
@@ -275,11 +334,12 @@ def agree(journals: list[Journal], examples: int) -> None:
 
 
 def test_memory_and_sqlite_agree_under_faults(folder: pathlib.Path) -> None:
-    agree([MemoryJournal(), SqliteJournal(folder / "journal.db")], examples=150)
+    agree([MemoryJournal(), SqliteJournal(folder / "journal.db")], Clock(), examples=150)
 
 
 @pytest.mark.cassandra
 @pytest.mark.timeout(400)
 def test_memory_sqlite_and_cassandra_agree_under_faults(folder: pathlib.Path, cassandra: str) -> None:
-    store = CassandraJournal([cassandra], f"agree_{uuid.uuid4().hex[:8]}", strict=False, replication_factor=1)
-    agree([MemoryJournal(), SqliteJournal(folder / "journal.db"), store], examples=25)
+    clock, keyspace = Clock(), f"agree_{uuid.uuid4().hex[:8]}"
+    store = CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, clock=clock)
+    agree([MemoryJournal(), SqliteJournal(folder / "journal.db"), store], clock, examples=25)

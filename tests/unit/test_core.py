@@ -67,6 +67,36 @@ def test_a_changed_saga_is_refused_with_both_sides_and_the_place(changed: SagaFu
     assert "test_core.py" in str(caught.value) or "end of the saga" in str(caught.value)
 
 
+@step
+def hold(what: str) -> str:
+    return what
+
+
+@hold.compensation
+def free(what: str) -> None: ...
+
+
+@step(name="hold")
+def hold_without_undo(what: str) -> str:
+    return what
+
+
+@saga
+async def holds() -> None:
+    await hold("a")
+
+
+@saga
+async def holds_for_ever() -> None:
+    await hold_without_undo("a")
+
+
+def test_a_compensation_that_the_history_holds_and_the_code_has_lost_is_refused() -> None:
+    with pytest.raises(NonDeterminism, match=r"'hold' .call 1. with compensation 'free', the code asked for it without one"):
+        replay(holds_for_ever, Driver(holds).run().journal)
+    replay(holds, Driver(holds_for_ever).run().journal)  # one more is no harm
+
+
 def test_an_event_kind_of_a_newer_version_is_refused() -> None:
     journal = Driver(first).run().journal
     with pytest.raises(FutureEventKind, match="upgrade"):
@@ -107,6 +137,21 @@ def test_what_cannot_be_replayed_is_refused_with_advice(wrong: SagaFunction[...,
     failure = next(event.unwind_started.failure for event in journal if event.HasField("unwind_started"))
     assert failure.type.endswith("UnsupportedOperation")
     assert advice in failure.message
+
+
+@saga(timeout=30)
+async def bounded() -> None:
+    await reserve("a")
+
+
+@pytest.mark.parametrize(("given_ms", "due_ms"), [(0, 30_000), (5_000, 5_000)])
+def test_a_saga_that_is_started_by_its_name_has_the_timeout_that_it_declares(given_ms: int, due_ms: int) -> None:
+    started = Driver(bounded).run().journal[0]
+    started.saga_started.timeout_ms = given_ms
+    core = Core(bounded.definition, KEY)
+    core.replay([started])
+    core.discard()
+    assert core.deadline_ms == started.time_ms + due_ms
 
 
 def test_every_transition_of_a_compensation_leads_to_a_state_that_is_known() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from durable_saga_server.history import view
 
 from durable_saga import saga, step
 from durable_saga.active_run import COMMIT_BYTES_MAX, _cut
 from durable_saga.errors import LimitExceeded
+from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import history as bounds
@@ -42,6 +44,34 @@ def test_a_history_stops_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LimitExceeded, match="HISTORY_BYTES_MAX is 100"):
         fill(history)
     assert history.warning()
+
+
+def test_a_replay_does_not_warn_again_and_the_advice_is_continue_as_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "EVENTS_PER_RUN_MAX", 50)
+    history, replayed = History(), History()
+    replayed.replaying = True
+    for number in range(12):
+        history.append(fact(number), 1)
+        replayed.count(fact(number))
+    replayed.finish_replay(1)
+    assert "continue_as_new" in history.warning()
+    assert replayed.warning() == ""
+    history.next_seq = 50
+    assert "continue_as_new" in str(history.over_limit())
+
+
+def test_describe_warns_from_a_fifth_of_a_limit_while_the_saga_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "EVENTS_PER_RUN_MAX", 50)
+
+    def warning(count: int, status: int) -> str:
+        seen = c.Description(next_seq=count, status=h.Status.Name(status))
+        view.fold([fact(number) for number in range(count)], seen)
+        return seen.warning
+
+    assert warning(10, h.RUNNING) == ""
+    assert "11 events (EVENTS_PER_RUN_MAX is 50)" in warning(11, h.RUNNING)
+    assert "continue_as_new" in warning(11, h.RUNNING)
+    assert warning(11, h.COMPLETED) == ""
 
 
 @step

@@ -7,6 +7,8 @@ from typing import Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
+from durable_saga_server.history.appending import OPEN
 
 _VERBS = {
     h.CompensationDecided.RETRY: "pending",
@@ -17,14 +19,18 @@ _DECIDABLE = ("pending", "running", "retrying", "stuck")
 
 
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
-    """Fill steps, result, failure and unread."""
+    """Fill steps, result, failure, unread, the runs before and after, and a warning for one that grows towards a limit."""
     steps: dict[str, c.StepView] = {}
     children: dict[str, str] = {}
+    size = large = 0
     for event in events:
+        size, large = size + event.ByteSize(), large + event.large_bytes
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
             _ended(body, into)
+        elif kind == "saga_started":
+            into.previous_run = body.previous_run
         elif kind in _RUN_CHANGES:
             _RUN_CHANGES[kind](into, body)
         elif kind in ("step_scheduled", "compensation_registered"):
@@ -39,6 +45,23 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
     into.steps.extend(steps.values())
+    into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
+
+
+def _warning(events: int, size: int, large: int) -> str:
+    """From a fifth of a limit on."""
+    limits = (
+        ("events", events, "EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX),
+        ("bytes", size, "HISTORY_BYTES_MAX", HISTORY_BYTES_MAX),
+        ("bytes of large values", large, "LARGE_BYTES_PER_RUN_MAX", LARGE_BYTES_PER_RUN_MAX),
+    )
+    near = [f"{used} {what} ({name} is {limit})" for what, used, name, limit in limits if used * WARN_AT_SHARE > limit]
+    if not near:
+        return ""
+    return (
+        f"its history has {' and '.join(near)}, where it is stopped and unwound: let the saga go on in a new run with"
+        " `await continue_as_new(...)`"
+    )
 
 
 def _parent(call: str) -> str:
@@ -57,6 +80,8 @@ def _ended(body: Any, into: c.Description) -> None:
     if body.HasField("failure"):
         into.failure.CopyFrom(body.failure)
     into.unread.extend(body.unread)
+    if body.HasField("next"):
+        into.next_run = into.key.run + 1
 
 
 def _new(kind: str, body: Any, time_ms: int) -> c.StepView:

@@ -8,14 +8,21 @@ settle it (docs/commit-protocol.md).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from durable_saga.pb import history_pb2 as h
 
-PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
+CHUNK_BYTES = 128 * 1024
 INBOX_MESSAGES_MAX = 10_000
+SHARDS = 32
+"""Of hints; a number of the journal, like a key: it can't be changed under one that exists."""
+MEMBER_KEPT_MS = 60_000
+"""A member's row that is not written again is gone after this."""
+FAR_AFTER_MS = 2 * 3_600_000
+"""Hints that are due later than this are far ones."""
 
 
 class JournalError(Exception):
@@ -57,6 +64,7 @@ class Head:
 
     `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
     `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
+    `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
     """
 
     run: Run
@@ -72,6 +80,7 @@ class Head:
     ended_ms: int = 0
     wake_at_ms: int = 0
     blocked: str = ""
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +142,41 @@ class Exists:
     head: Head
 
 
+def shard_of(run: Run) -> int:
+    """Workers and clients compute the same, from the names alone (proto/durable_saga/v1/cell.proto)."""
+    return zlib.crc32(f"{run.namespace}\0{run.saga}".encode()) % SHARDS
+
+
+def mailbox_of(member: str) -> int:
+    """The hint shard of an embedded engine's own; two members may share one, each then looks in vain now and then."""
+    return SHARDS + zlib.crc32(member.encode()) % 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Look at this run at `due_ms`. A hint without truth behind it is ignored, once it is older than the grace time."""
+    """Look at this run at `due_ms`. A hint without truth behind it is ignored, once it is older than the grace time.
+    `mailbox`: for one member, instead of the run's home (0: for the home)."""
 
     due_ms: int
     run: Run
+    mailbox: int = 0
+
+    @property
+    def shard(self) -> int:
+        return self.mailbox or shard_of(self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A server of the cell (`address` is host:port), or an embedded engine (no address) with the workers and saga types
+    that only it can reach. `beat` counts up while it lives; `seen_ms` is its own clock at that beat."""
+
+    name: str
+    address: str
+    beat: int
+    seen_ms: int
+    workers: Sequence[str] = ()
+    saga_types: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +234,12 @@ class Journal(Protocol):
         """Durable and idempotent by message_id; False when that id was there already (consumed ids count while the run
         lives). Raises InboxFull."""
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        """Whether a message with this id was put, consumed or not."""
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        """Set `newest` of a head, if it is still of that incarnation; it only ever grows."""
+
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         """Runs whose committed events declare the correlation key (SagaStarted.keys, KeyDeclared), and perhaps some whose
         commit is still on its way. Ended ones may be among them."""
@@ -206,17 +250,40 @@ class Journal(Protocol):
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         """Messages not consumed, in order of (received_ms, message_id)."""
 
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        """Keep parts `first`, `first` + 1, … of the value that `digest` names, at most CHUNK_BYTES each; the run need not be
+        there yet. Idempotent: a digest names one content. Written again it counts as written at the later time."""
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        """Parts in order, from `first` on; fewer than `limit` at the end."""
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        """Remove what was written before that time. Whether the run has chunks left."""
+
     async def add_hint(self, hint: Hint) -> None:
         """Idempotent."""
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        """Hints with after_ms < due_ms <= until_ms, in order of due_ms; at most limit, but never cut inside one due_ms."""
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        """Hints of a shard with after_ms < due_ms <= until_ms, in order of due_ms; at most limit, but never cut inside one
+        due_ms. Those that were written as far ones are among them once they were brought near."""
 
-    async def watermark(self) -> int:
+    async def bring_near(self, shard: int, until_ms: int) -> None:
+        """Far hints that are due by `until_ms` are found by `hints()` from now on. Idempotent."""
+
+    async def watermark(self, shard: int) -> int:
         """Hints due at or before it are done with; 0 at first."""
 
-    async def set_watermark(self, due_ms: int) -> None:
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
         """Only ever moves on; rows behind it may go."""
+
+    async def beat(self, member: Member) -> None:
+        """Write a member's row; the last write of a name wins. Rows that are not written again go after a while."""
+
+    async def members(self) -> Sequence[Member]:
+        """In order of name."""
+
+    async def leave(self, name: str) -> None:
+        """The member stops in good order."""
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         """By started_ms, newest first. Raises ValueError for a page token that this journal did not give."""

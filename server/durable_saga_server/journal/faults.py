@@ -21,6 +21,7 @@ from durable_saga_server.journal import (
     Journal,
     JournalUnavailable,
     Listed,
+    Member,
     Outcome,
     Run,
     Tally,
@@ -93,20 +94,47 @@ class FaultyJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._journal.put_message(run, message)
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._journal.has_message(run, message_id)
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._journal.advance(run, incarnation, newest)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._journal.inbox(run)
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._journal.put_chunks(run, digest, first, chunks, now_ms)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._journal.chunks(run, digest, first, limit)
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._journal.drop_chunks(run, before_ms)
 
     async def add_hint(self, hint: Hint) -> None:
         await self._journal.add_hint(hint)
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        return await self._journal.hints(after_ms, until_ms, limit)
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._journal.hints(shard, after_ms, until_ms, limit)
 
-    async def watermark(self) -> int:
-        return await self._journal.watermark()
+    async def bring_near(self, shard: int, until_ms: int) -> None:
+        await self._journal.bring_near(shard, until_ms)
 
-    async def set_watermark(self, due_ms: int) -> None:
-        await self._journal.set_watermark(due_ms)
+    async def watermark(self, shard: int) -> int:
+        return await self._journal.watermark(shard)
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        await self._journal.set_watermark(shard, due_ms)
+
+    async def beat(self, member: Member) -> None:
+        await self._journal.beat(member)
+
+    async def members(self) -> Sequence[Member]:
+        return await self._journal.members()
+
+    async def leave(self, name: str) -> None:
+        await self._journal.leave(name)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._journal.listing(filter, limit, page)

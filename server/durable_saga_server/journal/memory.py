@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
+    MEMBER_KEPT_MS,
     Commit,
     Committed,
     Created,
@@ -17,6 +19,7 @@ from durable_saga_server.journal import (
     Hint,
     InboxFull,
     Listed,
+    Member,
     Outcome,
     Run,
     Tally,
@@ -28,6 +31,7 @@ from durable_saga_server.journal.rules import (
     cut_hints,
     decide_acquire,
     decide_commit,
+    hints_of,
     keys_in,
     page_token,
     passes,
@@ -42,9 +46,11 @@ class MemoryJournal:
         self._heads: dict[Run, Head] = {}
         self._events: dict[Run, list[h.Event]] = {}
         self._inbox: dict[Run, dict[str, h.InboxMessage | None]] = {}
-        self._hints: set[tuple[int, str, str, int]] = set()
-        self._watermark = 0
+        self._hints: dict[int, set[tuple[int, str, str, int]]] = {}
+        self._watermarks: dict[int, int] = {}
+        self._members: dict[str, Member] = {}
         self._keys: dict[tuple[str, str], dict[Run, None]] = {}
+        self._chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = {}
         self._claims: dict[tuple[str, str, str], int | None] = {}
 
     async def initialize(self) -> None: ...
@@ -126,23 +132,61 @@ class MemoryJournal:
         inbox[message.message_id] = message
         return True
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return message_id in self._inbox.get(run, {})
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        head = self._heads.get(run)
+        if head is not None and head.incarnation == incarnation and head.newest < newest:
+            self._heads[run] = replace(head, newest=newest)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         kept = [message for message in self._inbox.get(run, {}).values() if message is not None]
         return sorted(kept, key=lambda message: (message.received_ms, message.message_id))
 
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        kept = self._chunks.setdefault(run, {})
+        for part, chunk in enumerate(chunks, first):
+            kept[digest, part] = (max(now_ms, kept.get((digest, part), (0, b""))[0]), chunk)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        kept = self._chunks.get(run, {})
+        found = [kept.get((digest, part)) for part in range(first, first + limit)]
+        return [one[1] for one in found if one is not None]
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        left = {key: one for key, one in self._chunks.pop(run, {}).items() if one[0] >= before_ms}
+        if left:
+            self._chunks[run] = left
+        return bool(left)
+
     async def add_hint(self, hint: Hint) -> None:
-        self._hints.add((hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
+        row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
+        self._hints.setdefault(hint.shard, set()).add(row)
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        rows = sorted(row for row in self._hints if after_ms < row[0] <= until_ms)
-        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(rows, limit)]
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        rows = sorted(row for row in self._hints.get(shard, ()) if after_ms < row[0] <= until_ms)
+        return hints_of(shard, cut_hints(rows, limit))
 
-    async def watermark(self) -> int:
-        return self._watermark
+    async def bring_near(self, shard: int, until_ms: int) -> None: ...
 
-    async def set_watermark(self, due_ms: int) -> None:
-        self._watermark = max(self._watermark, due_ms)
-        self._hints = {row for row in self._hints if row[0] > self._watermark}
+    async def watermark(self, shard: int) -> int:
+        return self._watermarks.get(shard, 0)
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        passed = self._watermarks[shard] = max(self._watermarks.get(shard, 0), due_ms)
+        self._hints[shard] = {row for row in self._hints.get(shard, ()) if row[0] > passed}
+
+    async def beat(self, member: Member) -> None:
+        self._members[member.name] = member
+        since_ms = member.seen_ms - MEMBER_KEPT_MS
+        self._members = {name: one for name, one in self._members.items() if one.seen_ms > since_ms}
+
+    async def members(self) -> Sequence[Member]:
+        return [self._members[name] for name in sorted(self._members)]
+
+    async def leave(self, name: str) -> None:
+        self._members.pop(name, None)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         heads = [head for head in self._heads.values() if passes(head, filter)]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Commit, Committed, Fenced, Filter, Head, Outcome
+from durable_saga_server.journal import SHARDS, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
 
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
@@ -54,6 +54,12 @@ def cut_hints(rows: list[tuple[int, str, str, int]], limit: int) -> list[tuple[i
         return rows
     last = rows[limit - 1][0]
     return [row for row in rows if row[0] <= last]
+
+
+def hints_of(shard: int, rows: Iterable[tuple[int, str, str, int]]) -> list[Hint]:
+    """Rows of (due_ms, namespace, saga, run) of one shard."""
+    mailbox = shard if shard >= SHARDS else 0
+    return [Hint(row[0], Run(*row[1:]), mailbox) for row in rows]
 
 
 def passes(head: Head, wanted: Filter) -> bool:

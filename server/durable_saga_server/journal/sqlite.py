@@ -27,11 +27,13 @@ from durable_saga_server.journal import (
     JournalFull,
     JournalUnavailable,
     Listed,
+    Member,
     Outcome,
     Run,
     Tally,
     Unknown,
 )
+from durable_saga_server.journal import sqlite_chunks as large
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 
@@ -134,20 +136,46 @@ class SqliteJournal:
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         return await self._submit(self._writes, lambda db: rows.put_message(db, run, message))
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return await self._submit(self._reads, lambda db: rows.has_message(db, run, message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        await self._submit(self._writes, lambda db: rows.advance(db, run, incarnation, newest))
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         return await self._submit(self._reads, lambda db: rows.inbox(db, run))
+
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._submit(self._writes, lambda db: large.put_chunks(db, run, digest, first, chunks, now_ms))
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._submit(self._reads, lambda db: large.chunks(db, run, digest, first, limit))
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._submit(self._writes, lambda db: large.drop_chunks(db, run, before_ms))
 
     async def add_hint(self, hint: Hint) -> None:
         await self._submit(self._writes, lambda db: rows.add_hint(db, hint))
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        return await self._submit(self._reads, lambda db: rows.hints(db, after_ms, until_ms, limit))
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._submit(self._reads, lambda db: rows.hints(db, shard, after_ms, until_ms, limit))
 
-    async def watermark(self) -> int:
-        return await self._submit(self._reads, rows.watermark)
+    async def bring_near(self, shard: int, until_ms: int) -> None: ...
 
-    async def set_watermark(self, due_ms: int) -> None:
-        await self._submit(self._writes, lambda db: rows.set_watermark(db, due_ms))
+    async def watermark(self, shard: int) -> int:
+        return await self._submit(self._reads, lambda db: rows.watermark(db, shard))
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        await self._submit(self._writes, lambda db: rows.set_watermark(db, shard, due_ms))
+
+    async def beat(self, member: Member) -> None:
+        await self._submit(self._writes, lambda db: index.beat(db, member))
+
+    async def members(self) -> Sequence[Member]:
+        return await self._submit(self._reads, index.members)
+
+    async def leave(self, name: str) -> None:
+        await self._submit(self._writes, lambda db: index.leave(db, name))
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._submit(self._reads, lambda db: index.listing(db, filter, limit, page))

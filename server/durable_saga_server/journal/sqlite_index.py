@@ -1,11 +1,13 @@
-"""What is found by other ways than a run's name, on SQLite: the listing, correlation keys, changes, tallies, claims."""
+"""What is found by other ways than a run's name, on SQLite: the listing, correlation keys, changes, tallies, claims,
+members."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
-from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
+from durable_saga_server.journal import MEMBER_KEPT_MS, Filter, Head, Listed, Member, Run, Tally
 from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of
 
@@ -39,7 +41,7 @@ def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run) -> None
 
 
 def changes(db: sqlite3.Connection, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND updated_ms > ?"
+    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND status <> 10 AND updated_ms > ?"
     order = " ORDER BY updated_ms, saga, run"
     found = db.execute(select + order + " LIMIT ?", (namespace, after_ms, limit + 1)).fetchall()
     if len(found) > limit:  # the last millisecond must be whole
@@ -65,3 +67,19 @@ def claim(db: sqlite3.Connection, namespace: str, group: str, item: str, now_ms:
 
 def confirm(db: sqlite3.Connection, namespace: str, group: str, item: str) -> None:
     db.execute("INSERT INTO claims VALUES (?,?,?,NULL) ON CONFLICT DO UPDATE SET until_ms = NULL", (namespace, group, item))
+
+
+def beat(db: sqlite3.Connection, member: Member) -> None:
+    lists = json.dumps(list(member.workers)), json.dumps(list(member.saga_types))
+    row = (member.name, member.address, member.beat, member.seen_ms, *lists)
+    db.execute("INSERT OR REPLACE INTO members VALUES (?,?,?,?,?,?)", row)
+    db.execute("DELETE FROM members WHERE seen_ms <= ?", (member.seen_ms - MEMBER_KEPT_MS,))
+
+
+def members(db: sqlite3.Connection) -> Sequence[Member]:
+    rows = db.execute("SELECT name, address, beat, seen_ms, workers, saga_types FROM members ORDER BY name").fetchall()
+    return [Member(row[0], row[1], row[2], row[3], json.loads(row[4]), json.loads(row[5])) for row in rows]
+
+
+def leave(db: sqlite3.Connection, name: str) -> None:
+    db.execute("DELETE FROM members WHERE name = ?", (name,))

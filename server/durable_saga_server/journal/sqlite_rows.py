@@ -20,22 +20,22 @@ from durable_saga_server.journal import (
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, keys_in
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, hints_of, keys_in
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
-    " ended_ms, wake_at_ms, blocked"
+    " ended_ms, wake_at_ms, blocked, newest"
 )
 NOTEWORTHY = "status NOT IN (1, 2, 4)"
-"""What a monitor looks at: `rules.NOTEWORTHY`, as the partial index needs it."""
+"""What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
   namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
   next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
-  blocked TEXT, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+  blocked TEXT, newest INTEGER DEFAULT 0, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
 CREATE TABLE IF NOT EXISTS events (
@@ -44,8 +44,12 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS inbox (
   namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
   PRIMARY KEY (namespace, saga, run, message_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS hints (
-  due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER, PRIMARY KEY (due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shard_hints (
+  shard INTEGER, due_ms INTEGER, namespace TEXT, saga TEXT, run INTEGER,
+  PRIMARY KEY (shard, due_ms, namespace, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermarks (shard INTEGER PRIMARY KEY, due_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS members (
+  name TEXT PRIMARY KEY, address TEXT, beat INTEGER, seen_ms INTEGER, workers TEXT, saga_types TEXT);
 CREATE INDEX IF NOT EXISTS heads_by_change ON heads (namespace, updated_ms, saga, run) WHERE {NOTEWORTHY};
 CREATE TABLE IF NOT EXISTS keys (
   namespace TEXT, key TEXT, saga TEXT, run INTEGER, PRIMARY KEY (namespace, key, saga, run)) WITHOUT ROWID;
@@ -55,9 +59,10 @@ CREATE TABLE IF NOT EXISTS tallies (
 CREATE TABLE IF NOT EXISTS claims (
   namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
   PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS watermark (one INTEGER PRIMARY KEY CHECK (one = 1), due_ms INTEGER NOT NULL);
-INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION});
-INSERT OR IGNORE INTO watermark VALUES (1, 0)
+CREATE TABLE IF NOT EXISTS chunks (
+  namespace TEXT, saga TEXT, run INTEGER, digest BLOB, part INTEGER, written_ms INTEGER, chunk BLOB NOT NULL,
+  PRIMARY KEY (namespace, saga, run, digest, part));
+INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION})
 """
 
 
@@ -71,12 +76,19 @@ def migrate(db: sqlite3.Connection) -> None:
             raise SchemaTooNew(
                 f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
             )
+    if there is not None and version < 3:
+        db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
     for statement in _TABLES.split(";\n"):
         db.execute(statement)
     if version < 2:  # version 1 counted nothing
         db.execute("DELETE FROM tallies")
         counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
         db.execute(f"INSERT INTO tallies {counted}")
+    if version < 3:  # version 2 had hints without shards
+        for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
+            add_hint(db, Hint(row[0], Run(*row[1:])))
+        db.execute("DROP TABLE hints")
+        db.execute("DROP TABLE watermark")
     db.execute("UPDATE journal_schema SET version = ?", (SCHEMA_VERSION,))
 
 
@@ -93,12 +105,12 @@ def _values(head: Head) -> tuple[object, ...]:
     return (
         head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
         head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
-        head.blocked,
+        head.blocked, head.newest,
     )  # fmt: skip
 
 
 def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
-    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
     if before is not None and before.status == head.status:
         return
     tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
@@ -168,6 +180,16 @@ def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bo
     return True
 
 
+def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
+    found = db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", (*astuple(run), message_id))
+    return found.fetchone() is not None
+
+
+def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:
+    where = f"{_RUN} AND incarnation = ? AND newest < ?"
+    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *astuple(run), incarnation, newest))
+
+
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
     found = db.execute(
         f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL ORDER BY received_ms, message_id", astuple(run)
@@ -176,23 +198,25 @@ def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:
-    db.execute("INSERT OR IGNORE INTO hints VALUES (?,?,?,?)", (hint.due_ms, *astuple(hint.run)))
+    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *astuple(hint.run)))
 
 
-def hints(db: sqlite3.Connection, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
-    select = "SELECT due_ms, namespace, saga, run FROM hints WHERE due_ms > ? AND due_ms <= ?"
+def hints(db: sqlite3.Connection, shard: int, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
+    select = "SELECT due_ms, namespace, saga, run FROM shard_hints WHERE shard = ? AND due_ms > ? AND due_ms <= ?"
     order = " ORDER BY due_ms, namespace, saga, run"
-    found = db.execute(select + order + " LIMIT ?", (after_ms, until_ms, limit + 1)).fetchall()
+    found = db.execute(select + order + " LIMIT ?", (shard, after_ms, until_ms, limit + 1)).fetchall()
     if len(found) > limit:  # the last due_ms must be whole
-        found = db.execute(select + order, (after_ms, found[limit - 1][0])).fetchall()
-    return [Hint(row[0], Run(*row[1:])) for row in cut_hints(found, limit)]
+        found = db.execute(select + order, (shard, after_ms, found[limit - 1][0])).fetchall()
+    return hints_of(shard, cut_hints(found, limit))
 
 
-def watermark(db: sqlite3.Connection) -> int:
-    (due_ms,) = db.execute("SELECT due_ms FROM watermark").fetchone()
-    return int(due_ms)
+def watermark(db: sqlite3.Connection, shard: int) -> int:
+    found = db.execute("SELECT due_ms FROM watermarks WHERE shard = ?", (shard,)).fetchone()
+    return int(found[0]) if found else 0
 
 
-def set_watermark(db: sqlite3.Connection, due_ms: int) -> None:
-    db.execute("UPDATE watermark SET due_ms = max(due_ms, ?)", (due_ms,))
-    db.execute("DELETE FROM hints WHERE due_ms <= (SELECT due_ms FROM watermark)")
+def set_watermark(db: sqlite3.Connection, shard: int, due_ms: int) -> None:
+    moved = "INSERT INTO watermarks VALUES (?,?) ON CONFLICT DO UPDATE SET due_ms = max(due_ms, excluded.due_ms)"
+    db.execute(moved, (shard, due_ms))
+    passed = "(SELECT due_ms FROM watermarks WHERE shard = ?)"
+    db.execute(f"DELETE FROM shard_hints WHERE shard = ? AND due_ms <= {passed}", (shard, shard))

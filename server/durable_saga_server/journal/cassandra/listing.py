@@ -114,9 +114,9 @@ def head_columns(head: Head) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def head_of(run: Run, row: Sequence[Any]) -> Head:
+def head_of(run: Run, row: Sequence[Any], newest: int = 0) -> Head:
     saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
     return Head(
         run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "",
+        blocked or "", newest,
     )  # fmt: skip

@@ -1,15 +1,20 @@
 """The tables, their versions, and the check of the cluster's settings.
 
 `runs` keeps the head as a regular row with the lowest clustering key: a condition on static columns alone makes Cassandra
-read the first event as well. `hints` are bucketed by the minute and expire; single rows are never deleted.
+read the first event as well. Hints
+are bucketed, by the minute or, far ones, by the day, and expire; single rows are never deleted.
 """
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+from durable_saga_server.journal import MEMBER_KEPT_MS
+
+SCHEMA_VERSION = 3
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
-HINT_KEPT_SECONDS = 7 * 86_400
+HINT_KEPT_SECONDS = 30 * 86_400
+HINT_DAY_MS = 86_400_000
+MEMBER_ROWS_GRACE_SECONDS = 600
 LISTING_DAY_MS = 86_400_000
 CHANGES_KEPT_SECONDS = 30 * 86_400
 CLAIMS_KEPT_SECONDS = 60 * 86_400
@@ -19,13 +24,21 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS journal_schema (one int PRIMARY KEY, version int)",
     "CREATE TABLE IF NOT EXISTS runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob,"
     " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint,"
-    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, PRIMARY KEY ((namespace, saga, run), seq))",
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, newest int,"
+    " PRIMARY KEY ((namespace, saga, run), seq))",
     "CREATE TABLE IF NOT EXISTS inbox (namespace text, saga text, run int, message_id text, received_ms bigint,"
     " message blob, consumed boolean, PRIMARY KEY ((namespace, saga, run), message_id))",
-    "CREATE TABLE IF NOT EXISTS hints (bucket bigint, due_ms bigint, namespace text, saga text, run int,"
-    " PRIMARY KEY (bucket, due_ms, namespace, saga, run)) WITH compaction ="
+    "CREATE TABLE IF NOT EXISTS chunks (namespace text, saga text, run int, digest blob, part int, chunk blob,"
+    " PRIMARY KEY ((namespace, saga, run), digest, part))",
+    "CREATE TABLE IF NOT EXISTS near_hints (shard int, bucket bigint, due_ms bigint, namespace text, saga text, run int,"
+    " PRIMARY KEY ((shard, bucket), due_ms, namespace, saga, run)) WITH compaction ="
     " {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS', 'compaction_window_size': 1}",
+    "CREATE TABLE IF NOT EXISTS far_hints (shard int, day bigint, due_ms bigint, namespace text, saga text, run int,"
+    " PRIMARY KEY ((shard, day), due_ms, namespace, saga, run)) WITH compaction ="
+    " {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS', 'compaction_window_size': 7}",
     "CREATE TABLE IF NOT EXISTS hint_watermarks (shard int PRIMARY KEY, due_ms bigint)",
+    "CREATE TABLE IF NOT EXISTS members (one int, name text, address text, beat bigint, seen_ms bigint, workers text,"
+    f" saga_types text, PRIMARY KEY (one, name)) WITH gc_grace_seconds = {MEMBER_ROWS_GRACE_SECONDS}",
     "CREATE TABLE IF NOT EXISTS listing (namespace text, day bigint, started_ms bigint, saga text, run int,"
     " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text,"
@@ -43,6 +56,9 @@ TABLES = (
     f" PRIMARY KEY ((namespace, group_name, item))) WITH default_time_to_live = {CLAIMS_KEPT_SECONDS}",
 )
 
+CHANGES = ("ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS newest int",)
+"""Of tables that an earlier version made."""
+
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms, ended_ms, wake_at_ms, blocked"
@@ -53,10 +69,11 @@ _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AN
 _CLAIM = "namespace = ? AND group_name = ? AND item = ?"
 
 STATEMENTS = {
-    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS})"
-    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS",
+    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, newest)"
+    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
-    "head": f"SELECT {HEAD_COLUMNS} FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head": f"SELECT {HEAD_COLUMNS}, newest FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "advance": f"UPDATE runs SET newest = ? WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND newest < ?",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
     " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9)",
     "commit": f"UPDATE runs {_SET} {_FENCE}",
@@ -67,10 +84,20 @@ STATEMENTS = {
     "consume": f"UPDATE inbox SET consumed = true WHERE {_RUN} AND message_id = ?",
     "inbox": f"SELECT message, consumed FROM inbox WHERE {_RUN}",
     "unread": f"SELECT consumed FROM inbox WHERE {_RUN}",
-    "add_hint": "INSERT INTO hints (bucket, due_ms, namespace, saga, run) VALUES (?, ?, ?, ?, ?) USING TTL ?",
-    "hints": "SELECT due_ms, namespace, saga, run FROM hints WHERE bucket = ? AND due_ms > ? AND due_ms <= ?",
-    "watermark": "SELECT due_ms FROM hint_watermarks WHERE shard = 0",
-    "set_watermark": "INSERT INTO hint_watermarks (shard, due_ms) VALUES (0, ?)",
+    "put_chunk": "INSERT INTO chunks (namespace, saga, run, digest, part, chunk) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    "chunks": f"SELECT chunk FROM chunks WHERE {_RUN} AND digest = ? AND part >= ? AND part < ?",
+    "drop_chunks": f"DELETE FROM chunks USING TIMESTAMP ? WHERE {_RUN}",
+    "any_chunk": f"SELECT part FROM chunks WHERE {_RUN} LIMIT 1",
+    "add_near": "INSERT INTO near_hints (shard, bucket, due_ms, namespace, saga, run) VALUES (?, ?, ?, ?, ?, ?) USING TTL ?",
+    "near": "SELECT due_ms, namespace, saga, run FROM near_hints WHERE shard = ? AND bucket = ? AND due_ms > ? AND due_ms <= ?",
+    "add_far": "INSERT INTO far_hints (shard, day, due_ms, namespace, saga, run) VALUES (?, ?, ?, ?, ?, ?) USING TTL ?",
+    "far": "SELECT due_ms, namespace, saga, run FROM far_hints WHERE shard = ? AND day = ? AND due_ms > ? AND due_ms <= ?",
+    "watermark": "SELECT due_ms FROM hint_watermarks WHERE shard = ?",
+    "set_watermark": "INSERT INTO hint_watermarks (shard, due_ms) VALUES (?, ?)",
+    "beat": "INSERT INTO members (one, name, address, beat, seen_ms, workers, saga_types) VALUES (1, ?, ?, ?, ?, ?, ?)"
+    f" USING TTL {MEMBER_KEPT_MS // 1000}",
+    "members": "SELECT name, address, beat, seen_ms, workers, saga_types FROM members WHERE one = 1",
+    "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
     "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ? AND started_ms <= ? LIMIT ?",

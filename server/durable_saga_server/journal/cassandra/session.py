@@ -30,7 +30,7 @@ from durable_saga_server.journal.cassandra.schema import STATEMENTS
 
 REQUEST_SECONDS_MAX = 10.0
 CONDITIONAL = "conditional"
-_TABLE = re.compile(r"\b(FROM|INTO|UPDATE|TABLE IF NOT EXISTS) (\w+)\b(?!\.)")
+_TABLE = re.compile(r"\b(FROM|INTO|UPDATE|TABLE IF NOT EXISTS|TABLE IF EXISTS) (\w+)\b(?!\.)")
 _REFUSED = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
 _UNSETTLED = (OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import time
 from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.clock import Clock, SystemClock
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
     INBOX_MESSAGES_MAX,
@@ -22,6 +23,7 @@ from durable_saga_server.journal import (
     InboxFull,
     JournalUnavailable,
     Listed,
+    Member,
     Outcome,
     Run,
     SchemaTooNew,
@@ -30,14 +32,15 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.chunks import Chunks
+from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import cut_hints, keys_in
+from durable_saga_server.journal.rules import keys_in
 
 log = logging.getLogger(__name__)
 COMMITS_AT_ONCE_MAX = 128
-BUCKETS_AT_ONCE_MAX = 64
 COUNT_INBOX_EVERY = 256
 
 
@@ -54,6 +57,7 @@ class CassandraJournal:
         replication_factor: int = 3,
         datacenter: str = "",
         tables: str = "",
+        clock: Clock | None = None,
     ) -> None:
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
@@ -67,6 +71,9 @@ class CassandraJournal:
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
         self._listing = Listing(self._session, self.head)
         self._index = Index(self._session, self._listing)
+        self._clock = clock or SystemClock()
+        self._hints = Hints(self._session, self._clock)
+        self._chunks = Chunks(self._session)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -82,10 +89,14 @@ class CassandraJournal:
                     f"keyspace {self._keyspace} has schema version {version[0][0]}, this program knows"
                     f" {schema.SCHEMA_VERSION}: upgrade durable-saga"
                 )
-            for table in schema.TABLES[1:]:
+            for table in (*schema.TABLES[1:], *schema.CHANGES):
                 await session.run(table)
-            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
             await session.prepare()
+            if not version:
+                await self._hints.begin(self._clock.now_ms() - BEGIN_EARLIER_MS)
+            elif version[0][0] < 3:
+                await self._hints.take_over_unsharded()
+            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
         except BaseException:
             await session.close()
             raise
@@ -128,7 +139,7 @@ class CassandraJournal:
         rows = await self._session.read("head", *_key(run))
         if not rows or rows[0][1] is None:
             return None
-        return head_of(run, rows[0])
+        return head_of(run, rows[0][:-1], rows[0][-1] or 0)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
@@ -196,36 +207,53 @@ class CassandraJournal:
         )
         return True
 
+    async def has_message(self, run: Run, message_id: str) -> bool:
+        return bool(await self._session.read("message", *_key(run), message_id))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        outcome = await self._session.conditional(("advance", (newest, *_key(run), incarnation, newest)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         rows = await self._session.read("inbox", *_key(run))
         found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
         return sorted(found, key=lambda message: (message.received_ms, message.message_id))
 
+    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        await self._chunks.put(run, digest, first, chunks, now_ms)
+
+    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        return await self._chunks.get(run, digest, first, limit)
+
+    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
+        return await self._chunks.drop(run, before_ms)
+
     async def add_hint(self, hint: Hint) -> None:
-        bucket = hint.due_ms // schema.HINT_BUCKET_MS
-        ttl = schema.HINT_KEPT_SECONDS + max(0, hint.due_ms // 1000 - int(time.time()))
-        await self._session.read("add_hint", bucket, hint.due_ms, *_key(hint.run), min(ttl, 20 * 365 * 86_400))
+        await self._hints.add(hint)
 
-    async def hints(self, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        kept_since_ms = int(time.time() - schema.HINT_KEPT_SECONDS) * 1000
-        first = max(after_ms, kept_since_ms) // schema.HINT_BUCKET_MS
-        last = until_ms // schema.HINT_BUCKET_MS
-        rows: list[tuple[int, str, str, int]] = []
-        for start in range(first, last + 1, BUCKETS_AT_ONCE_MAX):
-            buckets = range(start, min(start + BUCKETS_AT_ONCE_MAX, last + 1))
-            pages = await asyncio.gather(*(self._session.read("hints", bucket, after_ms, until_ms) for bucket in buckets))
-            rows += [(row[0], row[1], row[2], row[3]) for page in pages for row in page]
-            if len(rows) >= limit:
-                break
-        return [Hint(row[0], Run(*row[1:])) for row in cut_hints(sorted(rows), limit)]
+    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        return await self._hints.read(shard, after_ms, until_ms, limit)
 
-    async def watermark(self) -> int:
-        rows = await self._session.read("watermark")
-        return int(rows[0][0]) if rows else 0
+    async def bring_near(self, shard: int, until_ms: int) -> None:
+        await self._hints.bring_near(shard, until_ms)
 
-    async def set_watermark(self, due_ms: int) -> None:
-        if due_ms > await self.watermark():
-            await self._session.read("set_watermark", due_ms)
+    async def watermark(self, shard: int) -> int:
+        return await self._hints.watermark(shard)
+
+    async def set_watermark(self, shard: int, due_ms: int) -> None:
+        await self._hints.set_watermark(shard, due_ms)
+
+    async def beat(self, member: Member) -> None:
+        lists = json.dumps(list(member.workers)), json.dumps(list(member.saga_types))
+        await self._session.read("beat", member.name, member.address, member.beat, member.seen_ms, *lists)
+
+    async def members(self) -> Sequence[Member]:
+        rows = await self._session.read("members")
+        return [Member(row[0], row[1], row[2], row[3], json.loads(row[4]), json.loads(row[5])) for row in rows]
+
+    async def leave(self, name: str) -> None:
+        await self._session.read("leave", name)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         return await self._listing.page(filter, limit, page)
@@ -237,10 +265,10 @@ class CassandraJournal:
         await self._index.drop_key(namespace, key, run)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-        return await self._index.changes(namespace, after_ms, limit, int(time.time() * 1000))
+        return await self._index.changes(namespace, after_ms, limit, self._clock.now_ms())
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
-        return await self._index.tallies(namespace, int(time.time() * 1000))
+        return await self._index.tallies(namespace, self._clock.now_ms())
 
     async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
         return await self._index.claim(namespace, group, item, now_ms, until_ms)

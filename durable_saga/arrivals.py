@@ -1,0 +1,89 @@
+"""What reaches a run of this worker, in order: one that holds references to large values waits until they are fetched, and what
+comes after it waits behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import is_missing, payloads
+
+FETCHES_AT_ONCE_MAX = 4
+Fetch = Callable[[h.RunKey, p.Payload], Awaitable[bytes]]
+
+
+async def fill(key: h.RunKey, found: Sequence[p.Payload], fetch: Fetch) -> None:
+    """Put the data into these references. Raises what `fetch` raises."""
+    room = asyncio.Semaphore(FETCHES_AT_ONCE_MAX)
+
+    async def one(payload: p.Payload) -> None:
+        async with room:
+            payload.data = await fetch(key, payload)
+
+    await asyncio.gather(*(one(payload) for payload in found))
+
+
+def needed(assign: w.Assign) -> list[p.Payload]:
+    """References whose data a replay needs: all but the arguments of steps that are done with and can't be undone, and the
+    saga's state, which its code sets again."""
+    done = {event.step_completed.call for event in assign.events if event.HasField("step_completed")}
+    found: list[p.Payload] = []
+    for event in assign.events:
+        if not event.large_bytes or event.HasField("state_changed"):
+            continue
+        step = event.step_scheduled if event.HasField("step_scheduled") else None
+        if step is None or step.compensation or step.call not in done:
+            found += payloads(event)
+    for message in assign.inbox:
+        found += payloads(message)
+    return [payload for payload in found if is_missing(payload)]
+
+
+class Arrivals:
+    """`failed` is told an error of a fetch; nothing more is handled after it. `empty` is called when nothing waits any more."""
+
+    def __init__(
+        self, key: h.RunKey, fetch: Fetch, failed: Callable[[Exception], None], empty: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._key = key
+        self._fetch = fetch
+        self._failed = failed
+        self._empty = empty
+        self._waiting: deque[tuple[Any, Sequence[p.Payload], Callable[[Any], None]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + (self._task is not None)
+
+    def take(self, arrived: Any, missing: Sequence[p.Payload], handle: Callable[[Any], None]) -> None:
+        """Handle it now, or once its large values, and what came before it, are there."""
+        if self._task is None and not missing:
+            handle(arrived)
+            return
+        self._waiting.append((arrived, missing, handle))
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                arrived, missing, handle = self._waiting.popleft()
+                await fill(self._key, missing, self._fetch)
+                handle(arrived)
+        except Exception as error:
+            self._waiting.clear()
+            self._failed(error)
+        finally:
+            self._task = None
+        self._empty()
+
+    def drop(self) -> None:
+        self._waiting.clear()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()

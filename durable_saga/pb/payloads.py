@@ -1,0 +1,87 @@
+"""Payloads wherever they stand in a message: found by the descriptors, held as bytes or as a reference to chunks.
+
+A payload above PAYLOAD_INLINE_BYTES_MAX is *large*: on the way to the server it has its data, in the journal and on the way
+from it only `hash` and `size`. A worker and a client put the data back where they need it. The limits that both sides of the
+wire name stand here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from durable_saga.pb import payload_pb2 as p
+
+PAYLOAD_INLINE_BYTES_MAX = 16 * 1024
+PAYLOAD_BYTES_MAX = 32 * 1024 * 1024
+EVENTS_PER_RUN_MAX = 50_000
+HISTORY_BYTES_MAX = 50 * 1024 * 1024
+LARGE_BYTES_PER_RUN_MAX = 256 * 1024 * 1024
+WARN_AT_SHARE = 5
+FRAME_ITEMS_MAX = 512
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+
+
+def payloads(message: Any) -> Iterator[p.Payload]:
+    """Every payload in the message, itself included."""
+    if isinstance(message, p.Payload):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if isinstance(value, Mapping):
+            inner = [one for one in value.values() if hasattr(one, "ListFields")]
+        else:
+            inner = [value] if hasattr(value, "ListFields") else list(value)
+        for one in inner:
+            yield from payloads(one)
+
+
+def is_large(payload: p.Payload) -> bool:
+    return bool(payload.size) or len(payload.data) > PAYLOAD_INLINE_BYTES_MAX
+
+
+def large_bytes(message: Any) -> int:
+    """The sizes of its large payloads, alike for data and references."""
+    return sum(payload.size or len(payload.data) for payload in payloads(message) if is_large(payload))
+
+
+def holds_large(message: Any) -> bool:
+    """Whether any payload comes as data that belongs into chunks. Cheap for small messages."""
+    if message.ByteSize() <= PAYLOAD_INLINE_BYTES_MAX:
+        return False
+    return any(len(one.data) > PAYLOAD_INLINE_BYTES_MAX for one in payloads(message))
+
+
+def is_missing(payload: p.Payload) -> bool:
+    """A reference whose data is not here."""
+    return bool(payload.size) and not payload.data
+
+
+def missing_in(message: Any) -> list[p.Payload]:
+    return [payload for payload in payloads(message) if is_missing(payload)]
+
+
+def strip_large(commit: Any) -> None:
+    """Leave references alone in its events: their data is in the journal already."""
+    for event in commit.events:
+        if event.large_bytes:
+            for payload in payloads(event):
+                if payload.hash:
+                    payload.ClearField("data")
+
+
+def items_in_frame(items: Sequence[Any]) -> int:
+    """How many of them go into the next frame: FRAME_ITEMS_MAX, FRAME_BYTES_MAX, but at least one."""
+    size = 0
+    for count, item in enumerate(items[:FRAME_ITEMS_MAX]):
+        size += item.ByteSize()
+        if count and size > FRAME_BYTES_MAX:
+            return count
+    return min(len(items), FRAME_ITEMS_MAX)
+
+
+def hash_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

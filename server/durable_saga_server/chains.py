@@ -1,0 +1,163 @@
+"""The runs of one saga: each but the last ended by continue_as_new, and the next one follows (docs/continue-as-new.md).
+
+The end of a run holds how the next one starts. Whoever sees a run that ended so makes the next one, first: the server that
+committed the end, one that looks for the newest run, or a hint. All of them write the same, so it does not matter how many do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import payloads
+from durable_saga_server.failures import ServiceError
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Head, Hint, JournalError, Run, Unknown
+
+if TYPE_CHECKING:
+    from durable_saga_server.service import HistoryService
+
+log = logging.getLogger(__name__)
+CREATE_ATTEMPTS_MAX = 20
+CREATE_AGAIN_SECONDS = 0.25
+CARRIED = frozenset({"signal", "cancel", "compensate"})
+_TAKEN = ("signal_received", "cancel_requested", "compensate_requested")
+
+
+class Chains:
+    """Every method raises JournalError."""
+
+    def __init__(self, service: HistoryService) -> None:
+        self._service = service
+
+    async def newest(self, namespace: str, saga: str) -> Head | None:
+        """The head of the newest run. It did not continue; None: there is no such saga."""
+        journal = self._service.journal
+        root = await journal.head(Run(namespace, saga))
+        if root is None or root.status != h.CONTINUED:
+            return root
+        head: Head | None = root
+        if root.newest > 1:
+            head = await journal.head(Run(namespace, saga, root.newest))
+        while head is not None and head.status == h.CONTINUED:
+            head = await self.go_on(head)
+        return head
+
+    async def follow(self, run: Run) -> None:
+        """A run has just ended so. What fails here is done by its hint."""
+        try:
+            head = await self._service.journal.head(run)
+            if head is not None and head.status == h.CONTINUED:
+                await self.go_on(head)
+        except JournalError as error:
+            log.warning("run %s of saga %s continues later: %s", run.run + 1, run.saga, error)
+
+    async def go_on(self, head: Head) -> Head | None:
+        """See to it that the run after this one is there and has what this one left unread; gives its head, None if it was
+        purged already. Once the first run knows of it, it is not made again."""
+        journal, run = self._service.journal, head.run
+        following, first = replace(run, run=run.run + 1), replace(run, run=1)
+        root = head if run == first else await journal.head(first)
+        if root is None:
+            return None
+        there = await journal.head(following) if root.newest >= following.run else None
+        if there is None and root.newest >= following.run:
+            return None
+        (last,) = await journal.events(run, head.next_seq - 1, 1)
+        carried = await self._carry(head, last.saga_ended.next, following)
+        if there is None:
+            there = await self._create(head, last.saga_ended.next, following)
+            await journal.advance(first, root.incarnation, following.run)
+            self._service.notify(run)
+            await self._service.messages.hand_over(there, [])
+        if carried and there.status == h.CONTINUED:
+            await self.go_on(there)
+        elif carried and there.status in OPEN:
+            await self._service.messages.hand_over(there, carried)
+        return there
+
+    # --- what is left unread ---------------------------------------------------------------------------------------------
+
+    async def _carry(self, head: Head, end: h.Continuation, following: Run) -> list[h.InboxMessage]:
+        """Put what the run left unread into the inbox of the next: before its start, when nobody else can write to it, so that
+        it comes first; what came too late for that, when it comes. Gives what was not there before."""
+        service = self._service
+        left = await self._left(head, end)
+        left = [one for one in left if not await service.journal.has_message(following, one.message_id)]
+        if left:
+            await service.waker.hint(following, service.clock.now_ms() + service.config.message_hint_ms)
+        return [one for one in left if await service.journal.put_message(following, await self._own(head.run, following, one))]
+
+    async def _left(self, head: Head, end: h.Continuation) -> Sequence[h.InboxMessage]:
+        """First what the run took and did not read, by its place in the history; then what it did not take."""
+        waiting = [one for one in await self._service.journal.inbox(head.run) if one.WhichOneof("kind") in CARRIED]
+        carried, taken = set(end.carried), set()
+        kept: list[h.InboxMessage] = []
+        if not carried and not waiting:
+            return kept
+        seq = 0
+        while seq < head.next_seq:
+            page = await self._service.journal.events(head.run, seq, self._service.config.events_per_read)
+            if not page:
+                raise JournalError(f"{head.run.saga}: the history ends at {seq} where the head says {head.next_seq}")
+            for event in page:
+                if event.WhichOneof("kind") not in _TAKEN:
+                    continue
+                signal = event.signal_received
+                taken.add(signal.message_id or event.cancel_requested.message_id or event.compensate_requested.message_id)
+                if signal.message_id in carried:
+                    kept.append(h.InboxMessage(message_id=signal.message_id, received_ms=event.seq, signal=signal))
+            seq += len(page)
+        return [*kept, *(one for one in waiting if one.message_id not in taken)]
+
+    async def _own(self, run: Run, following: Run, message: h.InboxMessage) -> h.InboxMessage:
+        for payload in payloads(message):
+            await self._copy(run, following, payload)
+        return message
+
+    async def _copy(self, run: Run, following: Run, payload: p.Payload) -> None:
+        """Each run has its own large values, so that it can be purged alone."""
+        if payload.size:
+            try:
+                data = await self._service.large.read(run, payload.hash, payload.size)
+            except ServiceError as error:
+                raise JournalError(error.message) from error
+            await self._service.large.write(following, payload.hash, data)
+
+    # --- the next run ----------------------------------------------------------------------------------------------------
+
+    async def _create(self, head: Head, end: h.Continuation, following: Run) -> Head:
+        """The same incarnation whoever does it, so that only one of them does."""
+        service = self._service
+        await self._copy(head.run, following, end.input)
+        (begun,) = await service.journal.events(head.run, 0, 1)
+        incarnation, now_ms = _derived(head.incarnation, b"incarnation"), service.clock.now_ms()
+        event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
+            saga_type=head.saga_type, input=end.input, timeout_ms=begun.saga_started.timeout_ms, keys=end.keys,
+            seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
+        ))  # fmt: skip
+        new = Head(
+            following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
+            wake_at_ms=now_ms,
+        )  # fmt: skip
+        hint = Hint(now_ms + service.config.message_hint_ms, following)
+        attempt = 0
+        while isinstance(outcome := await service.journal.create(new, event, hint), Unknown):
+            attempt += 1
+            if attempt == CREATE_ATTEMPTS_MAX:
+                raise JournalError(f"run {following.run} of saga {following.saga} can't be made now: {outcome.reason}")
+            await service.clock.sleep(CREATE_AGAIN_SECONDS)
+        service.waker.written(hint)
+        if outcome.head.incarnation != incarnation:
+            raise JournalError(f"run {following.run} of saga {following.saga} is there already, of another chain")
+        return outcome.head
+
+
+def _derived(incarnation: bytes, what: bytes) -> bytes:
+    """16 bytes that follow from the run before."""
+    return hashlib.sha256(incarnation + what).digest()[:16]

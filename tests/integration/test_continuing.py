@@ -1,0 +1,240 @@
+"""Sagas that continue in new runs: on every journal, with signals all the way, and through kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import time
+from collections.abc import Sequence
+
+import pytest
+from durable_saga_server.journal import Commit, Created, Exists, Head, Hint, JournalUnavailable, Outcome, Run, Unknown
+from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.service import HistoryService
+
+from durable_saga import Client, Worker, connect, continue_as_new, saga, signal, step
+from durable_saga.errors import AlreadyEnded, NotFound, SagaTerminated
+from durable_saga.pb import history_pb2 as h
+from durable_saga.transport import LocalTransport
+from examples.demo.processes import Process
+from tests.integration.stage import CASSANDRA, Play, player
+
+LARGE = 40_000
+
+
+@step
+def add(total: int, number: int) -> int:
+    return total + number
+
+
+@saga
+async def countdown(left: int, total: int = 0) -> int:
+    total = await add(total, left)
+    if left > 1:
+        await continue_as_new(left - 1, total)
+    return total
+
+
+@saga(keys=lambda seen, until: ["order-7"])
+async def collecting(seen: list[int], until: int) -> list[int]:
+    """Three to a run; what comes meanwhile is for the next."""
+    for _ in range(3):
+        number, _ = await signal("number")
+        seen.append(number)
+        await add(0, number)
+        if len(seen) == until:
+            return seen
+    await continue_as_new(seen, until)
+    return []
+
+
+@saga
+async def waiting(runs: int) -> str:
+    if runs:
+        await continue_as_new(runs - 1)
+    return str(await signal("go"))
+
+
+@pytest.fixture(params=["memory", "sqlite", "grpc", CASSANDRA])
+def play(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Play:
+    return player(request, tmp_path)
+
+
+def test_the_result_is_that_of_the_last_run_and_the_runs_are_linked(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(countdown, 5, id="c")
+        assert await handle.result() == 15
+        found = await handle.describe()
+        assert (found.key.run, found.previous_run, found.next_run) == (5, 4, 0)
+        assert h.Status.Name(found.status) == "COMPLETED"
+        first = await client.handle("c", countdown, run=1).describe()
+        assert (first.key.run, first.previous_run, first.next_run) == (1, 0, 2)
+        assert h.Status.Name(first.status) == "CONTINUED"
+        assert await client.handle("c", countdown, run=2).result() == 15
+        assert [len(await client.handle("c", run=run).history()) for run in (1, 5)] == [4, 4]
+        assert (await client.start(countdown, 5, id="c")).id == "c"
+        assert await handle.result() == 15
+        with pytest.raises(NotFound, match="no run 6 of saga 'c'"):
+            await client.handle("c", run=6).describe()
+
+    play(scenario, [countdown])
+
+
+def test_every_signal_reaches_one_run_in_order(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        until = 20
+        handle = await client.start(collecting, [], until, id="s")
+        for number in range(until):
+            data = b"x" * LARGE if number % 5 == 0 else b""
+            if number % 2:
+                await client.publish("number", number, data, key="order-7", message_id=f"m{number}")
+            else:
+                await handle.signal("number", number, data, message_id=f"m{number}")
+            if number % 3 == 0:
+                await handle.signal("number", number, data, message_id=f"m{number}")  # a repetition
+        assert await handle.result() == list(range(until))
+        assert (await handle.describe()).key.run == 7
+
+    play(scenario, [collecting])
+
+
+def test_verbs_go_to_the_newest_run(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        handle = await client.start(waiting, 3, id="w")
+        while (await handle.describe()).key.run < 4:
+            await asyncio.sleep(0.02)
+        with pytest.raises(AlreadyEnded, match="CONTINUED"):
+            await client.handle("w", run=2).terminate()
+        await handle.terminate("enough")
+        with pytest.raises(SagaTerminated):
+            await handle.result()
+        runs = [one.key.run async for one in client.list(status=["CONTINUED"])]
+        assert sorted(runs) == [1, 2, 3]
+
+    play(scenario, [waiting])
+
+
+class Dying(MemoryJournal):
+    """Once the end of a first run is there, every write fails until `lives` again: the server died at that point."""
+
+    dead = False
+    survives = 0
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        self._check()
+        outcomes = list(await super().commit_many(commits))
+        if any(commit.status == h.CONTINUED for commit in commits):
+            self.dead = self.survives == 0
+        return outcomes
+
+    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
+        self._check()
+        new = await super().put_message(run, message)
+        self._count(run)
+        return new
+
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        self._check()
+        outcome = await super().create(head, event, hint)
+        self._count(head.run)
+        return outcome
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        self._check()
+        await super().advance(run, incarnation, newest)
+        self.dead |= self.survives == 9
+
+    def _count(self, run: Run) -> None:
+        if run.run == 2:
+            self.survives -= 1
+            self.dead |= self.survives == 0
+
+    def _check(self) -> None:
+        if self.dead:
+            raise JournalUnavailable("dead")
+
+
+@pytest.mark.parametrize("survives", [0, 1, 2, 3, 4, 9])
+def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(survives: int) -> None:
+    async def scenario() -> None:
+        journal = Dying()
+        first = Client(LocalTransport(HistoryService(journal)))
+        handle = await first.start(collecting, [], 6, id="d")
+        for number in range(6):
+            await handle.signal("number", number, b"")
+            await asyncio.sleep(0.002)  # messages of one millisecond are ordered by their ids
+        journal.survives = survives
+        async with Worker(first, sagas=[collecting]):
+            await asyncio.sleep(0.5)
+        assert (await journal.head(Run("default", "d"))).status == h.CONTINUED  # type: ignore[union-attr]
+        journal.dead, journal.survives = False, -1
+        second = Client(LocalTransport(HistoryService(journal)))  # the first one is gone, with all that it knew
+        async with Worker(second, sagas=[collecting]):
+            assert await second.handle("d", collecting).result(timeout=30) == list(range(6))
+        for client in (first, second):
+            await client.close()
+
+    asyncio.run(scenario())
+
+
+APP = """
+import asyncio, os
+from durable_saga import saga, step, signal, continue_as_new
+
+@step
+def count(number: int) -> int:
+    with open(os.environ["MARKS"], "a") as file:
+        file.write(f"{number}\\n")
+    return number
+
+@saga
+async def endless(seen: list, until: int) -> list:
+    for _ in range(2):
+        seen.append(await count(await signal("n")))
+        if len(seen) == until:
+            return seen
+    await continue_as_new(seen, until)
+"""
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(240)
+def test_no_signal_is_lost_or_doubled_when_server_and_worker_die_again_and_again(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    command = ["-m", "durable_saga", "dev", "--file", f"{tmp_path}/d.db", "--listen"]
+    server = Process("server", [*command, "127.0.0.1:0"], tmp_path, "listening on")
+    url = server.start({})
+    again = Process("again", [*command, url], tmp_path, "listening on")
+    worker = Process("worker", ["-m", "durable_saga", "worker", "app"], tmp_path, "worker")
+    environment = {"DURABLE_SAGA_URL": url, "PYTHONPATH": str(tmp_path), "MARKS": str(tmp_path / "marks")}
+    until, ended = 40, time.monotonic() + 150
+
+    async def send() -> list[int]:
+        async with connect(url) as client:
+            handle = await client.start("endless", [], until, id="e")
+            for number in range(until):
+                await handle.signal("n", number, message_id=f"m{number}")
+                await asyncio.sleep(0.1)
+            return list(await handle.result(timeout=ended - time.monotonic()))
+
+    async def kill(sending: asyncio.Task[list[int]]) -> None:
+        for turn in range(6):
+            await asyncio.sleep(0.9)
+            if sending.done():
+                return
+            victim = again if turn % 2 else worker
+            (server if victim is again else victim).kill()
+            victim.kill()
+            await asyncio.to_thread(victim.start, environment)
+
+    async def storm() -> list[int]:
+        sending = asyncio.create_task(send())
+        await kill(sending)
+        return await sending
+
+    try:
+        worker.start(environment)
+        assert asyncio.run(storm()) == list(range(until))
+    finally:
+        for process in (worker, again, server):
+            process.kill()

@@ -1,0 +1,59 @@
+"""`python -m tests.simulation --seeds 1000 --seed 0`: many worlds, one process a core; says what was broken by which."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import os
+import sys
+import time
+
+from tests.simulation.plan import make
+from tests.simulation.world import Outcome, World
+
+SAY_EVERY = 50
+
+
+def play(seed: int, servers: int | None = None, workers: int | None = None) -> Outcome:
+    """One world from its seed."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return World(seed, make(seed, servers, workers)).run()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _play(asked: tuple[int, int | None, int | None]) -> tuple[int, str, float]:
+    outcome = play(*asked)
+    return outcome.seed, outcome.violation, outcome.virtual_seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0, help="the first one")
+    parser.add_argument("--servers", type=int)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--verbose", action="store_true", help="print the log of each world")
+    asked = parser.parse_args()
+    if asked.verbose:
+        outcome = play(asked.seed, asked.servers, asked.workers)
+        print("\n".join(outcome.log), f"digest {outcome.digest}", sep="\n")
+        return bool(outcome.violation)
+    began, virtual, failed = time.monotonic(), 0.0, 0
+    seeds = [(seed, asked.servers, asked.workers) for seed in range(asked.seed, asked.seed + asked.seeds)]
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        for done, (seed, violation, seconds) in enumerate(pool.imap_unordered(_play, seeds), 1):
+            virtual += seconds
+            if violation:
+                failed += 1
+                print(f"seed {seed}: {violation}\n  again: make simulate SEEDS=1 SEED={seed} VERBOSE=1", flush=True)
+            if done % SAY_EVERY == 0 or done == len(seeds):
+                minutes = (time.monotonic() - began) / 60
+                print(f"{done} seeds, {failed} failed, {done / minutes:.0f} a minute, {virtual / 3600:.0f} simulated hours")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

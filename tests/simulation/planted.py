@@ -1,0 +1,177 @@
+"""Bugs that real engines have had, to be planted into this one: the simulation must find each within its stated seeds.
+
+Each is a few replaced methods for as long as its context lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from durable_saga_server.committer import Committer
+from durable_saga_server.journal import Committed, Created, Hint, Run, Unknown, memory
+from durable_saga_server.journal.rules import decide_acquire
+from durable_saga_server.messages import Messages
+from durable_saga_server.service import HistoryService
+from durable_saga_server.wake import Waker
+
+from durable_saga.active_run import ActiveRun
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+from durable_saga.replay.calls import Calls
+from durable_saga.replay.unwind import Stack
+
+SEEDS_EASY = 40
+SEEDS_HARD = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """To be found within `seeds_max` seeds from `first` on."""
+
+    name: str
+    seeds_max: int
+    places: list[tuple[Any, str, Any]]
+    first: int = 0
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        before = [(owner, name, owner.__dict__[name]) for owner, name, _ in self.places]
+        for owner, name, broken in self.places:
+            setattr(owner, name, broken)
+        try:
+            yield
+        finally:
+            for owner, name, right in before:
+                setattr(owner, name, right)
+
+
+async def _go_on(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
+    done(Committed())
+
+
+async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> Any:
+    outcome = await self.journal.create(head, event, hint)
+    return Created(head) if isinstance(outcome, Unknown) else outcome
+
+
+_message = Messages._message
+
+
+async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage) -> Any:
+    await self._service.reading.open_head(key)
+    asyncio.get_running_loop().create_task(_quietly(_message(self, key, message)))
+    return memory_reply()
+
+
+def memory_reply() -> Any:
+    from durable_saga.pb import client_pb2 as c
+
+    return c.MessageReply()
+
+
+async def _quietly(work: Any) -> None:
+    try:
+        await work
+    except Exception:
+        pass  # the bug: nobody hears of it
+
+
+_flush = ActiveRun.flush
+
+
+def _start_before(self: Any) -> None:
+    _flush(self)
+    held, self._held_in_flight = self._held_in_flight, []
+    self._start_all(held)
+
+
+_replied = ActiveRun.replied
+
+
+def _fenced_is_committed(self: Any, reply: w.CommitReply) -> None:
+    if reply.outcome == w.CommitReply.FENCED:
+        reply.outcome = w.CommitReply.COMMITTED
+    _replied(self, reply)
+
+
+_reconnected = ActiveRun.reconnected
+
+
+def _new_content(self: Any) -> None:
+    """What came up meanwhile joins the commit that is sent again."""
+    if self._in_flight is not None and self._unsent:
+        self._in_flight.events.extend(self._unsent)
+        self._unsent = []
+        self._held_in_flight, self._held = [*self._held_in_flight, *self._held], []
+    _reconnected(self)
+
+
+async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
+    done(await self.commit(replace(commit, commit_id=bytes(reversed(commit.commit_id)))))
+
+
+async def _drop_owned(self: Any, run: Any) -> None:
+    head = await self._journal.head(run)
+    if head is not None and not head.owner and await self._can_go_on(head, self._clock.now_ms()):
+        self._dispatcher.wake(run, head.saga_type)
+
+
+async def _look_once(self: Any, row: Any) -> None:
+    self._known.discard(row)
+    try:
+        await self._decide(Run(*row[1:]))
+    except Exception:
+        pass  # the bug: the watermark passes it
+
+
+async def _no_hint(self: Any, run: Any, due_ms: int) -> None:
+    """In memory only: it is gone with this server."""
+    self._push(Hint(due_ms, run))
+
+
+def _lease(head: Any, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Any:
+    outcome = decide_acquire(head, incarnation, epoch, owner, now_ms)
+    if isinstance(outcome, Committed) and outcome.head is not None:
+        return Committed(replace(outcome.head, epoch=epoch))
+    return outcome
+
+
+_register = Stack.register
+
+
+def _register_forgetful(self: Any, entry: Any, scope: Any) -> None:
+    """Each one that comes pushes out the steps' compensations before it."""
+    for item in [one for one in scope.items if one.name == "act" and one.state == "registered"]:
+        scope.items.remove(item)
+        del self.entries[item.call]
+    _register(self, entry, scope)
+
+
+_called = Calls.committed
+
+
+def _not_interrupted(self: Any, body: h.StepScheduled) -> None:
+    _called(self, body)
+    if (pending := self.pending.get(body.call)) is not None:
+        pending.from_history = False
+
+
+BUGS = [
+    Bug("going on at an unknown outcome", SEEDS_EASY, [(Committer, "_resolve", _go_on)]),
+    Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
+    Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
+    Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
+    Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)]),
+    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)]),
+    Bug("sending again under a new commit id", SEEDS_EASY, [(Committer, "_resolve", _resolve_as_new)]),
+    Bug("dropping a young hint, whose truth is on its way", SEEDS_HARD, [(Waker, "_decide", _drop_owned)]),
+    Bug("advancing the watermark past a hint not yet handled", SEEDS_HARD, [(Waker, "_look", _look_once)]),
+    Bug("a hint that only the server's memory has", SEEDS_HARD, [(Waker, "hint", _no_hint)]),
+    Bug("taking a lease for safety: no new epoch", SEEDS_EASY, [(memory, "decide_acquire", _lease)]),
+    Bug("losing the registration of a compensation", SEEDS_EASY, [(Stack, "register", _register_forgetful)]),
+    Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)], first=250),
+]

@@ -1,0 +1,84 @@
+"""What the clients of a world do: start sagas, signal and stop them, wait for their ends, be the operator of what is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from durable_saga.errors import ClientError, SagaError, SagaStuck, Unavailable
+from tests.simulation import sagas
+from tests.simulation.plan import Act, Start
+
+if TYPE_CHECKING:
+    from tests.simulation.processes import ClientProcess
+    from tests.simulation.world import World
+
+T = TypeVar("T")
+
+
+class Scripts:
+    """`left` counts those that are not done."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.left = 0
+
+    def run(self, script: Awaitable[None]) -> None:
+        self.left += 1
+
+        async def until_done() -> None:
+            await script
+            self.left -= 1
+
+        self._world.clients["client-0"].spawn(until_done())
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again until there is an answer."""
+        while True:
+            try:
+                return await ask()
+            except Unavailable:
+                await asyncio.sleep(1)
+
+    async def start(self, start: Start, client: ClientProcess) -> Any:
+        await asyncio.sleep(start.at)
+        saga = sagas.BY_NAME[start.kind]
+        return await self._insist(lambda: client.client.start(saga, *start.arguments, id=start.saga))
+
+    async def follow(self, start: Start, client: ClientProcess) -> None:
+        handle = await self.start(start, client)
+        for number, act in enumerate(start.acts):
+            self.run(self._act(start.saga, act, number))
+        while True:
+            try:
+                result = await self._insist(handle.result)
+                self._world.say("clients", f"{start.saga} gave {result!r}")
+                return
+            except SagaStuck:
+                await self._skip_stuck(handle)
+            except SagaError as error:
+                self._world.say("clients", f"{start.saga} ended with {type(error).__name__}")
+                return
+
+    async def _skip_stuck(self, handle: Any) -> None:
+        """The operator's part."""
+        for step in (await self._insist(handle.describe)).steps:
+            if step.compensation_state == "stuck":
+                try:
+                    await self._insist(partial(handle.skip_compensation, step.call))
+                except ClientError:
+                    pass  # it went on, or ended, meanwhile
+
+    async def _act(self, saga: str, act: Act, number: int) -> None:
+        await asyncio.sleep(act.after)
+        handle: Any = self._world.clients["client-1"].client.handle(saga)
+        try:
+            if act.what == "signal":
+                name, value = act.argument
+                await self._insist(lambda: handle.signal(name, value, message_id=f"{saga}/{number}"))
+            else:
+                await self._insist(lambda: getattr(handle, act.what)("the plan"))
+        except ClientError as error:
+            self._world.say("clients", f"{act.what} to {saga}: {type(error).__name__}")

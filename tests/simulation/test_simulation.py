@@ -1,0 +1,48 @@
+"""The real engine under the simulation: many seeds hold every promise, a seed repeats itself, planted bugs are found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.__main__ import play
+from tests.simulation.planted import BUGS, Bug
+
+SEEDS = 200
+SEEDS_PER_TEST = 25
+FOUND_BY_SEED = {191: "an at_most_once step was attempted again after a take-over during its second attempt"}
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_PER_TEST))
+@pytest.mark.timeout(300)
+def test_every_promise_holds(first: int) -> None:
+    for seed in range(first, first + SEEDS_PER_TEST):
+        violation = play(seed).violation
+        assert not violation, f"{violation}; again: make simulate SEEDS=1 SEED={seed} VERBOSE=1"
+
+
+@pytest.mark.parametrize("seed", FOUND_BY_SEED)
+def test_what_a_seed_has_found_stays_mended(seed: int) -> None:
+    assert not play(seed).violation
+
+
+@pytest.mark.parametrize("seed", [7, 21])
+def test_a_seed_gives_the_same_log_in_every_process(seed: int) -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--verbose", "--seed", str(seed)]
+    logs = {
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, text=True, check=True).stdout
+        for salt in ("1", "2")
+    }
+    assert len(logs) == 1
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.timeout(300)
+def test_a_planted_bug_is_found(bug: Bug) -> None:
+    with bug.planted():
+        assert any(play(seed).violation for seed in range(bug.first, bug.first + bug.seeds_max)), (
+            f"{bug.name}: not in {bug.seeds_max} seeds"
+        )
