@@ -22,6 +22,7 @@ from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 
 if TYPE_CHECKING:
+    from durable_saga.links import Stream
     from durable_saga.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 COMMIT_EVENTS_MAX = 2_000
+_ENDING = ("cancel", "compensate")
 
 
 class ActiveRun:
@@ -39,25 +41,24 @@ class ActiveRun:
 
     def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
         self._worker = worker
-        self.key = assign.key
-        self.incarnation = assign.incarnation
-        self.epoch = assign.epoch
+        self._loop = asyncio.get_running_loop()
+        self.key, self.incarnation, self.epoch = assign.key, assign.incarnation, assign.epoch
         self._core = core
         self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact, lambda: core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []
         self._held_in_flight: list[Effect] = []
-        self._urgent = False
+        self._urgent = self._replay_again = self._over = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._inbox = Inbox(assign.events)
         self._arrivals = Arrivals(assign.key, worker.fetch, self._block, self._arm)
-        self._replay_again = False
+        self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
+        self._via: Stream | None = None
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._park: asyncio.TimerHandle | None = None
-        self._over = False
 
     def begin(self, assign: w.Assign) -> None:
         """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
@@ -70,8 +71,14 @@ class ActiveRun:
         except Exception as error:
             self._block(error)
             return
+        reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
-            self._deliver(message)
+            if reason is None or message.WhichOneof("kind") in _ENDING:
+                self._deliver(message)
+        if reason is not None:
+            self._due()
+            if not self._core.ended:
+                self._block(reason)
         self._arm()
 
     # --- what happens to it ------------------------------------------------------------------------------------------
@@ -112,18 +119,17 @@ class ActiveRun:
             self.drop()
         else:
             log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
-            asyncio.get_running_loop().call_later(max(reply.retry_after_ms, 50) / 1000, self._send_again, reply.request)
+            self._loop.call_later(max(reply.retry_after_ms, 50) / 1000, self._send, self._in_flight)
 
-    def reconnected(self) -> None:
-        """A new stream: what was in flight may or may not have arrived."""
-        if self._in_flight is not None:
-            self._worker.send(w.WorkerItem(commit=self._in_flight))
+    def reconnected(self, lost: Stream | None) -> None:
+        """What was in flight on this stream may or may not have arrived; None: there was no stream when it came up."""
+        if self._in_flight is not None and self._via is lost:
+            self._send(self._in_flight)
 
     def resend_overdue(self) -> None:
         """An answer that does not come is an unknown outcome too."""
-        if self._in_flight is not None and asyncio.get_running_loop().time() > self._sent + ANSWER_SECONDS_MAX:
-            self._sent = asyncio.get_running_loop().time()
-            self._worker.send(w.WorkerItem(commit=self._in_flight))
+        if self._in_flight is not None and self._loop.time() > self._sent + ANSWER_SECONDS_MAX:
+            self._send(self._in_flight)
 
     def drop(self) -> None:
         """Forget the run; act on nothing any more."""
@@ -158,7 +164,7 @@ class ActiveRun:
         if self._over or self._in_flight is not None:
             return
         if not self._unsent:
-            held, self._held = self._held, []
+            held, self._held, self._urgent = self._held, [], False
             self._start_all(held)
             return
         events, rest = _cut(self._unsent)
@@ -169,31 +175,29 @@ class ActiveRun:
             consumed=self._inbox.consumed(events),
         )  # fmt: skip
         strip_large(self._in_flight)
-        self._sent = asyncio.get_running_loop().time()
         self._unsent, self._urgent = rest, bool(rest)
         if not rest:  # effects wait for all that came up before them
             self._held, self._held_in_flight = [], self._held
-        self._worker.send(w.WorkerItem(commit=self._in_flight))
+        self._send(self._in_flight)
 
-    def _send_again(self, request: int) -> None:
-        if not self._over and self._in_flight is not None and self._in_flight.request == request:
-            self._worker.send(w.WorkerItem(commit=self._in_flight))
+    def _send(self, commit: w.Commit) -> None:
+        """Unless it is settled meanwhile."""
+        if not self._over and commit is self._in_flight:
+            self._sent = self._loop.time()
+            self._via = self._worker.send(self.key, w.WorkerItem(commit=commit))
 
     def _committed(self) -> None:
         assert self._in_flight is not None, "a reply answers a commit"
         self._next_seq = self._in_flight.events[-1].seq + 1
-        self._in_flight = None
-        effects, self._held_in_flight = self._held_in_flight, []
+        effects, self._held_in_flight, self._in_flight = self._held_in_flight, [], None
         if self._core.ended and not self._unsent:
             self.drop()
-            return
-        if self._replay_again and not self._unsent:
+        elif self._replay_again and not self._unsent:
             self._send_release(wake_at_ms=self._worker.clock.now_ms())
-            return
-        self._start_all(effects)
-        if self._urgent or self._held:
-            self._worker.flush_soon(self)
-        self._arm()
+        else:
+            self._start_all(effects)
+            if self._urgent or self._held:
+                self._worker.flush_soon(self)
 
     def _start_all(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -222,16 +226,15 @@ class ActiveRun:
         if self._over:
             return
         self._disarm()
-        loop, now_ms, wake_at_ms = asyncio.get_running_loop(), self._worker.clock.now_ms(), self._wake_at_ms()
+        now_ms, wake_at_ms = self._worker.clock.now_ms(), self._wake_at_ms()
         if wake_at_ms:
-            self._timer = loop.call_later(max(wake_at_ms - now_ms, 0) / 1000, self._due)
+            self._timer = self._loop.call_later(max(wake_at_ms - now_ms, 0) / 1000, self._due)
         if self._only_waits() and (not wake_at_ms or wake_at_ms > now_ms + PARK_BEYOND_MS):
-            self._park = loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
+            self._park = self._loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
 
     def _disarm(self) -> None:
-        for handle in (self._timer, self._park):
-            if handle is not None:
-                handle.cancel()
+        for handle in filter(None, (self._timer, self._park)):
+            handle.cancel()
         self._timer = self._park = None
 
     def _due(self) -> None:
@@ -257,8 +260,8 @@ class ActiveRun:
             return
         if self._unsent:
             self.flush()  # parks after the reply
-            return
-        self._send_release(wake_at_ms=self._wake_at_ms())
+        else:
+            self._send_release(wake_at_ms=self._wake_at_ms())
 
     def _block(self, error: Exception) -> None:
         """Nobody can go on with it as things are: give it back with the reason; it is tried again slowly."""
@@ -267,14 +270,13 @@ class ActiveRun:
         self._send_release(blocked=reason, retry_after_ms=BLOCKED_RETRY_MS)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
+        status = h.RUNNING if blocked and self._core.ended else self._core.status
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(self._core.status),
+            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(status),
             saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
-        if blocked and self._core.ended:
-            release.status = h.RUNNING
-        self._worker.send(w.WorkerItem(release=release))
+        self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
 
     def give_back(self) -> bool:

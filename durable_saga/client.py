@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -13,6 +13,7 @@ from durable_saga import codec, errors
 from durable_saga.arrivals import fill
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -138,12 +139,12 @@ class Handle(Generic[R]):
         await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
     async def skip_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
-        """Give a compensation up; the record shows it as skipped. Raises NotFound and AlreadyEnded. One that no unwind holds is
-        left as it is."""
+        """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
+        AlreadyEnded when no unwind holds it or it has its outcome."""
         await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
     async def resolve_compensation(self, call: str, note: str, *, who: str | None = None) -> None:
-        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises NotFound and AlreadyEnded."""
+        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as skip does."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
@@ -154,8 +155,13 @@ class Handle(Generic[R]):
 class Client:
     """Made by `connect()`; an async context manager."""
 
-    def __init__(self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None) -> None:
+    def __init__(
+        self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
+        saga_timeout: float | timedelta | None = None,
+    ) -> None:  # fmt: skip
+        """`saga_timeout` is for sagas that declare none."""
         self.transport = transport
+        self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
@@ -209,19 +215,21 @@ class Client:
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
-        when the id belongs to a saga of another type, TypeError when the arguments don't fit, NotSerializable."""
-        name, timeout_ms, result_type = saga, 0, Any
+        when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
+        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable."""
+        name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            definition.signature.bind(*args, **kwargs)
-            name, timeout_ms, result_type = definition.name, definition.timeout_ms, definition.result_type
+            _check_fits(definition, args, kwargs)
+            timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
-            namespace=self.namespace, saga=saga_id, saga_type=str(name),
+            namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
-            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"), keys=keys,
+            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
+            default_timeout_ms=self._default_timeout_ms,
         )  # fmt: skip
         reply = await self.transport.call("start", request)
         if reply.already_started and reply.saga_type != name:
@@ -259,7 +267,8 @@ class Client:
         limit: int | None = None,
         started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
-        """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
+        """Newest first, page by page, eventually consistent. `status` in capital or small letters. Raises InvalidArgument for
+        an unknown one."""
         page, left = "", limit
         while left is None or left > 0:
             found, page = await self.list_page(
@@ -275,6 +284,7 @@ class Client:
         self, *, type: str = "", status: Sequence[str] = (), limit: int = 100, page: str = "", started_before_ms: int = 0
     ) -> tuple[Sequence[c.Description], str]:
         """One page of `list()`, and the name of the page behind it, empty behind the last one."""
+        status = [name.upper() for name in status]
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
         if unknown:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
@@ -284,6 +294,16 @@ class Client:
         )  # fmt: skip
         reply = await self.transport.call("list", request)
         return reply.sagas, reply.next_page
+
+
+def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
+    definition.signature.bind(*args, **kwargs)
+    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
+    try:
+        codec.decode_call(data, definition.signature)
+    except errors.DecodeError as error:
+        raise errors.InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
 
 
 def _who() -> str:

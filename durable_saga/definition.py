@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from durable_saga.retry import Retry
+from durable_saga.retry import Retry, to_ms
 
 
 @dataclass(kw_only=True)
@@ -63,6 +64,17 @@ class StepDefinition(Definition):
     pivot: bool = False
     compensation: CompensationDefinition | None = None
 
+    def takes(self, count: int) -> bool:
+        """Whether so many arguments, all of them positional, surely bind."""
+        return count in self._counts
+
+    @cached_property
+    def _counts(self) -> range:
+        parameters = self.signature.parameters.values()
+        if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in parameters):
+            return range(0)
+        return range(sum(one.default is one.empty for one in parameters), len(parameters) + 1)
+
 
 @dataclass(kw_only=True)
 class SagaDefinition(Definition):
@@ -89,3 +101,11 @@ def place_of(function: Callable[..., Any]) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
+
+
+def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any]) -> int:
+    """0: none. Raises ValueError and TypeError with the function's place."""
+    try:
+        return 0 if timeout is None else to_ms(timeout, name="timeout")
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{place_of(function)}: {error}") from None

@@ -13,6 +13,7 @@ import grpc
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
+from durable_saga.routes import Routes
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.5
@@ -22,8 +23,8 @@ BLOCKED_SECONDS = 1.0
 class Heartbeat:
     """Beats from `start()` to `stop()`; call both on the worker's loop."""
 
-    def __init__(self, target: str, worker: str) -> None:
-        self._target = target
+    def __init__(self, routes: Routes, worker: str) -> None:
+        self._routes = routes
         self._worker = worker
         self._stopped = threading.Event()
         self._seen = time.monotonic()
@@ -40,17 +41,22 @@ class Heartbeat:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        with grpc.insecure_channel(self._target) as channel:
-            stub = worker_pb2_grpc.WorkStub(channel)
+        channels: dict[str, grpc.Channel] = {}
+        try:
             while not self._stopped.wait(BEAT_SECONDS):
-                try:
-                    stub.Beat(w.BeatRequest(worker=self._worker, blocked_at=self._blocked_at()), timeout=BEAT_SECONDS)
-                except grpc.RpcError:
-                    pass  # the Work stream sees to it that somebody is told
-                try:
-                    self._loop.call_soon_threadsafe(self._alive)
-                except RuntimeError:
-                    return  # the loop is closed
+                targets = self._routes.targets()
+                for target in [target for target in channels if target not in targets]:
+                    channels.pop(target).close()
+                request = w.BeatRequest(worker=self._worker, blocked_at=self._blocked_at())
+                for target in targets:
+                    channel = channels.get(target) or channels.setdefault(target, grpc.insecure_channel(target))
+                    worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_SECONDS)  # the streams tell failures
+                self._loop.call_soon_threadsafe(self._alive)
+        except RuntimeError:
+            pass  # the loop is closed
+        finally:
+            for channel in channels.values():
+                channel.close()
 
     def _alive(self) -> None:
         self._seen = time.monotonic()

@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from durable_saga.definition import SagaDefinition, place_of
+from durable_saga.definition import SagaDefinition, place_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +103,7 @@ def saga(
             SagaDefinition(
                 name=name or function.__name__,
                 function=function,
-                timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
+                timeout_ms=timeout_ms_of(timeout, function),
                 handlers={},
                 compensation_order=compensation_order,
                 compensation_parallel=compensation_parallel,

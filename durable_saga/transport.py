@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -12,14 +12,18 @@ import grpc
 import grpc.aio
 
 from durable_saga import errors
+from durable_saga.pb import cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
-from durable_saga.pb import client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.retry import to_ms
+from durable_saga.routes import Routes
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
 SAY_AGAIN_SECONDS = 5.0
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a status that is worth a second call."""
+WATCH_AGAIN_SECONDS = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
@@ -39,21 +43,28 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
 }
 
 
-def error_for(code: str, message: str) -> errors.ClientError:
+def error_for(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
     """The error that a status of the service means to a caller."""
+    if code == "RESOURCE_EXHAUSTED":
+        return errors.Exhausted(message, retry_after_ms / 1000 or None)
     return _ERRORS.get(code, errors.Unavailable)(message)
 
 
+class Unreached(errors.Unavailable):
+    """This server did not answer, or can't write: another one, or the same one later, may."""
+
+
 class Transport(Protocol):
-    """`call` is one request; `work` one stream of a worker. Both raise ClientErrors. Requests may be sent more than once:
-    each carries the id that makes it take effect once."""
+    """`call` is one request; `work` one stream of a worker to one target. Both raise ClientErrors. Requests may be sent more
+    than once: each carries the id that makes it take effect once."""
+
+    routes: Routes
+    needs_heartbeats: bool
+    """Of a thread of their own: the other side is another process, and can't see that a blocked loop still lives."""
 
     async def call(self, method: str, request: Any) -> Any: ...
 
-    def work(self, outgoing: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]: ...
-
-    def address(self) -> str:
-        """Where heartbeats of a thread go, "" when none are needed."""
+    def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]: ...
 
     async def ready(self) -> None:
         """The tables are there and calls are taken. Raises Unavailable, and what a journal raises that waiting won't mend."""
@@ -64,24 +75,56 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-class GrpcTransport:
-    """Talks to `host:port`. While the server can't be reached, a call is tried again with back-off for up to
-    RETRY_SECONDS_MAX, and that is logged."""
+async def call_any(
+    routes: Routes, request: Any, ask: Callable[[str], Awaitable[Any]], waits: Callable[[Unreached], None] | None = None
+) -> Any:
+    """Ask the servers in the order of `routes`, again and again with back-off for up to RETRY_SECONDS_MAX, until one answers.
+    `ask` raises Unreached for what another may answer. `waits` is told when nobody did."""
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
+    while True:
+        failed = Unreached("no server is known")
+        for target in routes.order(request):
+            try:
+                return await ask(target)
+            except Unreached as error:
+                failed = error
+            if loop.time() > until:
+                raise failed
+        if loop.time() + pause > until:
+            raise failed
+        if waits is not None:
+            waits(failed)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
+
+
+class _Channel:
+    """A connection to one target, with its stubs."""
 
     def __init__(self, target: str) -> None:
-        self._target = target
-        self._channel: grpc.aio.Channel | None = None
+        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self.sagas: Any = client_pb2_grpc.SagasStub(self.channel)
+        self.work = worker_pb2_grpc.WorkStub(self.channel)
+
+
+class GrpcTransport:
+    """Talks to the servers of a cell, of which `seeds` (host:port) name one or more; those tell of the others. A call goes to
+    the home of its saga; while that can't be reached, to another server. When none answers, that is logged."""
+
+    needs_heartbeats = True
+
+    def __init__(self, *seeds: str) -> None:
+        self.routes = Routes(seeds)
+        self._channels: dict[str, _Channel] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._said = float("-inf")
 
-    def _open(self) -> grpc.aio.Channel:
-        if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._target, options=_OPTIONS)
-            self._sagas = client_pb2_grpc.SagasStub(self._channel)
-            self._work = worker_pb2_grpc.WorkStub(self._channel)
-        return self._channel
-
-    def address(self) -> str:
-        return self._target
+    def _open(self, target: str) -> _Channel:
+        if target not in self._channels:
+            self._channels[target] = _Channel(target)
+        return self._channels[target]
 
     async def ready(self) -> None:
         await self.call("statistics", c.StatisticsRequest(namespace="default"))
@@ -89,63 +132,87 @@ class GrpcTransport:
     def check_hints_every(self, interval: float | timedelta) -> None: ...
 
     async def call(self, method: str, request: Any) -> Any:
-        self._open()
-        stub = getattr(self._sagas, method.capitalize())
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
-        while True:
-            try:
-                return await stub(request)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or loop.time() + pause > until:
-                    raise error_for(error.code().name, error.details() or error.code().name) from None
-                self._say(loop.time(), error.details() or "no details")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+        name = method.capitalize()
 
-    def _say(self, now: float, reason: str) -> None:
+        async def ask(target: str) -> Any:
+            try:
+                return await getattr(self._open(target).sagas, name)(request)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    raise Unreached(error.details() or error.code().name) from None
+                raise _told(error) from None
+
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
+        return await call_any(self.routes, request, ask, self._say)
+
+    def _say(self, error: Unreached) -> None:
         """Once for all calls that wait, and again after a while."""
+        now = asyncio.get_running_loop().time()
         if now - self._said > SAY_AGAIN_SECONDS:
             self._said = now
-            log.warning("%s does not answer (%s); trying again for up to %.0f s", self._target, reason, RETRY_SECONDS_MAX)
+            servers = " and ".join(self.routes.servers())
+            log.warning("%s does not answer (%s); trying again for up to %.0f s", servers, error, RETRY_SECONDS_MAX)
 
-    async def work(self, outgoing: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        self._open()
+    async def _watch_cell(self) -> None:
+        """Learn of the servers that come and go, from one of them."""
+        while True:
+            for target in list(dict.fromkeys([*self.routes.targets(), *self.routes.seeds])):
+                try:
+                    async for cell in self._open(target).sagas.WatchCell(cell_pb2.CellRequest()):
+                        self.routes.learn(cell, target)
+                        self._forget_channels()
+                except grpc.aio.AioRpcError:
+                    continue  # the calls tell what is wrong
+            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+
+    def _forget_channels(self) -> None:
+        used = {*self.routes.targets(), *self.routes.seeds}
+        for target in [target for target in self._channels if target not in used]:
+            gone = self._channels.pop(target)
+            self._closing.add(task := asyncio.create_task(gone.channel.close(RETRY_SECONDS_MAX)))
+            task.add_done_callback(self._closing.discard)
+
+    async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         try:
-            async for frame in self._work.Work(outgoing):
+            async for frame in self._open(target).work.Work(outgoing):
                 yield frame
         except grpc.aio.AioRpcError as error:
-            raise error_for(error.code().name, error.details() or error.code().name) from None
+            raise _told(error) from None
 
     async def close(self) -> None:
-        if self._channel is not None:
-            await self._channel.close(None)
-            self._channel = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+        channels, self._channels = self._channels, {}
+        await asyncio.gather(*(one.channel.close(None) for one in channels.values()))
 
 
 class LocalTransport:
     """Calls a service object in this process, with the same messages. Owns it: `close()` shuts it down."""
 
+    needs_heartbeats = False
+
     def __init__(self, service: Any) -> None:
+        self.routes = Routes([""])
         self._service = service
         self._started: asyncio.Future[None] | None = None
-
-    def address(self) -> str:
-        return ""
 
     def check_hints_every(self, interval: float | timedelta) -> None:
         self._service.waker.sweep_ms = to_ms(interval, name="state_check_interval")
 
     async def ready(self) -> None:
-        try:
-            await self._ready()
-        except Exception as error:
-            raise _translated(error) from error
+        await self._ready()
 
     async def _ready(self) -> None:
         if self._started is None:
             self._started = asyncio.ensure_future(self._service.start_up())
-        await asyncio.shield(self._started)
+        try:
+            await asyncio.shield(self._started)
+        except Exception as error:
+            self._started = None  # the next call tries again
+            raise _translated(error) from error
 
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
@@ -154,7 +221,7 @@ class LocalTransport:
         except Exception as error:
             raise _translated(error) from error
 
-    async def work(self, outgoing: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
+    async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         await self._ready()
         try:
             async for frame in self._service.work(outgoing):
@@ -169,6 +236,14 @@ class LocalTransport:
             await self._service.shut_down()
 
 
+def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
+    told: Any = error.trailing_metadata() or ()  # pairs, whatever its annotation says
+    retry_after_ms = next((int(value) for key, value in told if key == RETRY_AFTER), 0)
+    return error_for(error.code().name, error.details() or error.code().name, retry_after_ms)
+
+
 def _translated(error: Exception) -> Exception:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    return error_for(code, message) if isinstance(code, str) and isinstance(message, str) else error
+    if not (isinstance(code, str) and code and isinstance(message, str)):
+        return error
+    return error_for(code, message, getattr(error, "retry_after_ms", 0))

@@ -1,4 +1,4 @@
-"""A worker: runs sagas and their steps, holds a stream to the history service, and can die at any instant.
+"""A worker: runs sagas and their steps, holds a stream to each history server, and can die at any instant.
 
 It owns nothing that isn't in the journal. After a lost connection it comes back with what it still holds and sends again
 what was in flight. `run()` ends by cancellation or `stop()`, and gives its sagas back to others first.
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
@@ -20,17 +20,15 @@ from durable_saga.client import Client
 from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
-from durable_saga.errors import ClientError
 from durable_saga.heartbeat import Heartbeat
+from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import items_in_frame
 from durable_saga.replay import Core
 from durable_saga.retry import Retry, to_ms
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
-RECONNECT_SECONDS_MAX = 5.0
 HEARTBEAT_SECONDS = 2.0
 DRAIN_SECONDS = 30.0
 _Key = tuple[str, str, int]
@@ -58,21 +56,20 @@ class Worker:
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
         self.fetch = client.fetch
-        self._items: list[w.WorkerItem] = []
+        self._links = Links(client.transport, self, sagas_max)
         self._dirty: list[ActiveRun] = []
-        self._wake = asyncio.Event()
         self._requests = 0
-        self._connection = 0
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
         self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
-        heartbeat = Heartbeat(address, self.name) if (address := self._client.transport.address()) else None
+        transport = self._client.transport
+        heartbeat = Heartbeat(transport.routes, self.name) if transport.needs_heartbeats else None
         if heartbeat is not None:
             heartbeat.start()
-        connection = asyncio.create_task(self._stay_connected())
+        connection = asyncio.create_task(self._links.run())
         beats = asyncio.create_task(self._beat())
         try:
             await self._until_stopped(connection)
@@ -98,12 +95,11 @@ class Worker:
             connection.result()
 
     def register(self, saga: AnySaga) -> None:
-        """Run sagas of this kind too; a worker that is connected tells the server by connecting anew. Raises as the
+        """Run sagas of this kind too; a worker that is connected tells the servers by connecting anew. Raises as the
         constructor does."""
         self._definitions = _by_name([*self._sagas, saga])
         self._sagas.append(saga)
-        self._connection += 1
-        self._wake.set()  # the stream that was ends; another one begins
+        self._links.restart()
 
     def stop(self) -> None:
         """Take no new sagas, let attempts finish (up to DRAIN_SECONDS), give the sagas back, end `run()`."""
@@ -122,9 +118,8 @@ class Worker:
 
     # --- what active runs use ------------------------------------------------------------------------------------------
 
-    def send(self, item: w.WorkerItem) -> None:
-        self._items.append(item)
-        self._wake.set()
+    def send(self, key: h.RunKey, item: w.WorkerItem) -> Stream | None:
+        return self._links.send(key, item)
 
     def next_request(self) -> int:
         self._requests += 1
@@ -146,52 +141,20 @@ class Worker:
         if self._runs.get(key) is run:
             del self._runs[key]
 
-    # --- the stream ------------------------------------------------------------------------------------------------------
+    # --- the streams -----------------------------------------------------------------------------------------------------
 
-    async def _stay_connected(self) -> None:
-        pause = 0.1
-        while True:
-            began = asyncio.get_running_loop().time()
-            try:
-                await self._connect()
-            except ClientError as error:
-                log.warning("worker %s has no server (%s); trying again in %.1f s", self.name, error, pause)
-            await asyncio.sleep(pause)
-            lasted = asyncio.get_running_loop().time() - began > RECONNECT_SECONDS_MAX
-            pause = 0.1 if lasted else min(pause * 2, RECONNECT_SECONDS_MAX)
+    def hello(self) -> w.Hello:
+        return w.Hello(
+            worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions)
+        )
 
-    async def _connect(self) -> None:
-        self._items = [item for item in self._items if item.HasField("release")]
-        self._parts.clear()
-        hello = w.Hello(
-            worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
-            capacity=self._sagas_max,
-            owned=[w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation) for run in self._runs.values()],
-        )  # fmt: skip
-        self._connection += 1
-        stream = self._client.transport.work(self._outgoing(w.WorkerItem(hello=hello), self._connection))
-        for run in list(self._runs.values()):
-            run.reconnected()
-        async for frame in stream:
-            for item in frame.items:
-                self._item(item)
-
-    async def _outgoing(self, hello: w.WorkerItem, connection: int) -> AsyncIterator[w.WorkerFrame]:
-        """What waits, until a newer connection has taken over."""
-        yield w.WorkerFrame(items=[hello])
-        while connection == self._connection:
-            while self._items and connection == self._connection:
-                count = items_in_frame(self._items)
-                items, self._items = self._items[:count], self._items[count:]
-                yield w.WorkerFrame(items=items)
-            if connection == self._connection:
-                self._wake.clear()
-                await self._wake.wait()
+    def held(self) -> Iterable[ActiveRun]:
+        return self._runs.values()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self.send(w.WorkerItem(heartbeat=w.Heartbeat()))
+            self._links.send_all(w.WorkerItem(heartbeat=w.Heartbeat()))
             for run in list(self._runs.values()):
                 run.resend_overdue()
 
@@ -200,12 +163,15 @@ class Worker:
         """Half of the room for sagas is taken: those that only wait leave at once."""
         return len(self._runs) * 2 > self._sagas_max
 
-    def _item(self, item: w.ServerItem) -> None:
+    def receive(self, stream: Stream, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "assign":
-            self._assigned(item.assign)
+            self._assigned(stream, item.assign)
         elif kind == "welcome":
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
+            self._links.welcomed(stream, item.welcome)
+        elif kind == "cell":
+            self._links.learn(stream, item.cell)
         elif kind == "commit_reply":
             self._replied(item.commit_reply)
         elif kind == "deliver":
@@ -218,7 +184,7 @@ class Worker:
         run = self._runs.get(_key(key))
         return run if run is not None and run.epoch == epoch else None
 
-    def _assigned(self, assign: w.Assign) -> None:
+    def _assigned(self, stream: Stream, assign: w.Assign) -> None:
         if (part := self._parts.pop(key := (*_key(assign.key), assign.epoch), None)) is not None:
             part.more = False
             part.MergeFrom(assign)
@@ -232,9 +198,12 @@ class Worker:
             log.error("saga %s is of type %s, which this worker does not have", assign.key.saga, saga_type)
             return
         if (old := self._runs.get(_key(assign.key))) is not None:
+            if old.epoch >= assign.epoch:
+                return  # two servers gave us the run, and the first of them was slow to say so
             old.drop()
         run = ActiveRun(self, assign, Core(definition, assign.key))
         self._runs[_key(assign.key)] = run
+        self._links.assigned(stream, run)
         run.begin(assign)
 
     def _replied(self, reply: w.CommitReply) -> None:
@@ -243,14 +212,14 @@ class Worker:
             run.replied(reply)
 
     async def _drain(self) -> None:
-        self.send(w.WorkerItem(drain=w.Drain()))
+        self._links.send_all(w.WorkerItem(drain=w.Drain()))
         loop = asyncio.get_running_loop()
         until = loop.time() + DRAIN_SECONDS
         while self._runs and loop.time() < until:
             for run in list(self._runs.values()):
                 run.give_back()
             await asyncio.sleep(0.05)
-        while self._items and loop.time() < until:
+        while self._links.has_unsent and loop.time() < until:
             await asyncio.sleep(0.01)  # the last releases leave
         await asyncio.sleep(0.05)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict
 
+SAY_BLOCKED_SECONDS = 1.0
 _url = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -52,18 +55,21 @@ def _values(texts: tuple[str, ...]) -> list[Any]:
 @click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
 @click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
 @click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
+@click.option(
+    "--app", envvar="DURABLE_SAGA_APP", help="The module of the saga: its arguments are then checked before the start."
+)
 @_url
 @_namespace
 def start(
-    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, url: str, namespace: str
+    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
+    namespace: str,
 ) -> None:  # fmt: skip
-    """Start SAGA with ARGUMENTS (JSON, or plain strings)."""
+    """Start SAGA with ARGUMENTS (JSON, or plain strings: 7 is a number, '"7"' a string)."""
+    what = saga if app is None else find_saga(app, saga)
 
     async def work(client: Client) -> Any:
-        handle = await client.start(saga, *_values(arguments), id=saga_id, timeout=timeout)
-        if wait:
-            return await handle.result()
-        return handle.id
+        handle = await client.start(what, *_values(arguments), id=saga_id, timeout=timeout)
+        return await _result(handle) if wait else handle.id
 
     result = _with_client(work, url, namespace)
     if wait:
@@ -72,6 +78,20 @@ def start(
         click.echo(result)
     else:
         output.print_json({"id": result})
+
+
+async def _result(handle: Handle[Any]) -> Any:
+    """Its result. While it can't go on, the reason is said on stderr, once."""
+    waiting, said = asyncio.ensure_future(handle.result()), ""
+    try:
+        while not (await asyncio.wait({waiting}, timeout=SAY_BLOCKED_SECONDS))[0]:
+            blocked = (await handle.describe()).blocked
+            if blocked and blocked != said:
+                click.echo(f"saga {handle.id} waits: {blocked}", err=True)
+            said = blocked
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 @click.command()
@@ -94,10 +114,7 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
     """Show the events of one saga."""
     events: list[h.Event] = _with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
     if raw is not None:
-        with open(raw, "wb") as file:
-            for event in events:
-                data = event.SerializeToString()
-                file.write(len(data).to_bytes(4, "big") + data)
+        _write_raw(raw, events)
     if output.is_terminal():
         rows = []
         for event in events:
@@ -110,10 +127,21 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
             output.print_json(as_dict(event))
 
 
+def _write_raw(path: str, events: Sequence[h.Event]) -> None:
+    """Raises ClickException for a file that can't be written."""
+    try:
+        with open(path, "wb") as file:
+            for event in events:
+                data = event.SerializeToString()
+                file.write(len(data).to_bytes(4, "big") + data)
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
+
+
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
-@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
 def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, namespace: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 PENDING_CALLS_MAX = 2_000
 BACKOFF_UNCOMMITTED_MS_MAX = 1_000
-_COPY_FREE = (str, int, float, bool, bytes, type(None))
+SURELY_SMALL = 1_000
+_SIZED = frozenset({str, bytes})
+_COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class Pending:
 
     call: str
     definition: StepDefinition
-    data: bytes
+    data: bytes | None
     plain: tuple[Sequence[Any], Mapping[str, Any]] | None
     future: asyncio.Future[Any]
     activation: int
@@ -43,7 +46,7 @@ class Pending:
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
-        args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
+        args, kwargs = self.plain or codec.decode_call(self.data or b"", self.definition.signature)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
         )  # fmt: skip
@@ -61,18 +64,19 @@ class Calls:
         core = self._core
         if core.loop.discarded:
             raise Discarded
-        definition.signature.bind(*args, **kwargs)
-        where = f"step {definition.name}"
-        data = codec.encode_call(args, kwargs, where=where)
-        copy_free = all(type(value) in _COPY_FREE for value in (*args, *kwargs.values()))
-        plain = (args, kwargs) if copy_free else None
+        if kwargs or not definition.takes(len(args)):
+            definition.signature.bind(*args, **kwargs)  # raises TypeError
+        values = (*args, *kwargs.values()) if kwargs else args
+        plain = (args, kwargs) if all(type(value) in _COPY_FREE for value in values) else None
+        surely = plain is not None and not any(type(value) in _SIZED and len(value) > SURELY_SMALL for value in values)
+        data = None if surely and core.history.replaying else codec.encode_call(args, kwargs, where=f"step {definition.name}")
         return self._run(core.loop.scope().next(), definition, data, plain)
 
     async def _run(
         self,
         call: str,
         definition: StepDefinition,
-        data: bytes,
+        data: bytes | None,
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
     ) -> Any:
         core = self._core
@@ -82,20 +86,31 @@ class Calls:
         retry = definition.retry or default_retry(core)
         pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation, retry)
         self.pending[call] = pending
-        if definition.compensation is not None:
-            entry = Entry(call, definition.name, definition.compensation, data, definition.signature)
-            core.stack.register(entry, current_scope(core))
-        core.ask(h.Event(step_scheduled=h.StepScheduled(
-            call=call, name=definition.name, input=p.Payload(data=data),
-            compensation=definition.compensation.name if definition.compensation else "",
-            no_effect=not definition.effect, at_most_once=definition.at_most_once,
-        )))  # fmt: skip
-        core.effects.append(pending.effect())
+        undo = definition.compensation
+        if undo is not None:
+            core.stack.register(Entry(call, definition.name, undo, data, definition.signature), current_scope(core))
+        make = partial(self._scheduled, pending)
+        core.history.step(call, definition.name, undo.name if undo is not None else "", make, core.loop.now_ms)
+        core.want(pending.effect)
         try:
             return await pending.future
         except asyncio.CancelledError:
             self._cancel(call)
             raise
+
+    def _scheduled(self, pending: Pending) -> h.Event:
+        """The intent. A replay comes here only with what its history does not have."""
+        definition, call = pending.definition, pending.call
+        if pending.data is None:
+            assert pending.plain is not None, "arguments that are not encoded are plain"
+            pending.data = codec.encode_call(*pending.plain, where=f"step {definition.name}")
+            if (entry := self._core.stack.entries.get(call)) is not None:
+                entry.data = pending.data
+        return h.Event(step_scheduled=h.StepScheduled(
+            call=call, name=definition.name, input=p.Payload(data=pending.data),
+            compensation=definition.compensation.name if definition.compensation else "",
+            no_effect=not definition.effect, at_most_once=definition.at_most_once,
+        ))  # fmt: skip
 
     def effects(self) -> list[RunStep]:
         """What runs now, for a process that takes over."""
@@ -111,7 +126,7 @@ class Calls:
             core.stack.not_needed(call)
             core.effects[:] = [one for one in core.effects if one.call != call]
         else:
-            core.effects.append(CancelStep(call))
+            core.want(partial(CancelStep, call))
         core.ask(h.Event(step_cancelled=h.StepCancelled(call=call, never_started=never_started)))
 
     def cancel_all(self) -> None:
@@ -135,7 +150,7 @@ class Calls:
         value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None:
-            entry.result = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+            entry.result = partial(codec.decode, fact.result.data, pending.definition.result_type, where=what)
         if pending.definition.pivot:
             self._core.holding.pass_pivot()
         if not pending.future.done():
@@ -147,7 +162,7 @@ class Calls:
         pending.not_before_ms = fact.retry_at_ms
         pending.from_history = self._core.history.replaying  # the next attempt may have started where this was committed
         self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
-        self._core.effects.append(pending.effect())
+        self._core.want(pending.effect)
 
     def failed(self, fact: h.StepFailed) -> None:
         pending = self.pending.pop(fact.call)
@@ -168,8 +183,8 @@ class Calls:
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
     """The step's arguments, and its result (None: it never returned) where the compensation asks for one."""
-    args, kwargs = codec.decode_call(entry.data, entry.signature)
-    return args, {"result": entry.result, **kwargs} if entry.definition.takes_result else dict(kwargs)
+    args, kwargs = codec.decode_call(entry.data or b"", entry.signature)
+    return args, {"result": entry.result(), **kwargs} if entry.definition.takes_result else dict(kwargs)
 
 
 def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:

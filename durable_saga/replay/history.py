@@ -8,8 +8,10 @@ may stand there. Otherwise the code is not the code that made the history: NonDe
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from types import CodeType
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism
 from durable_saga.pb import history_pb2 as h
@@ -35,15 +37,24 @@ INTENTS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where saga code stood when it asked for something."""
 
     code: CodeType
-    line: int
+    instruction: int
 
     def __str__(self) -> str:
-        return f"{self.code.co_filename}:{self.line} in {self.code.co_qualname}"
+        lines = (line for start, end, line in self.code.co_lines() if start <= self.instruction < end)
+        return f"{self.code.co_filename}:{next(lines, None)} in {self.code.co_qualname}"
+
+
+class Asked(NamedTuple):
+    """What the code asked for in a replay. `undo`: the compensation of a step. The event is made only if it is new."""
+
+    name: str
+    undo: str
+    place: Place | None
+    make: Callable[[], h.Event]
 
 
 def kind_of(event: h.Event) -> str:
@@ -53,7 +64,7 @@ def kind_of(event: h.Event) -> str:
             f"event {event.seq} is of a kind that this version of durable-saga does not know: it was written by a newer"
             " one; upgrade this worker"
         )
-    return str(kind)
+    return kind  # type: ignore[no-any-return]
 
 
 class History:
@@ -66,15 +77,22 @@ class History:
         self._bytes = 0
         self._large_bytes = 0
         self._warned = False
-        self._asked: dict[tuple[str, str], tuple[h.Event, Place | None]] = {}
+        self._asked: dict[tuple[str, str], Asked] = {}
 
     def intent(self, event: h.Event, now_ms: int) -> None:
         """The code asked for something: new history, or to be matched with the old one."""
         if self.replaying:
             kind = kind_of(event)
-            self._asked[kind, _call(event, kind)] = (event, user_place())
+            self._asked[kind, _call(event, kind)] = Asked(_name(event, kind), "", user_place(), lambda: event)
         else:
             self.append(event, now_ms)
+
+    def step(self, call: str, name: str, undo: str, make: Callable[[], h.Event], now_ms: int) -> None:
+        """The same for a step, whose event is not made when the history has it."""
+        if self.replaying:
+            self._asked["step_scheduled", call] = Asked(name, undo, user_place(), make)
+        else:
+            self.append(make(), now_ms)
 
     def append(self, event: h.Event, now_ms: int) -> None:
         if (over := self.over_limit(UNWIND_FACTOR)) is not None:
@@ -122,18 +140,18 @@ class History:
             or self._large_bytes * WARN_AT_SHARE > LARGE_BYTES_PER_RUN_MAX
         )
 
-    def match(self, event: h.Event, idle_at: str) -> None:
+    def match(self, event: h.Event, kind: str, idle_at: Callable[[], str]) -> None:
         """An intent of the history: the code must have asked for it."""
-        kind = kind_of(event)
-        found = self._asked.pop((kind, _call(event, kind)), None)
-        if found is None:
-            raise NonDeterminism(describe(event), self._asked_text(), self._asked_place() or idle_at)
-        asked, place = found
-        if _name(asked, kind) != _name(event, kind):
-            raise NonDeterminism(describe(event), describe(asked), str(place or idle_at))
-        undo = event.step_scheduled.compensation
-        if undo and not asked.step_scheduled.compensation:  # what is done would never be undone
-            raise NonDeterminism(f"{describe(event)} with compensation {undo!r}", "it without one", str(place or idle_at))
+        body = getattr(event, kind)
+        asked = self._asked.pop((kind, getattr(body, "call", "")), None)
+        if asked is None:
+            raise NonDeterminism(describe(event), self._asked_text(), self._asked_place() or idle_at())
+        if asked.name != _name_in(body, kind):
+            words = _words(kind, asked.name, _call(event, kind))
+            raise NonDeterminism(describe(event), words, str(asked.place or idle_at()))
+        if kind == "step_scheduled" and body.compensation and not asked.undo:  # what is done would never be undone
+            words = f"{describe(event)} with compensation {body.compensation!r}"
+            raise NonDeterminism(words, "it without one", str(asked.place or idle_at()))
 
     def expect_matched(self, event: h.Event) -> None:
         """Before a fact of the history: all that the code asked for must have been there."""
@@ -145,14 +163,14 @@ class History:
         self.replaying = False
         self._warned = self.is_large  # whoever had it when it grew so large has said it
         asked, self._asked = self._asked, {}
-        for event, _ in asked.values():
-            self.append(event, now_ms)
+        for one in asked.values():
+            self.append(one.make(), now_ms)
 
     def _asked_text(self) -> str:
-        return ", ".join(describe(event) for event, _ in self._asked.values()) or "nothing"
+        return ", ".join(_words(kind, one.name, call) for (kind, call), one in self._asked.items()) or "nothing"
 
     def _asked_place(self) -> str:
-        return next((str(place) for _, place in self._asked.values() if place is not None), "")
+        return next((str(one.place) for one in self._asked.values() if one.place is not None), "")
 
 
 def _bytes_beside(event: h.Event) -> int:
@@ -166,23 +184,29 @@ def _bytes_beside(event: h.Event) -> int:
 
 def user_place() -> Place | None:
     """The nearest frame outside this package and asyncio: the saga's own line."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     for _ in range(30):
         if frame is None:
             return None
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith(("durable_saga.", "asyncio", "contextlib")):
-            return Place(frame.f_code, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
+        if not _is_ours(frame.f_globals.get("__name__", "")):
+            return Place(frame.f_code, frame.f_lasti)
+        frame = frame.f_back
     return None
+
+
+@lru_cache(maxsize=4096)
+def _is_ours(module: str) -> bool:
+    return module.startswith(("durable_saga.", "asyncio", "contextlib"))
 
 
 def describe(event: h.Event) -> str:
     """One event in words, for messages."""
     kind = kind_of(event)
-    name, call = _name(event, kind), _call(event, kind)
-    words = kind.replace("_", " ")
-    return words + (f" {name!r}" if name else "") + (f" (call {call})" if call else "")
+    return _words(kind, _name(event, kind), _call(event, kind))
+
+
+def _words(kind: str, name: str, call: str) -> str:
+    return kind.replace("_", " ") + (f" {name!r}" if name else "") + (f" (call {call})" if call else "")
 
 
 def _call(event: h.Event, kind: str) -> str:
@@ -190,5 +214,8 @@ def _call(event: h.Event, kind: str) -> str:
 
 
 def _name(event: h.Event, kind: str) -> str:
-    body = getattr(event, kind)
+    return _name_in(getattr(event, kind), kind)
+
+
+def _name_in(body: Any, kind: str) -> str:
     return str(getattr(body, "name", "")) or (h.Status.Name(body.status) if kind == "saga_ended" else "")

@@ -77,12 +77,9 @@ class Core:
         self.holding = Holding(self)
         self.continuing = Continuing(self)
         self.random = random.Random()
-        self.urgent = False
-        self.activation = 0
-        self.phase = FORWARD
-        self.status: int = h.RUNNING
-        self.deadline_ms = 0
-        self._timeout_ms = 0
+        self.urgent, self.activation = False, 0
+        self.phase, self.status = FORWARD, int(h.RUNNING)
+        self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
         self._fact = h.Event()
 
@@ -117,10 +114,11 @@ class Core:
         self.history.replaying = True
         self.start_keys = StartKeys(self, events)
         back = taken_back(events)
-        with guarded(self), self.loop.entered():
+        with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
             for event in events:
                 self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
+        self.start_keys.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int) -> bool:
@@ -133,7 +131,7 @@ class Core:
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
         with guarded(self), self.loop.entered():
-            self._apply(event)
+            self._apply(event, kind)
         return True
 
     def take(self) -> Output:
@@ -154,6 +152,11 @@ class Core:
         return self.loop.now_ms / 1000
 
     # --- what saga code reaches ----------------------------------------------------------------------------------------
+
+    def want(self, make: Callable[[], Effect]) -> None:
+        """Something to start. A replay asks for all of it at its end."""
+        if not self.history.replaying:
+            self.effects.append(make())
 
     def ask(self, event: h.Event) -> None:
         if event.HasField("key_declared"):
@@ -188,9 +191,8 @@ class Core:
             return self.unwinding.wants(fact)
         return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
 
-    def _apply(self, event: h.Event, *, run: bool = True) -> None:
+    def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
         """Tell the code one fact and run it until it is idle."""
-        kind = kind_of(event)
         assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
         self.loop.now_ms = event.time_ms
         self.activation += 1
@@ -211,7 +213,7 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
+        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
         self._set_deadline()
         self.forward.start(fact)
@@ -298,23 +300,19 @@ class Core:
             self.history.count(event)
             self.holding.take_back(event)
         elif kind in INTENTS:
-            self.history.match(event, self.forward.idle_at())
-            _mark_committed(self, event)
+            self.history.match(event, kind, self.forward.idle_at)
+            if kind in _COMMITTED:
+                _COMMITTED[kind](self, getattr(event, kind))
             self.history.count(event)
         else:
             if kind != "recover_requested" and not taken_back:
                 self.history.expect_matched(event)
             self.history.count(event)
-            self._apply(event, run=not taken_back)
+            self._apply(event, kind, run=not taken_back)
 
 
-def _mark_committed(core: Core, event: h.Event) -> None:
-    """The intent was committed by somebody: its arguments are the committed ones."""
-    if event.HasField("step_scheduled"):
-        core.calls.committed(event.step_scheduled)
-    elif event.HasField("compensation_registered"):
-        body = event.compensation_registered
-        core.stack.entries[body.call].data = body.input.data
+def _registered(core: Core, body: h.CompensationRegistered) -> None:
+    core.stack.entries[body.call].data = body.input.data
 
 
 def _is_urgent(event: h.Event) -> bool:
@@ -325,6 +323,11 @@ def _is_urgent(event: h.Event) -> bool:
     return kind not in _CAN_WAIT
 
 
+_COMMITTED: dict[str, Callable[[Core, Any], None]] = {
+    "step_scheduled": lambda core, body: core.calls.committed(body),
+    "compensation_registered": _registered,
+}
+"""An intent was committed by somebody: its arguments are the committed ones."""
 _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "saga_started": Core._started,
     "step_completed": lambda core, fact: core.calls.completed(fact),

@@ -40,6 +40,8 @@ class State:
 
     def flush(self) -> None:
         """Ask for what changed since the last time, in the order in which it was first set."""
+        if not self._changed:
+            return
         changed = {key: data for key, data in self._changed.items() if self._journaled.get(key) != data}
         self._changed = {}
         if not changed:

@@ -38,18 +38,23 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
 }
 
 
+def _nothing() -> None:
+    """What a step has returned that did not return."""
+
+
 @dataclass(slots=True)
 class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
-    as a call of `signature`; `result` is the step's, None while or unless it returned. `planned`: an unwind holds it."""
+    as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
+    it returned. `planned`: an unwind holds it."""
 
     call: str
     name: str
     definition: CompensationDefinition
-    data: bytes
+    data: bytes | None
     signature: inspect.Signature
     state: str = REGISTERED
-    result: Any = None
+    result: Callable[[], Any] = _nothing
     attempt: int = 1
     not_before_ms: int = 0
     planned: bool = False

@@ -8,6 +8,7 @@ part in them. The unwind of the saga takes over what the others have begun.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.errors import failure_from_exception
@@ -43,7 +44,8 @@ class Unwinding:
     def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
         self._failure, self._cancelled = failure, cancelled
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled)))
+        pending = _not_begun(core.stack.root)
+        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled, pending=pending)))
         self._partial.clear()
         self._leave_out(core.stack.root, error)
         core.stack.root.start()
@@ -66,7 +68,9 @@ class Unwinding:
     async def scope_failed(self, scope: Scope, error: BaseException) -> None:
         """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)))
+        core.ask(h.Event(unwind_started=h.UnwindStarted(
+            failure=failure_from_exception(error), call=scope.call, pending=_not_begun(scope),
+        )))  # fmt: skip
         self._leave_out(scope, error)
         if scope.settled():
             return
@@ -76,7 +80,8 @@ class Unwinding:
 
     def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
         """Run the compensation of a step that failed; `then` is called when it is settled."""
-        self._core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, call=entry.call)))
+        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call])
+        self._core.ask(h.Event(unwind_started=started))
         self._begin(Scope(entry.call, entry.name, items=[entry]), then)
 
     def _begin(self, scope: Scope, then: Callable[[], None]) -> None:
@@ -85,6 +90,9 @@ class Unwinding:
 
     def go_on_partially(self) -> bool:
         """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
+        if not self._partial:
+            self._core.status = h.RUNNING
+            return False
         settled = [one for one in self._partial if one[0].settled()]
         self._partial = [one for one in self._partial if not one[0].settled()]
         for _, then in settled:
@@ -123,7 +131,7 @@ class Unwinding:
             core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
-            core.effects.append(self._effect(entry))
+            core.want(partial(self._effect, entry))
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
@@ -143,7 +151,7 @@ class Unwinding:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
-        self._core.effects.append(self._effect(entry))
+        self._core.want(partial(self._effect, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
@@ -157,7 +165,7 @@ class Unwinding:
         if verb == "retry":
             entry.attempt, entry.not_before_ms = entry.attempt + 1, 0
         elif was == RUNNING:
-            self._core.effects.append(CancelStep(entry.call))
+            self._core.want(partial(CancelStep, entry.call))
 
     def _step(self, call: str, event: str) -> Entry:
         entry = self._core.stack.entries[call]
@@ -169,3 +177,7 @@ class Unwinding:
     def _effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
+
+
+def _not_begun(scope: Scope) -> list[str]:
+    return [entry.call for entry in scope.entries() if entry.state == REGISTERED]

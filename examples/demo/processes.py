@@ -66,35 +66,48 @@ class Process:
             return -9
 
 
-class Cell:
-    """Three services, a history server, workers; `url` is the server's address."""
+def free_address() -> str:
+    """127.0.0.1 and a port that is free now; a server that is started again finds it again."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{found.getsockname()[1]}"
 
-    def __init__(self, folder: pathlib.Path, journal: str, workers: int) -> None:
+
+class Cell:
+    """Three services, history servers, workers; `url` names the servers."""
+
+    def __init__(self, folder: pathlib.Path, journal: str, workers: int, servers: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.url = f"127.0.0.1:{found.getsockname()[1]}"
+        addresses = [free_address() for _ in range(servers)]
+        self.url = ",".join(addresses)
         self._environment: dict[str, str] = {"DURABLE_SAGA_URL": self.url}
         self._services = {
             name: Process(name, ["-m", "examples.demo.services", str(folder), name], folder, "listening on")
             for name in SERVICES
         }
-        command = ["-m", "durable_saga", "server", "--journal", journal, "--listen", self.url, "--no-strict"]
-        self.server = Process("server", command, folder, "listening on")
+        serve = ["-m", "durable_saga", "server", "--journal", journal, "--no-strict", "--listen"]
+        self.servers = [
+            Process(f"server-{number}", [*serve, address], folder, "listening on")
+            for number, address in enumerate(addresses, start=1)
+        ]
         work = ["-m", "durable_saga", "worker", "examples.demo.orders:place_order"]
         self.workers = [Process(f"worker-{number}", work, folder, "worker") for number in range(1, workers + 1)]
+
+    @property
+    def server(self) -> Process:
+        """The first one."""
+        return self.servers[0]
 
     def start(self) -> None:
         for name, process in self._services.items():
             self._environment[f"DEMO_{name.upper()}"] = process.start({})
-        self.server.start(self._environment)
-        for worker in self.workers:
-            worker.start(self._environment)
+        for process in [*self.servers, *self.workers]:
+            process.start(self._environment)
 
     def restart(self, process: Process) -> None:
         process.start(self._environment)
 
     def stop(self) -> None:
-        for process in [*self.workers, self.server, *self._services.values()]:
+        for process in [*self.workers, *self.servers, *self._services.values()]:
             process.stop()

@@ -70,6 +70,7 @@ class Cell:
         self.address = ""
         self._beat = 0
         self._joined = False
+        self._succeeds = False
         self._workers: Sequence[str] = ()
         self._saga_types: Sequence[str] = ()
         self._roll = Roll(config.member_lease_ms)
@@ -97,16 +98,14 @@ class Cell:
         await self.leave()
 
     async def join(self, *, address: str = "", workers: Sequence[str] = (), saga_types: Sequence[str] = ()) -> None:
-        """Become a member, or tell others what has changed. Raises JournalError."""
+        """Become a member, or tell others what has changed: now, or when the journal can be reached again."""
         if self._joined and (address or self.address, workers, saga_types) == (self.address, self._workers, self._saga_types):
             return
         self._joined = True
+        self._succeeds = bool(address)
         self.address = address or self.address
         self._workers, self._saga_types = workers, saga_types
-        for old in await self._journal.members():
-            if address and old.address == address and old.name != self.name:
-                await self._journal.leave(old.name)  # an earlier life of this server
-        await self._refresh()
+        await self._try_refresh()
 
     async def leave(self) -> None:
         """Others take over its shards as soon as they look."""
@@ -162,12 +161,20 @@ class Cell:
     async def _tend(self) -> None:
         while True:
             await self._clock.sleep(self._config.member_beat_ms / 1000)
-            try:
-                await self._refresh()
-            except JournalError as error:
-                log.warning("the members of the cell can't be read: %s", error)
+            await self._try_refresh()
+
+    async def _try_refresh(self) -> None:
+        try:
+            await self._refresh()
+        except JournalError as error:
+            log.warning("the members of the cell can't be read: %s", error)
 
     async def _refresh(self) -> None:
+        if self._joined and self._succeeds:
+            for old in await self._journal.members():
+                if old.address == self.address and old.name != self.name:
+                    await self._journal.leave(old.name)  # an earlier life of this server
+            self._succeeds = False
         if self._joined:
             self._beat += 1
             own = Member(

@@ -140,6 +140,7 @@ class Chains:
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
             saga_type=head.saga_type, input=end.input, timeout_ms=begun.saga_started.timeout_ms, keys=end.keys,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
+            default_timeout_ms=begun.saga_started.default_timeout_ms,
         ))  # fmt: skip
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,

@@ -164,7 +164,7 @@ class Dispatcher:
             head = await self._journal.head(run)
             if head is None or head.status not in OPEN:
                 return None
-            if owner and (session := self.sessions.owner(run)) is not None and not _is_own_try(head, before, owner):
+            if owner and (session := self.sessions.owner_by(head)) is not None and not _is_own_try(head, before, owner):
                 await self.deliver_unread(session, head)
                 return None  # one of our own workers has it
             if head.owner and not orphan and not _is_own_try(head, before, owner):

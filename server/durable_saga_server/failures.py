@@ -10,14 +10,21 @@ from durable_saga_server.journal import InboxFull, JournalError, JournalFull
 
 P = ParamSpec("P")
 R = TypeVar("R")
+RETRY_AFTER = "retry-after-ms"
+INBOX_RETRY_MS = 1_000
+"""By then a saga that is at work has read some of its messages."""
+FULL_RETRY_MS = 30_000
+"""By then a person may have made room."""
 
 
 class ServiceError(Exception):
-    """`code` is the name of a gRPC status: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION, …"""
+    """`code` is the name of a gRPC status: NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION, … `retry_after_ms`: after this
+    the same call may succeed; 0: nothing is known."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, retry_after_ms: int = 0) -> None:
         self.code = code
         self.message = message
+        self.retry_after_ms = retry_after_ms
         super().__init__(f"{code}: {message}")
 
 
@@ -28,8 +35,10 @@ def guard_journal(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return await method(*args, **kwargs)
-        except (InboxFull, JournalFull) as error:
-            raise ServiceError("RESOURCE_EXHAUSTED", str(error)) from error
+        except InboxFull as error:
+            raise ServiceError("RESOURCE_EXHAUSTED", str(error), retry_after_ms=INBOX_RETRY_MS) from error
+        except JournalFull as error:
+            raise ServiceError("RESOURCE_EXHAUSTED", str(error), retry_after_ms=FULL_RETRY_MS) from error
         except JournalError as error:
             raise ServiceError("UNAVAILABLE", str(error)) from error
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 LEASE_MS_MAX = 3_600_000
+NAMES_MAX = 20
+"""Of saga types, in a message."""
+UNCLAIMED_MS = 3_000
+"""A run that could go on for this long, and does not, may lack a worker."""
+_LOOK_SECONDS = 1.0
+_LOOK_SECONDS_MAX = 8.0
 
 
 class Reading:
@@ -34,9 +40,13 @@ class Reading:
 
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
-        head = await self.head(request.key)
-        view = describe_head(head)
-        fold(await self._events(head, 0, head.next_seq), view)
+        return await self._describe(await self.head(request.key), [])
+
+    async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
+        """`events` are what is known of its history, from the start."""
+        view = self._view(head)
+        first = [*events[: head.next_seq]]
+        fold([*first, *await self._events(head, len(first), head.next_seq)], view)
         return view
 
     @guard_journal
@@ -48,26 +58,31 @@ class Reading:
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
-        await self.head(request.key)
         saga = (request.key.namespace, request.key.saga)
         until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
-        event = asyncio.Event()
+        event, pause = asyncio.Event(), _LOOK_SECONDS
         self._waiting.setdefault(saga, {})[event] = None
         try:
-            while True:
-                event.clear()
-                head = await self.head(request.key)
-                left_ms = until - self._service.clock.now_ms()
-                if left_ms <= 0 or await self._is_at_rest(head):
-                    return await self.describe(c.DescribeRequest(key=key_of(head.run)))
+            head, of = await self.head(request.key), None
+            events: Sequence[h.Event] = []
+            while (left_ms := until - self._service.clock.now_ms()) > 0 and not await self._is_at_rest(head):
                 try:
-                    await asyncio.wait_for(event.wait(), min(left_ms / 1000, 1.0))
+                    async with asyncio.timeout(min(left_ms / 1000, pause)):
+                        await event.wait()
                 except TimeoutError:
-                    pass  # another server may have ended it: look
+                    pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
+                of, limit = head.run, self._service.config.events_per_read if event.is_set() else 0
+                event.clear()
+                head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+            return await self._describe(head, events if head.run == of else [])
         finally:
             del self._waiting[saga][event]
             if not self._waiting[saga]:
                 del self._waiting[saga]
+
+    async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
+        """Asked for together with the head: when it has ended they are wanted next."""
+        return await self._service.journal.events(run, 0, limit) if limit else []
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
@@ -85,7 +100,7 @@ class Reading:
             found = await self._service.journal.listing(wanted, limit, page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-        return c.ListReply(sagas=[describe_head(head) for head in found.heads], next_page=found.next_page)
+        return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
@@ -114,6 +129,19 @@ class Reading:
         now_ms = self._service.clock.now_ms()
         until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
         return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
+
+    def _view(self, head: Head) -> c.Description:
+        """With the reason why it stands still, where this server knows one that the journal does not."""
+        view = describe_head(head)
+        overdue = 0 < head.wake_at_ms <= self._service.clock.now_ms() - UNCLAIMED_MS
+        if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
+            workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
+            if not any(head.saga_type in one.saga_types for one in workers):
+                view.blocked = f"no worker that is connected here runs sagas of type {head.saga_type!r}: start one"
+                known = sorted({name for one in workers for name in one.saga_types})
+                if known:
+                    view.blocked += f", or is the name wrong? The connected ones run {', '.join(known[:NAMES_MAX])}"
+        return view
 
     async def head(self, key: h.RunKey) -> Head:
         """Of the run that is named, or of the newest."""

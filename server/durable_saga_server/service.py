@@ -80,7 +80,7 @@ class HistoryService:
         await self.journal.close()
 
     async def join(self, address: str) -> None:
-        """Become a server of the cell, at host:port. Raises JournalError."""
+        """Become a server of the cell, at host:port."""
         await self.cell.join(address=address)
 
     async def drain(self) -> None:
@@ -134,7 +134,7 @@ class HistoryService:
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
-            keys=request.keys,
+            keys=request.keys, default_timeout_ms=request.default_timeout_ms,
         ))  # fmt: skip
         head = Head(
             run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),

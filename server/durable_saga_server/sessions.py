@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import items_in_frame
-from durable_saga_server.journal import Run
+from durable_saga_server.journal import Head, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class Ownership:
     incarnation: bytes
     epoch: int
     saga_type: str
+    told_ms: int = 0
+    """When its worker told; 0: this server gave it."""
 
 
 @dataclass(eq=False)
@@ -81,10 +83,27 @@ class Sessions:
     def owner(self, run: Run) -> Session | None:
         return next((one for one in self._all if run in one.owned), None)
 
+    def owner_by(self, head: Head) -> Session | None:
+        """The same, after what the journal has just said: a worker may have given the run up by way of another server."""
+        session = self.owner(head.run)
+        if session is None:
+            return None
+        owned = session.owned[head.run]
+        if owned.epoch > head.epoch or (owned.epoch == head.epoch and head.owner == session.name):
+            return session
+        del session.owned[head.run]
+        return None
+
     def forget(self, run: Run) -> None:
         """It has ended, whoever wrote the end."""
         for one in self._all:
             one.owned.pop(run, None)
+
+    def forget_foreign(self, is_home: Callable[[Run], bool], before_ms: int) -> None:
+        """What workers told until then of runs that belong elsewhere: their table of homes was a newer one, or an old one."""
+        for one in self._all:
+            for run in [run for run, owned in one.owned.items() if owned.told_ms < before_ms and not is_home(run)]:
+                del one.owned[run]
 
     def fits(self, namespace: str, saga_type: str) -> bool:
         """Whether any worker here can run it, now or when it has room."""

@@ -130,6 +130,7 @@ class Waker:
                 log.warning("hints can't be read: %s", error)
 
     async def _sweep(self) -> None:
+        self._sessions.forget_foreign(self._cell.is_home, self._clock.now_ms() - self._config.claim_grace_ms)
         mine = self._cell.shards()
         for number in [number for number in self._shards if number not in mine]:
             del self._shards[number]
@@ -216,7 +217,7 @@ class Waker:
             self._journal.list_again(run)
             if self.ended is not None:
                 await self.ended(run, head)
-        elif (owner := self._sessions.owner(run)) is not None:
+        elif (owner := self._sessions.owner_by(head)) is not None:
             await self.hint(run, now_ms + self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)
         elif head.owner and self._may_claim(head, shard, now_ms):
@@ -252,7 +253,7 @@ class Waker:
         head = await self._journal.head(run)
         if head is None or head.status not in OPEN:
             return
-        if (owner := self._sessions.owner(run)) is not None:
+        if (owner := self._sessions.owner_by(head)) is not None:
             await self._dispatcher.deliver_unread(owner, head)
         elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
             self._dispatcher.wake(run, head.saga_type)
@@ -274,7 +275,7 @@ class Waker:
             seen.add(run)
             try:
                 head = await self._journal.head(run)
-                if head is None or head.status not in OPEN or self._sessions.owner(run) is not None:
+                if head is None or head.status not in OPEN or self._sessions.owner_by(head) is not None:
                     continue
                 if head.owner and self._cell.with_worker(head.owner) is not None:
                     continue

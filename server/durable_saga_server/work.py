@@ -112,10 +112,7 @@ class WorkStreams:
             return
         open_sessions = [one for one in service.sessions if not one.closed]
         types = {f"{one.namespace}/{saga_type}" for one in open_sessions for saga_type in one.saga_types}
-        try:
-            await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
-        except JournalError as error:
-            log.warning("the members of the cell are not told which workers are here: %s", error)
+        await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
 
     def cell_changed(self) -> None:
         """Tell the workers; what has another home now is told there by its worker."""
@@ -134,10 +131,11 @@ class WorkStreams:
             unread = await self._service.journal.inbox(run) if head is not None else []
         except JournalError:
             return  # its next commit tells
-        if head is None or head.epoch != owned.epoch or head.incarnation != owned.incarnation or head.status not in OPEN:
+        is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch
+        if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
             session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
             return
-        session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type)
+        session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, self._service.clock.now_ms())
         for message in unread:
             session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
 

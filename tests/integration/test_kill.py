@@ -41,7 +41,7 @@ async def kill_at_random(cell: Cell, dice: random.Random, statuses: dict[str, st
         await asyncio.sleep(dice.uniform(0.3, 1.5))
         if len(statuses) >= ORDERS:
             return
-        victim = dice.choice([cell.server, *cell.workers])
+        victim = dice.choice([*cell.servers, *cell.workers])
         victim.kill()
         await asyncio.sleep(dice.uniform(0, 1))
         await asyncio.to_thread(cell.restart, victim)
@@ -56,8 +56,8 @@ async def storm(cell: Cell, orders: list[Order]) -> dict[str, str]:
     return statuses
 
 
-def check(folder: pathlib.Path, journal: str) -> None:
-    cell = Cell(folder, journal, workers=2)
+def check(folder: pathlib.Path, journal: str, *, servers: int = 1) -> None:
+    cell = Cell(folder, journal, workers=2, servers=servers)
     orders = generate(ORDERS, SEED)
     try:
         cell.start()
@@ -79,3 +79,10 @@ def test_every_order_is_whole_or_undone_after_kills_on_sqlite(tmp_path: pathlib.
 @pytest.mark.timeout(400)
 def test_every_order_is_whole_or_undone_after_kills_on_cassandra(tmp_path: pathlib.Path, cassandra: str) -> None:
     check(tmp_path, f"cassandra://{cassandra}/kill_{uuid.uuid4().hex[:8]}?replication_factor=1")
+
+
+@pytest.mark.kill
+@pytest.mark.cassandra
+@pytest.mark.timeout(400)
+def test_every_order_is_whole_or_undone_after_kills_in_a_cell_of_two_servers(tmp_path: pathlib.Path, cassandra: str) -> None:
+    check(tmp_path, f"cassandra://{cassandra}/cell_{uuid.uuid4().hex[:8]}?replication_factor=1", servers=2)

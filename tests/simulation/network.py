@@ -17,7 +17,8 @@ from durable_saga_server.failures import ServiceError
 
 from durable_saga.errors import Unavailable
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.transport import RETRY_SECONDS_MAX, error_for
+from durable_saga.routes import Routes
+from durable_saga.transport import Unreached, call_any, error_for
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process, ServerProcess
@@ -261,15 +262,14 @@ class Network:
 
 
 class SimulatedTransport:
-    """As GrpcTransport, over the simulated network and a list of servers: what can't be reached is tried at the next one."""
+    """As GrpcTransport, over the simulated network."""
+
+    needs_heartbeats = False
 
     def __init__(self, network: Network, process: Process, places: Sequence[str]) -> None:
+        self.routes = Routes(places)
         self._network = network
         self._process = process
-        self._places = list(places)
-
-    def address(self) -> str:
-        return ""
 
     async def ready(self) -> None: ...
 
@@ -277,40 +277,23 @@ class SimulatedTransport:
 
     async def close(self) -> None: ...
 
-    def _server(self) -> ServerProcess | None:
-        return self._network.world.servers.get(self._places[0])
-
-    def _next(self) -> None:
-        self._places.append(self._places.pop(0))
-
     async def call(self, method: str, request: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
-        while True:
+        async def ask(target: str) -> Any:
             try:
-                return await self._network.call(self._process, self._server(), method, request)
-            except Unavailable:
-                if loop.time() + pause > until:
-                    raise
-            self._next()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+                return await self._network.call(self._process, self._network.world.servers.get(target), method, request)
+            except Unavailable as error:
+                raise Unreached(str(error)) from error
 
-    async def work(self, outgoing: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        try:
-            connection = await self._network.connect(self._process, self._server())
-        except Unavailable:
-            self._next()
-            raise
+        return await call_any(self.routes, request, ask)
+
+    async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
+        connection = await self._network.connect(self._process, self._network.world.servers.get(target))
         sending = asyncio.get_running_loop().create_task(self._send(outgoing, connection.up))
         try:
             async for frame in connection.down.items():
                 for item in frame.items:
                     self._network.world.oracle.arrived_at_worker(self._process, item)
                 yield frame
-        except Unavailable:
-            self._next()
-            raise
         finally:
             sending.cancel()
             connection.broken("the worker closed it", keep=self._process)

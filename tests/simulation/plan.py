@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Program = list[Any]
-SERVERS_DEFAULT = (1, 1, 1, 1)
+SERVERS_DEFAULT = (1, 1, 2, 3)
 SAGAS_MIN, SAGAS_MAX = 4, 9
 CHAOS_SECONDS_MIN, CHAOS_SECONDS_MAX = 20, 150
 PAUSE_SECONDS_MAX = 75

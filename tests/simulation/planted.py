@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from durable_saga_server.committer import Committer
-from durable_saga_server.journal import Committed, Created, Hint, Run, Unknown, memory
+from durable_saga_server.journal import Committed, Created, Hint, JournalError, Run, Unknown, memory, shard_of
 from durable_saga_server.journal.rules import decide_acquire
 from durable_saga_server.messages import Messages
 from durable_saga_server.service import HistoryService
@@ -101,36 +101,43 @@ def _fenced_is_committed(self: Any, reply: w.CommitReply) -> None:
 _reconnected = ActiveRun.reconnected
 
 
-def _new_content(self: Any) -> None:
+def _new_content(self: Any, lost: Any) -> None:
     """What came up meanwhile joins the commit that is sent again."""
     if self._in_flight is not None and self._unsent:
         self._in_flight.events.extend(self._unsent)
         self._unsent = []
         self._held_in_flight, self._held = [*self._held_in_flight, *self._held], []
-    _reconnected(self)
+    _reconnected(self, lost)
 
 
 async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
     done(await self.commit(replace(commit, commit_id=bytes(reversed(commit.commit_id)))))
 
 
-async def _drop_owned(self: Any, run: Any) -> None:
+async def _drop_owned(self: Any, row: Any, shard: Any) -> int:
+    run = Run(*row[1:])
     head = await self._journal.head(run)
-    if head is not None and not head.owner and await self._can_go_on(head, self._clock.now_ms()):
+    if head is not None and not head.owner and await self.can_go_on(head, self._clock.now_ms()):
         self._dispatcher.wake(run, head.saga_type)
+    return 0
 
 
-async def _look_once(self: Any, row: Any) -> None:
-    self._known.discard(row)
+async def _look_once(self: Any, row: Any, number: int) -> None:
+    shard = self._shards.get(number)
+    if shard is None or row not in shard.known:
+        return
+    shard.known.discard(row)
+    shard.handled.add(row)
     try:
-        await self._decide(Run(*row[1:]))
-    except Exception:
+        await self._decide(row, shard)
+    except JournalError:
         pass  # the bug: the watermark passes it
 
 
-async def _no_hint(self: Any, run: Any, due_ms: int) -> None:
+async def _no_hint(self: Any, run: Run, due_ms: int) -> None:
     """In memory only: it is gone with this server."""
-    self._push(Hint(due_ms, run))
+    if (shard := self._shards.get(shard_of(run))) is not None:
+        self._push(shard, (due_ms, run.namespace, run.saga, run.run))
 
 
 def _lease(head: Any, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Any:

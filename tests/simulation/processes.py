@@ -107,9 +107,11 @@ class ServerProcess(Process):
         await start_when_reachable(self.service, "simulated")
         self.listening = True
         self.world.say(self.name, "listens")
+        await self.service.join(self.place)
 
     async def stop(self) -> None:
         """An orderly end, as after SIGTERM."""
+        await self.service.drain()
         self.listening = False
         await self.service.shut_down()
         self.world.say(self.name, "has stopped")

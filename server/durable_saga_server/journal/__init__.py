@@ -26,15 +26,26 @@ FAR_AFTER_MS = 2 * 3_600_000
 
 
 class JournalError(Exception):
-    """The base of what a store raises. Nothing was acknowledged when one of these comes up."""
+    """The base of what a store raises. Nothing was acknowledged when one of these comes up. `code` is a gRPC status where a
+    caller may come again, else empty."""
+
+    code = ""
+
+    @property
+    def message(self) -> str:
+        return str(self)
 
 
 class JournalUnavailable(JournalError):
     """The store can't be reached or refused the call before doing anything. Try again later with back-off."""
 
+    code = "UNAVAILABLE"
+
 
 class JournalFull(JournalError):
     """The store has no room (a full disk). Nothing was written; free some room, then try again."""
+
+    code = "RESOURCE_EXHAUSTED"
 
 
 class SchemaTooNew(JournalError):

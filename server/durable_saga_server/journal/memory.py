@@ -128,7 +128,9 @@ class MemoryJournal:
         if message.message_id in inbox:
             return False
         if sum(kept is not None for kept in inbox.values()) >= INBOX_MESSAGES_MAX:
-            raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+            raise InboxFull(
+                f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
+            )
         inbox[message.message_id] = message
         return True
 

@@ -175,7 +175,9 @@ def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bo
         (*astuple(run), INBOX_MESSAGES_MAX),
     ).fetchone()
     if unread >= INBOX_MESSAGES_MAX:
-        raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+        raise InboxFull(
+            f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
+        )
     db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
     return True
 

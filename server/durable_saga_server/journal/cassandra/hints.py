@@ -17,7 +17,7 @@ from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import cut_hints, hints_of
 
-BUCKETS_AT_ONCE_MAX = 64
+BUCKETS_AT_ONCE_MAX = 16
 COPIES_AT_ONCE_MAX = 64
 BEGIN_EARLIER_MS = 3_600_000
 """A new journal's watermarks: so far may the clocks of the first servers differ."""

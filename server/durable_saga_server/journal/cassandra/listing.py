@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 WRITES_AT_ONCE_MAX = 16
 CHANGES_WAITING_MAX = 100_000
 ROWS_PER_READ = 500
+DELAY_SECONDS = 0.2
 
 
 class Listing:
@@ -31,6 +32,10 @@ class Listing:
         self._read_head = read_head
         self._changed: dict[Run, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        self._round_over = asyncio.Event()
+        self._rounds = 0
+        self._writing = False
         self._days: set[tuple[str, int]] = set()
 
     def changed(self, run: Run) -> None:
@@ -41,18 +46,33 @@ class Listing:
             self._task = asyncio.create_task(self._write_behind(), name="listing")
 
     async def settle(self) -> None:
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        rounds = self._rounds + (2 if self._writing else 1)
+        while self._task is not None and self._rounds < rounds:
+            self._wanted.set()
+            await self._round_over.wait()
 
     async def _write_behind(self) -> None:
         try:
             while self._changed:
-                runs = list(self._changed)[:WRITES_AT_ONCE_MAX]
-                for run in runs:
-                    del self._changed[run]
-                await asyncio.gather(*map(self._write, runs))
+                try:
+                    async with asyncio.timeout(DELAY_SECONDS):  # a run that is short has one row written, not two
+                        await self._wanted.wait()
+                except TimeoutError:
+                    pass  # the usual case
+                self._wanted.clear()
+                runs, self._changed, self._writing = list(self._changed), {}, True
+                for start in range(0, len(runs), WRITES_AT_ONCE_MAX):
+                    await asyncio.gather(*map(self._write, runs[start : start + WRITES_AT_ONCE_MAX]))
+                self._end_round()
         finally:
             self._task = None
+            self._end_round()
+
+    def _end_round(self) -> None:
+        self._writing = False
+        self._rounds += 1
+        self._round_over.set()
+        self._round_over = asyncio.Event()
 
     async def _write(self, run: Run) -> None:
         try:

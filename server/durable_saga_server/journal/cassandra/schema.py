@@ -73,6 +73,7 @@ STATEMENTS = {
     f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
     "head": f"SELECT {HEAD_COLUMNS}, newest FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head_seen": f"SELECT {HEAD_COLUMNS}, newest FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "advance": f"UPDATE runs SET newest = ? WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND newest < ?",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
     " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9)",

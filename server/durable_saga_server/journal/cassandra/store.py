@@ -69,7 +69,7 @@ class CassandraJournal:
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
-        self._listing = Listing(self._session, self.head)
+        self._listing = Listing(self._session, lambda run: self._head(run, "head_seen"))
         self._index = Index(self._session, self._listing)
         self._clock = clock or SystemClock()
         self._hints = Hints(self._session, self._clock)
@@ -136,7 +136,10 @@ class CassandraJournal:
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
-        rows = await self._session.read("head", *_key(run))
+        return await self._head(run, "head")
+
+    async def _head(self, run: Run, statement: str) -> Head | None:
+        rows = await self._session.read(statement, *_key(run))
         if not rows or rows[0][1] is None:
             return None
         return head_of(run, rows[0][:-1], rows[0][-1] or 0)
@@ -201,7 +204,8 @@ class CassandraJournal:
         if self._puts % COUNT_INBOX_EVERY == 0:
             unread = sum(not consumed for (consumed,) in await self._session.read("unread", *_key(run)))
             if unread >= INBOX_MESSAGES_MAX:
-                raise InboxFull(f"{run.saga} has {unread} unread messages (INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX})")
+                most = f"INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX}"
+                raise InboxFull(f"{run.saga} has {unread} unread messages ({most}): send more when it has read some")
         await self._session.read(
             "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
         )
