@@ -70,9 +70,10 @@ class Handle(Generic[R]):
                     kind, words = _ENDINGS[found.status]
                     raise kind(self.id, found.failure if found.HasField("failure") else None, words)
 
-    async def describe(self) -> c.Description:
-        """Status, steps, compensations, owner, times (Unix milliseconds)."""
-        return await self._client.describe(self._key)
+    async def describe(self, *, large: bool = True) -> c.Description:
+        """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
+        references."""
+        return await self._client.describe(self._key, large=large)
 
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
@@ -93,15 +94,17 @@ class Handle(Generic[R]):
             if not page.events:
                 return events
 
-    async def history_page(self, from_seq: int = 0, *, limit: int = 0) -> list[h.Event]:
-        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last."""
-        return list((await self._history_page(self._key, from_seq, limit)).events)
+    async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
+        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last.
+        Without `large`, values above 16 KiB stay references."""
+        return list((await self._history_page(self._key, from_seq, limit, large)).events)
 
-    async def _history_page(self, key: h.RunKey, from_seq: int, limit: int = 0) -> c.HistoryReply:
+    async def _history_page(self, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
         page: c.HistoryReply = await self._client.transport.call(
             "history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit)
         )
-        await self._client.fill(page.key, page)
+        if large:
+            await self._client.fill(page.key, page)
         return page
 
     async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
@@ -165,10 +168,11 @@ class Client:
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
-    async def describe(self, key: h.RunKey) -> c.Description:
-        """One run, with its large values."""
+    async def describe(self, key: h.RunKey, *, large: bool = True) -> c.Description:
+        """One run, with its large values if they are wanted."""
         found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
-        await self.fill(found.key, found)
+        if large:
+            await self.fill(found.key, found)
         return found
 
     async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
@@ -264,25 +268,27 @@ class Client:
         *,
         type: str = "",
         status: Sequence[str] = (),
+        key: str = "",
         limit: int | None = None,
         started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
-        """Newest first, page by page, eventually consistent. `status` in capital or small letters. Raises InvalidArgument for
-        an unknown one."""
+        """Newest first, page by page, eventually consistent. `status` in capital or small letters. With a correlation `key`:
+        the open sagas that declared it. Raises InvalidArgument for an unknown status."""
         page, left = "", limit
         while left is None or left > 0:
             found, page = await self.list_page(
-                type=type, status=status, limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms
+                type=type, status=status, key=key, limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms
             )
-            for one in found:
+            for one in found[:left]:
                 yield one
             left = None if left is None else left - len(found)
             if not page:
                 return
 
     async def list_page(
-        self, *, type: str = "", status: Sequence[str] = (), limit: int = 100, page: str = "", started_before_ms: int = 0
-    ) -> tuple[Sequence[c.Description], str]:
+        self, *, type: str = "", status: Sequence[str] = (), key: str = "", limit: int = 100, page: str = "",
+        started_before_ms: int = 0,
+    ) -> tuple[Sequence[c.Description], str]:  # fmt: skip
         """One page of `list()`, and the name of the page behind it, empty behind the last one."""
         status = [name.upper() for name in status]
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -290,7 +296,7 @@ class Client:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
         request = c.ListRequest(
             namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-            limit=limit, page=page, started_before_ms=started_before_ms,
+            limit=limit, page=page, started_before_ms=started_before_ms, correlation_key=key,
         )  # fmt: skip
         reply = await self.transport.call("list", request)
         return reply.sagas, reply.next_page

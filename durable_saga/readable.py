@@ -12,10 +12,13 @@ from google.protobuf.json_format import MessageToDict
 from durable_saga import codec
 from durable_saga.errors import DecodeError
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import is_missing
 
 
 def value_of(payload: p.Payload) -> Any:
-    """None for an empty payload."""
+    """None for an empty payload, a sentence for one that is only referred to."""
+    if is_missing(payload):
+        return f"a value of {payload.size:,} bytes"
     try:
         return codec.decode(payload.data) if payload.data else None
     except DecodeError as error:

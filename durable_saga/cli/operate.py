@@ -141,14 +141,15 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
+@click.option("--key", default="", help="Only open sagas that declared this correlation key.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
-def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, namespace: str) -> None:
+def list_sagas(saga_type: str, status: tuple[str, ...], key: str, limit: int, url: str, namespace: str) -> None:
     """List sagas, newest first."""
 
     async def work(client: Client) -> Any:
-        return [one async for one in client.list(type=saga_type, status=status, limit=limit)]
+        return [one async for one in client.list(type=saga_type, status=status, key=key, limit=limit)]
 
     found = _with_client(work, url, namespace)
     if not output.is_terminal():

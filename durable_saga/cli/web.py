@@ -22,16 +22,14 @@ def _bind(url: str, listen: str, **options: Any) -> Any:
 
 
 @click.command()
-@click.option(
-    "--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True, help="host:port, or a journal's URL."
-)
+@click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 @click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
 @click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="Asked for at the login; better by its variable.")
 @click.option("--host", "hosts", multiple=True, help="A name that a proxy gives it; may be given more than once.")
 @click.option("--verbose", is_flag=True)
 def page(url: str, namespace: str, listen: str, token: str, hosts: tuple[str, ...], verbose: bool) -> None:
-    """Run the web page until SIGTERM."""
+    """Run the web page of the engine at URL, host:port or a journal, until SIGTERM."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip

@@ -222,7 +222,7 @@ def _verb(request: Request) -> tuple[str, Verb]:
 async def _facts(request: Request, saga_id: str, verb: Verb) -> dict[str, Any]:
     """What the form tells of the saga and the compensation. Raises NotFound."""
     call = request.query_params.get("call", "")
-    one = await read(page_of(request).client.handle(saga_id).describe())
+    one = await read(page_of(request).client.handle(saga_id).describe(large=False))
     step = next((step for step in one.steps if step.call == call and step.compensation), None)
     if verb.of_compensation and step is None:
         raise NotFound(f"saga {saga_id!r} has no compensation for call {call!r}")

@@ -19,7 +19,7 @@ _VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`call` is the step's; `tone` one of "", good, bad, undo, person."""
+    """`call` is the step's; `tone` one of "", good, bad, undo, person; `trace` the user's frames of what failed, or empty."""
 
     seq: int
     time: str
@@ -29,6 +29,12 @@ class Line:
     words: str
     tone: str
     body: Text
+    trace: str = ""
+
+    @property
+    def place(self) -> str:
+        """The user's file and line, where it failed."""
+        return self.trace.partition("\n")[0].strip()
 
 
 def lines_of(events: Sequence[h.Event], before: Sequence[h.Event] = ()) -> list[Line]:
@@ -56,9 +62,9 @@ def _line(event: h.Event, names: Mapping[str, str], last_ms: int) -> Line:
     name = str(getattr(body, "name", "")) or names.get(call, "")
     say = _WORDS.get(kind)
     words = say(body, name) if say is not None else f"{in_words(kind)} {name}"
-    return Line(
-        event.seq, when(event.time_ms), since, in_words(kind), call, words, _TONES.get(kind, ""), text_of(as_dict(body))
-    )
+    trace = body.failure.traceback if getattr(body, "failure", None) is not None else ""
+    shown = text_of(as_dict(body))
+    return Line(event.seq, when(event.time_ms), since, in_words(kind), call, words, _TONES.get(kind, ""), shown, trace)
 
 
 def _failed(body: Any) -> str:

@@ -24,8 +24,8 @@ from durable_saga.pb import history_pb2 as h
 
 SAGAS_PER_PAGE = (50, 100, 200)
 EVENTS_PER_PAGE = 100
-UNWIND_EVENTS_READ = 2_000
-"""The times of compensations are taken from so many events at the end of a history."""
+LATEST_EVENTS_READ = 2_000
+"""Where steps failed, and when they were undone, is taken from so many events at the end of a history."""
 NAMES_LOOKED_BACK = 200
 """Results on a page of a history are told with the names of steps that began so many events before it."""
 LIST_SECONDS, SAGA_SECONDS = 3, 2
@@ -54,15 +54,20 @@ def saga_id_of(request: Request) -> str:
     return saga
 
 
+def handle_of(request: Request) -> Handle[Any]:
+    """?id, and ?run for one that continued in new runs. Raises InvalidArgument."""
+    return page_of(request).client.handle(saga_id_of(request), run=number_of(request, "run", 0))
+
+
 def number_of(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, "")
-    return min(int(text), 2**53) if text.isascii() and text.isdigit() else default
+    return min(int(text), 2**31 - 1) if text.isascii() and text.isdigit() else default
 
 
 async def sagas(request: Request) -> Response:
-    """Newest first; ?type, ?status, ?limit, ?page."""
+    """Newest first; ?type, ?status, ?key, ?limit, ?page."""
     page, query = page_of(request), request.query_params
-    kind, status = query.get("type", ""), query.get("status", "")
+    kind, status, key = query.get("type", ""), query.get("status", ""), query.get("key", "").strip()
     limit = number_of(request, "limit", SAGAS_PER_PAGE[0])
     if limit not in SAGAS_PER_PAGE:
         limit = SAGAS_PER_PAGE[0]
@@ -70,14 +75,16 @@ async def sagas(request: Request) -> Response:
     at = query.get("page", "")
     (found, behind), statistics = await read(
         asyncio.gather(
-            page.client.list_page(type=kind, status=wanted, limit=limit, page=at), page.client.statistics()
+            page.client.list_page(type=kind, status=wanted, key=key, limit=limit, page=at), page.client.statistics()
         )
     )  # fmt: skip
     values = {
-        "sagas": found, "behind": behind, "at": at, "type": kind, "status": status, "limit": limit,
+        "sagas": found, "behind": behind, "at": at, "type": kind, "status": status, "key": key,
+        "limit": limit,
         "limits": SAGAS_PER_PAGE, "statuses": STATUSES, "counts": _counts(statistics, kind),
         "types": sorted({*statistics.by_type, *([kind] if kind else [])}), "statistics": statistics,
-        "now_ms": page.clock.now_ms(), "every": 0 if at else LIST_SECONDS, "filters": {"type": kind, "limit": limit},
+        "now_ms": page.clock.now_ms(), "every": 0 if at else LIST_SECONDS,
+        "filters": {"type": kind, "key": key, "limit": limit},
     }  # fmt: skip
     return page.templates.page(request, "sagas.html", values)
 
@@ -91,31 +98,31 @@ def _counts(statistics: Statistics, kind: str) -> dict[str, int]:
 async def find(request: Request) -> Response:
     """By the whole id. Raises NotFound and InvalidArgument."""
     saga = saga_id_of(request).strip()
-    await read(page_of(request).client.handle(saga).history_page(0, limit=1))
+    await read(page_of(request).client.handle(saga).history_page(0, limit=1, large=False))
     return RedirectResponse(address("/saga", id=saga), 303)
 
 
 async def saga(request: Request) -> Response:
-    page, saga_id = page_of(request), saga_id_of(request)
-    handle: Handle[Any] = page.client.handle(saga_id)
-    one, first = await read(asyncio.gather(handle.describe(), handle.history_page(0, limit=1)))
-    every, now_ms = showing.rows_of(one), page.clock.now_ms()
+    page, handle = page_of(request), handle_of(request)
+    one, first = await read(asyncio.gather(handle.describe(large=False), handle.history_page(0, limit=1, large=False)))
+    latest: list[h.Event] = []
+    if any(step.last_error or step.compensation_seq for step in one.steps):
+        latest = await read(
+            handle.history_page(max(one.next_seq - LATEST_EVENTS_READ, 0), limit=LATEST_EVENTS_READ, large=False)
+        )
+    every, now_ms = showing.rows_of(one, latest), page.clock.now_ms()
     rows = showing.cut(every)
-    undone: dict[str, tuple[int, int]] = {}
-    if any(row.order for row in rows):
-        behind = await read(handle.history_page(max(one.next_seq - UNWIND_EVENTS_READ, 0), limit=UNWIND_EVENTS_READ))
-        undone = showing.compensation_times(behind)
-    order = sorted((row for row in rows if row.order), key=lambda row: row.order)
     is_open = showing.is_open(one.status)
     values = {
-        "one": one, "id": saga_id, "status": showing.status_name(one.status), "is_open": is_open, "rows": rows,
-        "left_out": len(every) - len(rows), "unwound": order, "waits": showing.waits_for(one),
-        "bars": showing.bars_of(one, rows, undone, now_ms), "arguments": _arguments(first),
+        "one": one, "id": handle.id, "run": number_of(request, "run", 0), "status": showing.status_name(one.status),
+        "is_open": is_open, "rows": rows, "left_out": len(every) - len(rows), "waits": showing.waits_for(one, now_ms),
+        "unwound": sorted((row for row in rows if row.order), key=lambda row: row.order),
+        "bars": showing.bars_of(one, rows, showing.compensation_times(latest), now_ms), "arguments": _arguments(first),
         "state": [(name, showing.payload_text(value)) for name, value in sorted(one.state.items())],
         "result": showing.payload_text(one.result) if one.status == h.COMPLETED else None,
         "failures": showing.failures(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else [],
         "verbs": _verbs(one), "now_ms": now_ms, "every": SAGA_SECONDS if is_open else 0,
-        "has_compensations": any(row.step.compensation for row in rows),
+        "has_compensations": any(row.step.compensation for row in rows), "place_of": showing.place_of,
     }  # fmt: skip
     return page.templates.page(request, "saga.html", values)
 
@@ -138,19 +145,18 @@ def _verbs(one: c.Description) -> list[str]:
 
 async def history(request: Request) -> Response:
     """EVENTS_PER_PAGE from ?from on, or the last ones with ?from=end."""
-    page, saga_id = page_of(request), saga_id_of(request)
-    handle: Handle[Any] = page.client.handle(saga_id)
-    one = await read(handle.describe())
+    page, handle = page_of(request), handle_of(request)
+    one = await read(handle.describe(large=False))
     from_seq = number_of(request, "from", 0)
     if request.query_params.get("from") == "end" or from_seq >= one.next_seq:
         from_seq = max(one.next_seq - 1, 0) // EVENTS_PER_PAGE * EVENTS_PER_PAGE
     back = min(from_seq, NAMES_LOOKED_BACK)
-    events = await read(handle.history_page(from_seq - back, limit=back + EVENTS_PER_PAGE))
+    events = await read(handle.history_page(from_seq - back, limit=back + EVENTS_PER_PAGE, large=False))
     shown = lines_of(events[back:], events[:back])
     is_last = from_seq + EVENTS_PER_PAGE >= one.next_seq
     values: dict[str, Any] = {
-        "id": saga_id, "one": one, "lines": shown, "from_seq": from_seq, "size": EVENTS_PER_PAGE, "is_last": is_last,
-        "status": showing.status_name(one.status),
+        "id": handle.id, "run": number_of(request, "run", 0), "one": one, "lines": shown, "from_seq": from_seq,
+        "size": EVENTS_PER_PAGE, "is_last": is_last, "status": showing.status_name(one.status),
         "every": SAGA_SECONDS if is_last and showing.is_open(one.status) else 0,
     }  # fmt: skip
     return page.templates.page(request, "history.html", values)
@@ -158,8 +164,8 @@ async def history(request: Request) -> Response:
 
 async def event(request: Request) -> Response:
     """One event, whole, as JSON."""
-    saga_id, seq = saga_id_of(request), number_of(request, "seq", 0)
-    found = await read(page_of(request).client.handle(saga_id).history_page(seq, limit=1))
+    seq = number_of(request, "seq", 0)
+    found = await read(handle_of(request).history_page(seq, limit=1))
     if not found:
         return PlainTextResponse(f"the saga has no event {seq}\n", 404)
     return _json(readable.as_dict(found[0]))
@@ -167,7 +173,7 @@ async def event(request: Request) -> Response:
 
 async def values(request: Request) -> Response:
     """The state and the result of a saga, whole, as JSON."""
-    one = await read(page_of(request).client.handle(saga_id_of(request)).describe())
+    one = await read(handle_of(request).describe())
     state = {name: readable.value_of(value) for name, value in sorted(one.state.items())}
     return _json({"state": state, "result": readable.value_of(one.result)})
 

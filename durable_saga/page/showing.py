@@ -11,6 +11,7 @@ from durable_saga.overview import OPEN
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import is_missing
 from durable_saga.readable import as_json, value_of
 
 STEPS_SHOWN_MAX = 500
@@ -65,10 +66,11 @@ def lasted(ms: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A value as it is shown: cut at VALUE_CHARACTERS_MAX."""
+    """A value as it is shown: cut at VALUE_CHARACTERS_MAX. One that is `away` was not fetched; `shown` says how large it is."""
 
     shown: str
     characters: int
+    away: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -86,11 +88,15 @@ def text_of(value: Any) -> Text:
 
 
 def payload_text(payload: p.Payload) -> Text:
+    if is_missing(payload):
+        return Text(value_of(payload), payload.size, away=True)
     return text_of(value_of(payload))
 
 
 def call_text(payload: p.Payload) -> Text:
     """The arguments of a call: msgpack of [args, kwargs]."""
+    if is_missing(payload):
+        return payload_text(payload)
     value = value_of(payload)
     if isinstance(value, list) and len(value) == 2 and not (value[0] and value[1]):
         return text_of(value[0] or value[1] or [])
@@ -110,12 +116,15 @@ def failures(failure: p.Failure) -> list[p.Failure]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A step, scope or child saga in the tree of child sagas. `order`: its place among the compensations that were begun, 0: not begun."""
+    """A step, scope or child saga in the tree of child sagas. `order` is its place among the compensations that were begun, 0:
+    not begun. The failures are the last ones, where they are known."""
 
     step: c.StepView
     depth: int
     order: int
     compensation_state: str
+    failure: p.Failure | None = None
+    compensation_failure: p.Failure | None = None
 
     @property
     def name(self) -> str:
@@ -131,21 +140,47 @@ class Row:
         return self.step.compensation_state in _UNSETTLED
 
 
-def rows_of(one: c.Description) -> list[Row]:
-    """In the order of the calls, what belongs to a child saga behind it."""
+def rows_of(one: c.Description, events: Sequence[h.Event] = ()) -> list[Row]:
+    """In the order of the calls, what belongs to a child saga behind it. `events` tell where its steps failed."""
     inside: dict[str, list[c.StepView]] = {}
     known = {step.call for step in one.steps}
     for step in one.steps:
         inside.setdefault(step.scope if step.scope in known and step.scope != step.call else "", []).append(step)
-    begun = sorted((step for step in one.steps if step.compensation_seq), key=lambda step: step.compensation_seq)
+    begun = sorted((step for step in one.steps if _is_begun(step)), key=lambda step: step.compensation_seq)
     order = {step.call: place for place, step in enumerate(begun, 1)}
+    failed, undoing_failed = last_failures(events)
     rows: list[Row] = []
     waiting = [(step, 0) for step in reversed(inside.pop("", []))]
     while waiting:
         step, depth = waiting.pop()
-        rows.append(Row(step, depth, order.get(step.call, 0), _compensation_state(one, step)))
+        state, failure, undoing = _compensation_state(one, step), failed.get(step.call), undoing_failed.get(step.call)
+        rows.append(Row(step, depth, order.get(step.call, 0), state, failure, undoing))
         waiting += [(child, depth + 1) for child in reversed(inside.pop(step.call, []))]
     return rows
+
+
+def _is_begun(step: c.StepView) -> bool:
+    """One that waits for its turn has a place in the history too: that of the unwind's beginning."""
+    return bool(step.compensation_seq) and (step.compensation_state != "pending" or step.compensation_attempts > 0)
+
+
+def last_failures(events: Iterable[h.Event]) -> tuple[dict[str, p.Failure], dict[str, p.Failure]]:
+    """Of steps and of compensations, by call."""
+    of_steps: dict[str, p.Failure] = {}
+    of_compensations: dict[str, p.Failure] = {}
+    for event in events:
+        kind = event.WhichOneof("kind")
+        body: Any = getattr(event, kind) if kind else None
+        if kind in ("step_attempt_failed", "step_failed"):
+            of_steps[body.call] = body.failure
+        elif kind in ("compensation_attempt_failed", "compensation_stuck"):
+            of_compensations[body.call] = body.failure
+    return of_steps, of_compensations
+
+
+def place_of(failure: p.Failure | None) -> str:
+    """The user's file and line, as a traceback has them; empty where there is none."""
+    return failure.traceback.partition("\n")[0].strip() if failure is not None else ""
 
 
 def _compensation_state(one: c.Description, step: c.StepView) -> str:
@@ -170,14 +205,12 @@ def cut(rows: Sequence[Row]) -> list[Row]:
 # --- what it waits for ---------------------------------------------------------------------------------------------------
 
 
-def waits_for(one: c.Description) -> list[str]:
-    """Sentences, empty for one that has ended."""
-    if not is_open(one.status):
+def waits_for(one: c.Description, now_ms: int) -> list[str]:
+    """Sentences, empty for one that has ended or is blocked."""
+    if not is_open(one.status) or one.blocked:
         return []
-    if one.next_seq == 1 and not one.owner:
-        return [f"A worker that runs {one.saga_type}: it has not begun yet."]
-    if one.blocked:
-        return ["The right code: no worker can go on with it (see below)."]
+    if not one.owner and 0 < one.wake_at_ms <= now_ms:
+        return [f"A worker that runs {one.saga_type}: it could go on now."]
     found = []
     if one.status == h.HELD:
         found.append("A person: it failed and is held. Recover it or compensate it.")

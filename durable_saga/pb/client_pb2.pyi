@@ -319,20 +319,22 @@ class WaitRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms")
+    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "correlation_key")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     STARTED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_KEY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga_type: str
     status: _containers.RepeatedScalarFieldContainer[_history_pb2.Status]
     limit: int
     page: str
     started_before_ms: int
-    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ...) -> None: ...
+    correlation_key: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ..., correlation_key: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("sagas", "next_page")

@@ -93,6 +93,8 @@ class Reading:
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        if request.correlation_key:
+            return await self._keyed(request)
         wanted = Filter(request.namespace, request.saga_type, frozenset(request.status))
         try:
             page = request.page or (f"{request.started_before_ms}/0/" if request.started_before_ms else "")
@@ -101,6 +103,16 @@ class Reading:
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
+
+    async def _keyed(self, request: c.ListRequest) -> c.ListReply:
+        """All of them in one page, as many as a key may have."""
+        heads = await self._service.messages.open_keyed(request.namespace, request.correlation_key)
+        fitting = [
+            head for head in heads
+            if request.saga_type in ("", head.saga_type) and (not request.status or head.status in request.status)
+        ]  # fmt: skip
+        fitting.sort(key=lambda head: (-head.started_ms, head.run.saga))
+        return c.ListReply(sagas=[self._view(head) for head in fitting])
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:

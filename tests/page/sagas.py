@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pathlib
 from typing import Any
 
-from durable_saga import NotApplied, Retry, on_failure, saga, scope, signal, state, step
+from durable_saga import NotApplied, Retry, continue_as_new, event, on_failure, saga, scope, signal, sleep, state, step
 from durable_saga.compensation import compensation
 
 ONCE = Retry(max_attempts=1)
 HOSTILE_NAME = "<script>document.title=1</script>"
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def is_there(thing: str) -> bool:
+    """A file in the folder of the test's processes."""
+    return (pathlib.Path(os.environ["PAGE_TEST_FOLDER"]) / thing).exists()
 
 
 class CardDeclined(Exception):
@@ -50,7 +56,7 @@ async def ship(order: str) -> str:
 @ship.compensation
 @compensation(retry=Retry(max_attempts=2, initial=0.01))
 async def recall(order: str) -> None:
-    if not pathlib.Path("carrier-is-there").exists():
+    if not is_there("carrier"):
         raise ConnectionError("the carrier does not answer")
 
 
@@ -96,7 +102,7 @@ async def careful(order: str) -> str:
 
 @step(retry=ONCE)
 async def guarded() -> str:
-    if not pathlib.Path("door-is-open").exists():
+    if not is_there("open-door"):
         raise NotApplied("the door is shut")
     return "in"
 
@@ -114,8 +120,36 @@ async def hostile(text: str) -> str:
     return text
 
 
+@step(effect=False)
+async def look(number: int) -> int:
+    return number
+
+
 @saga
-async def long_one(events: int) -> int:
-    for number in range(events):
-        state.set("at", number)
-    return events
+async def long_one(steps: int) -> int:
+    for number in range(steps):
+        state.set("at", await look(number))
+    return steps
+
+
+@saga(keys=lambda order: [f"order={order}"])
+async def paid(order: str) -> str:
+    return str(await event("payment"))
+
+
+@saga
+async def counting(to: int, at: int = 0) -> int:
+    if at < to:
+        await continue_as_new(to, at + 1)
+    return at
+
+
+@saga
+async def sleeper() -> None:
+    await sleep(3600)
+
+
+@saga
+async def holds_much(size: int) -> str:
+    state.set("much", "x" * size)
+    return str(await signal("go"))
