@@ -66,7 +66,7 @@ VERBS: Mapping[str, Verb] = {
         lambda saga, _, reason, who: saga.terminate(reason, who=who), reason_needed=True,
     ),
     "retry": Verb(
-        "Retry the compensation", "The stuck compensation is tried again, with all attempts of its policy.",
+        "Retry the compensation", "The stuck compensation is tried once more.",
         "Retry it", "The compensation is tried again.",
         lambda saga, call, note, who: saga.retry_compensation(call, note, who=who), "Note", of_compensation=True,
     ),

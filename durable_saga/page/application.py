@@ -55,6 +55,7 @@ _ROUTES = (
     Route("/login", acting.login_form, methods=["GET"]),
     Route("/login", post(acting.login), methods=["POST"]),
     Route("/logout", post(acting.logout), methods=["POST"]),
+    Route("/favicon.ico", looking.icon),  # asked for beside what is no HTML
     Mount("/static", StaticFiles(packages=[("durable_saga.page", "static")])),
 )
 

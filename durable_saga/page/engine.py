@@ -9,7 +9,7 @@ from typing import TypeVar
 from durable_saga.errors import Unavailable
 
 T = TypeVar("T")
-READ_SECONDS_MAX = 6.0
+READ_SECONDS_MAX = 4.0
 WRITE_SECONDS_MAX = 15.0
 
 

@@ -38,7 +38,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-_OPEN_TO_ALL = ("/login", "/static/")
+_OPEN_TO_ALL = ("/login", "/static/", "/favicon.ico")
 
 
 class Refused(Exception):

@@ -178,6 +178,10 @@ async def values(request: Request) -> Response:
     return _json({"state": state, "result": readable.value_of(one.result)})
 
 
+async def icon(_: Request) -> Response:
+    return RedirectResponse("/static/icon.svg", 308)
+
+
 def _json(value: Any) -> Response:
     content = readable.as_json(value, indent=2).encode("utf-8", "replace")
     return Response(content, media_type="application/json")

@@ -86,6 +86,7 @@ def bind(
         raise OSError(f"the page can't listen on {listen}: {error.strerror}") from None
     try:
         bound.bind(address)
+        bound.listen()  # who comes before the first page is made waits, and is not turned away
     except OSError as error:
         bound.close()
         raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None

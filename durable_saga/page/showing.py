@@ -141,12 +141,16 @@ class Row:
 
 
 def rows_of(one: c.Description, events: Sequence[h.Event] = ()) -> list[Row]:
-    """In the order of the calls, what belongs to a child saga behind it. `events` tell where its steps failed."""
+    """In the order of the calls, what belongs to a child saga behind it. `events` tell where its steps failed, and when they
+    began to be undone."""
     inside: dict[str, list[c.StepView]] = {}
     known = {step.call for step in one.steps}
     for step in one.steps:
         inside.setdefault(step.scope if step.scope in known and step.scope != step.call else "", []).append(step)
-    begun = sorted((step for step in one.steps if _is_begun(step)), key=lambda step: step.compensation_seq)
+    first = _first_attempts(events)
+    begun = sorted(
+        (step for step in one.steps if _is_begun(step)), key=lambda step: first.get(step.call, step.compensation_seq)
+    )  # fmt: skip
     order = {step.call: place for place, step in enumerate(begun, 1)}
     failed, undoing_failed = last_failures(events)
     rows: list[Row] = []
@@ -162,6 +166,14 @@ def rows_of(one: c.Description, events: Sequence[h.Event] = ()) -> list[Row]:
 def _is_begun(step: c.StepView) -> bool:
     """One that waits for its turn has a place in the history too: that of the unwind's beginning."""
     return bool(step.compensation_seq) and (step.compensation_state != "pending" or step.compensation_attempts > 0)
+
+
+def _first_attempts(events: Iterable[h.Event]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for event in events:
+        if event.HasField("compensation_scheduled"):
+            found.setdefault(event.compensation_scheduled.call, event.seq)
+    return found
 
 
 def last_failures(events: Iterable[h.Event]) -> tuple[dict[str, p.Failure], dict[str, p.Failure]]:
