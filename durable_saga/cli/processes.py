@@ -41,12 +41,14 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool, advertise: str = "", ready: Callable[[str], None] = _say) -> Any:
+def _serve(
+    journal: str, listen: str, strict: bool, advertise: str = "", *, ready: Callable[[str], None] = _say, **options: Any
+) -> Any:  # fmt: skip
     try:
         from durable_saga_server.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
-    return serve(journal, listen, strict=strict, advertise=advertise, ready=ready)
+    return serve(journal, listen, strict=strict, advertise=advertise, ready=ready, **options)
 
 
 @click.command()
@@ -81,7 +83,7 @@ async def _dev(journal: str, listen: str, beside: web.Beside | None) -> None:
             beside.start(text.removeprefix("listening on "))
 
     try:
-        await _serve(journal, listen, False, ready=ready)
+        await _serve(journal, listen, False, ready=ready, before_stop=beside.stop if beside is not None else None)
     finally:
         if beside is not None:
             await beside.stop()

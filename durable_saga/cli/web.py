@@ -68,6 +68,7 @@ class Beside:
             click.echo(f"page on {self._page.address}")
 
     async def stop(self) -> None:
+        """Before the server, which waits for the calls of its clients. May be called again."""
         if self._task is not None:
             self._page.stop()
             await asyncio.gather(self._task, return_exceptions=True)

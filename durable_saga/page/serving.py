@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import uvicorn
 
+from durable_saga.client import Client
 from durable_saga.connect import connect
 from durable_saga.page.application import application
 from durable_saga.page.guarding import LOOPBACK, TOKEN_CHARACTERS_MIN
@@ -30,10 +31,10 @@ class _Server(uvicorn.Server):
 class PageServer:
     """Made by `bind()`; `address` is where a browser finds it."""
 
-    def __init__(self, url: str, bound: socket.socket, host: str, *, namespace: str, token: str, hosts: Sequence[str]) -> None:
+    def __init__(self, url: str, client: Client, bound: socket.socket, host: str, *, token: str, hosts: Sequence[str]) -> None:
         self._url = url
+        self._client = client
         self._socket = bound
-        self._namespace = namespace
         self._token = token
         self._hosts = hosts
         self._server: _Server | None = None
@@ -43,7 +44,7 @@ class PageServer:
 
     async def run(self) -> None:
         """Until `stop()`, or until it is cancelled."""
-        async with connect(self._url, namespace=self._namespace) as client:
+        async with self._client as client:
             app = application(client, url=self._url, token=self._token, hosts=self._hosts)
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="off", ws="none",
@@ -63,8 +64,8 @@ def bind(
     url: str, listen: str, *, namespace: str = "default", token: str = "", hosts: Sequence[str] = (),
     warn: Callable[[str], None] = log.warning,
 ) -> PageServer:  # fmt: skip
-    """Take the address. Raises ValueError for one that can't be meant, or that is open to others without a token, and OSError
-    for one that is taken."""
+    """Take the address. Raises ValueError for one that can't be meant, or that is open to others without a token, and for a
+    `url` that is none; OSError for an address that is taken."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or int(port) > 65_535:
@@ -87,10 +88,14 @@ def bind(
     try:
         bound.bind(address)
         bound.listen()  # who comes before the first page is made waits, and is not turned away
+        client = connect(url, namespace=namespace)
+    except ValueError:
+        bound.close()
+        raise
     except OSError as error:
         bound.close()
         raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None
-    return PageServer(url, bound, host, namespace=namespace, token=token, hosts=(*LOOPBACK, host, *hosts))
+    return PageServer(url, client, bound, host, token=token, hosts=(*LOOPBACK, host, *hosts))
 
 
 def _is_loopback(host: str) -> bool:

@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
     """Of one module: while it is open, no other test can run a loop in this thread."""
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
-        pytest.fail("there is no browser: `make setup` installs chromium where it may; apt-get install chromium", pytrace=False)
+        pytest.fail("there is no browser: `make browser` installs Chromium as root on Debian", pytrace=False)
     with sync_playwright() as playwright:
         args = ["--no-sandbox"] if os.geteuid() == 0 else []
         opened = playwright.chromium.launch(executable_path=path, args=args)

@@ -69,7 +69,9 @@ def test_sagas_are_found_by_type_status_key_and_id_and_turned_over_page_by_page(
     expect(tab.get_by_role("heading", level=1)).to_have_text("paid paid-77")
 
 
-def test_a_saga_that_failed_shows_the_users_line_first_and_each_step_with_what_undid_it(tab: Page, engine: Engine) -> None:
+def test_d8_a_saga_that_failed_shows_its_state_the_users_line_first_and_each_step_with_what_undid_it(
+    tab: Page, engine: Engine
+) -> None:
     engine.start("place_order", "o2", 900, id="order-2")
     wait_for_status(tab, engine, "order-2", "compensated")
     failure = tab.get_by_role("region", name="Failure").inner_text().split("\n", 1)[1].strip()

@@ -89,6 +89,15 @@ def test_a_post_without_its_token_or_from_another_site_does_nothing(engine: Engi
     assert engine.client.handle("csrf").describe().status == h.TERMINATED
 
 
+def test_a_form_that_is_sent_twice_starts_one_saga(engine: Engine) -> None:
+    form = ask(engine.page, "/start?type=counting")
+    once = re.search(r'name="once" value="(\w+)"', form.text)
+    assert once
+    fields = {"type": "counting", "arguments": "[0]", "once": once[1], "form_token": form.form_token}
+    sent = [ask(engine.page, "/start", fields, cookie=form.cookie) for _ in range(2)]
+    assert [one.headers["location"] for one in sent] == [f"/saga?id={once[1]}"] * 2
+
+
 def test_without_a_token_only_loopback_names_are_answered_and_every_answer_forbids_foreign_code(engine: Engine) -> None:
     assert ask(engine.page, "/", host="evil.example").status == 400
     for path in ("/", "/no-such-page", "/saga?id=no-such", "/static/page.css"):
@@ -134,6 +143,11 @@ def test_a_program_shows_the_token_in_a_header(guarded: str) -> None:
 def test_a_page_that_others_could_reach_does_not_start_without_a_good_token(listen: str, token: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         bind("127.0.0.1:1", listen, token=token)
+
+
+def test_a_page_of_no_engine_does_not_start() -> None:
+    with pytest.raises(ValueError, match="'nonsense': give host:port"):
+        bind("nonsense", "127.0.0.1:0")
 
 
 def test_why_a_page_does_not_start_is_one_sentence(engine: Engine) -> None:
