@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup browser test check demo bench bench-waiting kill-test simulate chaos proto lock
+.PHONY: setup browser test check demo bench bench-waiting kill-test simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -39,6 +39,9 @@ simulate: setup
 
 chaos: setup
 	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20)
+
+model: setup
+	$(BIN)/python -m tests.model $(ARGS)
 
 demo: setup
 	CASSANDRA=$(CASSANDRA) $(BIN)/python -m examples.demo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -19,6 +19,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import missing_in
+from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.transport import Transport
@@ -26,6 +27,7 @@ from durable_saga.transport import Transport
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
     h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
@@ -220,20 +222,23 @@ class Client:
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
         when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
-        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable."""
+        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable, ValueError
+        for what `attributes=` of the saga gives."""
         name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
+        attributes: dict[str, str] = {}
         if not isinstance(saga, str):
             definition = function_of(saga).definition
             _check_fits(definition, args, kwargs)
             timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
+            attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
-            default_timeout_ms=self._default_timeout_ms,
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes,
         )  # fmt: skip
         reply = await self.transport.call("start", request)
         if reply.already_started and reply.saga_type != name:
@@ -269,37 +274,64 @@ class Client:
         type: str = "",
         status: Sequence[str] = (),
         key: str = "",
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
         limit: int | None = None,
-        started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
-        """Newest first, page by page, eventually consistent. `status` in capital or small letters. With a correlation `key`:
-        the open sagas that declared it. Raises InvalidArgument for an unknown status."""
-        page, left = "", limit
+        """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
+        at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
+        open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
+        and for a time without a time zone."""
+        left, token = limit, ""
         while left is None or left > 0:
-            found, page = await self.list_page(
-                type=type, status=status, key=key, limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms
-            )
-            for one in found[:left]:
+            found = await self.list_page(
+                type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+                started_before=started_before, limit=min(left or 200, 200), page=token,
+            )  # fmt: skip
+            for one in found.sagas[:left]:
                 yield one
-            left = None if left is None else left - len(found)
-            if not page:
+            left, token = None if left is None else left - len(found.sagas), found.next_page
+            if not token:
                 return
 
     async def list_page(
-        self, *, type: str = "", status: Sequence[str] = (), key: str = "", limit: int = 100, page: str = "",
-        started_before_ms: int = 0,
-    ) -> tuple[Sequence[c.Description], str]:  # fmt: skip
-        """One page of `list()`, and the name of the page behind it, empty behind the last one."""
+        self,
+        *,
+        type: str = "",
+        status: Sequence[str] = (),
+        key: str = "",
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
+        limit: int = 100,
+        page: str = "",
+    ) -> c.ListReply:
+        """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
+        and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
         status = [name.upper() for name in status]
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
         if unknown:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
-        request = c.ListRequest(
+        try:
+            wanted = texts_of(attributes or {})
+        except ValueError as error:
+            raise errors.InvalidArgument(str(error)) from None
+        reply: c.ListReply = await self.transport.call("list", c.ListRequest(
             namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-            limit=limit, page=page, started_before_ms=started_before_ms, correlation_key=key,
-        )  # fmt: skip
-        reply = await self.transport.call("list", request)
-        return reply.sagas, reply.next_page
+            attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
+            limit=limit, page=page, correlation_key=key,
+        ))  # fmt: skip
+        return reply
+
+
+def _ms_of(time: datetime | None) -> int:
+    """Unix milliseconds, rounded up; 0 for None."""
+    if time is None:
+        return 0
+    if time.tzinfo is None:
+        raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
+    return -((_EPOCH - time) // timedelta(milliseconds=1))
 
 
 def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

@@ -55,6 +55,8 @@ def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
         if field.message_type.name == "Payload":
             found[field.name] = value_of(value)
         elif isinstance(value, Mapping):
+            if field.message_type.fields_by_name["value"].message_type is None:
+                continue  # texts: they stand there already
             found[field.name] = {key: value_of(one) for key, one in value.items()}
         elif isinstance(found[field.name], list):
             for inner, shown in zip(value, found[field.name], strict=True):

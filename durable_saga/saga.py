@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from asyncio import events
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
@@ -72,6 +72,7 @@ def saga(
     retry: Retry | None = None,
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
+    attributes: Callable[..., Mapping[str, Any]] | None = None,
 ) -> _Decorator: ...
 def saga(
     function: Any = None,
@@ -84,13 +85,15 @@ def saga(
     retry: Retry | None = None,
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
+    attributes: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Any:
     """Make an async function a saga. `timeout`, in seconds, is for the whole run, which then unwinds.
 
     `compensation_order` gets the names of the steps to undo, last registered first, and returns them in the order to run;
     `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own.
     `when_failed="hold"`: instead of unwinding at once, the saga waits for a person, who recovers or compensates it. `keys` gets
-    the arguments and gives correlation keys for events. Raises TypeError for a function that is not async, ValueError for
+    the arguments and gives correlation keys for events, `attributes` gets them and gives search attributes for listings:
+    `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async, ValueError for
     other values.
     """
     if when_failed not in ("compensate", "hold"):
@@ -110,6 +113,7 @@ def saga(
                 retry=retry,
                 hold=when_failed == "hold",
                 keys=keys,
+                attributes=attributes,
             )
         )
 

@@ -21,6 +21,7 @@ from durable_saga.routes import Routes
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
 SAY_AGAIN_SECONDS = 5.0
+SOON_SECONDS = 0.5
 RETRY_AFTER = "retry-after-ms"
 """Trailing metadata of a status that is worth a second call."""
 WATCH_AGAIN_SECONDS = 1.0
@@ -79,23 +80,30 @@ async def call_any(
     routes: Routes, request: Any, ask: Callable[[str], Awaitable[Any]], waits: Callable[[Unreached], None] | None = None
 ) -> Any:
     """Ask the servers in the order of `routes`, again and again with back-off for up to RETRY_SECONDS_MAX, until one answers.
-    `ask` raises Unreached for what another may answer. `waits` is told when nobody did."""
+    `ask` raises Unreached for what another may answer; Exhausted that is over within SOON_SECONDS is waited for. `waits` is
+    told when nobody answered."""
     loop = asyncio.get_running_loop()
     until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
     while True:
-        failed = Unreached("no server is known")
+        failed: errors.ClientError = Unreached("no server is known")
+        at_least = 0.0
         for target in routes.order(request):
             try:
                 return await ask(target)
+            except errors.Exhausted as error:
+                failed, at_least = error, error.retry_after or RETRY_SECONDS_MAX
+                if at_least > SOON_SECONDS:
+                    raise
+                break
             except Unreached as error:
                 failed = error
             if loop.time() > until:
                 raise failed
-        if loop.time() + pause > until:
+        if loop.time() + max(pause, at_least) > until:
             raise failed
-        if waits is not None:
+        if waits is not None and isinstance(failed, Unreached):
             waits(failed)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(max(pause, at_least))
         pause = min(pause * 2, 5.0)
 
 
@@ -216,10 +224,14 @@ class LocalTransport:
 
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
-        try:
-            return await self._service.calls[method.capitalize()](request)
-        except Exception as error:
-            raise _translated(error) from error
+
+        async def ask(_: str) -> Any:
+            try:
+                return await self._service.calls[method.capitalize()](request)
+            except Exception as error:
+                raise _translated(error) from error
+
+        return await call_any(self.routes, request, ask)
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         await self._ready()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -27,6 +28,7 @@ _url = click.option(
 _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 
 
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _run = click.option("--run", type=int, default=0, help="Of a saga that continued in new runs; the newest if not given.")
 
 
@@ -47,6 +49,17 @@ def _values(texts: tuple[str, ...]) -> list[Any]:
         except json.JSONDecodeError:
             values.append(text)
     return values
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--where")
+    return name, value
+
+
+def _zoned(time: datetime | None) -> datetime | None:
+    return time if time is None or time.tzinfo is not None else time.astimezone()
 
 
 @click.command()
@@ -141,15 +154,26 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
+@click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+0100).")
+@click.option("--started-before", type=_TIME, help="Before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
-def list_sagas(saga_type: str, status: tuple[str, ...], key: str, limit: int, url: str, namespace: str) -> None:
+def list_sagas(
+    saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
+    started_before: datetime | None, limit: int, url: str, namespace: str,
+) -> None:  # fmt: skip
     """List sagas, newest first."""
+    attributes = dict(_attribute(one) for one in where)
 
     async def work(client: Client) -> Any:
-        return [one async for one in client.list(type=saga_type, status=status, key=key, limit=limit)]
+        found = client.list(
+            type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
+            started_after=_zoned(started_after), started_before=_zoned(started_before),
+        )  # fmt: skip
+        return [one async for one in found]
 
     found = _with_client(work, url, namespace)
     if not output.is_terminal():

@@ -84,6 +84,10 @@ def print_description(one: c.Description) -> None:
         after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
         before = f", after run {one.previous_run}" if one.previous_run else ""
         console.print(f"run {one.key.run} {after}{before}", highlight=False)
+    if one.attributes:
+        console.print(
+            "attributes", ", ".join(f"{name}={one.attributes[name]}" for name in sorted(one.attributes)), markup=False
+        )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:

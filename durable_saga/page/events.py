@@ -129,6 +129,9 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "saga_ended": _ended,
     "state_changed": lambda body, _: f"the state changed: {', '.join(sorted(body.changes))}",
     "scope_opened": _opened,
+    "attributes_set": lambda body, _: (
+        f"listings find it by {', '.join(f'{name}={value}' for name, value in sorted(body.attributes.items()))}"
+    ),
     "pivot_passed": lambda body, _: "the pivot is passed: it only goes forward now",
     "saga_held": lambda body, _: f"held: {_failed(body)}",
     "key_declared": lambda body, _: f"events for the key {body.key} reach it now",

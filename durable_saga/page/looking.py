@@ -65,7 +65,7 @@ def number_of(request: Request, name: str, default: int) -> int:
 
 
 async def sagas(request: Request) -> Response:
-    """Newest first; ?type, ?status, ?key, ?limit, ?page."""
+    """Newest first; ?type, ?status, ?key, ?where, ?limit, ?page. Raises InvalidArgument."""
     page, query = page_of(request), request.query_params
     kind, status, key = query.get("type", ""), query.get("status", ""), query.get("key", "").strip()
     limit = number_of(request, "limit", SAGAS_PER_PAGE[0])
@@ -73,20 +73,31 @@ async def sagas(request: Request) -> Response:
         limit = SAGAS_PER_PAGE[0]
     wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status else ())]
     at = query.get("page", "")
-    (found, behind), statistics = await read(
-        asyncio.gather(
-            page.client.list_page(type=kind, status=wanted, key=key, limit=limit, page=at), page.client.statistics()
-        )
+    where = query.get("where", "").strip()
+    asked = page.client.list_page(
+        type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
     )  # fmt: skip
+    found, statistics = await read(asyncio.gather(asked, page.client.statistics()))
     values = {
-        "sagas": found, "behind": behind, "at": at, "type": kind, "status": status, "key": key,
+        "sagas": found.sagas, "behind": found.next_page, "at": at, "where": where, "type": kind, "status": status, "key": key,
         "limit": limit,
         "limits": SAGAS_PER_PAGE, "statuses": STATUSES, "counts": _counts(statistics, kind),
         "types": sorted({*statistics.by_type, *([kind] if kind else [])}), "statistics": statistics,
         "now_ms": page.clock.now_ms(), "every": 0 if at else LIST_SECONDS,
-        "filters": {"type": kind, "key": key, "limit": limit},
+        "filters": {"type": kind, "key": key, "where": where, "limit": limit},
     }  # fmt: skip
     return page.templates.page(request, "sagas.html", values)
+
+
+def _attributes(where: str) -> dict[str, str]:
+    """One or more NAME=VALUE, with commas between them."""
+    found = {}
+    for one in where.split(",") if where else ():
+        name, equals, value = one.strip().partition("=")
+        if not equals:
+            raise InvalidArgument(f"{one.strip()!r} is no NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def _counts(statistics: Statistics, kind: str) -> dict[str, int]:

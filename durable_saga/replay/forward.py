@@ -42,7 +42,7 @@ class Forward:
         core = self._core
         try:
             args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
-            core.start_keys.declare(core.definition, args, kwargs, written=fact.keys)
+            core.declared.declare(core.definition, args, kwargs, start=fact)
             return core.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
         except Exception as error:
             self.cannot_start = error

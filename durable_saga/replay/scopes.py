@@ -128,7 +128,7 @@ async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any],
         )  # fmt: skip
         path = core.loop.scope().path
         _child.set((path, definition))
-        core.start_keys.declare(definition, own_args, own_kwargs, path=path)
+        core.declared.declare(definition, own_args, own_kwargs, path=path)
         core.signals.enter(definition)
         limit = asyncio.timeout(definition.timeout_ms / 1000 or None)
         try:

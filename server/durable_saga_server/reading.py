@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.dispatch import key_of
-from durable_saga_server.failures import ServiceError, check_name, guard_journal
+from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
 from durable_saga_server.journal import Filter, Head, Run
+from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
@@ -93,26 +94,25 @@ class Reading:
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        check_attributes(request.attributes)
+        wanted = Filter(
+            request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
+            request.started_after_ms, request.started_before_ms,
+        )  # fmt: skip
         if request.correlation_key:
-            return await self._keyed(request)
-        wanted = Filter(request.namespace, request.saga_type, frozenset(request.status))
+            return await self._keyed(wanted, request.correlation_key)
         try:
-            page = request.page or (f"{request.started_before_ms}/0/" if request.started_before_ms else "")
             limit = min(request.limit or 100, self._service.config.list_max)
-            found = await self._service.journal.listing(wanted, limit, page)
+            found = await self._service.journal.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
 
-    async def _keyed(self, request: c.ListRequest) -> c.ListReply:
+    async def _keyed(self, wanted: Filter, correlation_key: str) -> c.ListReply:
         """All of them in one page, as many as a key may have."""
-        heads = await self._service.messages.open_keyed(request.namespace, request.correlation_key)
-        fitting = [
-            head for head in heads
-            if request.saga_type in ("", head.saga_type) and (not request.status or head.status in request.status)
-        ]  # fmt: skip
-        fitting.sort(key=lambda head: (-head.started_ms, head.run.saga))
-        return c.ListReply(sagas=[self._view(head) for head in fitting])
+        found = await self._service.messages.open_keyed(wanted.namespace, correlation_key)
+        heads = sorted((head for head in found if passes(head, wanted)), key=lambda head: (-head.started_ms, head.run.saga))
+        return c.ListReply(sagas=[self._view(head) for head in heads])
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
@@ -189,4 +189,5 @@ def describe_head(head: Head) -> c.Description:
         key=key_of(head.run), saga_type=head.saga_type, status=h.Status.Name(head.status), owner=head.owner,
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
+        attributes=dict(head.attributes),
     )  # fmt: skip

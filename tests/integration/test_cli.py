@@ -34,7 +34,7 @@ async def waits() -> str:
     await greet("you")
     return await signal("go")
 
-@saga(keys=lambda order: [f"order={order}"])
+@saga(keys=lambda order: [f"order={order}"], attributes=lambda order: {"order": order})
 async def approved(order: str) -> str:
     await greet(order)
     return await event("approval")
@@ -136,6 +136,21 @@ def test_e3_a_person_publishes_an_event_to_a_correlation_key(tmp_path: pathlib.P
     assert published == {"event": "approval", "delivered": 1}
     assert status(tmp_path, url, "a-1") == "COMPLETED"
     assert "no open saga has the correlation key" in cli(tmp_path, url, "publish", "x", "--key", "order=8", code=1)
+
+
+def test_a_person_lists_by_search_attribute_and_time(tmp_path: pathlib.Path, url: str) -> None:
+    for name in ("l-1", "l-2"):
+        cli(tmp_path, url, "start", "approved", name, "--id", name)
+    found: list[str] = []
+    for _ in range(40):
+        found = cli(tmp_path, url, "list", "--where", "order=l-2", "--started-after", "2026-01-01").splitlines()
+        if found:
+            break
+        time.sleep(0.2)  # a saga that is started by name declares its attributes when it runs
+    assert [(one["key"]["saga"], one["attributes"]) for one in map(json.loads, found)] == [("l-2", {"order": "l-2"})]
+    assert cli(tmp_path, url, "list", "--where", "order=l-2", "--started-before", "2026-01-01T10:00:00+0100") == ""
+    assert "is no NAME=VALUE" in cli(tmp_path, url, "list", "--where", "order", code=2)
+    assert "no name of a search attribute" in cli(tmp_path, url, "list", "--where", "a-b=c", code=1)
 
 
 def test_r6_r7_r9_a_person_recovers_and_compensates_and_counts(tmp_path: pathlib.Path, url: str) -> None:

@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 from durable_saga_server.config import Config
+from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal import JournalFull, Run, memory
 from durable_saga_server.journal.memory import MemoryJournal
@@ -14,7 +15,9 @@ from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, saga, signal, step
 from durable_saga.errors import Exhausted, InvalidArgument, SagaCancelled
+from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.transport import LocalTransport
 from tests.integration.stage import CASSANDRA, Play, player
 
 
@@ -177,5 +180,21 @@ def test_a_key_of_too_many_sagas_is_an_error_that_coming_again_does_not_mend() -
             with pytest.raises(Exhausted, match=r"keyed_sagas_max.*publish to their ids") as caught:
                 await client.publish("go", key="name:ann")
             assert caught.value.retry_after is None
+
+    asyncio.run(run())
+
+
+def test_more_calls_than_a_server_takes_are_told_to_come_again_and_clients_do() -> None:
+    async def run() -> None:
+        served = Served(MemoryJournal(), Config(calls_at_once_max=3))
+        async with served as remote:
+            started = [c.StartRequest(namespace="n", saga=f"raw-{n}", saga_type="waits") for n in range(20)]
+            calls = [served.service.calls["Start"](one) for one in started]
+            errors = [one for one in await asyncio.gather(*calls, return_exceptions=True) if isinstance(one, ServiceError)]
+            assert {(one.code, one.retry_after_ms) for one in errors} <= {("RESOURCE_EXHAUSTED", BUSY_RETRY_MS)}
+            local = Client(LocalTransport(served.service))
+            for client in (remote, local):
+                handles = await asyncio.gather(*(client.start(waits, "x", id=f"{id(client)}-{n}") for n in range(20)))
+                assert [(await one.describe()).saga_type for one in handles] == ["waits"] * 20
 
     asyncio.run(run())

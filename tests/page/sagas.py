@@ -132,7 +132,7 @@ async def long_one(steps: int) -> int:
     return steps
 
 
-@saga(keys=lambda order: [f"order={order}"])
+@saga(keys=lambda order: [f"order={order}"], attributes=lambda order: {"buyer": f"b{order}"})
 async def paid(order: str) -> str:
     return str(await event("payment"))
 

@@ -64,9 +64,15 @@ def test_sagas_are_found_by_type_status_key_and_id_and_turned_over_page_by_page(
     tab.get_by_label("Key", exact=True).fill("order=78")
     tab.get_by_role("button", name="Filter").click()
     expect(tab.locator(".sagas tbody .id")).to_have_text(["paid-78"])
+    tab.goto("/?type=paid")
+    expect(tab.locator(".sagas tbody tr")).to_have_count(2, timeout=SECONDS * 1000)
+    tab.get_by_label("Attributes").fill("buyer=b77")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".sagas tbody .id")).to_have_text(["paid-77"], timeout=SECONDS * 1000)
     tab.get_by_label("Find a saga by its id").fill("paid-77")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", level=1)).to_have_text("paid paid-77")
+    expect(tab.get_by_role("link", name="buyer=b77")).to_be_visible()
 
 
 def test_d8_a_saga_that_failed_shows_its_state_the_users_line_first_and_each_step_with_what_undid_it(

@@ -42,6 +42,8 @@ from durable_saga_server.journal.rules import (
 class MemoryJournal:
     """Every method is atomic because none of them waits."""
 
+    batches_at_once = 1
+
     def __init__(self) -> None:
         self._heads: dict[Run, Head] = {}
         self._events: dict[Run, list[h.Event]] = {}

@@ -47,6 +47,8 @@ Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.AbstractEventLoop, "asy
 class SqliteJournal:
     """Opens on `initialize()`. Use it from one event loop."""
 
+    batches_at_once = 1
+
     def __init__(self, path: str | pathlib.Path) -> None:
         self._path = str(path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
