@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup test check demo bench bench-waiting kill-test simulate chaos model proto lock
-setup: $(SET_UP)
+.PHONY: setup browser test check demo bench bench-waiting kill-test simulate chaos model proto lock
+setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -13,6 +13,15 @@ $(SET_UP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $(SET_UP)
+
+# For tests/page. As root on Debian it is installed here; elsewhere this says what is missing, and only those tests fail.
+browser:
+	@for name in chromium chromium-browser google-chrome; do if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null && exit 0; \
+	fi; \
+	echo "tests/page need a browser and there is none: install Chromium (Debian: apt-get install chromium)"
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

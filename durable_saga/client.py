@@ -40,7 +40,7 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 class Handle(Generic[R]):
     """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
-    Unavailable."""
+    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given."""
 
     def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
         self._client = client
@@ -51,6 +51,9 @@ class Handle(Generic[R]):
     @property
     def _key(self) -> h.RunKey:
         return h.RunKey(namespace=self._client.namespace, saga=self.id, run=self._run)
+
+    def _message_id(self) -> str:
+        return self._client.chance.new().hex()
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
         """Wait for the end, of the last run if it continues in new ones. Raises TimeoutError after `timeout` seconds (the
@@ -69,9 +72,10 @@ class Handle(Generic[R]):
                     kind, words = _ENDINGS[found.status]
                     raise kind(self.id, found.failure if found.HasField("failure") else None, words)
 
-    async def describe(self) -> c.Description:
-        """Status, steps, compensations, owner, times (Unix milliseconds)."""
-        return await self._client.describe(self._key)
+    async def describe(self, *, large: bool = True) -> c.Description:
+        """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
+        references."""
+        return await self._client.describe(self._key, large=large)
 
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
@@ -86,61 +90,70 @@ class Handle(Generic[R]):
         events: list[h.Event] = []
         key = self._key
         while True:
-            request = c.HistoryRequest(key=key, from_seq=len(events))
-            page = await self._client.transport.call("history", request)
+            page = await self._history_page(key, len(events))
             key = page.key
-            await self._client.fill(key, page)
             events += page.events
             if not page.events:
                 return events
+
+    async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
+        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last.
+        Without `large`, values above 16 KiB stay references."""
+        return list((await self._history_page(self._key, from_seq, limit, large)).events)
+
+    async def _history_page(self, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
+        page: c.HistoryReply = await self._client.transport.call(
+            "history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit)
+        )
+        if large:
+            await self._client.fill(page.key, page)
+        return page
 
     async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
         """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
         Raises AlreadyEnded."""
         data = codec.encode_call(args, {}, where=f"signal {name}")
         request = c.SignalRequest(
-            key=self._key, message_id=message_id or self._client.chance.new().hex(), name=name, input=p.Payload(data=data)
+            key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
-    async def cancel(self, reason: str = "") -> None:
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("cancel", request)
 
-    async def compensate(self, reason: str = "") -> None:
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
         """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
-        request = c.CompensateRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("compensate", request)
 
-    async def recover(self, reason: str = "") -> None:
+    async def recover(self, reason: str = "", *, who: str | None = None) -> None:
         """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
         saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=self._client.chance.new().hex(), reason=reason, who=_who())
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
         await self._client.transport.call("recover", request)
 
-    async def terminate(self, reason: str = "") -> None:
+    async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
-        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=_who()))
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or _who()))
 
-    async def retry_compensation(self, call: str, note: str = "") -> None:
+    async def retry_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
         compensation, AlreadyEnded when it is not stuck or the saga has ended."""
-        await self._decide(call, h.CompensationDecided.RETRY, note)
+        await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
-    async def skip_compensation(self, call: str, note: str = "") -> None:
+    async def skip_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
         """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
         AlreadyEnded when no unwind holds it or it has its outcome."""
-        await self._decide(call, h.CompensationDecided.SKIP, note)
+        await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
-    async def resolve_compensation(self, call: str, note: str) -> None:
+    async def resolve_compensation(self, call: str, note: str, *, who: str | None = None) -> None:
         """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as skip does."""
-        await self._decide(call, h.CompensationDecided.RESOLVE, note)
+        await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
-    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
-        decision = h.CompensationDecided(
-            message_id=self._client.chance.new().hex(), call=call, verb=verb, note=note, who=_who()
-        )
+    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
+        decision = h.CompensationDecided(message_id=self._message_id(), call=call, verb=verb, note=note, who=who or _who())
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
@@ -157,10 +170,11 @@ class Client:
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
-    async def describe(self, key: h.RunKey) -> c.Description:
-        """One run, with its large values."""
+    async def describe(self, key: h.RunKey, *, large: bool = True) -> c.Description:
+        """One run, with its large values if they are wanted."""
         found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
-        await self.fill(found.key, found)
+        if large:
+            await self.fill(found.key, found)
         return found
 
     async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
@@ -259,21 +273,23 @@ class Client:
         *,
         type: str = "",
         status: Sequence[str] = (),
+        key: str = "",
         attributes: Mapping[str, str | int | bool] | None = None,
         started_after: datetime | None = None,
         started_before: datetime | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[c.Description]:
         """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
-        at `started_after` or later, before `started_before`; `status` in capital or small letters. Raises InvalidArgument for
-        an unknown one, for a name or value that no attribute has, and for a time without a time zone."""
+        at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
+        open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
+        and for a time without a time zone."""
         left, token = limit, ""
         while left is None or left > 0:
             found = await self.list_page(
-                type=type, status=status, attributes=attributes, started_after=started_after, started_before=started_before,
-                limit=min(left or 200, 200), page=token,
+                type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+                started_before=started_before, limit=min(left or 200, 200), page=token,
             )  # fmt: skip
-            for one in found.sagas:
+            for one in found.sagas[:left]:
                 yield one
             left, token = None if left is None else left - len(found.sagas), found.next_page
             if not token:
@@ -284,6 +300,7 @@ class Client:
         *,
         type: str = "",
         status: Sequence[str] = (),
+        key: str = "",
         attributes: Mapping[str, str | int | bool] | None = None,
         started_after: datetime | None = None,
         started_before: datetime | None = None,
@@ -303,7 +320,7 @@ class Client:
         reply: c.ListReply = await self.transport.call("list", c.ListRequest(
             namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
             attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
-            limit=limit, page=page,
+            limit=limit, page=page, correlation_key=key,
         ))  # fmt: skip
         return reply
 

@@ -15,6 +15,7 @@ from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
+from durable_saga.readable import as_dict
 
 SAY_BLOCKED_SECONDS = 1.0
 _url = click.option(
@@ -131,12 +132,12 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
         rows = []
         for event in events:
             kind = str(event.WhichOneof("kind"))
-            body = output.as_dict(getattr(event, kind))
+            body = as_dict(getattr(event, kind))
             rows.append((str(event.seq), output.when(event.time_ms), kind, json.dumps(body, default=str)[:100]))
         output.table(("seq", "time", "event", ""), rows)
     else:
         for event in events:
-            output.print_json(output.as_dict(event))
+            output.print_json(as_dict(event))
 
 
 def _write_raw(path: str, events: Sequence[h.Event]) -> None:
@@ -154,13 +155,14 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
+@click.option("--key", default="", help="Only open sagas that declared this correlation key.")
 @click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+0100).")
 @click.option("--started-before", type=_TIME, help="Before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
 def list_sagas(
-    saga_type: str, status: tuple[str, ...], where: tuple[str, ...], started_after: datetime | None,
+    saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
     started_before: datetime | None, limit: int, url: str, namespace: str,
 ) -> None:  # fmt: skip
     """List sagas, newest first."""
@@ -168,7 +170,7 @@ def list_sagas(
 
     async def work(client: Client) -> Any:
         found = client.list(
-            type=saga_type, status=status, attributes=attributes, limit=limit,
+            type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
             started_after=_zoned(started_after), started_before=_zoned(started_before),
         )  # fmt: skip
         return [one async for one in found]
@@ -176,7 +178,7 @@ def list_sagas(
     found = _with_client(work, url, namespace)
     if not output.is_terminal():
         for one in found:
-            output.print_json(output.as_dict(one))
+            output.print_json(as_dict(one))
         return
     rows = [
         (one.key.saga, one.saga_type, output.status_of(one), output.when(one.started_ms), output.when(one.ended_ms))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import json
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import click
 from durable_saga_server.journal import JournalError
-from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,6 +19,7 @@ from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.overview import Statistics
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.readable import as_dict, as_json
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
@@ -52,31 +51,7 @@ def is_terminal() -> bool:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, default=str, ensure_ascii=False))
-
-
-def as_dict(message: Any) -> dict[str, Any]:
-    """A message as JSON shows it; user payloads are decoded."""
-    found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
-    _decode_payloads(message, found)
-    return found
-
-
-def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
-    for field, value in message.ListFields():
-        if field.message_type is None or field.name not in found:
-            continue
-        if field.message_type.name == "Payload":
-            found[field.name] = codec.decode(value.data) if value.data else None
-        elif isinstance(value, Mapping):
-            if field.message_type.fields_by_name["value"].message_type is None:
-                continue  # texts: they stand there already
-            found[field.name] = {key: codec.decode(one.data) if one.data else None for key, one in value.items()}
-        elif isinstance(found[field.name], list):
-            for inner, shown in zip(value, found[field.name], strict=True):
-                _decode_payloads(inner, shown)
-        else:
-            _decode_payloads(value, found[field.name])
+    print(as_json(value))
 
 
 def when(ms: int) -> str:

@@ -8,12 +8,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import click
 
-from durable_saga.cli import output
+from durable_saga.cli import output, web
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
@@ -41,7 +42,10 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "") -> Any:
+def _serve(
+    journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "", *,
+    ready: Callable[[str], None] = _say, **options: Any,
+) -> Any:  # fmt: skip
     try:
         from durable_saga_server.config import Config
         from durable_saga_server.serving import serve
@@ -51,7 +55,7 @@ def _serve(journal: str, listen: str, strict: bool, retention_ms: int, advertise
         config = Config(retention_ms=retention_ms)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--retention") from error
-    return serve(journal, listen, strict=strict, advertise=advertise, config=config, ready=_say)
+    return serve(journal, listen, strict=strict, advertise=advertise, config=config, ready=ready, **options)
 
 
 @click.command()
@@ -70,12 +74,29 @@ def server(journal: str, listen: str, strict: bool, advertise: str, retention: i
 @click.command()
 @click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
 @_listen
+@click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
+@click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @retention
 @click.option("--verbose", is_flag=True)
-def dev(file: str, listen: str, retention: int, verbose: bool) -> None:
-    """Run a history server on one SQLite file, for a laptop."""
+def dev(file: str, listen: str, with_page: bool, page_listen: str, retention: int, verbose: bool) -> None:
+    """Run a history server on one SQLite file, with the web page, for a laptop."""
     _log(verbose)
-    output.run(_serve(f"sqlite:///{file}", listen, False, retention))
+    beside = web.Beside(page_listen) if with_page else None
+    output.run(_dev(f"sqlite:///{file}", listen, retention, beside))
+
+
+async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside | None) -> None:
+    def ready(text: str) -> None:
+        _say(text)
+        if beside is not None:
+            beside.start(text.removeprefix("listening on "))
+
+    try:
+        before_stop = beside.stop if beside is not None else None
+        await _serve(journal, listen, False, retention_ms, ready=ready, before_stop=before_stop)
+    finally:
+        if beside is not None:
+            await beside.stop()
 
 
 @click.command()

@@ -337,7 +337,7 @@ class WaitRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "started_after_ms", "attributes")
+    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "started_after_ms", "attributes", "correlation_key")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +353,7 @@ class ListRequest(_message.Message):
     STARTED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
     STARTED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_KEY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga_type: str
     status: _containers.RepeatedScalarFieldContainer[_history_pb2.Status]
@@ -361,7 +362,8 @@ class ListRequest(_message.Message):
     started_before_ms: int
     started_after_ms: int
     attributes: _containers.ScalarMap[str, str]
-    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ..., started_after_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    correlation_key: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ..., started_after_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., correlation_key: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("sagas", "next_page")

@@ -81,7 +81,10 @@ class Messages:
             raise ServiceError("INVALID_ARGUMENT", "an event goes to a saga id or to a correlation key: give one of them")
         keys = [h.RunKey(namespace=request.namespace, saga=request.saga)]
         if request.correlation_key:
-            keys = await self._keyed(request.namespace, request.correlation_key)
+            found = await self.open_keyed(request.namespace, request.correlation_key)
+            if not found:
+                raise ServiceError("NOT_FOUND", f"no open saga has the correlation key {request.correlation_key!r}")
+            keys = [h.RunKey(namespace=request.namespace, saga=head.run.saga) for head in found]
         delivered = 0
         for key in keys:
             signal = c.SignalRequest(key=key, message_id=request.message_id, name=request.event, input=request.input)
@@ -94,7 +97,8 @@ class Messages:
                 delivered += 1  # the others have ended since they were looked up
         return c.PublishReply(delivered=delivered)
 
-    async def _keyed(self, namespace: str, correlation_key: str) -> list[h.RunKey]:
+    async def open_keyed(self, namespace: str, correlation_key: str) -> Sequence[Head]:
+        """The newest run of each open saga that declared the key."""
         config, journal = self._service.config, self._service.journal
         check_name("namespace", namespace, config.id_characters_max)
         check_name("correlation key", correlation_key, config.id_characters_max)
@@ -107,17 +111,14 @@ class Messages:
                 await journal.drop_key(namespace, correlation_key, run, asked_ms)
             if len(runs) <= config.keyed_sagas_max or not ended:
                 break
-        names = dict.fromkeys(head.run.saga for head in heads.values() if head is not None and head.status in OPEN)
-        found = [h.RunKey(namespace=namespace, saga=name) for name in names]
+        found = {head.run.saga: head for head in heads.values() if head is not None and head.status in OPEN}
         if len(found) > config.keyed_sagas_max:
             raise ServiceError(
                 "RESOURCE_EXHAUSTED",
                 f"more than {config.keyed_sagas_max} open sagas have the correlation key {correlation_key!r} (keyed_sagas_max):"
                 " publish to their ids",
             )
-        if not found:
-            raise ServiceError("NOT_FOUND", f"no open saga has the correlation key {correlation_key!r}")
-        return found
+        return list(found.values())
 
     async def _newest(self, run: Run) -> Head | None:
         head = await self._service.journal.head(run)

@@ -13,6 +13,7 @@ from durable_saga_server.failures import ServiceError, check_attributes, check_n
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
 from durable_saga_server.journal import Filter, Head, Run
+from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
@@ -98,12 +99,20 @@ class Reading:
             request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
             request.started_after_ms, request.started_before_ms,
         )  # fmt: skip
+        if request.correlation_key:
+            return await self._keyed(wanted, request.correlation_key)
         try:
             limit = min(request.limit or 100, self._service.config.list_max)
             found = await self._service.journal.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
+
+    async def _keyed(self, wanted: Filter, correlation_key: str) -> c.ListReply:
+        """All of them in one page, as many as a key may have."""
+        found = await self._service.messages.open_keyed(wanted.namespace, correlation_key)
+        heads = sorted((head for head in found if passes(head, wanted)), key=lambda head: (-head.started_ms, head.run.saga))
+        return c.ListReply(sagas=[self._view(head) for head in heads])
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:

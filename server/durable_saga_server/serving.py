@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from durable_saga_server.config import Config
 from durable_saga_server.grpc_server import GrpcServer
@@ -27,11 +27,12 @@ async def serve(
     advertise: str = "",
     config: Config | None = None,
     ready: Callable[[str], None] = print,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers
-    find this one. `ready` is told the address once requests are taken. Waits for an unreachable journal and
-    says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a
-    taken address."""
+    find this one. `ready` is told the address once requests are taken; `before_stop` is awaited while they still are. Waits for
+    an unreachable journal and says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and
+    RuntimeError for a taken address."""
     service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
     await start_when_reachable(service, journal_url)
     server = GrpcServer(service, listen)
@@ -44,6 +45,8 @@ async def serve(
         await service.join(advertise or f"{_reachable(host)}:{server.port}")
         ready(f"listening on {host}:{server.port}")
         await stop.wait()
+        if before_stop is not None:
+            await before_stop()
         log.info("stopping: no new calls; up to %s s for those under way", STOP_GRACE_SECONDS)
         await service.drain()
     finally:

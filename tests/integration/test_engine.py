@@ -10,7 +10,7 @@ from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, connect
+from durable_saga import Client, Worker, connect, event, saga
 from durable_saga.errors import (
     AlreadyEnded,
     AlreadyStarted,
@@ -218,6 +218,28 @@ def test_sagas_are_listed_by_type_and_status(play: Play) -> None:
         assert sorted(found) == [f"t-{number}" for number in range(5)]
 
     play(scenario)
+
+
+@saga(keys=lambda number: ["order=shared", f"order={number}"])
+async def keyed(number: int) -> None:
+    await event("shipped")
+
+
+def test_open_sagas_are_listed_by_the_key_that_they_declared(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        for number in range(3):
+            await client.start(keyed, number, id=f"k-{number}")
+        ended = await client.start(keyed, 9, id="ended")
+        await client.publish("shipped", saga="ended")
+        await ended.result()
+        assert sorted([one.key.saga async for one in client.list(key="order=shared")]) == ["k-0", "k-1", "k-2"]
+        assert len([one async for one in client.list(key="order=shared", limit=2)]) == 2
+        assert [one.key.saga async for one in client.list(key="order=1")] == ["k-1"]
+        assert [one async for one in client.list(key="order=shared", status=["HELD"])] == []
+        assert [one async for one in client.list(key="order=shared", type="trip")] == []
+        assert [one async for one in client.list(key="no such key")] == []
+
+    play(scenario, [keyed])
 
 
 def test_the_sync_client_does_the_same_from_a_thread(tmp_path: pathlib.Path) -> None:

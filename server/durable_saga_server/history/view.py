@@ -22,6 +22,7 @@ DECIDABLE = ("pending", "running", "retrying", "stuck")
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
     """Fill steps, result, failure, unread, the runs before and after, and a warning for one that grows towards a limit."""
     steps: dict[str, c.StepView] = {}
+    children: dict[str, str] = {}
     size = large = 0
     for event in events:
         size, large = size + event.ByteSize(), large + event.large_bytes
@@ -37,8 +38,13 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
                 _wait_for_their_turn(steps, body, event)
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
+            steps[body.call].scope = _child_around(_parent(body.call), children)
         elif kind in ("scope_opened", "step_skipped"):
             steps[body.call] = _mark(kind, body, event.time_ms)
+            is_child = kind == "scope_opened" and bool(body.saga_type)
+            steps[body.call].scope = _child_around(_parent(_parent(body.call) if is_child else body.call), children)
+            if is_child:
+                children[_parent(body.call)] = body.call
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
     into.steps.extend(steps.values())
@@ -59,6 +65,17 @@ def _warning(events: int, size: int, large: int) -> str:
         f"its history has {' and '.join(near)}, where it is stopped and unwound: let the saga go on in a new run with"
         " `await continue_as_new(...)`"
     )
+
+
+def _parent(call: str) -> str:
+    return call.rpartition(".")[0]
+
+
+def _child_around(path: str, children: dict[str, str]) -> str:
+    """The nearest child saga whose task, or a task made by it, has this path. What is in a plain scope is not recorded."""
+    while path and path not in children:
+        path = _parent(path)
+    return children.get(path, "")
 
 
 def _ended(body: Any, into: c.Description) -> None:

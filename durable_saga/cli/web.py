@@ -1,0 +1,77 @@
+"""The web page: a command of its own, and beside the server of `dev`. Needs the extra `page`, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import click
+
+from durable_saga.cli import output
+
+NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
+
+
+def _bind(url: str, listen: str, **options: Any) -> Any:
+    """Raises ImportError without the extra, ValueError and OSError."""
+    from durable_saga.page.serving import bind
+
+    return bind(url, listen, **options)
+
+
+@click.command()
+@click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
+@click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+@click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
+@click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="Asked for at the login; better by its variable.")
+@click.option("--host", "hosts", multiple=True, help="A name that a proxy gives it; may be given more than once.")
+@click.option("--verbose", is_flag=True)
+def page(url: str, namespace: str, listen: str, token: str, hosts: tuple[str, ...], verbose: bool) -> None:
+    """Run the web page of the engine at URL, host:port or a journal, until SIGTERM."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
+    )  # fmt: skip
+    output.run(_page(url, listen, namespace=namespace, token=token, hosts=hosts))
+
+
+async def _page(url: str, listen: str, **options: Any) -> None:
+    try:
+        one = _bind(url, listen, **options)
+    except ImportError as error:
+        raise click.ClickException(f"{error}: {NEEDS}") from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, one.stop)
+    click.echo(f"page on {one.address}")
+    await one.run()
+
+
+class Beside:
+    """The page in the process of a server: it says where it is, or why it isn't, and never ends the server."""
+
+    def __init__(self, listen: str) -> None:
+        self._listen = listen
+        self._page: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, url: str) -> None:
+        try:
+            self._page = _bind(url, self._listen)
+        except ImportError:
+            click.echo(f"no page: {NEEDS}")
+        except (OSError, ValueError) as error:
+            click.echo(f"no page: {error}")
+        else:
+            logging.getLogger("uvicorn").setLevel(logging.WARNING)
+            self._task = asyncio.create_task(self._page.run(), name="page")
+            click.echo(f"page on {self._page.address}")
+
+    async def stop(self) -> None:
+        """Before the server, which waits for the calls of its clients. May be called again."""
+        if self._task is not None:
+            self._page.stop()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (page,)

@@ -1,0 +1,282 @@
+"""The pages that do something: each is a form that says what will happen, and a post that does it and shows the saga."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from durable_saga.client import Handle
+from durable_saga.errors import AlreadyEnded, AlreadyStarted, DurableSagaError, InvalidArgument, NotFound, Unavailable
+from durable_saga.page.engine import read, write
+from durable_saga.page.guarding import WRONG_TOKEN_SECONDS, Form, Refused, forgery_token, matches
+from durable_saga.page.looking import Page, page_of, saga_id_of
+from durable_saga.page.rendering import address, go
+
+REASON_CHARACTERS_MAX = 1_000
+WHO_CHARACTERS_MAX = 100
+STATUS_OF: dict[type[DurableSagaError], int] = {
+    NotFound: 404, InvalidArgument: 400, AlreadyEnded: 409, AlreadyStarted: 409, Unavailable: 503,
+}  # fmt: skip
+
+
+def status_of(error: DurableSagaError) -> int:
+    return next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), 400)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """`act` gets the saga, the call of the compensation, the reason and who it is."""
+
+    title: str
+    explains: str
+    button: str
+    said: str
+    act: Callable[[Handle[Any], str, str, str], Awaitable[None]]
+    reason: str = "Reason"
+    reason_needed: bool = False
+    of_compensation: bool = False
+
+
+VERBS: Mapping[str, Verb] = {
+    "cancel": Verb(
+        "Cancel", "The saga is asked to stop. It then undoes what it has done and ends as cancelled.",
+        "Cancel the saga", "It was asked to stop; it unwinds.",
+        lambda saga, _, reason, who: saga.cancel(reason, who=who),
+    ),
+    "compensate": Verb(
+        "Compensate", "Its forward work stops and what it has done is undone; it ends as compensated.",
+        "Compensate the saga", "It stops its forward work and unwinds.",
+        lambda saga, _, reason, who: saga.compensate(reason, who=who),
+    ),
+    "recover": Verb(
+        "Recover", "The saga goes on forward from its failed step. Results that it has are kept.",
+        "Recover the saga", "It goes on forward from its failed step.",
+        lambda saga, _, reason, who: saga.recover(reason, who=who),
+    ),
+    "terminate": Verb(
+        "Terminate", "The saga ends now. Nothing is undone: what its steps did stays as it is, and it can't go on any more.",
+        "Terminate the saga, undo nothing", "It was ended; nothing was undone.",
+        lambda saga, _, reason, who: saga.terminate(reason, who=who), reason_needed=True,
+    ),
+    "retry": Verb(
+        "Retry the compensation", "The stuck compensation is tried once more.",
+        "Retry it", "The compensation is tried again.",
+        lambda saga, call, note, who: saga.retry_compensation(call, note, who=who), "Note", of_compensation=True,
+    ),
+    "skip": Verb(
+        "Skip the compensation", "The compensation is given up. The record shows it as skipped; its step stays done.",
+        "Skip it, leave the step done", "The compensation is skipped.",
+        lambda saga, call, note, who: saga.skip_compensation(call, note, who=who), "Note", True, True,
+    ),
+    "resolve": Verb(
+        "Resolve the compensation by hand", "Says that it was undone by hand. The engine does not try it again.",
+        "It was done by hand", "The compensation counts as done by hand.",
+        lambda saga, call, note, who: saga.resolve_compensation(call, note, who=who), "What was done", True, True,
+    ),
+}  # fmt: skip
+
+
+def _show(
+    request: Request, name: str, values: Mapping[str, Any], given: Mapping[str, str], error: str = "", status: int = 200
+) -> Response:
+    """A form, with what was typed and why it was refused."""
+    shown = {"form_token": forgery_token(request), "given": given, "error": error, **values}
+    return page_of(request).templates.page(request, name, shown, status=status)
+
+
+async def _try(request: Request, name: str, values: Mapping[str, Any], form: Form, work: Awaitable[Response]) -> Response:
+    """The work, or its form again with the sentence of what went wrong."""
+    try:
+        return await work
+    except (Refused, DurableSagaError, TypeError, ValueError) as error:
+        if isinstance(error, Refused):
+            status, said = error.status, error.sentence
+        else:
+            status, said = (status_of(error) if isinstance(error, DurableSagaError) else 400), str(error)
+        return _show(request, name, values, form.fields, said, status)
+
+
+def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """A JSON list: by place; an object: by name; nothing: none. Raises Refused."""
+    if not text:
+        return [], {}
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise Refused(400, f"The arguments are not JSON: {error}. A text stands in quotes.") from None
+    if isinstance(value, list):
+        return value, {}
+    if isinstance(value, dict):
+        return [], value
+    raise Refused(400, 'The arguments are a JSON list, such as ["order-7", 100], or an object of arguments by name.')
+
+
+def _places(text: str) -> list[Any]:
+    args, kwargs = _arguments(text)
+    return [kwargs] if kwargs else args
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise Refused(400, f"The time-out is a number of seconds, not {text!r}.") from None
+
+
+def _needed(form: Form, field: str, what: str, characters_max: int) -> str:
+    if not (text := form.text(field)):
+        raise Refused(400, f"Give {what}.")
+    return _bounded(text, what, characters_max)
+
+
+def _bounded(text: str, what: str, characters_max: int) -> str:
+    if len(text) > characters_max:
+        raise Refused(400, f"{what[0].upper()}{what[1:]} has {len(text)} characters; at most {characters_max} are allowed.")
+    return text
+
+
+# --- start, signal, publish --------------------------------------------------------------------------------------------------
+
+
+async def _types(page: Page) -> list[str]:
+    return sorted((await read(page.client.statistics())).by_type)
+
+
+async def start_form(request: Request) -> Response:
+    given = {"type": request.query_params.get("type", ""), "once": uuid.uuid4().hex}
+    return _show(request, "start.html", {"types": await _types(page_of(request))}, given)
+
+
+async def start(request: Request, form: Form) -> Response:
+    page = page_of(request)
+
+    async def work() -> Response:
+        kind = _needed(form, "type", "the type of the saga", 255)
+        args, kwargs = _arguments(form.text("arguments"))
+        timeout = _seconds(form.text("timeout"))
+        saga_id = form.text("id") or _needed(form, "once", "an id", 255)
+        if clash := sorted({"id", "timeout", "saga", "self"} & kwargs.keys()):
+            raise Refused(400, f"An argument named {clash[0]} can't be given by name here: give the arguments as a list.")
+        handle = await write(page.client.start(kind, *args, id=saga_id, timeout=timeout, **kwargs))
+        return go(request, address("/saga", id=handle.id), f"{kind} is started.")
+
+    return await _try(request, "start.html", {"types": []}, form, work())
+
+
+async def signal_form(request: Request) -> Response:
+    return _show(request, "signal.html", {"id": saga_id_of(request)}, {"once": uuid.uuid4().hex})
+
+
+async def signal(request: Request, form: Form) -> Response:
+    saga_id = saga_id_of(request)
+
+    async def work() -> Response:
+        name = _needed(form, "name", "the name of the signal", 255)
+        once = _needed(form, "once", "a message id", 255)
+        args = _places(form.text("arguments"))
+        await write(page_of(request).client.handle(saga_id).signal(name, *args, message_id=once))
+        return go(request, address("/saga", id=saga_id), f"The signal {name} is sent.")
+
+    return await _try(request, "signal.html", {"id": saga_id}, form, work())
+
+
+async def publish_form(request: Request) -> Response:
+    given = {"saga": request.query_params.get("id", ""), "once": uuid.uuid4().hex}
+    return _show(request, "publish.html", {}, given)
+
+
+async def publish(request: Request, form: Form) -> Response:
+    saga_id = form.text("saga")
+
+    async def work() -> Response:
+        event = _needed(form, "event", "the name of the event", 255)
+        once = _needed(form, "once", "a message id", 255)
+        args = _places(form.text("arguments"))
+        sent = page_of(request).client.publish(
+            event, *args, saga=saga_id or None, key=form.text("key") or None, message_id=once
+        )
+        delivered = await write(sent)
+        said = f"The event {event} reached {delivered} saga{'' if delivered == 1 else 's'}."
+        return go(request, address("/saga", id=saga_id) if saga_id else "/", said)
+
+    return await _try(request, "publish.html", {}, form, work())
+
+
+# --- verbs on one saga -------------------------------------------------------------------------------------------------------
+
+
+def _verb(request: Request) -> tuple[str, Verb]:
+    name = request.path_params["verb"]
+    if name not in VERBS:
+        raise NotFound(f"there is nothing called {name!r} to do to a saga")
+    return name, VERBS[name]
+
+
+async def _facts(request: Request, saga_id: str, verb: Verb) -> dict[str, Any]:
+    """What the form tells of the saga and the compensation. Raises NotFound."""
+    call = request.query_params.get("call", "")
+    one = await read(page_of(request).client.handle(saga_id).describe(large=False))
+    step = next((step for step in one.steps if step.call == call and step.compensation), None)
+    if verb.of_compensation and step is None:
+        raise NotFound(f"saga {saga_id!r} has no compensation for call {call!r}")
+    return {
+        "id": saga_id, "one": one, "step": step if verb.of_compensation else None, "call": call, "verb": verb,
+        "name": request.path_params["verb"], "reason_max": REASON_CHARACTERS_MAX, "who_max": WHO_CHARACTERS_MAX,
+    }  # fmt: skip
+
+
+async def confirm(request: Request) -> Response:
+    _, verb = _verb(request)
+    values = await _facts(request, saga_id_of(request), verb)
+    return _show(request, "confirm.html", values, {"who": request.session.get("who", "")})
+
+
+async def act(request: Request, form: Form) -> Response:
+    _, verb = _verb(request)
+    saga_id, call = saga_id_of(request), request.query_params.get("call", "")
+
+    async def work() -> Response:
+        who = _needed(form, "who", "your name: it stands in the history", WHO_CHARACTERS_MAX)
+        reason = _bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
+        if verb.reason_needed and not reason:
+            raise Refused(400, "Say why: the history keeps it.")
+        await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
+        request.session["who"] = who
+        return go(request, address("/saga", id=saga_id), verb.said)
+
+    values = await _facts(request, saga_id, verb)
+    return await _try(request, "confirm.html", values, form, work())
+
+
+# --- login -------------------------------------------------------------------------------------------------------------------
+
+
+async def login_form(request: Request) -> Response:
+    return _show(request, "login.html", {}, {"who": request.session.get("who", "")})
+
+
+async def login(request: Request, form: Form) -> Response:
+    async def work() -> Response:
+        if not page_of(request).token:
+            raise Refused(400, "This page needs no login.")
+        who = _needed(form, "who", "your name: it stands in the history of what you do", WHO_CHARACTERS_MAX)
+        if not matches(form.text("token"), page_of(request).token):
+            await asyncio.sleep(WRONG_TOKEN_SECONDS)
+            raise Refused(403, "The token is wrong.")
+        request.session.clear()  # a form token from before the login is not good after it
+        request.session.update({"in": True, "who": who})
+        return go(request, "/", f"Welcome, {who}.")
+
+    return await _try(request, "login.html", {}, form, work())
+
+
+async def logout(request: Request, _: Form) -> Response:
+    request.session.clear()
+    return go(request, "/login", "You are logged out.")

@@ -1,0 +1,174 @@
+"""Who may do what: hosts, login, forged forms, and the headers that keep a browser from doing more than it was sent.
+
+- Hosts: a page without a token answers only to loopback names, so that no other name can be made to lead to it.
+- Login: with a token, every page but the login wants it, as a bearer or in a signed cookie.
+- Forms: a post is taken from this very origin, with the token of its session.
+- Headers: no script, style or frame but our own, nothing inline, nothing kept by caches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FORM_BYTES_MAX = 8 * 1024 * 1024
+FORM_FIELDS_MAX = 50
+TOKEN_CHARACTERS_MIN = 16
+LOGIN_SECONDS = 12 * 3600
+WRONG_TOKEN_SECONDS = 1.0
+COOKIE = "durable_saga_page"
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+_OPEN_TO_ALL = ("/login", "/static/", "/favicon.ico")
+
+
+class Refused(Exception):
+    """The page itself won't do it; a status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        self.status = status
+        self.sentence = sentence
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a post brought, by field."""
+
+    fields: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        return self.fields.get(name, "").strip()
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+Posted = Callable[[Request, Form], Awaitable[Response]]
+
+
+def forgery_token(request: Request) -> str:
+    """Of this session; a form carries it."""
+    token = request.session.get("form")
+    if not isinstance(token, str):
+        token = request.session["form"] = secrets.token_urlsafe(32)
+    return token
+
+
+def post(handler: Posted) -> Handler:
+    """The only way to a handler of a form: read, bounded, and known to come from a page of ours. Raises Refused."""
+
+    async def taken(request: Request) -> Response:
+        _check_origin(request.headers)
+        form = Form(dict(await _fields(request)))
+        if not is_bearer(request):
+            expected, given = request.session.get("form"), form.fields.get("form_token", "")
+            if not isinstance(expected, str) or not hmac.compare_digest(expected.encode(), given.encode()):
+                raise Refused(403, "This form is out of date, so nothing was done. Go back, reload the page and send it again.")
+        return await handler(request, form)
+
+    return taken
+
+
+def _check_origin(headers: Headers) -> None:
+    """What a browser says about where a form came from; other programs say nothing and have the token to show."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    foreign = site not in (None, "same-origin", "none")
+    if site is None and origin is not None:
+        foreign = urlsplit(origin).netloc != headers.get("host")
+    if foreign:
+        raise Refused(403, "The form was sent by another site, so nothing was done.")
+
+
+async def _fields(request: Request) -> list[tuple[str, str]]:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES_MAX:
+            raise Refused(413, f"The form has more than {FORM_BYTES_MAX} bytes (FORM_BYTES_MAX), so nothing was done.")
+    try:
+        return parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="replace"
+        )
+    except ValueError:
+        raise Refused(400, f"The form has more than {FORM_FIELDS_MAX} fields (FORM_FIELDS_MAX), so nothing was done.") from None
+
+
+# --- login ----------------------------------------------------------------------------------------------------------------
+
+
+def secret_of(token: str) -> str:
+    """What cookies are signed with: from the token, so that a login outlives a restart and ends with its token."""
+    return hashlib.sha256(b"durable-saga page\0" + token.encode()).hexdigest() if token else secrets.token_hex(32)
+
+
+def is_bearer(connection: HTTPConnection) -> bool:
+    """Whether the login guard let it in by a token in its header: no browser sends that by itself."""
+    return bool(connection.scope.get("bearer"))
+
+
+class LoginGuard:
+    """Lets in who shows the token; others are sent to the login, or told 401 where a header was wrong."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._token or str(scope["path"]).startswith(_OPEN_TO_ALL):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        kind, _, given = connection.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            if not matches(given, self._token):
+                await asyncio.sleep(WRONG_TOKEN_SECONDS)
+                await PlainTextResponse("the bearer token is wrong\n", 401)(scope, receive, send)
+                return
+            scope["bearer"] = True
+        elif not connection.session.get("in"):
+            await RedirectResponse("/login", 303)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def matches(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+# --- headers --------------------------------------------------------------------------------------------------------------
+
+
+class Headed:
+    """Puts the headers on every answer, errors too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, headed)
