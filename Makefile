@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup test check demo bench bench-waiting kill-test simulate model proto lock
+.PHONY: setup test check demo bench bench-waiting kill-test simulate chaos model proto lock
 setup: $(SET_UP)
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -27,6 +27,9 @@ kill-test: setup
 
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(VERBOSE),--verbose) $(ARGS)
+
+chaos: setup
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20)
 
 model: setup
 	$(BIN)/python -m tests.model $(ARGS)

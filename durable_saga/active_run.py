@@ -33,6 +33,7 @@ ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 COMMIT_EVENTS_MAX = 2_000
+_ENDING = ("cancel", "compensate")
 
 
 class ActiveRun:
@@ -41,9 +42,7 @@ class ActiveRun:
     def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self.key = assign.key
-        self.incarnation = assign.incarnation
-        self.epoch = assign.epoch
+        self.key, self.incarnation, self.epoch = assign.key, assign.incarnation, assign.epoch
         self._core = core
         self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact, lambda: core.past_pivot)
         self._next_seq = len(assign.events)
@@ -72,8 +71,14 @@ class ActiveRun:
         except Exception as error:
             self._block(error)
             return
+        reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
-            self._deliver(message)
+            if reason is None or message.WhichOneof("kind") in _ENDING:
+                self._deliver(message)
+        if reason is not None:
+            self._due()
+            if not self._core.ended:
+                self._block(reason)
         self._arm()
 
     # --- what happens to it ------------------------------------------------------------------------------------------
@@ -187,14 +192,12 @@ class ActiveRun:
         effects, self._held_in_flight, self._in_flight = self._held_in_flight, [], None
         if self._core.ended and not self._unsent:
             self.drop()
-            return
-        if self._replay_again and not self._unsent:
+        elif self._replay_again and not self._unsent:
             self._send_release(wake_at_ms=self._worker.clock.now_ms())
-            return
-        self._start_all(effects)
-        if self._urgent or self._held:
-            self._worker.flush_soon(self)
-        self._arm()
+        else:
+            self._start_all(effects)
+            if self._urgent or self._held:
+                self._worker.flush_soon(self)
 
     def _start_all(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -230,9 +233,8 @@ class ActiveRun:
             self._park = self._loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
 
     def _disarm(self) -> None:
-        for handle in (self._timer, self._park):
-            if handle is not None:
-                handle.cancel()
+        for handle in filter(None, (self._timer, self._park)):
+            handle.cancel()
         self._timer = self._park = None
 
     def _due(self) -> None:
@@ -258,8 +260,8 @@ class ActiveRun:
             return
         if self._unsent:
             self.flush()  # parks after the reply
-            return
-        self._send_release(wake_at_ms=self._wake_at_ms())
+        else:
+            self._send_release(wake_at_ms=self._wake_at_ms())
 
     def _block(self, error: Exception) -> None:
         """Nobody can go on with it as things are: give it back with the reason; it is tried again slowly."""
@@ -268,13 +270,12 @@ class ActiveRun:
         self._send_release(blocked=reason, retry_after_ms=BLOCKED_RETRY_MS)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
+        status = h.RUNNING if blocked and self._core.ended else self._core.status
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(self._core.status),
+            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(status),
             saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
-        if blocked and self._core.ended:
-            release.status = h.RUNNING
         self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -13,11 +13,13 @@ from durable_saga import codec, errors
 from durable_saga.arrivals import fill
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import missing_in
+from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.transport import Transport
@@ -25,6 +27,7 @@ from durable_saga.transport import Transport
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
     h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
@@ -126,12 +129,12 @@ class Handle(Generic[R]):
         await self._decide(call, h.CompensationDecided.RETRY, note)
 
     async def skip_compensation(self, call: str, note: str = "") -> None:
-        """Give a compensation up; the record shows it as skipped. Raises NotFound and AlreadyEnded. One that no unwind holds is
-        left as it is."""
+        """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
+        AlreadyEnded when no unwind holds it or it has its outcome."""
         await self._decide(call, h.CompensationDecided.SKIP, note)
 
     async def resolve_compensation(self, call: str, note: str) -> None:
-        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises NotFound and AlreadyEnded."""
+        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as skip does."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str) -> None:
@@ -144,8 +147,13 @@ class Handle(Generic[R]):
 class Client:
     """Made by `connect()`; an async context manager."""
 
-    def __init__(self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None) -> None:
+    def __init__(
+        self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
+        saga_timeout: float | timedelta | None = None,
+    ) -> None:  # fmt: skip
+        """`saga_timeout` is for sagas that declare none."""
         self.transport = transport
+        self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
@@ -199,19 +207,24 @@ class Client:
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
-        when the id belongs to a saga of another type, TypeError when the arguments don't fit, NotSerializable."""
-        name, timeout_ms, result_type = saga, 0, Any
+        when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
+        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable, ValueError
+        for what `attributes=` of the saga gives."""
+        name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
+        attributes: dict[str, str] = {}
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            definition.signature.bind(*args, **kwargs)
-            name, timeout_ms, result_type = definition.name, definition.timeout_ms, definition.result_type
+            _check_fits(definition, args, kwargs)
+            timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
+            attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
-            namespace=self.namespace, saga=saga_id, saga_type=str(name),
+            namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
-            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"), keys=keys,
+            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes,
         )  # fmt: skip
         reply = await self.transport.call("start", request)
         if reply.already_started and reply.saga_type != name:
@@ -246,26 +259,72 @@ class Client:
         *,
         type: str = "",
         status: Sequence[str] = (),
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
         limit: int | None = None,
-        started_before_ms: int = 0,
     ) -> AsyncIterator[c.Description]:
-        """Newest first, page by page, eventually consistent. Raises InvalidArgument for an unknown status."""
+        """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
+        at `started_after` or later, before `started_before`; `status` in capital or small letters. Raises InvalidArgument for
+        an unknown one, for a name or value that no attribute has, and for a time without a time zone."""
+        left, token = limit, ""
+        while left is None or left > 0:
+            found = await self.list_page(
+                type=type, status=status, attributes=attributes, started_after=started_after, started_before=started_before,
+                limit=min(left or 200, 200), page=token,
+            )  # fmt: skip
+            for one in found.sagas:
+                yield one
+            left, token = None if left is None else left - len(found.sagas), found.next_page
+            if not token:
+                return
+
+    async def list_page(
+        self,
+        *,
+        type: str = "",
+        status: Sequence[str] = (),
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
+        limit: int = 100,
+        page: str = "",
+    ) -> c.ListReply:
+        """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
+        and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
+        status = [name.upper() for name in status]
         unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
         if unknown:
             raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
-        page, left = "", limit
-        while left is None or left > 0:
-            request = c.ListRequest(
-                namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-                limit=min(left or 200, 200), page=page, started_before_ms=started_before_ms,
-            )  # fmt: skip
-            reply = await self.transport.call("list", request)
-            for one in reply.sagas:
-                yield one
-            left = None if left is None else left - len(reply.sagas)
-            page = reply.next_page
-            if not page:
-                return
+        try:
+            wanted = texts_of(attributes or {})
+        except ValueError as error:
+            raise errors.InvalidArgument(str(error)) from None
+        reply: c.ListReply = await self.transport.call("list", c.ListRequest(
+            namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
+            attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
+            limit=limit, page=page,
+        ))  # fmt: skip
+        return reply
+
+
+def _ms_of(time: datetime | None) -> int:
+    """Unix milliseconds, rounded up; 0 for None."""
+    if time is None:
+        return 0
+    if time.tzinfo is None:
+        raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
+    return -((_EPOCH - time) // timedelta(milliseconds=1))
+
+
+def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
+    definition.signature.bind(*args, **kwargs)
+    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
+    try:
+        codec.decode_call(data, definition.signature)
+    except errors.DecodeError as error:
+        raise errors.InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
 
 
 def _who() -> str:

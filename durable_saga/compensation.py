@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from durable_saga.definition import CompensationDefinition, StepDefinition, place_of
-from durable_saga.retry import FOREVER, Retry, to_ms
+from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, timeout_ms_of
+from durable_saga.retry import FOREVER, Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
 Strategy = Literal["deferred", "immediate"]
@@ -40,8 +40,7 @@ def compensation(
         raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 
     def decorate(function: F) -> F:
-        timeout_ms = 0 if timeout is None else to_ms(timeout, name="timeout")
-        setattr(function, _POLICY, _Policy(retry, timeout_ms, name, strategy == "immediate", when))
+        setattr(function, _POLICY, _Policy(retry, timeout_ms_of(timeout, function), name, strategy == "immediate", when))
         return function
 
     return decorate

@@ -61,7 +61,7 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
             name=saga.name, function=run, timeout_ms=0 if saga.timeout is None else to_ms(saga.timeout, name="timeout"),
             handlers={}, compensation_order=None if order is None else (lambda _: list(order)),
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
-            keys=lambda context: saga.keys(context), any_signal=on_event,
+            keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
         )
     )  # fmt: skip
 

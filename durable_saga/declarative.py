@@ -128,6 +128,10 @@ class Saga:
         """Correlation keys by which events reach this saga."""
         return ()
 
+    def attributes(self, context: Any) -> Mapping[str, Any]:
+        """Search attributes by which listings find this saga."""
+        return {}
+
     async def execute_step(self, name: str, context: Any, state: SagaState) -> Any:
         """Runs one step. Override it to wrap every step, and call `super()`; it is saga code and replays, so it may read and
         set `state` and raise, and does nothing to the world. Keeps `last_successful_step`, `last_error` and `attempts` (of

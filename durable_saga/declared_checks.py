@@ -23,6 +23,7 @@ def check(saga: Saga, items: Sequence[Any]) -> None:
         raise DefinitionError(f'{where}: give the saga a name: `name = "order_processing"`')
     if saga.when_failed not in ("compensate", "hold"):
         raise DefinitionError(f"{where}: when_failed is {saga.when_failed!r}: 'compensate' or 'hold'")
+    _check_seconds(where, "timeout", saga.timeout)
     if not items:
         raise DefinitionError(f"{where}: saga {saga.name} defines no steps")
     for item in items:
@@ -58,7 +59,7 @@ def _check_item(item: Any) -> None:
                 raise DefinitionError(f"{item.place}: group {item.name!r} holds steps without depends_on, and no groups")
             _check_item(member)
     elif isinstance(item, WaitForEvent):
-        _check_seconds(item, "timeout", item.timeout)
+        _check_seconds(f"{item.place}: step {item.name!r}", "timeout", item.timeout)
         if not item.event:
             raise DefinitionError(f"{item.place}: step {item.name!r} needs the name of an event")
     elif isinstance(item, SubSaga):
@@ -71,8 +72,8 @@ def _check_item(item: Any) -> None:
 
 def _check_step(item: Step) -> None:
     _check_call(item, "action", item.action, 1, 2, "(context) or (context, results)")
-    _check_seconds(item, "timeout", item.timeout)
-    _check_seconds(item, "compensation_timeout", item.compensation_timeout)
+    _check_seconds(f"{item.place}: step {item.name!r}", "timeout", item.timeout)
+    _check_seconds(f"{item.place}: step {item.name!r}", "compensation_timeout", item.compensation_timeout)
     if item.compensation_strategy not in ("deferred", "immediate", "conditional"):
         strategy = item.compensation_strategy
         raise DefinitionError(f"{item.place}: compensation_strategy is {strategy!r}: deferred, immediate or conditional")
@@ -103,13 +104,13 @@ def _check_call(item: Any, what: str, function: Callable[..., Any], least: int, 
         raise DefinitionError(f"{place}: the {what} of step {item.name!r} takes ({names}); it is called with {due}")
 
 
-def _check_seconds(item: Any, what: str, value: Any) -> None:
+def _check_seconds(whose: str, what: str, value: Any) -> None:
     if value is None:
         return
     try:
         to_ms(value, name=what)
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"{item.place}: step {item.name!r}: {error}") from None
+        raise DefinitionError(f"{whose}: {error}") from None
 
 
 def _check_dependencies(items: Sequence[Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from durable_saga.retry import Retry
+from durable_saga.retry import Retry, to_ms
 
 
 @dataclass(kw_only=True)
@@ -82,8 +83,8 @@ class SagaDefinition(Definition):
     `compensation_order` gets the names of the steps to undo (of on_failure(): of the function; of a scope or child saga: its
     own), last registered first; it returns them in the order to run. `retry` is for steps without a policy of their own.
     `hold`: when its code fails, the saga is held for a person instead of being unwound. `keys` gets the arguments and gives
-    the correlation keys by which events reach this saga. `any_signal` gets each signal that has no handler of its own, as
-    (name, args).
+    the correlation keys by which events reach this saga, `attributes` its search attributes. `any_signal` gets each signal
+    that has no handler of its own, as (name, args).
     """
 
     timeout_ms: int
@@ -93,6 +94,7 @@ class SagaDefinition(Definition):
     retry: Retry | None = None
     hold: bool = False
     keys: Callable[..., Sequence[str]] | None = None
+    attributes: Callable[..., Mapping[str, Any]] | None = None
     any_signal: Callable[..., Any] | None = None
 
 
@@ -100,3 +102,11 @@ def place_of(function: Callable[..., Any]) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
+
+
+def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any]) -> int:
+    """0: none. Raises ValueError and TypeError with the function's place."""
+    try:
+        return 0 if timeout is None else to_ms(timeout, name="timeout")
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{place_of(function)}: {error}") from None

@@ -6,6 +6,7 @@ DurableSagaError
 │   ├── AlreadyStarted         the id belongs to a saga of another type: take another id
 │   ├── InvalidArgument        the request is wrong; the message says what and what to do
 │   ├── AlreadyEnded           the saga takes no more messages
+│   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
 │   ├── Unavailable            the server or its journal can't be reached: try again later
 │   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
 │       ├── SagaFailed         failed, and nothing was to be undone
@@ -69,6 +70,15 @@ class InvalidArgument(ClientError):
 
 class AlreadyEnded(ClientError):
     """The saga takes no more messages."""
+
+
+class Exhausted(ClientError):
+    """A bound is met: the saga has too many unread messages, the journal's disk is full, too many sagas have a key. Nothing
+    was written. `retry_after` is in seconds, None where coming again does not help; the message says what to do."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class Unavailable(ClientError):

@@ -98,6 +98,14 @@ def correlate(key: str) -> None:
     core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=check_key(key))))
 
 
+def set_attributes(**attributes: str | int | bool) -> None:
+    """Let listings find this saga by these, from its next commit on: `set_attributes(customer="c-7")`, then
+    `client.list(attributes={"customer": "c-7"})`. Added to what was set before; the last value of a name counts. Raises
+    ValueError for a text that is empty or longer than 255 characters, and for a seventeenth name."""
+    core = _core("set_attributes()")
+    core.attributes.set(core.loop.scope().next(), attributes)
+
+
 def scope(
     name: str = "scope", *, order: Callable[[list[str]], list[str]] | None = None, parallel: bool = False
 ) -> AbstractAsyncContextManager[None]:

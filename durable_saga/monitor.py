@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -130,7 +130,8 @@ class SagaMonitor:
             yield occurrence
         until_ms = now_ms - self._timeout_ms
         open_statuses = ["RUNNING", "COMPENSATING", "COMPENSATION_STUCK", "HELD"]
-        async for one in self._client.list(status=open_statuses, started_before_ms=until_ms):
+        until = datetime.fromtimestamp((until_ms + 1) / 1000, UTC)
+        async for one in self._client.list(status=open_statuses, started_before=until):
             if one.started_ms <= self._started_after_ms:
                 break
             yield _Occurrence("saga_timeout", f"saga_timeout/{one.key.saga}/{one.key.run}", (one.key.saga,))

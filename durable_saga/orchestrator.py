@@ -26,8 +26,8 @@ class SagaManager:
     """Owns the connection to a journal (`sqlite:///orders.db`, `cassandra://hosts/keyspace`) or a server (`host:port`).
 
     `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) is
-    for sagas that an orchestrator starts, `retry` for steps, where they say nothing themselves. Raises ValueError for a URL
-    that names nothing, or `tables` with another journal.
+    for sagas that are started through this manager, `retry` for steps of its orchestrator, where they say nothing themselves.
+    Raises ValueError for a URL that names nothing, or `tables` with another journal.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SagaManager:
             if parts.scheme != "cassandra":
                 raise ValueError(f"tables={tables!r} is for a Cassandra keyspace; a SQLite file holds one journal: use another")
             journal += ("&" if parts.query else "?") + f"tables={tables}"
-        self.client: Client = connect(journal, namespace=namespace, strict=strict)
+        self.client: Client = connect(journal, namespace=namespace, strict=strict, saga_timeout=timeout)
         self.timeout = timeout
         self.retry = retry
 
@@ -118,9 +118,6 @@ class SagaOrchestrator:
             raise NotFound(f"no saga {name!r} is registered; there are {', '.join(sorted(self._sagas)) or 'none'}")
         if not self._running:
             raise UnsupportedOperation("the orchestrator does not run: `async with SagaOrchestrator(manager) as orchestrator:`")
-        own = function_of(self._sagas[name]).definition.timeout_ms
-        if timeout is None and not own:
-            timeout = self._manager.timeout
         started = await self._manager.client.start(self._sagas[name], *args, id=id, timeout=timeout, **kwargs)
         return started.id
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from durable_saga.errors import NotApplied, NotSerializable, StepInterrupted
+from durable_saga.errors import LimitExceeded, NotApplied, NotSerializable, StepInterrupted
 
 Backoff = Literal["exponential", "linear", "fixed"]
-_FINAL = (NotApplied, NotSerializable, StepInterrupted)
+_FINAL = (LimitExceeded, NotApplied, NotSerializable, StepInterrupted)
 
 
 def to_ms(value: float | timedelta, *, name: str) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from asyncio import events
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from durable_saga.definition import SagaDefinition, place_of
+from durable_saga.definition import SagaDefinition, place_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +72,7 @@ def saga(
     retry: Retry | None = None,
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
+    attributes: Callable[..., Mapping[str, Any]] | None = None,
 ) -> _Decorator: ...
 def saga(
     function: Any = None,
@@ -84,13 +85,15 @@ def saga(
     retry: Retry | None = None,
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
+    attributes: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Any:
     """Make an async function a saga. `timeout`, in seconds, is for the whole run, which then unwinds.
 
     `compensation_order` gets the names of the steps to undo, last registered first, and returns them in the order to run;
     `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own.
     `when_failed="hold"`: instead of unwinding at once, the saga waits for a person, who recovers or compensates it. `keys` gets
-    the arguments and gives correlation keys for events. Raises TypeError for a function that is not async, ValueError for
+    the arguments and gives correlation keys for events, `attributes` gets them and gives search attributes for listings:
+    `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async, ValueError for
     other values.
     """
     if when_failed not in ("compensate", "hold"):
@@ -103,13 +106,14 @@ def saga(
             SagaDefinition(
                 name=name or function.__name__,
                 function=function,
-                timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
+                timeout_ms=timeout_ms_of(timeout, function),
                 handlers={},
                 compensation_order=compensation_order,
                 compensation_parallel=compensation_parallel,
                 retry=retry,
                 hold=when_failed == "hold",
                 keys=keys,
+                attributes=attributes,
             )
         )
 

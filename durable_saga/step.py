@@ -16,9 +16,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga.compensation import Strategy, compensation_definition
 from durable_saga.compensation import compensation as compensation_options
-from durable_saga.definition import StepDefinition, place_of
+from durable_saga.definition import StepDefinition, place_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
-from durable_saga.retry import FOREVER, Retry, to_ms
+from durable_saga.retry import FOREVER, Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,7 +113,7 @@ def step(
             name=name or function.__name__,
             function=function,
             retry=retry,
-            timeout_ms=0 if timeout is None else to_ms(timeout, name="timeout"),
+            timeout_ms=timeout_ms_of(timeout, function),
             effect=effect,
             at_most_once=at_most_once,
             pivot=pivot,

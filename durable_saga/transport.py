@@ -21,6 +21,9 @@ from durable_saga.routes import Routes
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
 SAY_AGAIN_SECONDS = 5.0
+SOON_SECONDS = 0.5
+RETRY_AFTER = "retry-after-ms"
+"""Trailing metadata of a status that is worth a second call."""
 WATCH_AGAIN_SECONDS = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _OPTIONS = [
@@ -41,8 +44,10 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
 }
 
 
-def error_for(code: str, message: str) -> errors.ClientError:
+def error_for(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
     """The error that a status of the service means to a caller."""
+    if code == "RESOURCE_EXHAUSTED":
+        return errors.Exhausted(message, retry_after_ms / 1000 or None)
     return _ERRORS.get(code, errors.Unavailable)(message)
 
 
@@ -75,23 +80,30 @@ async def call_any(
     routes: Routes, request: Any, ask: Callable[[str], Awaitable[Any]], waits: Callable[[Unreached], None] | None = None
 ) -> Any:
     """Ask the servers in the order of `routes`, again and again with back-off for up to RETRY_SECONDS_MAX, until one answers.
-    `ask` raises Unreached for what another may answer. `waits` is told when nobody did."""
+    `ask` raises Unreached for what another may answer; Exhausted that is over within SOON_SECONDS is waited for. `waits` is
+    told when nobody answered."""
     loop = asyncio.get_running_loop()
     until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
     while True:
-        failed = Unreached("no server is known")
+        failed: errors.ClientError = Unreached("no server is known")
+        at_least = 0.0
         for target in routes.order(request):
             try:
                 return await ask(target)
+            except errors.Exhausted as error:
+                failed, at_least = error, error.retry_after or RETRY_SECONDS_MAX
+                if at_least > SOON_SECONDS:
+                    raise
+                break
             except Unreached as error:
                 failed = error
             if loop.time() > until:
                 raise failed
-        if loop.time() + pause > until:
+        if loop.time() + max(pause, at_least) > until:
             raise failed
-        if waits is not None:
+        if waits is not None and isinstance(failed, Unreached):
             waits(failed)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(max(pause, at_least))
         pause = min(pause * 2, 5.0)
 
 
@@ -134,10 +146,9 @@ class GrpcTransport:
             try:
                 return await getattr(self._open(target).sagas, name)(request)
             except grpc.aio.AioRpcError as error:
-                message = error.details() or error.code().name
                 if error.code() is grpc.StatusCode.UNAVAILABLE:
-                    raise Unreached(message) from None
-                raise error_for(error.code().name, message) from None
+                    raise Unreached(error.details() or error.code().name) from None
+                raise _told(error) from None
 
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
@@ -175,7 +186,7 @@ class GrpcTransport:
             async for frame in self._open(target).work.Work(outgoing):
                 yield frame
         except grpc.aio.AioRpcError as error:
-            raise error_for(error.code().name, error.details() or error.code().name) from None
+            raise _told(error) from None
 
     async def close(self) -> None:
         watch, self._watch = self._watch, None
@@ -200,22 +211,27 @@ class LocalTransport:
         self._service.waker.sweep_ms = to_ms(interval, name="state_check_interval")
 
     async def ready(self) -> None:
-        try:
-            await self._ready()
-        except Exception as error:
-            raise _translated(error) from error
+        await self._ready()
 
     async def _ready(self) -> None:
         if self._started is None:
             self._started = asyncio.ensure_future(self._service.start_up())
-        await asyncio.shield(self._started)
+        try:
+            await asyncio.shield(self._started)
+        except Exception as error:
+            self._started = None  # the next call tries again
+            raise _translated(error) from error
 
     async def call(self, method: str, request: Any) -> Any:
         await self._ready()
-        try:
-            return await self._service.calls[method.capitalize()](request)
-        except Exception as error:
-            raise _translated(error) from error
+
+        async def ask(_: str) -> Any:
+            try:
+                return await self._service.calls[method.capitalize()](request)
+            except Exception as error:
+                raise _translated(error) from error
+
+        return await call_any(self.routes, request, ask)
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         await self._ready()
@@ -232,6 +248,14 @@ class LocalTransport:
             await self._service.shut_down()
 
 
+def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
+    told: Any = error.trailing_metadata() or ()  # pairs, whatever its annotation says
+    retry_after_ms = next((int(value) for key, value in told if key == RETRY_AFTER), 0)
+    return error_for(error.code().name, error.details() or error.code().name, retry_after_ms)
+
+
 def _translated(error: Exception) -> Exception:
     code, message = getattr(error, "code", None), getattr(error, "message", None)
-    return error_for(code, message) if isinstance(code, str) and isinstance(message, str) else error
+    if not (isinstance(code, str) and code and isinstance(message, str)):
+        return error
+    return error_for(code, message, getattr(error, "retry_after_ms", 0))

@@ -59,8 +59,8 @@ hints_directory: {folder}/hints
 saved_caches_directory: {folder}/saved_caches
 cdc_raw_directory: {folder}/cdc_raw
 {commitlog}
-listen_address: 127.0.0.1
-rpc_address: 127.0.0.1
+listen_address: {host}
+rpc_address: {host}
 native_transport_port: {port}
 storage_port: {storage_port}
 start_native_transport: true
@@ -73,7 +73,7 @@ networking_cache_size: 32MiB
 auto_snapshot: false
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
-    parameters: [{{seeds: "127.0.0.1:{storage_port}"}}]
+    parameters: [{{seeds: "{seed}:{storage_port}"}}]
 """
 _COMMITLOGS = {
     "group": "commitlog_sync: group\ncommitlog_sync_group_window: 1ms",
@@ -91,17 +91,28 @@ class NoCassandraError(RuntimeError):
 
 
 class CassandraNode:
-    """One node on free ports, from `start()` to `stop()`; `address` is host:port. `commitlog`: group (synced before it answers)
-    or periodic."""
+    """One node, from `start()` to `stop()`; `address` is host:port. `commitlog`: group (synced before it answers) or periodic.
+    Alone it has free ports; nodes of one cluster have one pair of `ports` (native, storage), a `host` each and one `seed`."""
 
-    def __init__(self, commitlog: str = "group") -> None:
-        self.address = os.environ.get(VARIABLE, "")
+    def __init__(
+        self,
+        commitlog: str = "group",
+        *,
+        host: str = "127.0.0.1",
+        seed: str = "127.0.0.1",
+        ports: tuple[int, int] | None = None,
+    ) -> None:
+        self.address = os.environ.get(VARIABLE, "") if ports is None else ""
+        self.host = host
+        self._seed = seed
+        self._ports = ports
         self._commitlog = _COMMITLOGS[commitlog]
+        self._folder = FOLDER / f"node-{os.getpid()}-{host.rpartition('.')[2]}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Raises NoCassandraError."""
-        if self.address:
+        """With what an earlier life of it has kept. Raises NoCassandraError."""
+        if self.address and self._ports is None:
             return
         absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
         if absent:
@@ -109,16 +120,30 @@ class CassandraNode:
                 f"Cassandra needs {' and '.join(absent)}: install Java 17 and Maven, or name a cluster in {VARIABLE}=host:port"
             )
         library = _jars()
-        folder = FOLDER / f"node-{os.getpid()}"
-        port, storage_port = _free_port(), _free_port()
+        folder = self._folder
+        port, storage_port = self._ports or (free_port(), free_port())
         (folder / "conf").mkdir(parents=True, exist_ok=True)
-        yaml = _YAML.format(folder=folder, port=port, storage_port=storage_port, commitlog=self._commitlog)
+        yaml = _YAML.format(
+            folder=folder, host=self.host, seed=self._seed, port=port, storage_port=storage_port, commitlog=self._commitlog
+        )
         (folder / "conf" / "cassandra.yaml").write_text(yaml)
         command = _command(library, folder)
         with (folder / "out.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self._wait(folder / "out.log")
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"{self.host}:{port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the node was started"
+        return self._process.pid
+
+    def kill(self) -> None:
+        """kill -9; `start()` brings it back with its data."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def _wait(self, log: pathlib.Path) -> None:
         assert self._process is not None, "the node was started"
@@ -131,10 +156,8 @@ class CassandraNode:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-            shutil.rmtree(FOLDER / f"node-{os.getpid()}", ignore_errors=True)
+            self.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _jars() -> pathlib.Path:
@@ -161,12 +184,13 @@ def _command(library: pathlib.Path, folder: pathlib.Path) -> list[str]:
         *[f"--add-opens={name}=ALL-UNNAMED" for name in _OPENS],
         f"-Dcassandra.config=file://{conf}/cassandra.yaml", f"-Dlogback.configurationFile=file://{conf}/logback.xml",
         f"-Dcassandra.storagedir={folder}", "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-        "-Dcassandra.ring_delay_ms=1000", "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra-foreground=yes",
+        "-Dcassandra.ring_delay_ms=1000", "-Dcassandra.consistent.rangemovement=false",
+        "-Dcassandra.superuser_setup_delay_ms=0", "-Dcassandra-foreground=yes",
         "-cp", f"{conf}:{library}/*", "org.apache.cassandra.service.CassandraDaemon",
     ]  # fmt: skip
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

@@ -18,7 +18,8 @@ PUBLIC = [
     "Client", "EventBus", "Handle", "NotApplied", "Overview", "Parallel", "Retry", "Saga", "SagaFunction", "SagaManager",
     "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Step", "StepContext", "StepFunction",
     "SubSaga", "WaitForEvent", "Worker", "compensation", "connect", "continue_as_new", "correlate", "event", "now",
-    "on_failure", "pivot", "random", "saga", "scope", "signal", "sleep", "state", "step", "step_context", "uuid4",
+    "on_failure", "pivot", "random", "saga", "scope", "set_attributes", "signal", "sleep", "state", "step", "step_context",
+    "uuid4",
 ]  # fmt: skip
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.pb import history_pb2 as h
 
+SAY_BLOCKED_SECONDS = 1.0
 _url = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -23,6 +27,7 @@ _url = click.option(
 _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 
 
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _run = click.option("--run", type=int, default=0, help="Of a saga that continued in new runs; the newest if not given.")
 
 
@@ -45,24 +50,38 @@ def _values(texts: tuple[str, ...]) -> list[Any]:
     return values
 
 
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--where")
+    return name, value
+
+
+def _zoned(time: datetime | None) -> datetime | None:
+    return time if time is None or time.tzinfo is not None else time.astimezone()
+
+
 @click.command()
 @click.argument("saga")
 @click.argument("arguments", nargs=-1)
 @click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
 @click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
 @click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
+@click.option(
+    "--app", envvar="DURABLE_SAGA_APP", help="The module of the saga: its arguments are then checked before the start."
+)
 @_url
 @_namespace
 def start(
-    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, url: str, namespace: str
+    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
+    namespace: str,
 ) -> None:  # fmt: skip
-    """Start SAGA with ARGUMENTS (JSON, or plain strings)."""
+    """Start SAGA with ARGUMENTS (JSON, or plain strings: 7 is a number, '"7"' a string)."""
+    what = saga if app is None else find_saga(app, saga)
 
     async def work(client: Client) -> Any:
-        handle = await client.start(saga, *_values(arguments), id=saga_id, timeout=timeout)
-        if wait:
-            return await handle.result()
-        return handle.id
+        handle = await client.start(what, *_values(arguments), id=saga_id, timeout=timeout)
+        return await _result(handle) if wait else handle.id
 
     result = _with_client(work, url, namespace)
     if wait:
@@ -71,6 +90,20 @@ def start(
         click.echo(result)
     else:
         output.print_json({"id": result})
+
+
+async def _result(handle: Handle[Any]) -> Any:
+    """Its result. While it can't go on, the reason is said on stderr, once."""
+    waiting, said = asyncio.ensure_future(handle.result()), ""
+    try:
+        while not (await asyncio.wait({waiting}, timeout=SAY_BLOCKED_SECONDS))[0]:
+            blocked = (await handle.describe()).blocked
+            if blocked and blocked != said:
+                click.echo(f"saga {handle.id} waits: {blocked}", err=True)
+            said = blocked
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 @click.command()
@@ -93,10 +126,7 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
     """Show the events of one saga."""
     events: list[h.Event] = _with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
     if raw is not None:
-        with open(raw, "wb") as file:
-            for event in events:
-                data = event.SerializeToString()
-                file.write(len(data).to_bytes(4, "big") + data)
+        _write_raw(raw, events)
     if output.is_terminal():
         rows = []
         for event in events:
@@ -109,17 +139,39 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
             output.print_json(output.as_dict(event))
 
 
+def _write_raw(path: str, events: Sequence[h.Event]) -> None:
+    """Raises ClickException for a file that can't be written."""
+    try:
+        with open(path, "wb") as file:
+            for event in events:
+                data = event.SerializeToString()
+                file.write(len(data).to_bytes(4, "big") + data)
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
+
+
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
-@click.option("--limit", type=int, default=50, show_default=True)
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
+@click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+0100).")
+@click.option("--started-before", type=_TIME, help="Before this time.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @_url
 @_namespace
-def list_sagas(saga_type: str, status: tuple[str, ...], limit: int, url: str, namespace: str) -> None:
+def list_sagas(
+    saga_type: str, status: tuple[str, ...], where: tuple[str, ...], started_after: datetime | None,
+    started_before: datetime | None, limit: int, url: str, namespace: str,
+) -> None:  # fmt: skip
     """List sagas, newest first."""
+    attributes = dict(_attribute(one) for one in where)
 
     async def work(client: Client) -> Any:
-        return [one async for one in client.list(type=saga_type, status=status, limit=limit)]
+        found = client.list(
+            type=saga_type, status=status, attributes=attributes, limit=limit,
+            started_after=_zoned(started_after), started_before=_zoned(started_before),
+        )  # fmt: skip
+        return [one async for one in found]
 
     found = _with_client(work, url, namespace)
     if not output.is_terminal():

@@ -10,8 +10,10 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import click
+from durable_saga_server.journal import JournalError
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from durable_saga import codec
@@ -36,10 +38,10 @@ def run_fast(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command's work; an error of ours or of the system is one sentence."""
+    """Run a command's work; an error of ours, of a journal or of the system is one sentence."""
     try:
         return run_fast(work)
-    except (DurableSagaError, ValueError, TypeError, OSError, RuntimeError) as error:
+    except (DurableSagaError, JournalError, ValueError, TypeError, OSError, RuntimeError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
@@ -67,6 +69,8 @@ def _decode_payloads(message: Any, found: dict[str, Any]) -> None:
         if field.message_type.name == "Payload":
             found[field.name] = codec.decode(value.data) if value.data else None
         elif isinstance(value, Mapping):
+            if field.message_type.fields_by_name["value"].message_type is None:
+                continue  # texts: they stand there already
             found[field.name] = {key: codec.decode(one.data) if one.data else None for key, one in value.items()}
         elif isinstance(found[field.name], list):
             for inner, shown in zip(value, found[field.name], strict=True):
@@ -88,7 +92,7 @@ def status_of(one: c.Description) -> str:
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     shown = Table(*headers, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        shown.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else cell for cell in row))
+        shown.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row))
     Console().print(shown)
 
 
@@ -98,21 +102,25 @@ def print_description(one: c.Description) -> None:
         return
     console = Console()
     status = h.Status.Name(one.status)
-    console.print(f"[bold]{one.key.saga}[/]  {one.saga_type}  [{COLOURS.get(status, 'white')}]{status}[/]")
+    console.print(f"[bold]{escape(one.key.saga)}[/]  {escape(one.saga_type)}  [{COLOURS.get(status, 'white')}]{status}[/]")
     console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
-    console.print(f"owner {one.owner or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
+    console.print(f"owner {escape(one.owner) or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
     if one.previous_run or one.next_run:
         after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
         before = f", after run {one.previous_run}" if one.previous_run else ""
         console.print(f"run {one.key.run} {after}{before}", highlight=False)
+    if one.attributes:
+        console.print(
+            "attributes", ", ".join(f"{name}={one.attributes[name]}" for name in sorted(one.attributes)), markup=False
+        )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:
         console.print("past its pivot: it only goes forward", highlight=False)
     if one.warning:
-        console.print(f"[yellow]grows:[/] {one.warning}", highlight=False)
+        console.print(f"[yellow]grows:[/] {escape(one.warning)}", highlight=False)
     if one.blocked:
-        console.print(f"[red]blocked:[/] {one.blocked}", markup=True, highlight=False)
+        console.print(f"[red]blocked:[/] {escape(one.blocked)}", highlight=False)
     rows = [
         (s.call, s.name, s.state, str(s.attempts), _last_error(s)[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
@@ -120,7 +128,7 @@ def print_description(one: c.Description) -> None:
     for key, value in sorted(one.state.items()):
         console.print(f"state {key} =", codec.decode(value.data), markup=False)
     if one.HasField("result") and one.result.data:
-        console.print("result", codec.decode(one.result.data))
+        console.print("result", codec.decode(one.result.data), markup=False)
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(render_failure(one.failure), markup=False, highlight=False)
 

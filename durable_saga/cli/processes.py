@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -15,12 +14,13 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
 from durable_saga.saga import SagaFunction
 from durable_saga.worker import Worker
 
-RESTART_SECONDS = 1.0
 _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
 )
@@ -74,20 +74,26 @@ def dev(file: str, listen: str, verbose: bool) -> None:
 @click.argument("app")
 @click.option("--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True)
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
-@click.option("--concurrency", default=100, show_default=True, help="Steps at once in one process.")
-@click.option("--processes", default=1, show_default=True, help="Worker processes; one that dies is started again.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=100, show_default=True, help="Steps at once in one process.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Worker processes; one that dies is started again.",
+)
 @click.option("--verbose", is_flag=True)
 def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
     """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
     _log(verbose)
+    sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
-        _supervise(processes, (app, url, namespace, concurrency, verbose))
+        supervise(processes, _child, (app, url, namespace, concurrency, verbose))
     else:
-        output.run(_work(app, url, namespace, concurrency))
+        output.run(_work(sagas, url, namespace, concurrency))
 
 
-async def _work(app: str, url: str, namespace: str, concurrency: int) -> None:
-    sagas = find_sagas(app)
+async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int) -> None:
     async with connect(url, namespace=namespace) as client:
         one = Worker(client, sagas=sagas, concurrency=concurrency)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,17 +103,33 @@ async def _work(app: str, url: str, namespace: str, concurrency: int) -> None:
 
 
 def find_sagas(app: str) -> list[AnySaga]:
-    """Raises ClickException when the module can't be imported or holds no saga."""
+    """Raises ClickException when the module can't be imported, holds no saga, or one that is wrong."""
     module_name, _, attribute = app.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")) or module_name.endswith(".py"):
+        raise click.ClickException(f"{app!r} is no name of a module: shop.orders, or shop.orders:place_order, is what is due")
     sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        found = _sagas_in(importlib.import_module(module_name), attribute)
+        for one in found:
+            function_of(one)
+    except DurableSagaError as error:
+        raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
-    found = _sagas_in(module, attribute)
+    except Exception as error:
+        told = render_failure(failure_from_exception(error))
+        raise click.ClickException(f"{app} can't be imported\n{told}") from error
     if not found:
         raise click.ClickException(f"{app} holds no saga: mark a function with @saga")
     return found
+
+
+def find_saga(app: str, name: str) -> AnySaga:
+    """Raises ClickException, also when there is none of this name."""
+    found = {function_of(one).definition.name: one for one in find_sagas(app)}
+    if name not in found:
+        raise click.ClickException(f"{app} holds no saga {name!r}; there are {', '.join(sorted(found))}")
+    return found[name]
 
 
 def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
@@ -122,33 +144,12 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
 
 def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
     _log(verbose)
-    output.run_fast(_work(app, url, namespace, concurrency))
-
-
-def _supervise(processes: int, arguments: tuple[Any, ...]) -> None:
-    """Spawn (never fork: gRPC has threads), start again what dies, pass SIGTERM on."""
-    context = multiprocessing.get_context("spawn")
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
-            child.terminate()
-
-    children: list[Any] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    children = [context.Process(target=_child, args=arguments) for _ in range(processes)]
-    for child in children:
-        child.start()
-    while any(child.is_alive() for child in children) or not stopping:
-        for place, child in enumerate(children):
-            child.join(RESTART_SECONDS / processes)
-            if not child.is_alive() and not stopping:
-                logging.warning("worker process %s ended with %s; a new one starts", child.pid, child.exitcode)
-                children[place] = context.Process(target=_child, args=arguments)
-                children[place].start()
+    end_with_parent()
+    try:
+        output.run(_work(find_sagas(app), url, namespace, concurrency))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
 
 
 @click.group()

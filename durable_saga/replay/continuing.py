@@ -78,6 +78,7 @@ class Continuing:
         core.state.flush()
         core.end(h.CONTINUED, following=h.Continuation(
             input=p.Payload(data=data), keys=list(self.keys), carried=core.signals.kept(),
+            attributes=core.attributes.values,
         ))  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
-from durable_saga.errors import LimitExceeded, NotSerializable, SwallowedCancellation
+from durable_saga.errors import LimitExceeded, NonDeterminism, NotSerializable, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ CANCELLATION_ROUNDS_MAX = 20
 
 class Forward:
     """Owns the main task and the reason why it is being stopped. `cancels`: the saga then ends as cancelled. `asked_for`: the
-    reason came from outside, so the saga unwinds even where an error of its own would hold it."""
+    reason came from outside, so the saga unwinds even where an error of its own would hold it. `cannot_start`: why its code
+    can't be called; nothing of it ran, so all that can be done with such a run is to end it."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -25,16 +28,33 @@ class Forward:
         self.stop: BaseException | None = None
         self.cancels = False
         self._asked_for = False
+        self._failed_child: BaseException | None = None
+        self.cannot_start: Exception | None = None
 
     def start(self, fact: h.SagaStarted) -> None:
-        """Raises DecodeError when the arguments don't fit."""
         core = self._core
-        args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
-        core.start_keys.declare(fact.keys, args, kwargs)
-        task = core.loop.create_task(core.definition.function(*args, **kwargs), name=core.definition.name)
+        task = core.loop.create_task(self._first(fact), name=core.definition.name)
         task.scope = core.loop.root  # type: ignore[attr-defined]
         core.loop.root.count = 0
         self.main = task
+
+    def _first(self, fact: h.SagaStarted) -> Coroutine[Any, Any, Any]:
+        core = self._core
+        try:
+            args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
+            core.declared.declare(core.definition, args, kwargs, start=fact)
+            return core.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
+        except Exception as error:
+            self.cannot_start = error
+            return _never()
+
+    @contextmanager
+    def told_why_it_cannot_start(self) -> Iterator[None]:
+        """A history goes on behind a start that is impossible now: that is what is wrong, not where it goes on."""
+        try:
+            yield
+        except NonDeterminism as error:
+            raise self.cannot_start or error from None
 
     def interrupt(self, reason: BaseException, *, cancels: bool = False, asked_for: bool = False) -> None:
         """The first reason counts."""
@@ -55,7 +75,9 @@ class Forward:
         if not self.main.done() and self.stop is not None:
             self._cancel_all()
         if not self.main.done():
-            if self.stop is not None:
+            if self._failed_child is not None and self.stop is None and not core.unwinding.has_parts:
+                core.fail(self._failed_child)
+            elif self.stop is not None:
                 core.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self.stop})"))
             return
         self._cancel_all()
@@ -75,7 +97,16 @@ class Forward:
     @property
     def is_to_be_held(self) -> bool:
         """Whether an error of the saga's code leads to a person instead of an unwind."""
-        return self._core.holding.past_pivot or (self._core.definition.hold and not self._asked_for)
+        wanted = self._core.definition.hold or self._failed_child is not None
+        return self._core.holding.past_pivot or (wanted and not self._asked_for)
+
+    async def hold_for_child(self, error: BaseException) -> None:
+        """A child saga that is to be held failed: the whole saga is held as it stands. Ends only by cancellation."""
+        self._failed_child = error
+        try:
+            await self._core.loop.create_future()
+        finally:
+            self._failed_child = None
 
     def _cancel_all(self) -> None:
         """Cancel every task that is left, again while they go on; bounded."""
@@ -105,3 +136,7 @@ class Forward:
         frames = self.main.get_stack()
         place = next((f for f in reversed(frames) if "durable_saga." not in f.f_globals.get("__name__", "")), None)
         return f"{place.f_code.co_filename}:{place.f_lineno} in {place.f_code.co_qualname}" if place else "unknown"
+
+
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()

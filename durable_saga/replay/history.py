@@ -33,7 +33,7 @@ ADVICE = "let the saga go on in a new run with `await continue_as_new(...)`"
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
     "compensation_skipped", "saga_ended", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held",
-    "key_declared",
+    "key_declared", "attributes_set",
 })  # fmt: skip
 
 

@@ -1,18 +1,22 @@
-"""Correlation keys of a saga's start: the client writes them with the start when it has the saga's code. For a start by name
-the first activation declares what is missing; later ones repeat what the history holds, so `keys=` may change at any time."""
+"""Correlation keys and search attributes of a saga's start: the client writes them with the start when it has the saga's code.
+For a start by name the first activation declares what is missing, and a child saga declares its own keys when it begins. Later
+activations repeat what the history holds, so `keys=` and `attributes=` may change at any time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from durable_saga.definition import SagaDefinition
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.attributes import texts_of
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 _CALL = "key"
+_ATTRIBUTES_CALL = "attributes"
 KEY_CHARACTERS_MAX = 255
 
 
@@ -23,18 +27,65 @@ def check_key(key: Any) -> str:
     return key
 
 
-class StartKeys:
+class Declared:
     def __init__(self, core: Core, events: Sequence[h.Event]) -> None:
         self._core = core
-        begun = takewhile(lambda event: event.key_declared.call.startswith(_CALL), events[1:])
-        self._declared = [event.key_declared.key for event in begun] if len(events) > 1 else None
+        begun = list(takewhile(_is_of_start, events[1:]))
+        is_new = len(events) <= 1
+        keys = [event.key_declared.key for event in begun if event.HasField("key_declared")]
+        sets = [event.attributes_set.attributes for event in begun if event.HasField("attributes_set")]
+        self._keys = None if is_new else keys
+        self._attributes = None if is_new else dict(sets[0]) if sets else {}
+        self._events = events
+        self._of_children: dict[str, list[str]] | None = None
 
-    def declare(self, written: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Before the saga's code runs. Raises ValueError, and what the user's function raises."""
-        keys = self._declared
+    def replayed(self) -> None:
+        """From here on all is new."""
+        self._events, self._of_children = (), {}
+
+    def declare(
+        self, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *,
+        start: h.SagaStarted | None = None, path: str = "",
+    ) -> None:  # fmt: skip
+        """Before the code of the saga, or of the child saga at `path`, runs. Raises ValueError, and what the user's functions
+        raise."""
+        keys = self._held_of_child(path) if path else self._keys
         if keys is None:
-            wanted = self._core.definition.keys
-            found = map(check_key, wanted(*args, **kwargs)) if wanted is not None else ()
-            keys = [key for key in found if key not in written]
+            found = map(check_key, definition.keys(*args, **kwargs)) if definition.keys is not None else ()
+            keys = [key for key in found if start is None or key not in start.keys]
         for number, key in enumerate(keys):
-            self._core.ask(h.Event(key_declared=h.KeyDeclared(call=f"{_CALL}{number}", key=key)))
+            call = f"{path}.{_CALL}{number}" if path else f"{_CALL}{number}"
+            self._core.ask(h.Event(key_declared=h.KeyDeclared(call=call, key=key)))
+        if start is not None:
+            self._declare_attributes(definition, args, kwargs, start)
+
+    def _declare_attributes(
+        self, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], start: h.SagaStarted
+    ) -> None:
+        attributes = self._attributes
+        if attributes is None:
+            wanted = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
+            attributes = {name: text for name, text in wanted.items() if name not in start.attributes}
+        if attributes:
+            self._core.attributes.set(_ATTRIBUTES_CALL, attributes)
+
+    def _held_of_child(self, path: str) -> list[str] | None:
+        """What the history holds of a child, None when it has not begun there."""
+        if self._of_children is None:
+            scopes = [event.scope_opened for event in self._events if event.HasField("scope_opened")]
+            self._of_children = {_path(one.call): [] for one in scopes if one.saga_type}
+            for one in [event.key_declared for event in self._events if event.HasField("key_declared")]:
+                if (
+                    one.call.rpartition(".")[2].startswith(_CALL)
+                    and (found := self._of_children.get(_path(one.call))) is not None
+                ):
+                    found.append(one.key)
+        return self._of_children.get(path)
+
+
+def _path(call: str) -> str:
+    return call.rpartition(".")[0]
+
+
+def _is_of_start(event: h.Event) -> bool:
+    return event.key_declared.call.startswith(_CALL) or event.attributes_set.call == _ATTRIBUTES_CALL

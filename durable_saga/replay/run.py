@@ -28,6 +28,7 @@ from durable_saga.errors import (
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
+from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls, encode_registered
 from durable_saga.replay.commands import Effect, Output
 from durable_saga.replay.continuing import Continuing
@@ -35,7 +36,7 @@ from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
 from durable_saga.replay.holding import MESSAGES, Holding, taken_back
-from durable_saga.replay.keys import StartKeys
+from durable_saga.replay.keys import Declared
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import current_scope
 from durable_saga.replay.signals import Signals
@@ -53,6 +54,7 @@ _CAN_WAIT = frozenset(
         "step_attempt_failed",
         "step_cancelled",
         "state_changed",
+        "attributes_set",
         "scope_opened",
         "step_skipped",
     }
@@ -73,9 +75,8 @@ class Core:
         self.signals = Signals(self)
         self.unwinding = Unwinding(self)
         self.effects: list[Effect] = []
-        self.state = State(self)
-        self.holding = Holding(self)
-        self.continuing = Continuing(self)
+        self.state, self.attributes = State(self), Attributes(self)
+        self.holding, self.continuing = Holding(self), Continuing(self)
         self.random = random.Random()
         self.urgent, self.activation = False, 0
         self.phase, self.status = FORWARD, int(h.RUNNING)
@@ -112,12 +113,13 @@ class Core:
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
         self.history.replaying = True
-        self.start_keys = StartKeys(self, events)
+        self.declared = Declared(self, events)
         back = taken_back(events)
-        with guarded(self), self.loop.entered():
+        with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
             for event in events:
                 self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
+        self.declared.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int) -> bool:
@@ -212,8 +214,9 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.random.seed(fact.seed)
-        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms  # whoever started it by name did not know it
+        self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
+        self.attributes.committed(fact.attributes)
         self._set_deadline()
         self.forward.start(fact)
 
@@ -325,6 +328,7 @@ def _is_urgent(event: h.Event) -> bool:
 _COMMITTED: dict[str, Callable[[Core, Any], None]] = {
     "step_scheduled": lambda core, body: core.calls.committed(body),
     "compensation_registered": _registered,
+    "attributes_set": lambda core, body: core.attributes.committed(body.attributes),
 }
 """An intent was committed by somebody: its arguments are the committed ones."""
 _FACTS: dict[str, Callable[[Core, Any], None]] = {

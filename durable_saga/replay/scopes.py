@@ -126,12 +126,14 @@ async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any],
             core, name=definition.name, saga_type=definition.name, order=definition.compensation_order,
             parallel=definition.compensation_parallel,
         )  # fmt: skip
-        _child.set((core.loop.scope().path, definition))
+        path = core.loop.scope().path
+        _child.set((path, definition))
+        core.declared.declare(definition, own_args, own_kwargs, path=path)
         core.signals.enter(definition)
         limit = asyncio.timeout(definition.timeout_ms / 1000 or None)
         try:
             async with scope, limit:
-                value = await definition.function(*own_args, **own_kwargs)
+                value = await _call(core, definition, own_args, own_kwargs)
         except TimeoutError as error:
             if limit.expired():
                 raise SagaTimedOut(f"child saga {definition.name} took longer than its timeout") from error
@@ -141,3 +143,12 @@ async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any],
         return codec.decode(codec.encode(value, where=f"result of saga {definition.name}"), definition.result_type)
 
     return await core.loop.create_task(run(), name=definition.name)
+
+
+async def _call(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    try:
+        return await definition.function(*args, **kwargs)
+    except Exception as error:
+        if definition.hold and not core.stopping and core.continuing.asked_in(error) is None:
+            await core.forward.hold_for_child(error)
+        raise

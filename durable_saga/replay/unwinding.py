@@ -44,7 +44,8 @@ class Unwinding:
     def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
         self._failure, self._cancelled = failure, cancelled
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled)))
+        pending = _not_begun(core.stack.root)
+        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled, pending=pending)))
         self._partial.clear()
         self._leave_out(core.stack.root, error)
         core.stack.root.start()
@@ -67,7 +68,9 @@ class Unwinding:
     async def scope_failed(self, scope: Scope, error: BaseException) -> None:
         """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)))
+        core.ask(h.Event(unwind_started=h.UnwindStarted(
+            failure=failure_from_exception(error), call=scope.call, pending=_not_begun(scope),
+        )))  # fmt: skip
         self._leave_out(scope, error)
         if scope.settled():
             return
@@ -77,7 +80,8 @@ class Unwinding:
 
     def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
         """Run the compensation of a step that failed; `then` is called when it is settled."""
-        self._core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, call=entry.call)))
+        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call])
+        self._core.ask(h.Event(unwind_started=started))
         self._begin(Scope(entry.call, entry.name, items=[entry]), then)
 
     def _begin(self, scope: Scope, then: Callable[[], None]) -> None:
@@ -173,3 +177,7 @@ class Unwinding:
     def _effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
+
+
+def _not_begun(scope: Scope) -> list[str]:
+    return [entry.call for entry in scope.entries() if entry.state == REGISTERED]

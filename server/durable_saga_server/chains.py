@@ -18,6 +18,7 @@ from durable_saga.pb.payloads import payloads
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, JournalError, Run, Unknown
+from durable_saga_server.journal.rules import attributes_in
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
@@ -139,11 +140,13 @@ class Chains:
         incarnation, now_ms = _derived(head.incarnation, b"incarnation"), service.clock.now_ms()
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
             saga_type=head.saga_type, input=end.input, timeout_ms=begun.saga_started.timeout_ms, keys=end.keys,
+            attributes=end.attributes,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
+            default_timeout_ms=begun.saga_started.default_timeout_ms,
         ))  # fmt: skip
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
-            wake_at_ms=now_ms,
+            wake_at_ms=now_ms, attributes=attributes_in([event]),
         )  # fmt: skip
         hint = Hint(now_ms + service.config.message_hint_ms, following)
         attempt = 0

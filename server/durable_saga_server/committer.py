@@ -1,6 +1,7 @@
 """Every conditional write of a server goes through here: what waits travels together, unknown outcomes are resolved.
 
-One `commit_many` is in flight at a time; what comes in meanwhile is the next batch, so a batch grows with the load. A
+As many `commit_many` are in flight as the journal can do at once (SQLite: one transaction); what comes in meanwhile is the
+next batch, so a batch grows with the load. A
 commit whose outcome is unknown is sent again, identical, until it is known or `resend_for_ms` is over.
 """
 
@@ -29,6 +30,8 @@ class Committer:
         self._waiting: list[tuple[Commit, Callable[[Answer], None]]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._free = asyncio.Semaphore(journal.batches_at_once)
+        self._sending: set[asyncio.Task[None]] = set()
         self._resending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -36,7 +39,7 @@ class Committer:
 
     async def stop(self) -> None:
         """Finish what waits, then end."""
-        while self._waiting or self._resending:
+        while self._waiting or self._sending or self._resending:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
@@ -67,15 +70,25 @@ class Committer:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
+            await self._free.acquire()
             self._wake.clear()
             batch, self._waiting = self._waiting, []
-            for (commit, done), answer in zip(batch, await self._send([one for one, _ in batch]), strict=True):
-                if isinstance(answer, Unknown):
-                    task = asyncio.create_task(self._resolve(commit, done))
-                    self._resending.add(task)
-                    task.add_done_callback(self._resending.discard)
-                else:
-                    done(answer)
+            task = asyncio.create_task(self._work(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _work(self, batch: list[tuple[Commit, Callable[[Answer], None]]]) -> None:
+        try:
+            answers = await self._send([one for one, _ in batch])
+        finally:
+            self._free.release()
+        for (commit, done), answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Unknown):
+                task = asyncio.create_task(self._resolve(commit, done))
+                self._resending.add(task)
+                task.add_done_callback(self._resending.discard)
+            else:
+                done(answer)
 
     async def _send(self, commits: list[Commit]) -> list[Answer]:
         try:

@@ -38,6 +38,8 @@ class Config:
     message_hint_ms: int = 5_000
     """A run without an owner here that gets a message is looked at after this, should this server die."""
     commits_in_flight_max: int = 1_000
+    calls_at_once_max: int = 2_000
+    """Starts and messages that are being written; more are refused with a time after which to come again."""
     resend_for_ms: int = 10_000
     """An unknown outcome is resolved by sending the same write again for this long; then the worker goes on with it."""
     assignments_at_once_max: int = 32

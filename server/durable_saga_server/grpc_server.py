@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from durable_saga.pb import client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
-from durable_saga_server.failures import ServiceError
+from durable_saga_server.failures import RETRY_AFTER, ServiceError
 from durable_saga_server.service import HistoryService
 
 _OPTIONS = [
@@ -28,9 +28,14 @@ def _unary(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any, Any],
         try:
             return await method(request)
         except ServiceError as error:
-            await context.abort(grpc.StatusCode[error.code], error.message)
+            await _abort(context, error)
 
     return call
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> None:
+    again = ((RETRY_AFTER, str(error.retry_after_ms)),) if error.retry_after_ms else ()
+    await context.abort(grpc.StatusCode[error.code], error.message, again)
 
 
 class GrpcServer:
@@ -59,9 +64,12 @@ class GrpcServer:
         described = [client_pb2.DESCRIPTOR.services_by_name["Sagas"], worker_pb2.DESCRIPTOR.services_by_name["Work"]]
         names_served = [one.full_name for one in described]
         reflection.enable_server_reflection([*names_served, reflection.SERVICE_NAME], self._server)
-        self.port = self._server.add_insecure_port(self._listen)
+        try:
+            self.port = self._server.add_insecure_port(self._listen)
+        except RuntimeError:
+            self.port = 0
         if not self.port:
-            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there?")
+            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there? HOST:PORT is due")
         await self._server.start()
         for name in ("", *names_served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -87,7 +95,7 @@ class GrpcServer:
                 async for frame in service.work(incoming):
                     yield frame
             except ServiceError as error:
-                await context.abort(grpc.StatusCode[error.code], error.message)
+                await _abort(context, error)
 
         return work
 

@@ -15,12 +15,19 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.view import DECIDABLE
 from durable_saga_server.journal import Commit, Committed, Head, Run
 
 if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 TERMINATE_ATTEMPTS_MAX = 5
+_STAND = {
+    "": "no unwind holds it",
+    "done": "it is done: nothing is left to decide",
+    "skipped": "it is skipped: nothing is left to decide",
+    "resolved": "it is resolved: nothing is left to decide",
+}
 
 
 class Messages:
@@ -126,11 +133,11 @@ class Messages:
             raise ServiceError("NOT_FOUND", f"saga {request.key.saga} has no compensation for call {decision.call!r}")
         if decision.verb == h.CompensationDecided.RESOLVE and not decision.note:
             raise ServiceError("INVALID_ARGUMENT", "resolving a compensation by hand needs a note that says what was done")
-        if decision.verb == h.CompensationDecided.RETRY and step.compensation_state != "stuck":
-            raise ServiceError(
-                "FAILED_PRECONDITION",
-                f"the compensation of call {decision.call} is {step.compensation_state or 'not due'}",
-            )
+        state = step.compensation_state
+        if state not in DECIDABLE or (decision.verb == h.CompensationDecided.RETRY and state != "stuck"):
+            stands = _STAND.get(state, f"it is {state}: only one that is stuck is tried again by hand")
+            which = f"the compensation of call {decision.call} of saga {request.key.saga!r}"
+            raise ServiceError("FAILED_PRECONDITION", f"{which} can't be decided on now, {stands}")
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)
 

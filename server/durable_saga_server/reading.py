@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.dispatch import key_of
-from durable_saga_server.failures import ServiceError, check_name, guard_journal
+from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
 from durable_saga_server.journal import Filter, Head, Run
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 LEASE_MS_MAX = 3_600_000
+NAMES_MAX = 20
+"""Of saga types, in a message."""
+UNCLAIMED_MS = 3_000
+"""A run that could go on for this long, and does not, may lack a worker."""
 _LOOK_SECONDS = 1.0
 _LOOK_SECONDS_MAX = 8.0
 
@@ -40,7 +44,7 @@ class Reading:
 
     async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
         """`events` are what is known of its history, from the start."""
-        view = describe_head(head)
+        view = self._view(head)
         first = [*events[: head.next_seq]]
         fold([*first, *await self._events(head, len(first), head.next_seq)], view)
         return view
@@ -89,14 +93,17 @@ class Reading:
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._service.config.id_characters_max)
-        wanted = Filter(request.namespace, request.saga_type, frozenset(request.status))
+        check_attributes(request.attributes)
+        wanted = Filter(
+            request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
+            request.started_after_ms, request.started_before_ms,
+        )  # fmt: skip
         try:
-            page = request.page or (f"{request.started_before_ms}/0/" if request.started_before_ms else "")
             limit = min(request.limit or 100, self._service.config.list_max)
-            found = await self._service.journal.listing(wanted, limit, page)
+            found = await self._service.journal.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-        return c.ListReply(sagas=[describe_head(head) for head in found.heads], next_page=found.next_page)
+        return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
@@ -125,6 +132,19 @@ class Reading:
         now_ms = self._service.clock.now_ms()
         until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
         return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
+
+    def _view(self, head: Head) -> c.Description:
+        """With the reason why it stands still, where this server knows one that the journal does not."""
+        view = describe_head(head)
+        overdue = 0 < head.wake_at_ms <= self._service.clock.now_ms() - UNCLAIMED_MS
+        if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
+            workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
+            if not any(head.saga_type in one.saga_types for one in workers):
+                view.blocked = f"no worker that is connected here runs sagas of type {head.saga_type!r}: start one"
+                known = sorted({name for one in workers for name in one.saga_types})
+                if known:
+                    view.blocked += f", or is the name wrong? The connected ones run {', '.join(known[:NAMES_MAX])}"
+        return view
 
     async def head(self, key: h.RunKey) -> Head:
         """Of the run that is named, or of the newest."""
@@ -160,4 +180,5 @@ def describe_head(head: Head) -> c.Description:
         key=key_of(head.run), saga_type=head.saga_type, status=h.Status.Name(head.status), owner=head.owner,
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
+        attributes=dict(head.attributes),
     )  # fmt: skip

@@ -18,8 +18,16 @@ from durable_saga_server.committer import Committer
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
 from durable_saga_server.endings import Endings
-from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
+from durable_saga_server.failures import (
+    Admission,
+    ServiceError,
+    check_attributes,
+    check_name,
+    check_payload,
+    guard_journal,
+)
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
+from durable_saga_server.journal.rules import attributes_in
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
 from durable_saga_server.reading import Reading
@@ -56,9 +64,10 @@ class HistoryService:
         self.cell.on_change(self.streams.cell_changed)
         self.messages = Messages(self)
         self.reading = Reading(self)
+        admission = Admission(self.config.calls_at_once_max)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": self.start, "Beat": self.beat, "Fetch": self.large.fetch,
-            **{name: getattr(self.messages, name.lower()) for name in MESSAGE_CALLS},
+            "Start": admission.admitted(self.start), "Beat": self.beat, "Fetch": self.large.fetch,
+            **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
 
@@ -122,6 +131,7 @@ class HistoryService:
         check_payload(request.input.data, self.config.payload_bytes_max)
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
+        check_attributes(request.attributes)
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
@@ -134,11 +144,11 @@ class HistoryService:
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
-            keys=request.keys,
+            keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
         ))  # fmt: skip
         head = Head(
             run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),
-            now_ms, now_ms, wake_at_ms=now_ms,
+            now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]),
         )  # fmt: skip
         if session is not None:
             session.reserved += 1

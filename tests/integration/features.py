@@ -366,7 +366,7 @@ class Outer(Table):
 
 class Sleepy(Table):
     name = "sleepy"
-    timeout = 0.3
+    timeout = 2
 
     def define(self) -> Sequence[SagaStep]:
         return [self.step("one"), WaitForEvent("never", event="never")]

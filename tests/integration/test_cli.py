@@ -34,7 +34,7 @@ async def waits() -> str:
     await greet("you")
     return await signal("go")
 
-@saga(keys=lambda order: [f"order={order}"])
+@saga(keys=lambda order: [f"order={order}"], attributes=lambda order: {"order": order})
 async def approved(order: str) -> str:
     await greet(order)
     return await event("approval")
@@ -97,6 +97,37 @@ def test_a_person_starts_watches_and_ends_sagas(tmp_path: pathlib.Path, url: str
     assert cli(tmp_path, url, "check", "app.py") == ""
 
 
+def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are notes, and no journal of sagas at all\n")
+    for words in (("dev", "--file", "notes.txt", "--listen", "127.0.0.1:0"), ("describe", "x", "--url", "sqlite:///notes.txt")):
+        told = cli(tmp_path, "", *words, code=1)
+        assert told.splitlines()[-1] == "Error: notes.txt is no journal (file is not a database): name another file"
+        assert "Traceback" not in told
+    told = cli(tmp_path, "", "describe", "x", "--url", "sqlite:///away/x.db", code=1)
+    assert "the folder away is not there, make it" in told
+    assert "Traceback" not in told
+
+
+def test_an_argument_of_the_wrong_type_is_refused_or_told_and_the_saga_can_be_cancelled(
+    tmp_path: pathlib.Path, url: str
+) -> None:
+    refused = cli(tmp_path, url, "start", "hello", "7", "--id", "t-1", "--app", "app", code=1)
+    assert "argument name: expected str, found int" in refused
+    assert "there is no saga 't-1'" in cli(tmp_path, url, "describe", "t-1", code=1)
+    assert "app holds no saga 'helo'; there are approved" in cli(tmp_path, url, "start", "helo", "--app", "app", code=1)
+    assert json.loads(cli(tmp_path, url, "start", "hello", '"7"', "--app", "app", "--wait")) == "hello 7"
+    command = [sys.executable, "-m", "durable_saga", "start", "hello", "7", "--id", "t-2", "--wait", "--url", url]
+    waiting = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert waiting.stderr is not None
+    assert "t-2 waits: durable_saga.errors.DecodeError: argument name: expected str, found int" in waiting.stderr.readline()
+    assert "expected str" in json.loads(cli(tmp_path, url, "describe", "t-2"))["blocked"]
+    cli(tmp_path, url, "cancel", "t-2", "--reason", "a typing error")
+    assert waiting.wait(40) == 1
+    assert "a typing error" in waiting.stderr.read()
+    waiting.stderr.close()
+    assert status(tmp_path, url, "t-2") == "CANCELLED"
+
+
 def test_e3_a_person_publishes_an_event_to_a_correlation_key(tmp_path: pathlib.Path, url: str) -> None:
     json.loads(cli(tmp_path, url, "start", "approved", "o7", "--id", "a-1"))
     while "steps" not in json.loads(cli(tmp_path, url, "describe", "a-1")):
@@ -105,6 +136,21 @@ def test_e3_a_person_publishes_an_event_to_a_correlation_key(tmp_path: pathlib.P
     assert published == {"event": "approval", "delivered": 1}
     assert status(tmp_path, url, "a-1") == "COMPLETED"
     assert "no open saga has the correlation key" in cli(tmp_path, url, "publish", "x", "--key", "order=8", code=1)
+
+
+def test_a_person_lists_by_search_attribute_and_time(tmp_path: pathlib.Path, url: str) -> None:
+    for name in ("l-1", "l-2"):
+        cli(tmp_path, url, "start", "approved", name, "--id", name)
+    found: list[str] = []
+    for _ in range(40):
+        found = cli(tmp_path, url, "list", "--where", "order=l-2", "--started-after", "2026-01-01").splitlines()
+        if found:
+            break
+        time.sleep(0.2)  # a saga that is started by name declares its attributes when it runs
+    assert [(one["key"]["saga"], one["attributes"]) for one in map(json.loads, found)] == [("l-2", {"order": "l-2"})]
+    assert cli(tmp_path, url, "list", "--where", "order=l-2", "--started-before", "2026-01-01T10:00:00+0100") == ""
+    assert "is no NAME=VALUE" in cli(tmp_path, url, "list", "--where", "order", code=2)
+    assert "no name of a search attribute" in cli(tmp_path, url, "list", "--where", "a-b=c", code=1)
 
 
 def test_r6_r7_r9_a_person_recovers_and_compensates_and_counts(tmp_path: pathlib.Path, url: str) -> None:

@@ -25,10 +25,10 @@ from durable_saga.errors import (
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
 from tests.integration import sagas as s
-from tests.integration.stage import Play, player
+from tests.integration.stage import CASSANDRA, Play, player
 
 
-@pytest.fixture(params=["memory", "sqlite", "grpc"])
+@pytest.fixture(params=["memory", "sqlite", "grpc", CASSANDRA])
 def play(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Play:
     return player(request, tmp_path)
 

@@ -18,8 +18,10 @@ from tests.integration.stage import CASSANDRA, cassandra_url, new_name
 Play = Callable[[Callable[[SagaManager], Awaitable[None]]], None]
 
 
-@pytest.fixture(params=["sqlite", CASSANDRA])
+@pytest.fixture(params=["memory", "sqlite", CASSANDRA])
 def journal(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    if request.param == "memory":
+        return "memory:"
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/orders.db"
     return cassandra_url(request.getfixturevalue("cassandra"))
@@ -50,7 +52,7 @@ def test_r1_tables_are_made_once_by_several_managers_at_the_same_time(request: p
 
 
 def test_r1_tables_is_for_a_keyspace_that_is_shared(request: pytest.FixtureRequest, journal: str) -> None:
-    if journal.startswith("sqlite"):
+    if not journal.startswith("cassandra"):
         with pytest.raises(ValueError, match="use another"):
             SagaManager(journal, tables="shop_")
         return
@@ -289,6 +291,14 @@ class BadOrder(Circle):
         return ["b"]
 
 
+class NegativeSaga(Circle):
+    name = "negative_saga"
+    timeout = -5
+
+    def define(self) -> list[Step]:
+        return [Step("a", self.act)]
+
+
 class NoCondition(Circle):
     name = "no_condition"
 
@@ -304,6 +314,7 @@ class NoCondition(Circle):
         (Twice, "defined twice, first at"),
         (BadUndo, r"compensation of step 'a' takes \(\); it is called with \(context\)"),
         (Negative, "timeout is -1: it can't be negative"),
+        (NegativeSaga, "timeout is -5: it can't be negative"),
         (BadOrder, "compensation_order.. names 'b', which is no step"),
         (NoCondition, "go together"),
     ],

@@ -33,6 +33,7 @@ from durable_saga_server.journal import (
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.faults import Fault, FaultyJournal
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.rules import attributes_in, passes
 from durable_saga_server.journal.sqlite import SqliteJournal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -42,8 +43,10 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.payloads import hash_of
 
 SAGAS = ("a", "b")
+DAY_MS = 86_400_000
 HINTS_MS = 3 * FAR_AFTER_MS
 faults = st.sampled_from([Fault.NONE] * 5 + [Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.LATE, Fault.REFUSED])
+attributes = st.dictionaries(st.sampled_from(["customer", "tier"]), st.sampled_from(["c-7", "c-8", "x=y"]), max_size=2)
 statuses = st.sampled_from([h.RUNNING, h.RUNNING, h.COMPENSATING, h.COMPLETED, h.FAILED])
 
 
@@ -119,14 +122,21 @@ class Agreement(RuleBasedStateMachine):
         found: Head | None = self.ask(Fault.NONE, "head", self.run(saga))
         return found
 
-    @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans())
-    def create(self, saga: str, fault: Fault, again: bool) -> None:
+    @rule(
+        saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), saga_type=st.sampled_from(["order", "refund"]),
+        attributes=attributes, started_day=st.integers(-2, 0),
+    )  # fmt: skip
+    def create(
+        self, saga: str, fault: Fault, again: bool, saga_type: str, attributes: dict[str, str], started_day: int
+    ) -> None:  # fmt: skip
         self.now_ms += 1
-        head = Head(
-            self.run(saga), uuid.uuid4().bytes, "order", h.RUNNING, "w", 1, 1, uuid.uuid4().bytes, self.now_ms, self.now_ms
-        )
-        started = h.SagaStarted(saga_type="order", seed=b"s" * 16, keys=[f"order={saga}"])
+        started = h.SagaStarted(saga_type=saga_type, seed=b"s" * 16, keys=[f"order={saga}"], attributes=attributes)
         event = h.Event(seq=0, time_ms=self.now_ms, saga_started=started)
+        started_ms = self.began_ms + started_day * DAY_MS
+        head = Head(
+            self.run(saga), uuid.uuid4().bytes, saga_type, h.RUNNING, "w", 1, 1, uuid.uuid4().bytes, started_ms, self.now_ms,
+            attributes=attributes_in([event]),
+        )  # fmt: skip
         outcome = self.ask(fault, "create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
         if isinstance(outcome, Created):
             self.acknowledge(saga, [event])
@@ -155,11 +165,11 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(
         saga=st.sampled_from(SAGAS), fault=faults, status=statuses, count=st.integers(1, 3), old_epoch=st.booleans(),
-        wrong_seq=st.booleans(), release=st.booleans(), twice=st.booleans(), again=st.booleans(),
+        wrong_seq=st.booleans(), release=st.booleans(), twice=st.booleans(), again=st.booleans(), attributes=attributes,
     )  # fmt: skip
     def commit(
         self, saga: str, fault: Fault, status: int, count: int, old_epoch: bool, wrong_seq: bool, release: bool, twice: bool,
-        again: bool,
+        again: bool, attributes: dict[str, str],
     ) -> None:  # fmt: skip
         if (head := self.owned(saga)) is None:
             return
@@ -169,6 +179,10 @@ class Agreement(RuleBasedStateMachine):
             h.Event(seq=first + n, time_ms=self.now_ms, timer_fired=h.TimerFired(due_ms=next(self.numbers)))
             for n in range(count)
         ]
+        if head.status != h.RUNNING and status == h.RUNNING:  # nothing else leads back to it
+            events[0].recover_requested.reason = "mended"
+        if attributes:
+            events[-1].attributes_set.CopyFrom(h.AttributesSet(call="1", attributes=attributes))
         consumed = [one.message_id for one in self.ask(Fault.NONE, "inbox", head.run)][:1]
         commit = Commit(
             head.run, head.incarnation, head.epoch - old_epoch, uuid.uuid4().bytes, first, events, status, self.now_ms,
@@ -242,6 +256,31 @@ class Agreement(RuleBasedStateMachine):
         if won and confirm:
             self.ask(Fault.NONE, "confirm", self.namespace, "monitors", item)
 
+    @rule(
+        saga_type=st.sampled_from(["", "order", "refund"]), wanted_statuses=st.frozensets(statuses, max_size=2),
+        attributes=attributes, after=st.integers(-3, 1), before=st.integers(-3, 1), limit=st.integers(1, 2),
+        exact=st.booleans(),
+    )  # fmt: skip
+    def list_some(
+        self, saga_type: str, wanted_statuses: frozenset[int], attributes: dict[str, str], after: int, before: int, limit: int,
+        exact: bool,
+    ) -> None:  # fmt: skip
+        after_ms, before_ms = (self.began_ms + days * DAY_MS + exact for days in (after, before))
+        named = tuple(sorted(attributes.items()))
+        bounds = (after_ms if after > -3 else 0, before_ms if before > -3 else 0)
+        self.list_all(Filter(self.namespace, saga_type, wanted_statuses, named, *bounds), limit)
+
+    def list_all(self, wanted: Filter, limit: int) -> None:
+        """Page by page, every run once; what is listed is what the heads say."""
+        page, found = "", list[Head]()
+        while True:
+            listed = self.ask(Fault.NONE, "listing", wanted, limit, page)
+            found, page = [*found, *listed.heads], listed.next_page
+            if not page:
+                break
+        heads = [head for saga in SAGAS if (head := self.head(saga)) is not None and passes(head, wanted)]
+        assert [one.run for one in found] == [one.run for one in sorted(heads, key=lambda one: (-one.started_ms, one.run.saga))]
+
     @rule(saga=st.sampled_from(SAGAS), limit=st.integers(1, 5))
     def find_by_key(self, saga: str, limit: int) -> None:
         """A store may also name a run whose commit never came: a key is written ahead of it."""
@@ -270,12 +309,7 @@ class Agreement(RuleBasedStateMachine):
         for limit in (1, 10):
             self.ask(Fault.NONE, "changes", self.namespace, self.began_ms - 1, limit)
         for wanted in (Filter(self.namespace), Filter(self.namespace, "order", frozenset({h.RUNNING}))):
-            page = ""
-            while True:
-                found = self.ask(Fault.NONE, "listing", wanted, 1, page)
-                page = found.next_page
-                if not page:
-                    break
+            self.list_all(wanted, 1)
         hints = [self.stores.runner.run(self.own_hints(journal)) for journal in self.stores.journals]
         assert all(found == hints[0] for found in hints)
 
@@ -298,7 +332,7 @@ def _shape(answer: Any) -> Any:
     if isinstance(answer, Created | Exists):
         return type(answer).__name__, answer.head.incarnation
     if hasattr(answer, "heads"):
-        return [(one.run, one.saga_type, one.started_ms, one.status) for one in answer.heads], answer.next_page
+        return [(one.run, one.saga_type, one.started_ms, one.status, one.attributes) for one in answer.heads], answer.next_page
     if isinstance(answer, Head | bool):
         return answer
     if isinstance(answer, list) and answer and isinstance(answer[0], Head):
@@ -333,6 +367,7 @@ def agree(journals: list[Journal], clock: Clock, examples: int) -> None:
         Agreement.stores.close()
 
 
+@pytest.mark.timeout(400)
 def test_memory_and_sqlite_agree_under_faults(folder: pathlib.Path) -> None:
     agree([MemoryJournal(), SqliteJournal(folder / "journal.db")], Clock(), examples=150)
 

@@ -10,7 +10,7 @@ import sys
 import uuid
 
 import pytest
-from durable_saga_server.journal import Created, Head, JournalFull, JournalUnavailable, Run, SchemaTooNew
+from durable_saga_server.journal import Created, Filter, Head, JournalFull, JournalUnavailable, Run, SchemaTooNew
 from durable_saga_server.journal.sqlite import SqliteJournal
 
 from durable_saga.pb import history_pb2 as h
@@ -98,5 +98,32 @@ def test_a_journal_of_a_newer_version_and_a_folder_that_is_not_there_are_refused
             await SqliteJournal(tmp_path / "j.db").initialize()
         with pytest.raises(JournalUnavailable, match="can't be used now"):
             await SqliteJournal(tmp_path / "absent" / "j.db").initialize()
+
+    asyncio.run(scenario())
+
+
+def test_a_journal_of_version_3_is_migrated_and_attributes_go_with_their_head(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "j.db"
+
+    async def scenario() -> None:
+        journal = SqliteJournal(path)
+        await journal.initialize()
+        await create(journal, "old")
+        await journal.close()
+        database = sqlite3.connect(path)
+        database.execute("DROP TRIGGER heads_removed")
+        database.execute("DROP TABLE search_attributes")
+        database.execute("ALTER TABLE heads DROP COLUMN attributes")
+        database.execute("UPDATE journal_schema SET version = 3")
+        database.commit()
+        await journal.initialize()
+        head = Head(Run("n", "new"), b"i" * 16, "t", h.RUNNING, "", 1, 1, b"c" * 16, 2, 2, attributes=(("customer", "c-7"),))
+        await journal.create(head, h.Event(seq=0, time_ms=2))
+        assert [one.run.saga for one in (await journal.listing(Filter("n"), 9, "")).heads] == ["new", "old"]
+        assert list((await journal.listing(Filter("n", attributes=head.attributes), 9, "")).heads) == [head]
+        await journal.close()
+        database.execute("DELETE FROM heads WHERE saga = 'new'")
+        assert database.execute("SELECT count(*) FROM search_attributes").fetchone() == (0,)
+        database.close()
 
     asyncio.run(scenario())

@@ -34,6 +34,8 @@ def at_once(work: Coroutine[Any, Any, Any]) -> Any:
 class SimulatedJournal:
     """The Journal protocol, for one server process. Methods that are not here go through `_plain` by their name."""
 
+    batches_at_once = 3
+
     def __init__(self, world: World, process: Process) -> None:
         self._world = world
         self._process = process

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.__main__ import play
 from tests.simulation.planted import BUGS, Bug
 
-SEEDS = 200
+SEEDS = 100
 SEEDS_PER_TEST = 25
 FOUND_BY_SEED = {
     283: "an assignment that came late replaced a newer one of the same run, and its worker dropped both",

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from durable_saga import Retry, connect, on_failure, saga, step, step_context
+from durable_saga import Retry, compensation, connect, on_failure, saga, step, step_context
 from durable_saga.check import check_paths
 from durable_saga.errors import BlockingCall, UnsupportedOperation
 from durable_saga.replay.guard import guarded
@@ -42,13 +42,20 @@ def test_jitter_stays_within_its_share_and_attempts_end() -> None:
     assert decide(FOREVER, 10**6, ValueError(), 0.5) == 60_000
 
 
+async def waits() -> None: ...
+
+
 def test_wrong_policies_and_timeouts_are_errors_at_definition() -> None:
     with pytest.raises(ValueError, match="max_attempts=0"):
         Retry(max_attempts=0)
     with pytest.raises(ValueError, match="backoff="):
         Retry(backoff="quadratic")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="timeout is -1"):
+    with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -1"):
         step(timeout=-1)(lambda: None)
+    with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -2"):
+        saga(timeout=-2)(waits)
+    with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -3"):
+        compensation(timeout=-3)(waits)
     with pytest.raises(TypeError, match="give seconds"):
         to_ms("5", name="timeout")  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ def test_a_saga_that_is_right_holds_under_every_schedule(saga: Any) -> None:
 
 
 @pytest.mark.parametrize("mistake", list(w.FAULTY))
-def test_every_planted_mistake_is_found_with_the_shortest_schedule_in_words(mistake: str) -> None:
+def test_t4_every_planted_mistake_is_found_with_the_shortest_schedule_in_words(mistake: str) -> None:
     saga, context, words = w.FAULTY[mistake]
     with pytest.raises(ScheduleFailed, match=words) as caught:
         explored(saga, context)

@@ -14,8 +14,10 @@ from tests.laws.programs import run_program
 FILES = sorted((pathlib.Path(__file__).resolve().parent.parent / "histories").glob("program-*.history"))
 
 
-def without_tracebacks(event: h.Event) -> h.Event:
-    """Files and lines are those of the machine and the day, and not compared."""
+def comparable(event: h.Event) -> h.Event:
+    """Files and lines are those of the machine and the day; what a later version says more is not in an old file."""
+    if event.HasField("unwind_started"):
+        event.unwind_started.ClearField("pending")
     failure = getattr(getattr(event, str(event.WhichOneof("kind"))), "failure", None)
     while failure is not None and failure.ByteSize():
         failure.ClearField("traceback")
@@ -25,11 +27,11 @@ def without_tracebacks(event: h.Event) -> h.Event:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_recorded_history_replays_alike_cut_anywhere(file: pathlib.Path) -> None:
-    events = read_history(file)
+    events = [comparable(event) for event in read_history(file)]
     for cut in range(1, len(events) + 1):
         core = Core(run_program.definition, h.RunKey(namespace="n", saga="s", run=1))
         core.replay(events[:cut])
-        added = [without_tracebacks(event) for event in core.take().events]
+        added = [comparable(event) for event in core.take().events]
         assert added == events[cut : cut + len(added)]
         core.discard()
 

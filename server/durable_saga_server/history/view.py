@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from durable_saga.pb import client_pb2 as c
@@ -15,7 +15,8 @@ _VERBS = {
     h.CompensationDecided.SKIP: "skipped",
     h.CompensationDecided.RESOLVE: "resolved",
 }
-_DECIDABLE = ("pending", "running", "retrying", "stuck")
+DECIDABLE = ("pending", "running", "retrying", "stuck")
+"""States of a compensation that an unwind holds and that has no outcome yet."""
 
 
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
@@ -32,6 +33,8 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
             into.previous_run = body.previous_run
         elif kind in _RUN_CHANGES:
             _RUN_CHANGES[kind](into, body)
+            if kind == "unwind_started":
+                _wait_for_their_turn(steps, body, event)
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
         elif kind in ("scope_opened", "step_skipped"):
@@ -93,6 +96,12 @@ def _unwind_started(into: c.Description, body: Any) -> None:
         into.recoverable = False
 
 
+def _wait_for_their_turn(steps: Mapping[str, c.StepView], body: Any, event: h.Event) -> None:
+    for call in body.pending:
+        if call in steps and not steps[call].compensation_state:
+            steps[call].compensation_state, steps[call].compensation_seq = "pending", event.seq
+
+
 def _held(into: c.Description, body: Any) -> None:
     into.failure.CopyFrom(body.failure)
     into.recoverable = True
@@ -144,7 +153,7 @@ def _compensation(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
 
 
 def _decided(view: c.StepView, body: Any, event: h.Event) -> None:
-    if view.compensation_state in _DECIDABLE:
+    if view.compensation_state in DECIDABLE:
         view.compensation_seq = event.seq
         view.compensation_state = _VERBS.get(body.verb, view.compensation_state)
 

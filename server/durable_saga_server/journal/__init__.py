@@ -16,6 +16,8 @@ from typing import Protocol
 from durable_saga.pb import history_pb2 as h
 
 CHUNK_BYTES = 128 * 1024
+Attributes = tuple[tuple[str, str], ...]
+"""(name, text), in order of name."""
 INBOX_MESSAGES_MAX = 10_000
 SHARDS = 32
 """Of hints; a number of the journal, like a key: it can't be changed under one that exists."""
@@ -26,15 +28,26 @@ FAR_AFTER_MS = 2 * 3_600_000
 
 
 class JournalError(Exception):
-    """The base of what a store raises. Nothing was acknowledged when one of these comes up."""
+    """The base of what a store raises. Nothing was acknowledged when one of these comes up. `code` is a gRPC status where a
+    caller may come again, else empty."""
+
+    code = ""
+
+    @property
+    def message(self) -> str:
+        return str(self)
 
 
 class JournalUnavailable(JournalError):
     """The store can't be reached or refused the call before doing anything. Try again later with back-off."""
 
+    code = "UNAVAILABLE"
+
 
 class JournalFull(JournalError):
     """The store has no room (a full disk). Nothing was written; free some room, then try again."""
+
+    code = "RESOURCE_EXHAUSTED"
 
 
 class SchemaTooNew(JournalError):
@@ -65,6 +78,7 @@ class Head:
     `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
     `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
     `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
+    `attributes`: (name, text) of each search attribute that its events have set, in order of name.
     """
 
     run: Run
@@ -81,6 +95,7 @@ class Head:
     wake_at_ms: int = 0
     blocked: str = ""
     newest: int = 0
+    attributes: Attributes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +211,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
+    """All of it holds. An empty field asks nothing; `started_after_ms` is within, `started_before_ms` is not."""
+
     namespace: str
     saga_type: str = ""
     statuses: frozenset[int] = field(default_factory=frozenset)
+    attributes: Attributes = ()
+    started_after_ms: int = 0
+    started_before_ms: int = 0
 
 
 class Journal(Protocol):
@@ -207,15 +227,17 @@ class Journal(Protocol):
     Methods that return an outcome never raise for a time-out: they return Unknown.
     """
 
+    batches_at_once: int
+    """How many `commit_many` may be under way; more wait for one of them, and travel together then."""
+
     async def initialize(self) -> None:
         """Make or migrate the tables; safe to run twice and concurrently. Raises SchemaTooNew, WeakSettings."""
 
     async def close(self) -> None: ...
 
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
-        """Write the head and event 0 if the run does not exist; `hint` is durable no later than they are.
-        `Exists` carries this very head when an earlier copy of
-        the same call (same incarnation) won."""
+        """Write the head and event 0 if the run does not exist; `hint` is durable no later than they are. `Exists` carries
+        this very head when an earlier copy of the same call (same incarnation) won."""
 
     async def head(self, run: Run) -> Head | None:
         """A linearizable read of the head."""
@@ -286,7 +308,8 @@ class Journal(Protocol):
         """The member stops in good order."""
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        """By started_ms, newest first. Raises ValueError for a page token that this journal did not give."""
+        """By started_ms, newest first. A page may be shorter than `limit`, or empty, and have a next one. Raises ValueError
+        for a page token that this journal did not give."""
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         """Runs that ended otherwise than completed, or are stuck or held, by the time of that change (`updated_ms`), oldest

@@ -41,6 +41,7 @@ class FaultyJournal:
     """`choose` is asked once for each conditional write; everything else goes straight through."""
 
     def __init__(self, journal: Journal, choose: Callable[[], Fault]) -> None:
+        self.batches_at_once = journal.batches_at_once
         self._journal = journal
         self._choose = choose
         self._late: list[Callable[[], Awaitable[Any]]] = []

@@ -42,6 +42,8 @@ from durable_saga_server.journal.rules import (
 class MemoryJournal:
     """Every method is atomic because none of them waits."""
 
+    batches_at_once = 1
+
     def __init__(self) -> None:
         self._heads: dict[Run, Head] = {}
         self._events: dict[Run, list[h.Event]] = {}
@@ -128,7 +130,9 @@ class MemoryJournal:
         if message.message_id in inbox:
             return False
         if sum(kept is not None for kept in inbox.values()) >= INBOX_MESSAGES_MAX:
-            raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+            raise InboxFull(
+                f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
+            )
         inbox[message.message_id] = message
         return True
 

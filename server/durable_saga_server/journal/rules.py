@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import SHARDS, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
+from durable_saga_server.journal import SHARDS, Attributes, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
 
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
@@ -45,6 +45,7 @@ def after_commit(head: Head, commit: Commit) -> Head:
         wake_at_ms=commit.wake_at_ms,
         owner="" if commit.release or closed else head.owner,
         blocked=commit.blocked if commit.release else "",
+        attributes=attributes_in(commit.events, head.attributes),
     )
 
 
@@ -67,6 +68,9 @@ def passes(head: Head, wanted: Filter) -> bool:
         head.run.namespace == wanted.namespace
         and (not wanted.saga_type or head.saga_type == wanted.saga_type)
         and (not wanted.statuses or head.status in wanted.statuses)
+        and head.started_ms >= wanted.started_after_ms
+        and (not wanted.started_before_ms or head.started_ms < wanted.started_before_ms)
+        and set(wanted.attributes) <= set(head.attributes)
     )
 
 
@@ -80,6 +84,15 @@ def keys_in(events: Iterable[h.Event]) -> list[str]:
     return found
 
 
+def attributes_in(events: Iterable[h.Event], before: Attributes = ()) -> Attributes:
+    """The search attributes after events that may set some."""
+    found: dict[str, str] = {}
+    for event in events:
+        found.update(event.saga_started.attributes)
+        found.update(event.attributes_set.attributes)
+    return tuple(sorted((dict(before) | found).items())) if found else before
+
+
 def cut_changes(heads: Sequence[Head], limit: int) -> Sequence[Head]:
     """At most `limit` of heads ordered by updated_ms, but never cut inside one millisecond."""
     if len(heads) <= limit:
@@ -90,6 +103,11 @@ def cut_changes(heads: Sequence[Head], limit: int) -> Sequence[Head]:
 
 def page_token(head: Head) -> str:
     return f"{head.started_ms}/{head.run.run}/{head.run.saga}"
+
+
+def page_token_before(time_ms: int) -> str:
+    """What was started before a time."""
+    return f"{time_ms - 1}/0/"
 
 
 def read_page_token(page: str) -> tuple[int, str, int]:

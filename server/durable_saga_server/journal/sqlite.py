@@ -8,6 +8,7 @@ Reads have a connection and a thread of their own. Several processes may open on
 from __future__ import annotations
 
 import asyncio
+import os
 import pathlib
 import queue
 import sqlite3
@@ -45,6 +46,8 @@ Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.AbstractEventLoop, "asy
 
 class SqliteJournal:
     """Opens on `initialize()`. Use it from one event loop."""
+
+    batches_at_once = 1
 
     def __init__(self, path: str | pathlib.Path) -> None:
         self._path = str(path)
@@ -237,7 +240,11 @@ def _translate(error: Exception, path: str) -> JournalError:
     text = str(error)
     if "full" in text or getattr(error, "errno", None) == 28:
         return JournalFull(f"no room for the journal {path} ({text}): free some disk space, nothing was lost")
-    return JournalUnavailable(f"the journal {path} can't be used now ({text})")
+    if "not a database" in text:
+        return JournalError(f"{path} is no journal ({text}): name another file")
+    folder = os.path.dirname(path) or "."
+    advice = "" if os.path.isdir(folder) else f": the folder {folder} is not there, make it"
+    return JournalUnavailable(f"the journal {path} can't be used now ({text}){advice}")
 
 
 def _roll_back(connection: sqlite3.Connection | None) -> None:

@@ -11,21 +11,39 @@ from durable_saga_server.journal import MEMBER_KEPT_MS, Filter, Head, Listed, Me
 from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of
 
+_HAS_ATTRIBUTE = (
+    "EXISTS (SELECT 1 FROM search_attributes AS one WHERE one.namespace = heads.namespace AND one.name = ? AND one.value = ?"
+    " AND one.started_ms = heads.started_ms AND one.saga = heads.saga AND one.run = heads.run)"
+)
+
 
 def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
-    where, values = ["namespace = ?"], [wanted.namespace]
+    where, values = ["namespace = ?"], list[object]([wanted.namespace])
     if wanted.saga_type:
         where.append("saga_type = ?")
         values.append(wanted.saga_type)
     if wanted.statuses:
         where.append(f"status IN ({','.join(str(int(status)) for status in sorted(wanted.statuses))})")
-    parameters: list[object] = list(values)
+    if wanted.started_after_ms:
+        where.append("started_ms >= ?")
+        values.append(wanted.started_after_ms)
+    if wanted.started_before_ms:
+        where.append("started_ms < ?")
+        values.append(wanted.started_before_ms)
+    for name, text in wanted.attributes[1:]:
+        where.append(_HAS_ATTRIBUTE)
+        values += [name, text]
     if page:
         started_ms, saga, run = read_page_token(page)
-        where.append("(started_ms < ? OR (started_ms = ? AND (saga > ? OR (saga = ? AND run > ?))))")
-        parameters += [started_ms, started_ms, saga, saga, run]
+        where.append("started_ms <= ? AND (started_ms < ? OR saga > ? OR (saga = ? AND run > ?))")
+        values += [started_ms, started_ms, saga, saga, run]
+    source = "heads"
+    if wanted.attributes:  # the first of them gives the rows, in their order; a row without its head gives none
+        source = "(SELECT namespace, started_ms, saga, run FROM search_attributes WHERE name = ? AND value = ?)"
+        source += " CROSS JOIN heads USING (namespace, started_ms, saga, run)"
+        values = [*wanted.attributes[0], *values]
     order = "ORDER BY started_ms DESC, saga, run LIMIT ?"
-    found = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {' AND '.join(where)} {order}", (*parameters, limit + 1))
+    found = db.execute(f"SELECT {HEAD_COLUMNS} FROM {source} WHERE {' AND '.join(where)} {order}", (*values, limit + 1))
     heads = [head_of(row) for row in found.fetchall()]
     return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -22,20 +23,21 @@ from durable_saga_server.journal import (
 )
 from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, hints_of, keys_in
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
-    " ended_ms, wake_at_ms, blocked, newest"
+    " ended_ms, wake_at_ms, blocked, newest, attributes"
 )
 NOTEWORTHY = "status NOT IN (1, 2, 4)"
 """What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
+_FORGET_ATTRIBUTES = "DELETE FROM search_attributes WHERE namespace = OLD.namespace AND saga = OLD.saga AND run = OLD.run;"
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
   namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
   next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
-  blocked TEXT, newest INTEGER DEFAULT 0, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+  blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '', PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
 CREATE TABLE IF NOT EXISTS events (
@@ -53,6 +55,11 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE INDEX IF NOT EXISTS heads_by_change ON heads (namespace, updated_ms, saga, run) WHERE {NOTEWORTHY};
 CREATE TABLE IF NOT EXISTS keys (
   namespace TEXT, key TEXT, saga TEXT, run INTEGER, PRIMARY KEY (namespace, key, saga, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS search_attributes (
+  namespace TEXT, name TEXT, value TEXT, started_ms INTEGER, saga TEXT, run INTEGER,
+  PRIMARY KEY (namespace, name, value, started_ms DESC, saga, run)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS search_attributes_of ON search_attributes (namespace, saga, run, name);
+CREATE TRIGGER IF NOT EXISTS heads_removed AFTER DELETE ON heads BEGIN {_FORGET_ATTRIBUTES} END;
 CREATE TABLE IF NOT EXISTS tallies (
   namespace TEXT, saga_type TEXT, status INTEGER, count INTEGER NOT NULL,
   PRIMARY KEY (namespace, saga_type, status)) WITHOUT ROWID;
@@ -78,6 +85,8 @@ def migrate(db: sqlite3.Connection) -> None:
             )
     if there is not None and version < 3:
         db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
+    if there is not None and version < 4:
+        db.execute("ALTER TABLE heads ADD COLUMN attributes TEXT DEFAULT ''")
     for statement in _TABLES.split(";\n"):
         db.execute(statement)
     if version < 2:  # version 1 counted nothing
@@ -98,25 +107,35 @@ def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
 
 
 def head_of(row: tuple[object, ...]) -> Head:
-    return Head(Run(*row[:3]), *row[3:])  # type: ignore[arg-type]
+    attributes = tuple((name, text) for name, text in json.loads(str(row[-1]))) if row[-1] else ()
+    return Head(Run(*row[:3]), *row[3:-1], attributes)  # type: ignore[arg-type,call-arg]
 
 
 def _values(head: Head) -> tuple[object, ...]:
     return (
         head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
         head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
-        head.blocked, head.newest,
+        head.blocked, head.newest, json.dumps(head.attributes) if head.attributes else "",
     )  # fmt: skip
 
 
 def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
-    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    if head.attributes != (before.attributes if before is not None else ()):
+        _write_attributes(db, head)
     if before is not None and before.status == head.status:
         return
     tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
     db.execute(tally, (head.run.namespace, head.saga_type, head.status, 1))
     if before is not None:
         db.execute(tally, (head.run.namespace, head.saga_type, before.status, -1))
+
+
+def _write_attributes(db: sqlite3.Connection, head: Head) -> None:
+    run = astuple(head.run)
+    db.execute(f"DELETE FROM search_attributes WHERE {_RUN}", run)
+    rows = [(run[0], name, text, head.started_ms, *run[1:]) for name, text in head.attributes]
+    db.executemany("INSERT INTO search_attributes VALUES (?,?,?,?,?,?)", rows)
 
 
 def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -> None:
@@ -175,7 +194,9 @@ def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bo
         (*astuple(run), INBOX_MESSAGES_MAX),
     ).fetchone()
     if unread >= INBOX_MESSAGES_MAX:
-        raise InboxFull(f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX)")
+        raise InboxFull(
+            f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
+        )
     db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
     return True
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from durable_saga_server.journal import Filter, Head, JournalUnavailable, Listed, Run
+from cassandra.query import UNSET_VALUE
+
+from durable_saga_server.journal import Head, JournalUnavailable, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import NOTEWORTHY, page_token, passes, read_page_token
+from durable_saga_server.journal.rules import NOTEWORTHY
 
 log = logging.getLogger(__name__)
 WRITES_AT_ONCE_MAX = 16
 CHANGES_WAITING_MAX = 100_000
-ROWS_PER_READ = 500
 DELAY_SECONDS = 0.2
 
 
@@ -83,48 +84,19 @@ class Listing:
             if (run.namespace, day) not in self._days:
                 await self._session.read("day_put", run.namespace, day)
                 self._days.add((run.namespace, day))
-            await self._session.read("list_put", run.namespace, day, run.saga, run.run, *head_columns(head))
+            await self._session.read("list_put", *list_row(head))
             if head.status in NOTEWORTHY:
                 change_day = head.updated_ms // schema.LISTING_DAY_MS
                 await self._session.read("change_put", run.namespace, change_day, run.saga, run.run, *head_columns(head))
         except JournalUnavailable as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
 
-    async def page(self, wanted: Filter, limit: int, page: str) -> Listed:
-        """Raises ValueError for a page token of somebody else's, JournalUnavailable."""
-        await self.settle()
-        after = None
-        if page:
-            started_ms, saga, run = read_page_token(page)
-            after = (-started_ms, saga, run)
-        heads: list[Head] = []
-        async for head in self._from(wanted.namespace, -after[0] if after else None):
-            if passes(head, wanted) and (after is None or (-head.started_ms, head.run.saga, head.run.run) > after):
-                heads.append(head)
-                if len(heads) > limit:
-                    return Listed(heads[:limit], page_token(heads[limit - 1]))
-        return Listed(heads)
 
-    async def _from(self, namespace: str, started_ms: int | None) -> AsyncIterator[Head]:
-        """Newest first, from a time on."""
-        for (day,) in await self._session.read("days", namespace):
-            until_ms = (day + 1) * schema.LISTING_DAY_MS - 1
-            if started_ms is not None:
-                until_ms = min(until_ms, started_ms)
-            seen: set[Run] = set()
-            limit = ROWS_PER_READ
-            while until_ms >= day * schema.LISTING_DAY_MS:
-                rows = await self._session.read("list_day", namespace, day, until_ms, limit)
-                heads = [head_of(Run(namespace, row[0], row[1]), row[2:]) for row in rows]
-                for head in heads:
-                    if head.run not in seen:
-                        yield head
-                if len(rows) < limit:
-                    break
-                if heads[-1].started_ms == until_ms:
-                    limit *= 2  # more than a read's worth started in one millisecond
-                until_ms = heads[-1].started_ms
-                seen = {head.run for head in heads if head.started_ms == until_ms}
+def list_row(head: Head) -> tuple[Any, ...]:
+    """It bears the time of the head: what a slow server read before and writes now does not replace what is newer."""
+    day, timestamp = head.started_ms // schema.LISTING_DAY_MS, head.updated_ms * 1000 + head.next_seq % 1000
+    attributes = dict(head.attributes) or UNSET_VALUE
+    return head.run.namespace, day, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
 
 
 def head_columns(head: Head) -> tuple[Any, ...]:
@@ -134,9 +106,9 @@ def head_columns(head: Head) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def head_of(run: Run, row: Sequence[Any], newest: int = 0) -> Head:
+def head_of(run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, newest: int = 0) -> Head:
     saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
     return Head(
         run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "", newest,
+        blocked or "", newest, tuple(sorted((attributes or {}).items())),
     )  # fmt: skip

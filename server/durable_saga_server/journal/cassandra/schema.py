@@ -1,4 +1,4 @@
-"""The tables, their versions, and the check of the cluster's settings.
+"""The tables, their versions, and the statements that are prepared.
 
 `runs` keeps the head as a regular row with the lowest clustering key: a condition on static columns alone makes Cassandra
 read the first event as well. Hints
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from durable_saga_server.journal import MEMBER_KEPT_MS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 30 * 86_400
@@ -18,13 +18,13 @@ MEMBER_ROWS_GRACE_SECONDS = 600
 LISTING_DAY_MS = 86_400_000
 CHANGES_KEPT_SECONDS = 30 * 86_400
 CLAIMS_KEPT_SECONDS = 60 * 86_400
-REPLICATION_MIN = 3
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS journal_schema (one int PRIMARY KEY, version int)",
     "CREATE TABLE IF NOT EXISTS runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob,"
     " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint,"
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, newest int,"
+    " attributes map<text, text>,"
     " PRIMARY KEY ((namespace, saga, run), seq))",
     "CREATE TABLE IF NOT EXISTS inbox (namespace text, saga text, run int, message_id text, received_ms bigint,"
     " message blob, consumed boolean, PRIMARY KEY ((namespace, saga, run), message_id))",
@@ -41,7 +41,7 @@ TABLES = (
     f" saga_types text, PRIMARY KEY (one, name)) WITH gc_grace_seconds = {MEMBER_ROWS_GRACE_SECONDS}",
     "CREATE TABLE IF NOT EXISTS listing (namespace text, day bigint, started_ms bigint, saga text, run int,"
     " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
-    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text,"
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, attributes map<text, text>,"
     " PRIMARY KEY ((namespace, day), started_ms, saga, run)) WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
     "CREATE TABLE IF NOT EXISTS listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day))"
     " WITH CLUSTERING ORDER BY (day DESC)",
@@ -56,8 +56,19 @@ TABLES = (
     f" PRIMARY KEY ((namespace, group_name, item))) WITH default_time_to_live = {CLAIMS_KEPT_SECONDS}",
 )
 
-CHANGES = ("ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS newest int",)
+CHANGES = (
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS newest int",
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS attributes map<text, text>",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS attributes map<text, text>",
+)
 """Of tables that an earlier version made."""
+
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS listing_status ON listing (status) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_type ON listing (saga_type) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_attributes ON listing (ENTRIES(attributes)) USING 'sai'",
+)
+INDEX_PROBES = ("status = 0", "saga_type = '-'", "attributes['-'] = '-'")
 
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
@@ -72,13 +83,14 @@ STATEMENTS = {
     "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, newest)"
     f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
-    "head": f"SELECT {HEAD_COLUMNS}, newest FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
-    "head_seen": f"SELECT {HEAD_COLUMNS}, newest FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head": f"SELECT {HEAD_COLUMNS}, newest, attributes FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head_seen": f"SELECT {HEAD_COLUMNS}, newest, attributes FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "advance": f"UPDATE runs SET newest = ? WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND newest < ?",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
     " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9)",
     "commit": f"UPDATE runs {_SET} {_FENCE}",
     "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE}",
+    "set_attributes": f"UPDATE runs SET attributes = attributes + ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
     "message": f"SELECT message_id FROM inbox WHERE {_RUN} AND message_id = ?",
     "put_message": "INSERT INTO inbox (namespace, saga, run, message_id, received_ms, message) VALUES (?, ?, ?, ?, ?, ?)",
@@ -99,9 +111,8 @@ STATEMENTS = {
     f" USING TTL {MEMBER_KEPT_MS // 1000}",
     "members": "SELECT name, address, beat, seen_ms, workers, saga_types FROM members WHERE one = 1",
     "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
-    "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS})"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "list_day": f"SELECT saga, run, {HEAD_COLUMNS} FROM listing WHERE namespace = ? AND day = ? AND started_ms <= ? LIMIT ?",
+    "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
     "change_put": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -116,17 +127,5 @@ STATEMENTS = {
     "claim_again": f"UPDATE claims SET until_ms = ? WHERE {_CLAIM} IF until_ms = ? AND done != true",
     "claim_done": f"UPDATE claims SET done = true WHERE {_CLAIM} IF EXISTS",
     "days": "SELECT day FROM listing_days WHERE namespace = ?",
+    "days_between": "SELECT day FROM listing_days WHERE namespace = ? AND day >= ? AND day <= ? LIMIT ?",
 }
-
-
-def weak_settings(paxos_variant: str, commitlog_sync: str, replication: dict[str, str]) -> list[str]:
-    """What of the cluster's settings does not keep the promises, in words."""
-    found = []
-    if paxos_variant != "v2":
-        found.append(f"paxos_variant is {paxos_variant or 'unknown'}: set v2 on every node")
-    if commitlog_sync == "periodic":
-        found.append("commitlog_sync is periodic: a power cut of all replicas loses seconds; set group or batch")
-    copies = [int(value) for name, value in replication.items() if name != "class" and value.isdigit()]
-    if not copies or min(copies) < REPLICATION_MIN:
-        found.append(f"the keyspace has {min(copies, default=0)} replicas: {REPLICATION_MIN} survive the loss of one node")
-    return found

@@ -30,7 +30,10 @@ from durable_saga_server.journal.cassandra.schema import STATEMENTS
 
 REQUEST_SECONDS_MAX = 10.0
 CONDITIONAL = "conditional"
-_TABLE = re.compile(r"\b(FROM|INTO|UPDATE|TABLE IF NOT EXISTS|TABLE IF EXISTS) (\w+)\b(?!\.)")
+NODE_LOOKS_MAX = 50
+NODE_LOOK_SECONDS = 0.1
+_TABLE = re.compile(r"\b(FROM|INTO|UPDATE|ON|TABLE IF NOT EXISTS|TABLE IF EXISTS) (\w+)\b(?!\.)")
+_INDEX = re.compile(r"\b(INDEX IF NOT EXISTS) (\w+)\b")
 _REFUSED = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
 _UNSETTLED = (OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError)
 
@@ -39,12 +42,12 @@ class Session:
     """Connected from `open()` to `close()`."""
 
     def __init__(self, hosts: Sequence[str], keyspace: str, *, datacenter: str, tables: str = "") -> None:
-        self._prefix = f"{keyspace}.{tables}"
+        self._keyspace, self._tables = keyspace, tables
         self._hosts = [_endpoint(host) for host in hosts]
-        self._local = bool(datacenter)
+        self._datacenter = datacenter
         balance: LoadBalancingPolicy = DCAwareRoundRobinPolicy(datacenter) if datacenter else RoundRobinPolicy()
-        plain = ConsistencyLevel.LOCAL_QUORUM if self._local else ConsistencyLevel.QUORUM
-        serial = ConsistencyLevel.LOCAL_SERIAL if self._local else ConsistencyLevel.SERIAL
+        plain = ConsistencyLevel.LOCAL_QUORUM if datacenter else ConsistencyLevel.QUORUM
+        serial = ConsistencyLevel.LOCAL_SERIAL if datacenter else ConsistencyLevel.SERIAL
         self.serial = serial
         profile = {
             "load_balancing_policy": TokenAwarePolicy(balance),
@@ -99,13 +102,40 @@ class Session:
         """A statement of the schema, by text. Raises JournalUnavailable."""
         return await self._settled(self._qualified(text), EXEC_PROFILE_DEFAULT)
 
+    def nodes(self) -> list[Any]:
+        """The nodes that are up, of our data centre if it is named, in the order of their ids: alike for all who look."""
+        assert self._cluster is not None, "opened before"
+        found = [host for host in self._cluster.metadata.all_hosts() if host.is_up is not False]
+        ours = [host for host in found if self._datacenter in ("", host.datacenter)]
+        return sorted(ours or found, key=lambda host: str(host.host_id or host.endpoint))
+
+    async def run_on(self, node: Any, text: str) -> list[tuple[Any, ...]]:
+        """A statement by text, on that node and no other. Raises JournalUnavailable."""
+        for _ in range(NODE_LOOKS_MAX):
+            if node in self._session.get_pool_state():
+                break
+            await asyncio.sleep(NODE_LOOK_SECONDS)  # the driver connects to one node first, and to the others meanwhile
+        return await self._settled(self._qualified(text), EXEC_PROFILE_DEFAULT, node)
+
+    def table(self, name: str) -> str:
+        """The name of a table of ours as the keyspace has it."""
+        return self._tables + name
+
     def _qualified(self, text: str) -> str:
-        """Our tables by their full names."""
-        return _TABLE.sub(rf"\1 {self._prefix}\2", text)
+        """Our tables and indexes by their full names."""
+        text = _INDEX.sub(rf"\1 {self._tables}\2", text)
+        return _TABLE.sub(rf"\1 {self._keyspace}.{self._tables}\2", text)
 
     async def read(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
         """A prepared plain statement. Raises JournalUnavailable."""
         return await self._settled(self._prepared[name].bind(values), EXEC_PROFILE_DEFAULT)
+
+    async def select(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        """A plain statement by text, which is prepared when it first comes; there is a bounded number of them. Raises
+        JournalUnavailable."""
+        if text not in self._prepared:
+            self._prepared[text] = await asyncio.to_thread(self._session.prepare, self._qualified(text))
+        return await self.read(text, *values)
 
     async def conditional(self, *parts: tuple[str, Sequence[Any]]) -> tuple[bool, dict[str, Any]] | Unknown:
         """A conditional batch on one partition: whether it was applied, and the row that was in its way. Raises
@@ -127,16 +157,16 @@ class Session:
         row = dict(zip(names, rows[0], strict=True))
         return bool(row.pop("[applied]", row.pop("applied", False))), row
 
-    async def _settled(self, statement: Any, profile: Any) -> list[tuple[Any, ...]]:
+    async def _settled(self, statement: Any, profile: Any, node: Any = None) -> list[tuple[Any, ...]]:
         try:
-            return (await self._send(statement, profile))[0]
+            return (await self._send(statement, profile, node))[0]
         except (*_REFUSED, *_UNSETTLED) as error:
             raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
 
-    async def _send(self, statement: Any, profile: Any) -> tuple[list[tuple[Any, ...]], list[str]]:
+    async def _send(self, statement: Any, profile: Any, node: Any = None) -> tuple[list[tuple[Any, ...]], list[str]]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[list[tuple[Any, ...]], list[str]]] = loop.create_future()
-        response = self._session.execute_async(statement, execution_profile=profile)
+        response = self._session.execute_async(statement, execution_profile=profile, host=node)
         collected: list[tuple[Any, ...]] = []
 
         def settle(result: Any, error: BaseException | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Sequence
+from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.clock import Clock, SystemClock
@@ -26,20 +26,19 @@ from durable_saga_server.journal import (
     Member,
     Outcome,
     Run,
-    SchemaTooNew,
     Tally,
     Unknown,
-    WeakSettings,
 )
-from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra import migrating, schema
 from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
+from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import keys_in
+from durable_saga_server.journal.cassandra.settings import check_settings
+from durable_saga_server.journal.rules import attributes_in, keys_in
 
-log = logging.getLogger(__name__)
 COMMITS_AT_ONCE_MAX = 128
 COUNT_INBOX_EVERY = 256
 
@@ -47,6 +46,8 @@ COUNT_INBOX_EVERY = 256
 class CassandraJournal:
     """`hosts` are HOST or HOST:PORT. `tables` begins the names of our tables, where others live in the keyspace.
     `strict` refuses weak settings; otherwise they are named in a warning."""
+
+    batches_at_once = COMMITS_AT_ONCE_MAX
 
     def __init__(
         self,
@@ -80,38 +81,21 @@ class CassandraJournal:
         session = self._session
         await session.open()
         try:
-            await session.run(f"CREATE KEYSPACE IF NOT EXISTS {self._keyspace} WITH replication = {self._replication}")
-            await self._check_settings()
-            await session.run(schema.TABLES[0])
-            version = await session.run("SELECT version FROM journal_schema WHERE one = 1")
-            if version and version[0][0] > schema.SCHEMA_VERSION:
-                raise SchemaTooNew(
-                    f"keyspace {self._keyspace} has schema version {version[0][0]}, this program knows"
-                    f" {schema.SCHEMA_VERSION}: upgrade durable-saga"
-                )
-            for table in (*schema.TABLES[1:], *schema.CHANGES):
-                await session.run(table)
-            await session.prepare()
+            await migrating.make_keyspace(session, self._keyspace, self._replication)
+            await check_settings(session, self._keyspace, strict=self._strict)
+            version = await migrating.version_of(session, self._keyspace)
+            if version < schema.SCHEMA_VERSION:
+                await migrating.make_tables(session)
+            await migrating.patiently(session.prepare)
             if not version:
                 await self._hints.begin(self._clock.now_ms() - BEGIN_EARLIER_MS)
-            elif version[0][0] < 3:
+            elif version < 3:
                 await self._hints.take_over_unsharded()
-            await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
+            if version < schema.SCHEMA_VERSION:
+                await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
         except BaseException:
             await session.close()
             raise
-
-    async def _check_settings(self) -> None:
-        rows = await self._session.run("SELECT name, value FROM system_views.settings")
-        settings: dict[str, str] = {row[0]: row[1] for row in rows}
-        (replication,) = await self._session.run(
-            f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{self._keyspace}'"
-        )
-        weak = schema.weak_settings(settings.get("paxos_variant", ""), settings.get("commitlog_sync", ""), dict(replication[0]))
-        if weak and self._strict:
-            raise WeakSettings("; ".join(weak) + " (or start without strict to go on all the same)")
-        for sentence in weak:
-            log.warning("Cassandra: %s", sentence)
 
     async def close(self) -> None:
         await self._listing.settle()
@@ -125,8 +109,9 @@ class CassandraJournal:
         await self._index.declare(head.run, keys_in([event]))
         run = _key(head.run)
         outcome = await self._session.conditional(
-            ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString()))
-        )
+            ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString())),
+            *_attributes(run, [event]),
+        )  # fmt: skip
         if isinstance(outcome, Unknown):
             return outcome
         if not outcome[0]:
@@ -142,7 +127,8 @@ class CassandraJournal:
         rows = await self._session.read(statement, *_key(run))
         if not rows or rows[0][1] is None:
             return None
-        return head_of(run, rows[0][:-1], rows[0][-1] or 0)
+        *columns, newest, attributes = rows[0]
+        return head_of(run, columns, attributes, newest or 0)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *_key(run), incarnation, epoch)))
@@ -175,6 +161,7 @@ class CassandraJournal:
         )  # fmt: skip
         name = "commit_and_release" if commit.release or closed else "commit"
         rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
+        rows += _attributes(run, commit.events)
         async with self._room:
             await self._index.declare(commit.run, keys_in(commit.events))
             outcome = await self._session.conditional((name, values), *rows)
@@ -187,7 +174,7 @@ class CassandraJournal:
                 return Fenced()
             if commit.consumed:
                 await asyncio.gather(*(self._session.read("consume", *run, message_id) for message_id in commit.consumed))
-            if commit.status != h.RUNNING or commit.blocked:
+            if _is_listed_anew(commit):
                 self._listing.changed(commit.run)
         return Committed()
 
@@ -204,7 +191,8 @@ class CassandraJournal:
         if self._puts % COUNT_INBOX_EVERY == 0:
             unread = sum(not consumed for (consumed,) in await self._session.read("unread", *_key(run)))
             if unread >= INBOX_MESSAGES_MAX:
-                raise InboxFull(f"{run.saga} has {unread} unread messages (INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX})")
+                most = f"INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX}"
+                raise InboxFull(f"{run.saga} has {unread} unread messages ({most}): send more when it has read some")
         await self._session.read(
             "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
         )
@@ -259,7 +247,8 @@ class CassandraJournal:
         await self._session.read("leave", name)
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        return await self._listing.page(filter, limit, page)
+        await self._listing.settle()
+        return await read_page(self._session, filter, limit, page)
 
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return await self._index.keyed(namespace, key, limit)
@@ -281,6 +270,19 @@ class CassandraJournal:
 
     def list_again(self, run: Run) -> None:
         self._listing.changed(run)
+
+
+def _is_listed_anew(commit: Commit) -> bool:
+    """Whether its row in the listing is another one after this commit. A run is listed as running from its start."""
+    if commit.status != h.RUNNING or commit.blocked:
+        return True
+    return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)
+
+
+def _attributes(run: tuple[str, str, int], events: Sequence[h.Event]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The part of a conditional batch that sets search attributes, if the events set some."""
+    added = attributes_in(events)
+    return [("set_attributes", (dict(added), *run))] if added else []
 
 
 def _key(run: Run) -> tuple[str, str, int]:

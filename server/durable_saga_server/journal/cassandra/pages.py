@@ -1,0 +1,92 @@
+"""Reading the listing on Cassandra: a day at a time, the newest first, filtered by its storage-attached indexes.
+
+A read stays in one partition, is given a limit, and names one status: Cassandra 5 has no index for a list of them, so each
+status is a read of its own. All that a read returns is wanted, in the order of the listing, so a page costs one read of a
+day, or of few; a page looks at DAYS_PER_PAGE_MAX days at most and may be short. It begins behind a row, by its key, so what is
+started meanwhile does not move it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from durable_saga_server.journal import Filter, Head, Listed, Run
+from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.listing import head_of
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.rules import page_token, page_token_before, read_page_token
+
+DAYS_PER_PAGE_MAX = 128
+DAYS_AT_ONCE_MAX = 8
+END_OF_TIME_MS = 2**53
+_SELECT = f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes FROM listing WHERE namespace = ? AND day = ?"
+_Position = tuple[int, str, int]
+
+
+async def read_page(session: Session, wanted: Filter, limit: int, page: str) -> Listed:
+    """Raises ValueError for a page token of somebody else's, JournalUnavailable."""
+    after = read_page_token(page) if page else None
+    days = await _days(session, wanted, after)
+    heads: list[Head] = []
+    for several in _groups(days[:DAYS_PER_PAGE_MAX]):
+        reads = (_read_day(session, wanted, day, after, limit + 1 - len(heads)) for day in several)
+        for found in await asyncio.gather(*reads):
+            heads += found
+        if len(heads) > limit:
+            return Listed(heads[:limit], page_token(heads[limit - 1]))
+    if len(days) > DAYS_PER_PAGE_MAX:
+        return Listed(heads, page_token_before(days[DAYS_PER_PAGE_MAX - 1] * schema.LISTING_DAY_MS))
+    return Listed(heads)
+
+
+async def _days(session: Session, wanted: Filter, after: _Position | None) -> Sequence[int]:
+    """On which there are rows, from the newest; one more than a page looks at."""
+    until_ms = (wanted.started_before_ms or END_OF_TIME_MS) - 1
+    if after is not None:
+        until_ms = min(until_ms, after[0])
+    first, last = wanted.started_after_ms // schema.LISTING_DAY_MS, until_ms // schema.LISTING_DAY_MS
+    rows = await session.read("days_between", wanted.namespace, first, last, DAYS_PER_PAGE_MAX + 1)
+    return [day for (day,) in rows]
+
+
+def _groups(days: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The first alone, since it often has enough; then more and more at a time."""
+    start, width = 0, 1
+    while start < len(days):
+        yield days[start : start + width]
+        start, width = start + width, min(width * 2, DAYS_AT_ONCE_MAX)
+
+
+async def _read_day(session: Session, wanted: Filter, day: int, after: _Position | None, limit: int) -> list[Head]:
+    """The first rows of a day behind a position."""
+    from_ms = max(day * schema.LISTING_DAY_MS, wanted.started_after_ms)
+    until_ms = min((day + 1) * schema.LISTING_DAY_MS, wanted.started_before_ms or END_OF_TIME_MS)
+    ranges: list[tuple[str, tuple[Any, ...]]] = []
+    if after is not None:
+        if from_ms <= after[0] < until_ms:
+            ranges.append((" AND started_ms = ? AND (saga, run) > (?, ?)", after))
+        until_ms = min(until_ms, after[0])
+    ranges.append((" AND started_ms >= ? AND started_ms < ?", (from_ms, until_ms)))
+    reads = []
+    for text, values in ranges:
+        for more, more_values in _conditions(wanted):
+            bound = (wanted.namespace, day, *values, *more_values, limit)
+            reads.append(session.select(f"{_SELECT}{text}{more} LIMIT ?", *bound))
+    rows = [row for found in await asyncio.gather(*reads) for row in found]
+    heads = [head_of(Run(wanted.namespace, row[0], row[1]), row[2:-1], row[-1]) for row in rows]
+    return sorted(heads, key=lambda one: (-one.started_ms, one.run.saga, one.run.run))[:limit]
+
+
+def _conditions(wanted: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What an index answers, once for each status."""
+    text, values = "", list[Any]()
+    if wanted.saga_type:
+        text, values = text + " AND saga_type = ?", [*values, wanted.saga_type]
+    for name, value in wanted.attributes:
+        text, values = text + " AND attributes[?] = ?", [*values, name, value]
+    if not wanted.statuses:
+        yield text, tuple(values)
+    for status in sorted(wanted.statuses):
+        yield f"{text} AND status = ?", (*values, status)

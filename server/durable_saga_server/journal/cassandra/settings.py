@@ -1,0 +1,59 @@
+"""The check of the cluster's settings: of every live node, since each node reads a file of its own.
+
+A node that is down, or does not answer, is named in a warning: a restart of a server does not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from durable_saga_server.journal import JournalUnavailable, WeakSettings
+from durable_saga_server.journal.cassandra.session import Session
+
+log = logging.getLogger(__name__)
+REPLICATION_MIN = 3
+SETTINGS = "SELECT name, value FROM system_views.settings WHERE name IN ('paxos_variant', 'commitlog_sync')"
+
+
+async def check_settings(session: Session, keyspace: str, *, strict: bool) -> None:
+    """Raises WeakSettings if `strict`; else weak ones are named in warnings."""
+    weak: list[str] = []
+    for node in session.nodes():
+        try:
+            rows = await session.run_on(node, SETTINGS)
+        except JournalUnavailable as error:
+            log.warning("the settings of Cassandra node %s could not be checked, it does not answer: %s", node.endpoint, error)
+            continue
+        weak += weak_node(str(node.endpoint), {row[0]: row[1] for row in rows})
+    rows = await session.run(f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'")
+    weak += weak_replication(keyspace, dict(rows[0][0]))
+    if weak and strict:
+        raise WeakSettings("; ".join(weak) + " (or start without strict to go on all the same)")
+    for sentence in weak:
+        log.warning("Cassandra: %s", sentence)
+
+
+def weak_node(node: str, settings: Mapping[str, str]) -> list[str]:
+    """What of a node's settings does not keep the promises, in words."""
+    found = []
+    paxos, sync = settings.get("paxos_variant", "unknown"), settings.get("commitlog_sync", "unknown")
+    if paxos != "v2":
+        found.append(f"node {node}: paxos_variant is {paxos}; write `paxos_variant: v2` in its cassandra.yaml and restart it")
+    if sync not in ("group", "batch"):
+        found.append(
+            f"node {node}: commitlog_sync is {sync}, so a power cut of all replicas loses seconds; write"
+            " `commitlog_sync: group` and `commitlog_sync_group_window: 1ms` in its cassandra.yaml and restart it"
+        )
+    return found
+
+
+def weak_replication(keyspace: str, replication: Mapping[str, str]) -> list[str]:
+    """The same of a keyspace's replication, as `system_schema.keyspaces` tells it."""
+    copies = [int(value) for name, value in replication.items() if name != "class" and value.isdigit()]
+    if copies and min(copies) >= REPLICATION_MIN:
+        return []
+    return [
+        f"keyspace {keyspace} has {min(copies, default=0)} replicas, {REPLICATION_MIN} survive the loss of one node;"
+        " raise it with ALTER KEYSPACE … WITH replication, then run `nodetool repair --full`"
+    ]

@@ -1,0 +1,98 @@
+"""What is done to the parts, from one seed: kill -9 and a restart, STOP and CONT, links that are cut or go silent."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from examples.demo.processes import Process
+from tests.cassandra_node import CassandraNode
+from tests.chaos.cell import ChaosCell, pause, resume
+from tests.chaos.links import Link
+
+PAUSE_BETWEEN_SECONDS = (1.0, 6.0)
+AT_ONCE_MAX = 3
+
+
+class Harm:
+    """Harms the cell until `stop()`, which returns when everything is whole again. `counts` says what was done."""
+
+    def __init__(self, cell: ChaosCell, seed: int, say: Callable[[str], None]) -> None:
+        self._cell = cell
+        self._dice = random.Random(seed)
+        self._say = say
+        self._stopping = asyncio.Event()
+        self._harmed: set[object] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.counts: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        while not self._stopping.is_set():
+            if len(self._harmed) < AT_ONCE_MAX:
+                self._begin()
+            try:
+                async with asyncio.timeout(self._dice.uniform(*PAUSE_BETWEEN_SECONDS)):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass  # time for the next one
+        await asyncio.gather(*self._under_way)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _begin(self) -> None:
+        victims: list[CassandraNode | Process | Link] = [*self._cell.servers, *self._cell.workers, *self._cell.links]
+        if not any(isinstance(one, CassandraNode) for one in self._harmed):
+            victims += self._cell.nodes  # a majority of the three goes on
+        victim = self._dice.choice([one for one in victims if one not in self._harmed])
+        self._harmed.add(victim)
+        kill = self._dice.random() < 0.5
+        seconds = self._dice.uniform(0.5, 15.0)
+        if isinstance(victim, Link):
+            name, work = f"link to {victim.target}", self._link(victim, kill, seconds)
+        elif isinstance(victim, CassandraNode):
+            name, work = f"node {victim.host}", self._node(victim, kill, seconds)
+        else:
+            name, work = victim.name, self._process(victim, kill, seconds)
+        what = ("cut" if kill else "silent") if isinstance(victim, Link) else ("kill -9" if kill else "STOP")
+        self.counts[f"{what} {name.split()[0].rstrip('-0123456789')}"] += 1
+        self._say(f"{what} {name} for {seconds:.1f} s")
+        task = asyncio.create_task(self._settled(victim, work))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _settled(self, victim: object, work: Awaitable[None]) -> None:
+        try:
+            await work
+        finally:
+            self._harmed.discard(victim)
+
+    async def _link(self, link: Link, cut: bool, seconds: float) -> None:
+        if cut:
+            link.cut()
+        else:
+            link.silence()
+        await asyncio.sleep(seconds)
+        link.mend()
+
+    async def _node(self, node: CassandraNode, kill: bool, seconds: float) -> None:
+        if not kill:
+            pause(node.pid)
+            await asyncio.sleep(seconds)
+            resume(node.pid)
+            return
+        node.kill()
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(node.start)
+
+    async def _process(self, process: Process, kill: bool, seconds: float) -> None:
+        if not kill:
+            pause(process.pid)
+            await asyncio.sleep(seconds)
+            resume(process.pid)
+            return
+        process.kill()
+        await asyncio.sleep(seconds / 3)
+        self._cell.restart(process)

@@ -1,0 +1,224 @@
+"""What only Cassandra's journal has: tables made by many at once, settings of every node, migration, pages over many days."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from durable_saga_server.journal import Commit, Committed, Created, Filter, Head, Run, WeakSettings
+from durable_saga_server.journal.cassandra import CassandraJournal, schema
+from durable_saga_server.journal.cassandra.listing import list_row
+from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.cassandra.settings import weak_node, weak_replication
+from durable_saga_server.journal.rules import attributes_in
+
+from durable_saga.pb import history_pb2 as h
+from tests.cassandra_node import CassandraNode, free_port
+
+pytestmark = [pytest.mark.cassandra, pytest.mark.timeout(400)]
+DAY_MS = schema.LISTING_DAY_MS
+INITIALIZE = """
+import asyncio, sys
+from durable_saga_server.journal.cassandra import CassandraJournal
+async def main():
+    journal = CassandraJournal([sys.argv[1]], sys.argv[2], strict=False, replication_factor=1, tables=sys.argv[3])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await journal.initialize()
+    await journal.close()
+asyncio.run(main())
+"""
+VERSION_3 = (
+    "CREATE TABLE journal_schema (one int PRIMARY KEY, version int)",
+    "CREATE TABLE runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob, saga_type text,"
+    " status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint, updated_ms bigint,"
+    " ended_ms bigint, wake_at_ms bigint, blocked text, newest int, PRIMARY KEY ((namespace, saga, run), seq))",
+    "CREATE TABLE listing (namespace text, day bigint, started_ms bigint, saga text, run int, incarnation blob,"
+    " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, updated_ms bigint,"
+    " ended_ms bigint, wake_at_ms bigint, blocked text, PRIMARY KEY ((namespace, day), started_ms, saga, run))"
+    " WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
+    "CREATE TABLE listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day)) WITH CLUSTERING ORDER BY (day DESC)",
+    "INSERT INTO listing_days (namespace, day) VALUES ('n', 0)",
+    "INSERT INTO listing (namespace, day, started_ms, saga, run, incarnation, saga_type, status, epoch, next_seq,"
+    " last_commit, updated_ms, ended_ms, wake_at_ms) VALUES ('n', 0, 5, 'old', 1, 0x00, 'order', 4, 1, 2, 0x00, 6, 6, 0)",
+    "INSERT INTO journal_schema (one, version) VALUES (1, 3)",
+)
+
+
+def new_keyspace() -> str:
+    return f"alone_{uuid.uuid4().hex[:8]}"
+
+
+def journal_in(address: str, keyspace: str) -> CassandraJournal:
+    return CassandraJournal([address], keyspace, strict=False, replication_factor=1)
+
+
+async def create(journal: CassandraJournal, saga: str, started_ms: int, **attributes: str) -> None:
+    event = h.Event(seq=0, time_ms=started_ms, saga_started=h.SagaStarted(saga_type="order", attributes=attributes))
+    head = Head(
+        Run("n", saga), uuid.uuid4().bytes, "order", h.RUNNING, "", 1, 1, uuid.uuid4().bytes, started_ms, started_ms,
+        attributes=attributes_in([event]),
+    )  # fmt: skip
+    assert isinstance(await journal.create(head, event), Created)
+
+
+@pytest.mark.parametrize("tables", ["", "shop_"])
+def test_four_processes_make_the_tables_of_a_fresh_keyspace_at_once(cassandra: str, tables: str) -> None:
+    keyspace = new_keyspace()
+    command = [sys.executable, "-c", INITIALIZE, cassandra, keyspace, tables]
+    several = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for one in several:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in several:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    ended = [(one.communicate(timeout=200)[1], one.returncode) for one in several]
+    assert [errors for errors, code in ended if code] == []
+
+    async def look() -> None:
+        session = Session([cassandra], keyspace, datacenter="", tables=tables)
+        await session.open()
+        names = await session.run(f"SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")
+        versions = await session.run("SELECT version FROM journal_schema")
+        await session.close()
+        assert len(names) == len(schema.TABLES)
+        assert all(name.startswith(tables) for (name,) in names)
+        assert versions == [(schema.SCHEMA_VERSION,)]
+
+    asyncio.run(look())
+
+
+def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra: str) -> None:
+    async def scenario() -> None:
+        keyspace = new_keyspace()
+        session = Session([cassandra], keyspace, datacenter="")
+        await session.open()
+        replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
+        await session.run(f"CREATE KEYSPACE {keyspace} WITH replication = {replication}")
+        for text in VERSION_3:
+            await session.run(text.replace("CREATE TABLE ", f"CREATE TABLE {keyspace}."))
+        await session.close()
+        journals = [journal_in(cassandra, keyspace) for _ in range(3)]
+        await asyncio.gather(*(journal.initialize() for journal in journals))
+        await create(journals[0], "new", 7, customer="c-7")
+        await journals[0].listing(Filter("n"), 1, "")  # what this one has changed is written
+        for journal in journals:
+            found = await journal.listing(Filter("n", "order", frozenset({h.COMPLETED, h.RUNNING})), 10, "")
+            assert [one.run.saga for one in found.heads] == ["new", "old"]
+            found = await journal.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
+            assert [(one.run.saga, one.attributes) for one in found.heads] == [("new", (("customer", "c-7"),))]
+            await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra: str) -> None:
+    async def scenario() -> None:
+        keyspace = new_keyspace()
+        slow, other = journal_in(cassandra, keyspace), journal_in(cassandra, keyspace)
+        await asyncio.gather(slow.initialize(), other.initialize())
+        await create(slow, "s", time.time_ns() // 1_000_000)
+        seen = await slow.head(Run("n", "s"))
+        assert seen is not None
+        end = h.Event(seq=1, time_ms=seen.updated_ms + 1, saga_ended=h.SagaEnded(status=h.COMPLETED))
+        commit = Commit(
+            seen.run, seen.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, seen.updated_ms + 1
+        )  # fmt: skip
+        assert isinstance((await other.commit_many([commit]))[0], Committed)
+        await other.listing(Filter("n"), 1, "")
+        await slow._session.read("list_put", *list_row(seen))
+        for journal in (slow, other):
+            assert [one.status for one in (await journal.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
+            assert list((await journal.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
+            await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_page_looks_at_so_many_days_and_the_next_one_goes_on(cassandra: str) -> None:
+    async def scenario() -> None:
+        journal = journal_in(cassandra, new_keyspace())
+        await journal.initialize()
+        first = time.time_ns() // 1_000_000 // DAY_MS - DAYS_PER_PAGE_MAX - 20
+        await create(journal, "oldest", first * DAY_MS, customer="c-7")
+        for day in range(1, DAYS_PER_PAGE_MAX + 10):
+            await create(journal, f"s{day}", (first + day) * DAY_MS + DAY_MS - 1, customer="c-8")
+        wanted = Filter("n", attributes=(("customer", "c-7"),))
+        empty = await journal.listing(wanted, 10, "")
+        assert list(empty.heads) == []
+        rest = await journal.listing(wanted, 10, empty.next_page)
+        assert [one.run.saga for one in rest.heads] == ["oldest"]
+        assert rest.next_page == ""
+        everything, page = list[str](), ""
+        while True:
+            found = await journal.listing(Filter("n"), 7, page)
+            everything, page = everything + [one.run.saga for one in found.heads], found.next_page
+            if not page:
+                break
+        assert everything == [*(f"s{day}" for day in range(DAYS_PER_PAGE_MAX + 9, 0, -1)), "oldest"]
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def pair() -> Iterator[list[str]]:
+    """A cluster of a node that syncs its commit log before it answers, and one that does not."""
+    ports = free_port(), free_port()
+    nodes = [
+        CassandraNode("group", host="127.0.0.1", ports=ports),
+        CassandraNode("periodic", host="127.0.0.2", ports=ports),
+    ]
+    try:
+        for node in nodes:
+            node.start()
+        yield [node.address for node in nodes]
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+def test_the_settings_of_every_node_are_checked_not_only_of_the_one_that_answers(
+    pair: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        good, weak = pair
+        keyspace = new_keyspace()
+        for asked in pair:
+            journal = CassandraJournal([asked], keyspace, replication_factor=2)
+            with pytest.raises(WeakSettings) as refused:
+                await journal.initialize()
+            words = str(refused.value)
+            assert f"node {weak}: commitlog_sync is periodic" in words
+            assert f"node {good}" not in words
+            assert f"keyspace {keyspace} has 2 replicas" in words
+            assert "paxos" not in words
+        journal = CassandraJournal([good], keyspace, strict=False, replication_factor=2)
+        await journal.initialize()
+        await journal.close()
+        assert f"node {weak}: commitlog_sync is periodic" in caplog.text
+
+    asyncio.run(scenario())
+
+
+def test_each_weak_setting_is_named_with_what_to_do() -> None:
+    assert weak_node("c1", {"paxos_variant": "v2", "commitlog_sync": "batch"}) == []
+    paxos, sync = weak_node("c1", {"paxos_variant": "v1", "commitlog_sync": "periodic"})
+    assert paxos.startswith("node c1: paxos_variant is v1; write `paxos_variant: v2`")
+    assert "write `commitlog_sync: group`" in sync
+    assert len(weak_node("c1", {})) == 2, "what is not known is not taken for good"
+    assert weak_replication("k", {"class": "NetworkTopologyStrategy", "a": "3", "b": "5"}) == []
+    (words,) = weak_replication("k", {"class": "NetworkTopologyStrategy", "a": "3", "b": "1"})
+    assert "keyspace k has 1 replicas" in words
+    assert "ALTER KEYSPACE" in words
