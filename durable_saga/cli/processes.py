@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
@@ -40,12 +41,17 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(journal: str, listen: str, strict: bool, advertise: str = "") -> Any:
+def _serve(journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "") -> Any:
     try:
+        from durable_saga_server.config import Config
         from durable_saga_server.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
-    return serve(journal, listen, strict=strict, advertise=advertise, ready=_say)
+    try:
+        config = Config(retention_ms=retention_ms)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--retention") from error
+    return serve(journal, listen, strict=strict, advertise=advertise, config=config, ready=_say)
 
 
 @click.command()
@@ -53,21 +59,23 @@ def _serve(journal: str, listen: str, strict: bool, advertise: str = "") -> Any:
 @_listen
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
 @click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
+@retention
 @click.option("--verbose", is_flag=True)
-def server(journal: str, listen: str, strict: bool, advertise: str, verbose: bool) -> None:
+def server(journal: str, listen: str, strict: bool, advertise: str, retention: int, verbose: bool) -> None:
     """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
     _log(verbose)
-    output.run(_serve(journal, listen, strict, advertise))
+    output.run(_serve(journal, listen, strict, retention, advertise))
 
 
 @click.command()
 @click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
 @_listen
+@retention
 @click.option("--verbose", is_flag=True)
-def dev(file: str, listen: str, verbose: bool) -> None:
+def dev(file: str, listen: str, retention: int, verbose: bool) -> None:
     """Run a history server on one SQLite file, for a laptop."""
     _log(verbose)
-    output.run(_serve(f"sqlite:///{file}", listen, False))
+    output.run(_serve(f"sqlite:///{file}", listen, False, retention))
 
 
 @click.command()
@@ -185,4 +193,4 @@ async def _translated(work: Any) -> None:
         raise ValueError(str(error)) from error
 
 
-COMMANDS: tuple[click.Command, ...] = (dev, server, worker, schema)
+COMMANDS: tuple[click.Command, ...] = (dev, server, worker, schema, purge)

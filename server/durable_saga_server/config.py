@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
+RETENTION_MS_MAX = 20 * 365 * 86_400_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -57,3 +59,14 @@ class Config:
     orphan_chunks_ms: int = 3_600_000
     """Chunks of a start that never came about are kept this long."""
     message_bytes_max: int = 64 * 1024 * 1024
+    retention_ms: int = 0
+    """A run is purged this long after its end; 0: it is kept for ever (docs/retention.md)."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        least_ms = 2 * self.hint_grace_ms
+        if self.retention_ms != 0 and not least_ms <= self.retention_ms <= RETENTION_MS_MAX:
+            raise ValueError(
+                f"retention_ms is {self.retention_ms}: it must be 0 (ended sagas are kept for ever), or {least_ms}"
+                f" (2 * hint_grace_ms: what was on its way at the end is settled by then) to {RETENTION_MS_MAX}"
+            )

@@ -99,11 +99,12 @@ class Messages:
         check_name("namespace", namespace, config.id_characters_max)
         check_name("correlation key", correlation_key, config.id_characters_max)
         while True:
+            asked_ms = self._service.clock.now_ms()
             runs = await journal.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
             heads = {run: await self._newest(run) for run in runs}
             ended = [run for run, head in heads.items() if head is not None and (head.status not in OPEN or head.run != run)]
             for run in ended:
-                await journal.drop_key(namespace, correlation_key, run)
+                await journal.drop_key(namespace, correlation_key, run, asked_ms)
             if len(runs) <= config.keyed_sagas_max or not ended:
                 break
         names = dict.fromkeys(head.run.saga for head in heads.values() if head is not None and head.status in OPEN)
@@ -187,7 +188,8 @@ class Messages:
 
     @guard_journal
     async def terminate(self, request: c.TerminateRequest) -> c.TerminateReply:
-        head = await self._service.reading.open_head(request.key)
+        head, config = await self._service.reading.open_head(request.key), self._service.config
+        await self._service.waker.hint(head.run, self._service.clock.now_ms() + config.message_hint_ms)  # it may have none
         for _ in range(TERMINATE_ATTEMPTS_MAX):
             owned = await self._service.dispatcher.acquire(head.run, "")
             if owned is None:

@@ -80,9 +80,8 @@ class Stores:
         self.runner.close()
 
 
-class Agreement(RuleBasedStateMachine):
-    """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
-    on after that has acquired it first."""
+class Asking(RuleBasedStateMachine):
+    """Puts the same calls to all stores, and knows what they have acknowledged."""
 
     stores: Stores
     numbers = itertools.count()
@@ -93,7 +92,10 @@ class Agreement(RuleBasedStateMachine):
         self.stores.clock.ms += 2 * HINTS_MS  # what one example brought near is past for the next
         self.began_ms = self.now_ms = self.stores.clock.ms
         self.given_up: set[str] = set()
-        self.acknowledged: dict[str, dict[int, bytes]] = {}
+        self.acknowledged: dict[tuple[str, bytes], dict[int, bytes]] = {}
+        self.ended: list[Head] = []
+        self.may_be_purged: set[bytes] = set()
+        self.purges: dict[str, tuple[Head, int]] = {}
         self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
     def run(self, saga: str) -> Run:
@@ -122,6 +124,26 @@ class Agreement(RuleBasedStateMachine):
         found: Head | None = self.ask(Fault.NONE, "head", self.run(saga))
         return found
 
+    @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
+    def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
+        self.now_ms += 1
+        won = self.ask(Fault.NONE, "claim", self.namespace, "monitors", item, self.now_ms, self.now_ms + kept_ms)
+        if won and confirm:
+            self.ask(Fault.NONE, "confirm", self.namespace, "monitors", item)
+
+    async def own_hints(self, journal: FaultyJournal) -> list[Hint]:
+        found: list[Hint] = []
+        for saga in SAGAS:
+            shard = shard_of(self.run(saga))
+            await journal.bring_near(shard, self.began_ms + HINTS_MS)
+            found += await journal.hints(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
+        return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
+
+
+class Agreement(Asking):
+    """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
+    on after that has acquired it first."""
+
     @rule(
         saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), saga_type=st.sampled_from(["order", "refund"]),
         attributes=attributes, started_day=st.integers(-2, 0),
@@ -139,7 +161,7 @@ class Agreement(RuleBasedStateMachine):
         )  # fmt: skip
         outcome = self.ask(fault, "create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
         if isinstance(outcome, Created):
-            self.acknowledge(saga, [event])
+            self.acknowledge(head, [event])
 
     @rule(saga=st.sampled_from(SAGAS), fault=faults, behind=st.integers(0, 1))
     def acquire(self, saga: str, fault: Fault, behind: int) -> None:
@@ -197,15 +219,78 @@ class Agreement(RuleBasedStateMachine):
                 return
             assert isinstance(outcome[0], Fenced if old_epoch or wrong_seq else Committed), outcome
             if isinstance(outcome[0], Committed):
-                self.acknowledge(saga, events)
+                self.acknowledge(head, events)
+
+    @rule(saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), another=st.booleans(), end=st.booleans())
+    def purge(self, saga: str, fault: Fault, again: bool, another: bool, end: bool) -> None:
+        if end and (owned := self.owned(saga)) is not None:
+            self.now_ms += 1
+            last = h.Event(seq=owned.next_seq, time_ms=self.now_ms, saga_ended=h.SagaEnded(status=h.FAILED))
+            commit = Commit(
+                owned.run, owned.incarnation, owned.epoch, uuid.uuid4().bytes, last.seq, [last], h.FAILED, self.now_ms
+            )
+            assert isinstance(self.ask(Fault.NONE, "commit_many", [commit])[0], Committed)
+            self.acknowledge(owned, [last])
+        if (head := self.head(saga)) is None:
+            return
+        self.now_ms += 1
+        self.stores.clock.ms = self.now_ms  # what is written from now on is written later than what was before
+        is_due = not another and head.status not in OPEN
+        if is_due:
+            self.ended.append(head)
+            self.may_be_purged.add(head.incarnation)
+            self.purges[saga] = head, self.now_ms
+        incarnation = b"another" if another else head.incarnation
+        outcome = self.ask(fault, "purge", head.run, incarnation, self.now_ms, again=again)
+        if outcome != "refused" and not is_unknown(outcome):
+            assert isinstance(outcome, Committed if is_due else Fenced), outcome
+            assert (self.head(saga) is None) is is_due
+        self.see_what_was_purged()
+        if fault is not Fault.LATE:
+            self.purges.pop(saga, None)
+
+    def see_what_was_purged(self) -> None:
+        for saga, (head, before_ms) in self.purges.items():
+            there = self.head(saga)
+            if there is None or there.incarnation != head.incarnation:
+                kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
+                self.values[saga] = kept
+
+    @rule(place=st.integers(0, 9), call=st.sampled_from(["acquire", "commit_many", "advance", "purge"]))
+    def an_old_owner_comes_back(self, place: int, call: str) -> None:
+        """What is purged is gone: nothing of the old run reaches a new one of its name."""
+        if not self.ended:
+            return
+        old = self.ended[place % len(self.ended)]
+        there = self.head(old.run.saga)
+        if there is not None and there.incarnation == old.incarnation:
+            return  # the purge did not come about
+        event = h.Event(seq=old.next_seq, time_ms=self.now_ms, timer_fired=h.TimerFired(due_ms=1))
+        arguments: dict[str, tuple[Any, ...]] = {
+            "acquire": (old.run, old.incarnation, old.epoch, "ghost", self.now_ms),
+            "commit_many": ([
+                Commit(old.run, old.incarnation, old.epoch, b"c" * 16, old.next_seq, [event], h.RUNNING, self.now_ms)
+            ],),
+            "advance": (old.run, old.incarnation, 99),
+            "purge": (old.run, old.incarnation, old.ended_ms),
+        }  # fmt: skip
+        outcome = self.ask(Fault.NONE, call, *arguments[call])
+        if call != "advance":
+            is_gone = call == "purge" and there is None
+            assert isinstance(outcome[0] if call == "commit_many" else outcome, Committed if is_gone else Fenced), outcome
+        assert self.head(old.run.saga) == there
 
     @rule()
     def late_writes_arrive(self) -> None:
         arrived = {self.stores.runner.run(journal.arrive()) for journal in self.stores.journals}
         assert len(arrived) == 1
+        self.see_what_was_purged()
+        self.purges.clear()
 
     @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m3"]))
     def put_message(self, saga: str, message: str) -> None:
+        if saga in self.purges:
+            return  # what comes later than the time of a purge that is under way is kept by Cassandra alone
         self.now_ms += 1
         item = h.InboxMessage(message_id=message, received_ms=self.now_ms)
         item.cancel.reason = message
@@ -249,13 +334,6 @@ class Agreement(RuleBasedStateMachine):
             there = self.values.get(saga, {}).get(hash_of(value))
             assert b"".join(found) == (there[0] if there else b"")
 
-    @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
-    def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
-        self.now_ms += 1
-        won = self.ask(Fault.NONE, "claim", self.namespace, "monitors", item, self.now_ms, self.now_ms + kept_ms)
-        if won and confirm:
-            self.ask(Fault.NONE, "confirm", self.namespace, "monitors", item)
-
     @rule(
         saga_type=st.sampled_from(["", "order", "refund"]), wanted_statuses=st.frozensets(statuses, max_size=2),
         attributes=attributes, after=st.integers(-3, 1), before=st.integers(-3, 1), limit=st.integers(1, 2),
@@ -288,8 +366,9 @@ class Agreement(RuleBasedStateMachine):
             found = [self.stores.runner.run(one.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals]
             assert all(list(runs) == [self.run(saga)] for runs in found), found
 
-    def acknowledge(self, saga: str, events: list[h.Event]) -> None:
-        self.acknowledged.setdefault(saga, {}).update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
+    def acknowledge(self, head: Head, events: list[h.Event]) -> None:
+        known = self.acknowledged.setdefault((head.run.saga, head.incarnation), {})
+        known.update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
 
     @invariant()
     def the_stores_show_the_same(self) -> None:
@@ -298,8 +377,11 @@ class Agreement(RuleBasedStateMachine):
             events = self.ask(Fault.NONE, "events", self.run(saga), 0, 100)
             assert len(events) == (head.next_seq if head else 0)
             kept = {one.seq: one.SerializeToString(deterministic=True) for one in events}
-            lost = {seq for seq, event in self.acknowledged.get(saga, {}).items() if kept.get(seq) != event}
-            assert not lost, f"G1: {saga} has lost or changed {lost}"
+            for (of, incarnation), known in self.acknowledged.items():
+                if of != saga or (incarnation in self.may_be_purged and (head is None or head.incarnation != incarnation)):
+                    continue
+                lost = {seq for seq, event in known.items() if kept.get(seq) != event}
+                assert not lost, f"G1: {saga} has lost or changed {lost}"
             self.ask(Fault.NONE, "inbox", self.run(saga))
 
     def teardown(self) -> None:
@@ -312,14 +394,6 @@ class Agreement(RuleBasedStateMachine):
             self.list_all(wanted, 1)
         hints = [self.stores.runner.run(self.own_hints(journal)) for journal in self.stores.journals]
         assert all(found == hints[0] for found in hints)
-
-    async def own_hints(self, journal: FaultyJournal) -> list[Hint]:
-        found: list[Hint] = []
-        for saga in SAGAS:
-            shard = shard_of(self.run(saga))
-            await journal.bring_near(shard, self.began_ms + HINTS_MS)
-            found += await journal.hints(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
-        return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
 
 
 def is_unknown(answer: Any) -> bool:

@@ -266,8 +266,8 @@ class Journal(Protocol):
         """Runs whose committed events declare the correlation key (SagaStarted.keys, KeyDeclared), and perhaps some whose
         commit is still on its way. Ended ones may be among them."""
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        """The run has ended: its key is of no use any more."""
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        """The run has ended: its key is of no use any more. One that a run of this name declares after that time stays."""
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         """Messages not consumed, in order of (received_ms, message_id)."""
@@ -281,6 +281,11 @@ class Journal(Protocol):
 
     async def drop_chunks(self, run: Run, before_ms: int) -> bool:
         """Remove what was written before that time. Whether the run has chunks left."""
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        """Remove an ended run and all that hangs on it: events, inbox, chunks, keys, listing. Of plain rows, what was written
+        before that time, which lies after the run's end and well before now. `Committed`: it is not there any more, by this
+        call or an earlier one; `Fenced`: it is open, or another has its name."""
 
     async def add_hint(self, hint: Hint) -> None:
         """Idempotent."""

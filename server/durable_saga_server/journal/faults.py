@@ -80,6 +80,10 @@ class FaultyJournal:
     async def _one(self, commit: Commit) -> Outcome:
         return (await self._journal.commit_many([commit]))[0]
 
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        outcome: Outcome = await self._write(lambda: self._journal.purge(run, incarnation, before_ms))
+        return outcome
+
     async def initialize(self) -> None:
         await self._journal.initialize()
 
@@ -143,8 +147,8 @@ class FaultyJournal:
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return await self._journal.keyed(namespace, key, limit)
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        await self._journal.drop_key(namespace, key, run)
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        await self._journal.drop_key(namespace, key, run, before_ms)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         return await self._journal.changes(namespace, after_ms, limit)

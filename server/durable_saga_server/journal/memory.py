@@ -31,6 +31,7 @@ from durable_saga_server.journal.rules import (
     cut_hints,
     decide_acquire,
     decide_commit,
+    decide_purge,
     hints_of,
     keys_in,
     page_token,
@@ -100,8 +101,10 @@ class MemoryJournal:
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return list(self._keys.get((namespace, key), ()))[:limit]
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        self._keys.get((namespace, key), {}).pop(run, None)
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        head = self._heads.get(run)
+        if head is None or head.started_ms < before_ms:
+            self._keys.get((namespace, key), {}).pop(run, None)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         heads = [one for one in self._heads.values() if one.status in NOTEWORTHY and one.updated_ms > after_ms]
@@ -163,6 +166,16 @@ class MemoryJournal:
         if left:
             self._chunks[run] = left
         return bool(left)
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        outcome = decide_purge(self._heads.get(run), incarnation)
+        if isinstance(outcome, Committed) and outcome.head is not None:
+            for key in keys_in(self._events.pop(run)):
+                self._keys.get((run.namespace, key), {}).pop(run, None)
+            await self.drop_chunks(run, before_ms)
+            self._inbox.pop(run, None)
+            del self._heads[run]
+        return outcome
 
     async def add_hint(self, hint: Hint) -> None:
         row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)

@@ -33,6 +33,12 @@ def decide_commit(head: Head | None, commit: Commit) -> Outcome:
     return Committed(after_commit(head, commit))
 
 
+def decide_purge(head: Head | None, incarnation: bytes) -> Outcome:
+    if head is None:
+        return Committed()
+    return Fenced(head) if head.incarnation != incarnation or head.status in OPEN else Committed(head)
+
+
 def after_commit(head: Head, commit: Commit) -> Head:
     closed = commit.status not in OPEN
     return replace(

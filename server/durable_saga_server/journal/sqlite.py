@@ -157,6 +157,9 @@ class SqliteJournal:
     async def drop_chunks(self, run: Run, before_ms: int) -> bool:
         return await self._submit(self._writes, lambda db: large.drop_chunks(db, run, before_ms))
 
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        return await self._submit(self._writes, lambda db: rows.purge(db, run, incarnation, before_ms))
+
     async def add_hint(self, hint: Hint) -> None:
         await self._submit(self._writes, lambda db: rows.add_hint(db, hint))
 
@@ -186,8 +189,8 @@ class SqliteJournal:
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return await self._submit(self._reads, lambda db: index.keyed(db, namespace, key, limit))
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        await self._submit(self._writes, lambda db: index.drop_key(db, namespace, key, run))
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        await self._submit(self._writes, lambda db: index.drop_key(db, namespace, key, run, before_ms))
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         return await self._submit(self._reads, lambda db: index.changes(db, namespace, after_ms, limit))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from durable_saga_server.journal import MEMBER_KEPT_MS, Filter, Head, Listed, Member, Run, Tally
 from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
-from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of, read_head
 
 _HAS_ATTRIBUTE = (
     "EXISTS (SELECT 1 FROM search_attributes AS one WHERE one.namespace = heads.namespace AND one.name = ? AND one.value = ?"
@@ -53,9 +53,11 @@ def keyed(db: sqlite3.Connection, namespace: str, key: str, limit: int) -> Seque
     return [Run(*row) for row in db.execute(select, (namespace, key, limit))]
 
 
-def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run) -> None:
-    where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
-    db.execute(f"DELETE FROM keys WHERE {where}", (namespace, key, run.saga, run.run))
+def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run, before_ms: int) -> None:
+    head = read_head(db, run)
+    if head is None or head.started_ms < before_ms:
+        where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
+        db.execute(f"DELETE FROM keys WHERE {where}", (namespace, key, run.saga, run.run))
 
 
 def changes(db: sqlite3.Connection, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:

@@ -21,7 +21,7 @@ from durable_saga_server.journal import (
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, hints_of, keys_in
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, decide_purge, hints_of, keys_in
 
 SCHEMA_VERSION = 4
 _RUN = "namespace = ? AND saga = ? AND run = ?"
@@ -175,6 +175,23 @@ def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
             f"UPDATE inbox SET message = NULL WHERE {_RUN} AND message_id = ?",
             [(*astuple(commit.run), message_id) for message_id in commit.consumed],
         )
+    return outcome
+
+
+def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+    outcome = decide_purge(read_head(db, run), incarnation)
+    if not isinstance(outcome, Committed) or (head := outcome.head) is None:
+        return outcome
+    key = astuple(run)
+    for (event,) in db.execute(f"SELECT event FROM events WHERE {_RUN}", key).fetchall():
+        for name in keys_in([h.Event.FromString(event)]):
+            where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
+            db.execute(f"DELETE FROM keys WHERE {where}", (run.namespace, name, run.saga, run.run))
+    for table in ("events", "inbox", "heads"):
+        db.execute(f"DELETE FROM {table} WHERE {_RUN}", key)
+    db.execute(f"DELETE FROM chunks WHERE {_RUN} AND written_ms < ?", (*key, before_ms))
+    tally = "UPDATE tallies SET count = count - 1 WHERE namespace = ? AND saga_type = ? AND status = ?"
+    db.execute(tally, (run.namespace, head.saga_type, head.status))
     return outcome
 
 

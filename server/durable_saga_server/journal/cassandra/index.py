@@ -28,16 +28,16 @@ class Index:
 
     # --- correlation keys ------------------------------------------------------------------------------------------------
 
-    async def declare(self, run: Run, keys: Sequence[str]) -> None:
+    async def declare(self, run: Run, keys: Sequence[str], now_ms: int) -> None:
         """Before the commit that declares them, as a hint is."""
         for key in keys:
-            await self._session.read("key_put", run.namespace, key, run.saga, run.run)
+            await self._session.read("key_put", run.namespace, key, run.saga, run.run, now_ms * 1000)
 
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return [Run(namespace, saga, run) for saga, run in await self._session.read("keyed", namespace, key, limit)]
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        await self._session.read("key_drop", namespace, key, run.saga, run.run)
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        await self._session.read("key_drop", before_ms * 1000 - 1, namespace, key, run.saga, run.run)
 
     # --- changes -----------------------------------------------------------------------------------------------------------
 
@@ -65,9 +65,12 @@ class Index:
         return sorted(Tally(saga_type, status, count) for (saga_type, status), count in total.items())
 
     async def _count(self, namespace: str, day: int, now_ms: int) -> Counter[tuple[str, int]]:
-        counted = Counter((row[0], row[1]) for row in await self._session.read("count_day", namespace, day))
+        rows = await self._session.read("count_day", namespace, day)
+        counted = Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
         is_over = now_ms > (day + 1) * schema.LISTING_DAY_MS + SETTLED_AFTER_MS
-        if is_over and not any(status in OPEN for _, status in counted):
+        if is_over and rows and not counted:
+            await self._listing.drop_day(namespace, day, now_ms)
+        elif is_over and not any(status in OPEN for _, status in counted):
             await self._session.read("day_summary_put", namespace, day, _write(counted))
         return counted
 

@@ -91,6 +91,21 @@ class Listing:
         except JournalUnavailable as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
 
+    async def purge(self, head: Head, now_ms: int) -> None:
+        """The run goes: its rows are not seen any more, nor those that are on their way. Raises JournalUnavailable."""
+        run, day, stamp = head.run, head.started_ms // schema.LISTING_DAY_MS, (now_ms + schema.LATE_WRITE_MS) * 1000
+        await self._session.read("list_purged", stamp, run.namespace, day, head.started_ms, run.saga, run.run)
+        await self._session.read("day_summary_drop", stamp, run.namespace, day)
+        if head.status in NOTEWORTHY:
+            change_day = head.updated_ms // schema.LISTING_DAY_MS
+            await self._session.read("change_drop", stamp, run.namespace, change_day, head.updated_ms, run.saga, run.run)
+
+    async def drop_day(self, namespace: str, day: int, now_ms: int) -> None:
+        """All of its runs are purged. Raises JournalUnavailable."""
+        await self._session.read("day_drop", namespace, day)
+        await self._session.read("list_drop_day", (now_ms + schema.LATE_WRITE_MS) * 1000, namespace, day)
+        self._days.discard((namespace, day))
+
 
 def list_row(head: Head) -> tuple[Any, ...]:
     """It bears the time of the head: what a slow server read before and writes now does not replace what is newer."""

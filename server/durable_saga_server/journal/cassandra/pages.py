@@ -1,9 +1,9 @@
 """Reading the listing on Cassandra: a day at a time, the newest first, filtered by its storage-attached indexes.
 
 A read stays in one partition, is given a limit, and names one status: Cassandra 5 has no index for a list of them, so each
-status is a read of its own. All that a read returns is wanted, in the order of the listing, so a page costs one read of a
-day, or of few; a page looks at DAYS_PER_PAGE_MAX days at most and may be short. It begins behind a row, by its key, so what is
-started meanwhile does not move it.
+status is a read of its own. What a read returns is wanted, but for purged runs, in the order of the listing, so a page costs
+one read of a day, or of few; a page looks at DAYS_PER_PAGE_MAX days at most and may be short. It begins behind a row, by its
+key, so what is started meanwhile does not move it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,17 @@ def _groups(days: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 async def _read_day(session: Session, wanted: Filter, day: int, after: _Position | None, limit: int) -> list[Head]:
-    """The first rows of a day behind a position."""
+    """The first rows of a day behind a position; those of purged runs are passed over."""
+    heads: list[Head] = []
+    while True:
+        found = await _read_rows(session, wanted, day, after, limit)
+        heads += [head for head in found if head.status != schema.PURGED]
+        if len(found) < limit or len(heads) >= limit:
+            return heads[:limit]
+        after = (found[-1].started_ms, found[-1].run.saga, found[-1].run.run)
+
+
+async def _read_rows(session: Session, wanted: Filter, day: int, after: _Position | None, limit: int) -> list[Head]:
     from_ms = max(day * schema.LISTING_DAY_MS, wanted.started_after_ms)
     until_ms = min((day + 1) * schema.LISTING_DAY_MS, wanted.started_before_ms or END_OF_TIME_MS)
     ranges: list[tuple[str, tuple[Any, ...]]] = []

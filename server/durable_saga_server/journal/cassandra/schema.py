@@ -18,6 +18,10 @@ MEMBER_ROWS_GRACE_SECONDS = 600
 LISTING_DAY_MS = 86_400_000
 CHANGES_KEPT_SECONDS = 30 * 86_400
 CLAIMS_KEPT_SECONDS = 60 * 86_400
+PURGED = 0
+"""The status of a row in the listing whose run is gone. It is not deleted: a read that meets many tombstones fails."""
+LATE_WRITE_MS = 3_600_000
+"""A row of the listing that was on its way when its run was purged may come so late and stays without effect."""
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS journal_schema (one int PRIMARY KEY, version int)",
@@ -93,8 +97,12 @@ STATEMENTS = {
     "set_attributes": f"UPDATE runs SET attributes = attributes + ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
     "message": f"SELECT message_id FROM inbox WHERE {_RUN} AND message_id = ?",
-    "put_message": "INSERT INTO inbox (namespace, saga, run, message_id, received_ms, message) VALUES (?, ?, ?, ?, ?, ?)",
-    "consume": f"UPDATE inbox SET consumed = true WHERE {_RUN} AND message_id = ?",
+    "purge_head": f"DELETE FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND status IN (4, 5, 6, 7, 8, 10)",
+    "purge_events": f"DELETE FROM runs WHERE {_RUN} AND seq > {HEAD_SEQ}",
+    "purge_inbox": f"DELETE FROM inbox USING TIMESTAMP ? WHERE {_RUN}",
+    "put_message": "INSERT INTO inbox (namespace, saga, run, message_id, received_ms, message) VALUES (?, ?, ?, ?, ?, ?)"
+    " USING TIMESTAMP ?",
+    "consume": f"UPDATE inbox USING TIMESTAMP ? SET consumed = true WHERE {_RUN} AND message_id = ?",
     "inbox": f"SELECT message, consumed FROM inbox WHERE {_RUN}",
     "unread": f"SELECT consumed FROM inbox WHERE {_RUN}",
     "put_chunk": "INSERT INTO chunks (namespace, saga, run, digest, part, chunk) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
@@ -113,16 +121,23 @@ STATEMENTS = {
     "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
     "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    "list_purged": f"UPDATE listing USING TIMESTAMP ? SET status = {PURGED}"
+    " WHERE namespace = ? AND day = ? AND started_ms = ? AND saga = ? AND run = ?",
+    "list_drop_day": "DELETE FROM listing USING TIMESTAMP ? WHERE namespace = ? AND day = ?",
+    "day_drop": "DELETE FROM listing_days WHERE namespace = ? AND day = ?",
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
     "change_put": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "changes": f"SELECT saga, run, {HEAD_COLUMNS} FROM changes WHERE namespace = ? AND day = ? AND updated_ms > ? LIMIT ?",
+    "change_drop": "DELETE FROM changes USING TIMESTAMP ?"
+    " WHERE namespace = ? AND day = ? AND updated_ms = ? AND saga = ? AND run = ?",
+    "day_summary_drop": "DELETE FROM day_summaries USING TIMESTAMP ? WHERE namespace = ? AND day = ?",
     "day_summaries": "SELECT day, summary FROM day_summaries WHERE namespace = ?",
     "day_summary_put": "INSERT INTO day_summaries (namespace, day, summary) VALUES (?, ?, ?)",
     "count_day": "SELECT saga_type, status FROM listing WHERE namespace = ? AND day = ?",
-    "key_put": "INSERT INTO correlation_keys (namespace, key, saga, run) VALUES (?, ?, ?, ?)",
+    "key_put": "INSERT INTO correlation_keys (namespace, key, saga, run) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
     "keyed": "SELECT saga, run FROM correlation_keys WHERE namespace = ? AND key = ? LIMIT ?",
-    "key_drop": "DELETE FROM correlation_keys WHERE namespace = ? AND key = ? AND saga = ? AND run = ?",
+    "key_drop": "DELETE FROM correlation_keys USING TIMESTAMP ? WHERE namespace = ? AND key = ? AND saga = ? AND run = ?",
     "claim_new": "INSERT INTO claims (namespace, group_name, item, until_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS",
     "claim_again": f"UPDATE claims SET until_ms = ? WHERE {_CLAIM} IF until_ms = ? AND done != true",
     "claim_done": f"UPDATE claims SET done = true WHERE {_CLAIM} IF EXISTS",

@@ -35,6 +35,7 @@ from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.pages import read_page
+from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import check_settings
 from durable_saga_server.journal.rules import attributes_in, keys_in
@@ -75,6 +76,7 @@ class CassandraJournal:
         self._clock = clock or SystemClock()
         self._hints = Hints(self._session, self._clock)
         self._chunks = Chunks(self._session)
+        self._purging = Purging(self._session, self._listing, self._index, self._chunks)
         self._puts = 0
 
     async def initialize(self) -> None:
@@ -106,7 +108,7 @@ class CassandraJournal:
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
         if hint is not None:
             await self.add_hint(hint)
-        await self._index.declare(head.run, keys_in([event]))
+        await self._index.declare(head.run, keys_in([event]), self._clock.now_ms())
         run = _key(head.run)
         outcome = await self._session.conditional(
             ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString())),
@@ -163,7 +165,7 @@ class CassandraJournal:
         rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
         rows += _attributes(run, commit.events)
         async with self._room:
-            await self._index.declare(commit.run, keys_in(commit.events))
+            await self._index.declare(commit.run, keys_in(commit.events), self._clock.now_ms())
             outcome = await self._session.conditional((name, values), *rows)
             if isinstance(outcome, Unknown):
                 return outcome
@@ -173,7 +175,8 @@ class CassandraJournal:
             ):
                 return Fenced()
             if commit.consumed:
-                await asyncio.gather(*(self._session.read("consume", *run, message_id) for message_id in commit.consumed))
+                stamp = self._clock.now_ms() * 1000
+                await asyncio.gather(*(self._session.read("consume", stamp, *run, one) for one in commit.consumed))
             if _is_listed_anew(commit):
                 self._listing.changed(commit.run)
         return Committed()
@@ -194,8 +197,9 @@ class CassandraJournal:
                 most = f"INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX}"
                 raise InboxFull(f"{run.saga} has {unread} unread messages ({most}): send more when it has read some")
         await self._session.read(
-            "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString()
-        )
+            "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString(),
+            self._clock.now_ms() * 1000,
+        )  # fmt: skip
         return True
 
     async def has_message(self, run: Run, message_id: str) -> bool:
@@ -219,6 +223,9 @@ class CassandraJournal:
 
     async def drop_chunks(self, run: Run, before_ms: int) -> bool:
         return await self._chunks.drop(run, before_ms)
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        return await self._purging.purge(await self.head(run), run, incarnation, before_ms, self._clock.now_ms())
 
     async def add_hint(self, hint: Hint) -> None:
         await self._hints.add(hint)
@@ -253,8 +260,8 @@ class CassandraJournal:
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return await self._index.keyed(namespace, key, limit)
 
-    async def drop_key(self, namespace: str, key: str, run: Run) -> None:
-        await self._index.drop_key(namespace, key, run)
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        await self._index.drop_key(namespace, key, run, before_ms)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         return await self._index.changes(namespace, after_ms, limit, self._clock.now_ms())

@@ -1,0 +1,84 @@
+"""How long ended sagas are kept: the option of servers, and the command for those that ended before (docs/retention.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from durable_saga.cli import output
+
+if TYPE_CHECKING:
+    from durable_saga_server.journal import Journal
+
+LOOK_AFTER_MS = 10_000
+"""A hint that is due so soon and not sooner is found by every home."""
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
+
+
+class Retention(click.ParamType[int]):
+    """Milliseconds; 0 is for ever."""
+
+    name = "30d|12h|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value in ("none", "0"):
+            return 0
+        found = re.fullmatch(r"([1-9][0-9]{0,8})([dhms])", value)
+        if found is None:
+            self.fail(f"{value!r} is no time: write a number and d, h, m or s (30d, 12h), or none", param, ctx)
+        return int(found[1]) * _UNITS_MS[found[2]]
+
+
+retention = click.option(
+    "--retention", type=Retention(), default="none", show_default=True, envvar="DURABLE_SAGA_RETENTION",
+    help="Purge sagas this long after their end; the same for all servers of a journal.",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE")
+@click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+@click.option("--per-second", type=click.IntRange(1, 1_000), default=200, show_default=True, help="Sagas told to the servers.")
+@click.option("--strict/--no-strict", default=True)
+def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
+    """Have the servers look at the sagas that ended before they had a --retention. Safe to stop and to run again."""
+
+    async def work() -> int:
+        from durable_saga_server.journal import JournalError
+        from durable_saga_server.journal.open import open_journal
+
+        opened = open_journal(journal, strict=strict)
+        try:
+            await opened.initialize()
+            try:
+                return await tell_ended(opened, namespace, per_second)
+            finally:
+                await opened.close()
+        except JournalError as error:
+            raise ValueError(str(error)) from error
+
+    count = output.run(work())
+    print(f"{count} ended sagas will be looked at by the servers, and purged by their --retention", flush=True)
+
+
+async def tell_ended(journal: Journal, namespace: str, per_second: int) -> int:
+    """A hint for each ended run of the listing. How many. Raises JournalError."""
+    from durable_saga_server.clock import SystemClock
+    from durable_saga_server.history.appending import OPEN
+    from durable_saga_server.journal import Filter, Hint
+
+    clock, count, page = SystemClock(), 0, ""
+    while True:
+        found = await journal.listing(Filter(namespace), per_second, page)
+        due_ms = clock.now_ms() + LOOK_AFTER_MS
+        ended = [head for head in found.heads if head.status not in OPEN]
+        await asyncio.gather(*(journal.add_hint(Hint(due_ms, head.run)) for head in ended))
+        count, page = count + len(ended), found.next_page
+        if not page:
+            return count
+        await clock.sleep(1)
