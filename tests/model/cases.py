@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.model import commits
+from tests.model import commits, wakes
 from tests.model.commits import Commits
 from tests.model.explore import Machine
+from tests.model.wakes import Wakes
 
 CASES: dict[str, Machine[Any]] = {
     "commits, one fault of each kind": Commits(timeouts=1),
@@ -14,6 +15,8 @@ CASES: dict[str, Machine[Any]] = {
     "commits, two take-overs of a living owner": Commits(timeouts=1, takeovers=2),
     "commits, two crashes, no signal": Commits(timeouts=1, crashes=2, signals=0),
     "commits, the ended run is purged and its id used again": Commits(timeouts=1, purges=1),
+    "hints, no crash": Wakes(crashes=0),
+    "hints, one crash": Wakes(crashes=1),
 }
 BROKEN: dict[str, tuple[Machine[Any], str]] = {
     f"commits, broken: {variant}": (
@@ -22,4 +25,4 @@ BROKEN: dict[str, tuple[Machine[Any], str]] = {
     )
     for variant, promise in commits.VARIANTS.items()
     if variant
-}
+} | {f"hints, broken: {variant}": (Wakes(variant), promise) for variant, promise in wakes.VARIANTS.items() if variant}

@@ -10,6 +10,7 @@ import pytest
 from tests.model.cases import BROKEN
 from tests.model.commits import Commits
 from tests.model.explore import Machine, Step, explore
+from tests.model.wakes import Wakes
 
 
 class Counter:
@@ -71,6 +72,12 @@ def test_the_commit_protocol_keeps_its_promises_in_every_state(machine: Machine[
     found = explore(machine)
     assert not found.violation, str(found)
     assert found.states == states, "the model has changed: docs/commit-model.md and this figure change with it"
+
+
+def test_hints_bring_somebody_to_a_run_in_every_state() -> None:
+    found = explore(Wakes(crashes=0))
+    assert not found.violation, str(found)
+    assert found.states == 28_530, "the model has changed: docs/commit-model.md and this figure change with it"
 
 
 @pytest.mark.parametrize("name", BROKEN)
