@@ -25,6 +25,9 @@ class Config:
     """A hint that is written by another server may come this long after its due time and is still found."""
     hint_grace_ms: int = 60_000
     """A hint whose run is not there is kept this long: the start that it belongs to may be on its way."""
+    message_write_ms: int = 30_000
+    """The write of a message may take this long. A hint of a run without an owner that has nothing to do is looked at once
+    more when it is over."""
     mark_every_ms: int = 30_000
     """How often the watermark of a shard is written."""
     member_beat_ms: int = 2_000

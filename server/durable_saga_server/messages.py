@@ -169,8 +169,8 @@ class Messages:
         """Into the inbox of an open run, then to its owner, or somebody is made the owner. False: it was there. Raises
         JournalError."""
         service = self._service
-        if service.sessions.owner_by(head) is None:
-            await service.waker.hint(head.run, service.clock.now_ms() + service.config.message_hint_ms)
+        soon_ms = service.config.message_hint_ms
+        await service.waker.hint_within(head.run, soon_ms // 2, soon_ms)
         new = await service.journal.put_message(head.run, message)
         await self.hand_over(head, [message] if new else [])
         return new

@@ -60,6 +60,7 @@ class Waker:
         self._sessions = dispatcher.sessions
         self._shards: dict[int, Shard] = {}
         self._looks: list[tuple[int, Row, int]] = []
+        self._written: dict[tuple[Run, int], int] = {}
         self.sweep_ms = config.sweep_ms
         self._changed = asyncio.Event()
         self._swept = asyncio.Event()
@@ -94,6 +95,14 @@ class Waker:
                 break
             due_ms = self._clock.now_ms()  # it took so long that a watermark may have passed it
         self.written(hint)
+
+    async def hint_within(self, run: Run, least_ms: int, most_ms: int) -> None:
+        """The same for a look at any time between these, from now. One that is known to be written will do, so that a run
+        that is at work, or has many messages, has few hints. Raises JournalError."""
+        now_ms = self._clock.now_ms()
+        if not least_ms <= self._written.get((run, most_ms), 0) - now_ms <= most_ms:
+            await self.hint(run, now_ms + most_ms)
+            self._written[run, most_ms] = now_ms + most_ms
 
     def is_late(self, hint: Hint) -> bool:
         return self._clock.now_ms() > hint.due_ms + self._config.hint_late_ms // 2
@@ -131,6 +140,8 @@ class Waker:
 
     async def _sweep(self) -> None:
         self._sessions.forget_foreign(self._cell.is_home, self._clock.now_ms() - self._config.claim_grace_ms)
+        now_ms = self._clock.now_ms()
+        self._written = {one: due_ms for one, due_ms in self._written.items() if due_ms > now_ms}
         mine = self._cell.shards()
         for number in [number for number in self._shards if number not in mine]:
             del self._shards[number]
@@ -218,17 +229,19 @@ class Waker:
             if self.ended is not None:
                 await self.ended(run, head)
         elif (owner := self._sessions.owner_by(head)) is not None:
-            await self.hint(run, now_ms + self._config.rehint_ms)
+            await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)
         elif head.owner and self._may_claim(head, shard, now_ms):
             return _AGAIN_MS
         elif head.owner and (member := self._cell.with_worker(head.owner)) is not None:
-            await self.hint(run, now_ms + self._config.rehint_ms)
+            await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             if await self._journal.inbox(run):
                 await self.mailbox.nudge(member, run)
         elif head.owner or await self.can_go_on(head, now_ms):
-            await self.hint(run, now_ms + self._config.rehint_ms)
+            await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self.wake(head)
+        else:
+            return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
 
     async def wake(self, head: Head) -> None:

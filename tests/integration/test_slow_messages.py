@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import pytest
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Head, Run, shard_of
 from durable_saga_server.journal.memory import MemoryJournal
@@ -21,7 +20,13 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 
 CONFIG = Config(
-    sweep_ms=50, rehint_ms=300, message_hint_ms=200, hint_grace_ms=4_000, horizon_ms=1_000, lease_ms=20_000, claim_grace_ms=100
+    sweep_ms=50,
+    rehint_ms=300,
+    message_hint_ms=200,
+    message_write_ms=4_000,
+    horizon_ms=1_000,
+    lease_ms=20_000,
+    claim_grace_ms=100,
 )
 RUN = Run("default", "order-1")
 KEY = h.RunKey(namespace="default", saga="order-1", run=1)
@@ -145,16 +150,9 @@ async def written_while_parking() -> None:
         await service.shut_down()
 
 
-HOLE = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the message waits until another one comes: docs/commit-model.md"
-)
-
-
-@HOLE
 def test_a_message_that_is_written_later_than_its_hint_is_due_outlives_the_server_that_took_it() -> None:
     asyncio.run(written_late())
 
 
-@HOLE
 def test_a_message_that_is_written_while_its_worker_parks_the_run_wakes_it() -> None:
     asyncio.run(written_while_parking())
