@@ -228,10 +228,11 @@ class WorkStreams:
             else:
                 reply(w.CommitReply.REFUSED, str(answer), 500)
 
+        now_ms = max(request.events[-1].time_ms, self._service.clock.now_ms())  # of the head: it never goes back
         self._service.committer.submit(
             Commit(
                 run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
-                request.status, request.events[-1].time_ms, request.wake_at_ms, request.consumed, request.release,
+                request.status, now_ms, request.wake_at_ms, request.consumed, request.release,
             ),
             done,
         )  # fmt: skip

@@ -177,15 +177,21 @@ class Session:
             else:
                 answer.set_exception(error)
 
+        def tell(result: Any, error: BaseException | None) -> None:
+            try:
+                loop.call_soon_threadsafe(settle, result, error)
+            except RuntimeError:
+                pass  # the loop is closed: nobody waits any more
+
         def arrived(rows: Any) -> None:
             collected.extend(rows or ())
             if response.has_more_pages:
                 response.start_fetching_next_page()
             else:
-                loop.call_soon_threadsafe(settle, (collected, list(response._col_names or ())), None)
+                tell((collected, list(response._col_names or ())), None)
 
         def failed(error: BaseException) -> None:
-            loop.call_soon_threadsafe(settle, None, error)
+            tell(None, error)
 
         response.add_callbacks(arrived, failed)
         return await answer
