@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import shutil
@@ -86,6 +87,9 @@ _LOGBACK = """\
 """
 
 
+_numbers = itertools.count(1)
+
+
 class NoCassandraError(RuntimeError):
     """There is no way to a Cassandra on this machine; the message says what to install."""
 
@@ -107,7 +111,7 @@ class CassandraNode:
         self._seed = seed
         self._ports = ports
         self._commitlog = _COMMITLOGS[commitlog]
-        self._folder = FOLDER / f"node-{os.getpid()}-{host.rpartition('.')[2]}"
+        self._folder = FOLDER / f"node-{os.getpid()}-{next(_numbers)}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
