@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from cassandra.cluster import Cluster
+from cassandra.io.libevreactor import LibevConnection
 from durable_saga_server.journal import Commit, Committed, Created, Filter, Head, Run, WeakSettings
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
 from durable_saga_server.journal.cassandra.listing import list_row
@@ -23,6 +25,7 @@ from tests.cassandra_node import CassandraNode, free_port
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.timeout(400)]
 DAY_MS = schema.LISTING_DAY_MS
+GOSSIP_SECONDS_MAX = 60.0
 INITIALIZE = """
 import asyncio, sys
 from durable_saga_server.journal.cassandra import CassandraJournal
@@ -172,6 +175,19 @@ def test_a_page_looks_at_so_many_days_and_the_next_one_goes_on(cassandra: str) -
     asyncio.run(scenario())
 
 
+def wait_for_each_other(addresses: list[str]) -> None:
+    """A node that has just started hears of the others a little later."""
+    for address in addresses:
+        host, _, port = address.partition(":")
+        until = time.monotonic() + GOSSIP_SECONDS_MAX
+        while time.monotonic() < until:
+            with Cluster([host], port=int(port), connection_class=LibevConnection, protocol_version=5) as cluster:
+                cluster.connect()
+                if len([one for one in cluster.metadata.all_hosts() if one.is_up]) == len(addresses):
+                    break
+            time.sleep(0.5)
+
+
 @pytest.fixture
 def pair() -> Iterator[list[str]]:
     """A cluster of a node that syncs its commit log before it answers, and one that does not."""
@@ -183,6 +199,7 @@ def pair() -> Iterator[list[str]]:
     try:
         for node in nodes:
             node.start()
+        wait_for_each_other([node.address for node in nodes])
         yield [node.address for node in nodes]
     finally:
         for node in nodes:
