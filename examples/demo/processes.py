@@ -12,7 +12,7 @@ import time
 from examples.demo.ledger import SERVICES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 120.0
 
 
 class Process:
