@@ -39,10 +39,13 @@ class Listing:
         self._writing = False
         self._days: set[tuple[str, int]] = set()
 
-    def changed(self, run: Run) -> None:
+    def changed(self, run: Run, *, began: bool = False) -> None:
+        """A run that has just begun may end soon: its row is written a moment later, once."""
         if len(self._changed) >= CHANGES_WAITING_MAX:
             return  # its hint brings it back
         self._changed[run] = None
+        if not began:
+            self._wanted.set()
         if self._task is None:
             self._task = asyncio.create_task(self._write_behind(), name="listing")
 
@@ -56,10 +59,10 @@ class Listing:
         try:
             while self._changed:
                 try:
-                    async with asyncio.timeout(DELAY_SECONDS):  # a run that is short has one row written, not two
+                    async with asyncio.timeout(DELAY_SECONDS):
                         await self._wanted.wait()
                 except TimeoutError:
-                    pass  # the usual case
+                    pass  # nothing but beginnings
                 self._wanted.clear()
                 runs, self._changed, self._writing = list(self._changed), {}, True
                 for start in range(0, len(runs), WRITES_AT_ONCE_MAX):

@@ -119,7 +119,7 @@ class CassandraJournal:
         if not outcome[0]:
             there = await self.head(head.run)
             return Unknown("the head went away") if there is None else Exists(there)
-        self._listing.changed(head.run)
+        self._listing.changed(head.run, began=True)
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
