@@ -51,9 +51,10 @@ class Heartbeat:
                 for target in targets:
                     channel = channels.get(target) or channels.setdefault(target, grpc.insecure_channel(target))
                     worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_SECONDS)  # the streams tell failures
-                self._loop.call_soon_threadsafe(self._alive)
-        except RuntimeError:
-            pass  # the loop is closed
+                try:
+                    self._loop.call_soon_threadsafe(self._alive)
+                except RuntimeError:
+                    return  # the loop is closed
         finally:
             for channel in channels.values():
                 channel.close()

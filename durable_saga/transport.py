@@ -190,9 +190,10 @@ class GrpcTransport:
 
     async def close(self) -> None:
         watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+        tasks = [*self._closing, *([watch] if watch is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         channels, self._channels = self._channels, {}
         await asyncio.gather(*(one.channel.close(None) for one in channels.values()))
 

@@ -52,6 +52,8 @@ class HistoryService:
         self.ids = ids or RandomIds()
         self.config = config or Config()
         self.name = name
+        self._stopping = False
+        self._watching: set[asyncio.Event] = set()
         self.sessions = Sessions()
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
@@ -81,6 +83,9 @@ class HistoryService:
 
     async def shut_down(self) -> None:
         """Finish what is being written, then close the journal. Workers keep their runs and go to another server."""
+        self._stopping = True
+        for changed in self._watching:
+            changed.set()
         await self.streams.close()
         await self.cell.stop()
         await self.waker.stop()
@@ -100,15 +105,17 @@ class HistoryService:
             await self.clock.sleep(0.05)
 
     async def watch_cell(self, _: Any) -> AsyncIterator[cell_pb2.Cell]:
-        """The table of homes, now and whenever it changes."""
+        """The table of homes, now and whenever it changes, until this server stops."""
         changed = asyncio.Event()
         self.cell.on_change(changed.set)
+        self._watching.add(changed)
         try:
-            while True:
+            while not self._stopping:
                 changed.clear()
                 yield self.cell.view()
                 await changed.wait()
         finally:
+            self._watching.discard(changed)
             self.cell.off_change(changed.set)
 
     def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.service import HistoryService
 
 from durable_saga import Handle, connect
 from durable_saga.pb import cell_pb2, client_pb2_grpc
@@ -99,3 +101,20 @@ async def test_sagas_go_on_when_a_server_is_killed_and_when_one_stops_in_good_or
         for handle in handles:
             await handle.signal("approve", "again")
         assert [await handle.result(timeout=60) for handle in handles] == ["again"] * SAGAS
+
+
+@pytest.mark.anyio
+async def test_a_server_that_stops_ends_the_streams_that_tell_of_the_cell() -> None:
+    service = HistoryService(MemoryJournal())
+    await service.start_up()
+    views = service.watch_cell(cell_pb2.CellRequest())
+    await anext(views)
+
+    async def rest() -> list[cell_pb2.Cell]:
+        return [view async for view in views]
+
+    reading = asyncio.create_task(rest())
+    await asyncio.sleep(0)
+    await service.shut_down()
+    async with asyncio.timeout(JOINED_SECONDS_MAX):
+        await reading
