@@ -454,9 +454,10 @@ class AttributesSet(_message.Message):
     def __init__(self, call: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("message_id", "received_ms", "signal", "cancel", "decision", "recover", "compensate")
+    __slots__ = ("message_id", "received_ms", "place", "signal", "cancel", "decision", "recover", "compensate")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
@@ -464,9 +465,10 @@ class InboxMessage(_message.Message):
     COMPENSATE_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     received_ms: int
+    place: int
     signal: SignalReceived
     cancel: CancelRequested
     decision: CompensationDecided
     recover: RecoverRequested
     compensate: CompensateRequested
-    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ..., recover: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate: _Optional[_Union[CompensateRequested, _Mapping]] = ...) -> None: ...
+    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., place: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ..., recover: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate: _Optional[_Union[CompensateRequested, _Mapping]] = ...) -> None: ...

@@ -35,6 +35,7 @@ class Messages:
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
+        self._last = (0, 0)
 
     @guard_journal
     async def signal(self, request: c.SignalRequest) -> c.MessageReply:
@@ -149,13 +150,19 @@ class Messages:
         head = await self._service.reading.open_head(key)
         self._service.large.check_room()
         message = await self._service.large.detach(head.run, message)
-        message.received_ms = self._service.clock.now_ms()
+        message.received_ms, message.place = self._next_place()
         if await self._had_before(head.run, message.message_id):
             return c.MessageReply(duplicate=True)
         new = await self.put(head, message)
         if self._service.sessions.owner(head.run) is None:
             await self._service.chains.follow(head.run)  # it may have ended, and the next one begun, without this message
         return c.MessageReply(duplicate=not new)
+
+    def _next_place(self) -> tuple[int, int]:
+        """Milliseconds, and a place in them: after all that this server gave before, even where the clock stands still."""
+        now_ms, (last_ms, place) = self._service.clock.now_ms(), self._last
+        self._last = (now_ms, 0) if now_ms > last_ms else (last_ms, place + 1)
+        return self._last
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
         """A repetition of what the run before this one got: it has read it, or handed it on."""

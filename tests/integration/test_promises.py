@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from durable_saga_server.clock import SystemClock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Filter, Listed, Run
 from durable_saga_server.journal.memory import MemoryJournal
@@ -198,22 +199,37 @@ class Counted(MemoryJournal):
 def test_e1_a_saga_that_waits_is_in_no_memory_and_is_not_polled() -> None:
     async def run() -> None:
         journal = Counted()
-        config = Config(sweep_ms=200, rehint_ms=1_000, foreign_hint_ms=500, message_hint_ms=500)
+        config = Config(sweep_ms=200, rehint_ms=1_000, foreign_hint_ms=500, message_hint_ms=500, message_write_ms=1_000)
         client = Client(LocalTransport(HistoryService(journal, config=config)))
         worker = Worker(client, sagas=f.FUNCTIONS)
         async with client, worker:
             handle = await client.start(f.hears_twice)
             while worker._runs or not (await handle.describe()).next_seq or (await handle.describe()).owner:
                 await asyncio.sleep(0.05)
-            windows: list[int] = []
-            while not windows or (windows[-1] and len(windows) < 6):  # hints from when it was at work are looked at once more
-                journal.reads.clear()
-                await asyncio.sleep(4)  # many sweeps
-                windows.append(journal.reads[handle.id])
-            assert windows[-1] == 0, windows
+            await asyncio.sleep(3)  # the hints from when it was at work are looked at, and once more after message_write_ms
+            journal.reads.clear()
+            await asyncio.sleep(6)  # many sweeps, and several times every interval above
+            assert journal.reads[handle.id] == 0
             for number in (1, 2):
                 await client.publish("paid", number, saga=handle.id)
             assert await handle.result() == [1, 2]
+
+    asyncio.run(run())
+
+
+def test_e3_what_one_client_sends_is_read_in_that_order_even_within_a_millisecond() -> None:
+    class Still(SystemClock):
+        def now_ms(self) -> int:
+            return 1_800_000_000_000
+
+    async def run() -> None:
+        client = Client(LocalTransport(HistoryService(MemoryJournal(), clock=Still())))
+        async with client:
+            handle = await client.start(f.hears_twice)
+            for number in range(40):
+                await client.publish("paid", number, saga=handle.id)
+            async with Worker(client, sagas=f.FUNCTIONS):
+                assert await handle.result() == [0, 1]
 
     asyncio.run(run())
 

@@ -161,7 +161,7 @@ class Agreement(Asking):
         self.now_ms += 1
         started = h.SagaStarted(saga_type=saga_type, seed=b"s" * 16, keys=[f"order={saga}"], attributes=attributes)
         event = h.Event(seq=0, time_ms=self.now_ms, saga_started=started)
-        started_ms = self.began_ms + started_day * DAY_MS
+        started_ms = self.now_ms + started_day * DAY_MS  # never the time of one of that name that was purged
         head = Head(
             self.run(saga), uuid.uuid4().bytes, saga_type, h.RUNNING, "w", 1, 1, uuid.uuid4().bytes, started_ms, self.now_ms,
             attributes=attributes_in([event]),
@@ -294,12 +294,12 @@ class Agreement(Asking):
         self.see_what_was_purged()
         self.purges.clear()
 
-    @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m3"]))
-    def put_message(self, saga: str, message: str) -> None:
+    @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m3"]), place=st.integers(0, 3))
+    def put_message(self, saga: str, message: str, place: int) -> None:
         if saga in self.purges:
             return  # what comes later than the time of a purge that is under way is kept by Cassandra alone
-        self.now_ms += 1
-        item = h.InboxMessage(message_id=message, received_ms=self.now_ms)
+        self.now_ms += not place
+        item = h.InboxMessage(message_id=message, received_ms=self.now_ms, place=place)
         item.cancel.reason = message
         self.ask(Fault.NONE, "put_message", self.run(saga), item)
 

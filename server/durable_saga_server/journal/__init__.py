@@ -270,7 +270,7 @@ class Journal(Protocol):
         """The run has ended: its key is of no use any more. One that a run of this name declares after that time stays."""
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        """Messages not consumed, in order of (received_ms, message_id)."""
+        """Messages not consumed, in order of (received_ms, place, message_id)."""
 
     async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
         """Keep parts `first`, `first` + 1, … of the value that `digest` names, at most CHUNK_BYTES each; the run need not be

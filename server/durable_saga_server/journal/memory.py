@@ -33,6 +33,7 @@ from durable_saga_server.journal.rules import (
     decide_commit,
     decide_purge,
     hints_of,
+    in_order,
     keys_in,
     page_token,
     passes,
@@ -149,7 +150,7 @@ class MemoryJournal:
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         kept = [message for message in self._inbox.get(run, {}).values() if message is not None]
-        return sorted(kept, key=lambda message: (message.received_ms, message.message_id))
+        return in_order(kept)
 
     async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
         kept = self._chunks.setdefault(run, {})

@@ -39,6 +39,11 @@ def decide_purge(head: Head | None, incarnation: bytes) -> Outcome:
     return Fenced(head) if head.incarnation != incarnation or head.status in OPEN else Committed(head)
 
 
+def in_order(messages: Iterable[h.InboxMessage]) -> list[h.InboxMessage]:
+    """As a run reads its inbox."""
+    return sorted(messages, key=lambda one: (one.received_ms, one.place, one.message_id))
+
+
 def after_commit(head: Head, commit: Commit) -> Head:
     closed = commit.status not in OPEN
     return replace(

@@ -21,7 +21,15 @@ from durable_saga_server.journal import (
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, decide_purge, hints_of, keys_in
+from durable_saga_server.journal.rules import (
+    cut_hints,
+    decide_acquire,
+    decide_commit,
+    decide_purge,
+    hints_of,
+    in_order,
+    keys_in,
+)
 
 SCHEMA_VERSION = 4
 _RUN = "namespace = ? AND saga = ? AND run = ?"
@@ -229,10 +237,8 @@ def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -
 
 
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
-    found = db.execute(
-        f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL ORDER BY received_ms, message_id", astuple(run)
-    )
-    return [h.InboxMessage.FromString(message) for (message,) in found]
+    found = db.execute(f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL", astuple(run))
+    return in_order(h.InboxMessage.FromString(message) for (message,) in found)
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:

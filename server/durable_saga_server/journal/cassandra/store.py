@@ -38,7 +38,7 @@ from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import check_settings
-from durable_saga_server.journal.rules import attributes_in, keys_in
+from durable_saga_server.journal.rules import attributes_in, in_order, keys_in
 
 COMMITS_AT_ONCE_MAX = 128
 COUNT_INBOX_EVERY = 256
@@ -213,7 +213,7 @@ class CassandraJournal:
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         rows = await self._session.read("inbox", *_key(run))
         found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
-        return sorted(found, key=lambda message: (message.received_ms, message.message_id))
+        return in_order(found)
 
     async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
         await self._chunks.put(run, digest, first, chunks, now_ms)
