@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -37,7 +37,7 @@ class Settings:
     share: float
     say: Callable[[str], None]
     tell: Callable[[dict[str, Any]], None]
-    _node: CassandraNode | None = field(default=None)
+    node: CassandraNode | None = None
 
     def sizes(self, *sizes: int) -> list[int]:
         """Scaled, without repetitions."""
@@ -48,15 +48,15 @@ class Settings:
         name = f"scale_{uuid.uuid4().hex[:8]}"
         if kind == "sqlite":
             return f"sqlite:///{self.folder}/{name}.db"
-        if self._node is None:
+        if self.node is None:
             self.say("starting Cassandra")
-            self._node = CassandraNode()
-            self._node.start()
-        return f"cassandra://{self._node.address}/{name}?replication_factor=1"
+            self.node = CassandraNode()
+            self.node.start()
+        return f"cassandra://{self.node.address}/{name}?replication_factor=1"
 
     def close(self) -> None:
-        if self._node is not None:
-            self._node.stop()
+        if self.node is not None:
+            self.node.stop()
 
 
 class Stand:
@@ -112,6 +112,13 @@ class Stand:
     def processor_seconds(self) -> float:
         """Of all servers, up to now."""
         return sum(cost(one)[1] for one in self.servers)
+
+    def spent(self, node: CassandraNode | None) -> dict[str, float]:
+        """Processor seconds of everybody but the client, up to now."""
+        found = {"servers": self.processor_seconds(), "workers": sum(cost(one)[1] for one in self.workers)}
+        if node is not None:
+            found["cassandra"] = cost(node)[1]
+        return found
 
     def run(self, work: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
         """With a client that is connected."""
