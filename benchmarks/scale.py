@@ -1,4 +1,5 @@
-"""`make bench-scale`: what grows, measured. Parts by name: history, parked, servers, shards, takeover, hot; all without one.
+"""`make bench-scale`: what grows, measured. Parts by name: history, parked, servers, replicas, shards,
+takeover, hot; all without one.
 
     python -m benchmarks.scale [PART …] [--journal sqlite|cassandra] [--share 0.01]
 
@@ -21,11 +22,11 @@ from rich.console import Console
 from benchmarks.scaling.histories import history
 from benchmarks.scaling.hot import hot
 from benchmarks.scaling.parked import parked
-from benchmarks.scaling.servers import servers, shards
+from benchmarks.scaling.servers import replicas, servers, shards
 from benchmarks.scaling.stand import Settings
 from benchmarks.scaling.takeover import takeover
 
-PARTS = {one.__name__: one for one in (history, parked, servers, shards, takeover, hot)}
+PARTS = {one.__name__: one for one in (history, parked, servers, replicas, shards, takeover, hot)}
 JOURNALS = ("sqlite", "cassandra")
 LINE_SECONDS = 10.0
 """Where stderr is no terminal, progress is said this often."""

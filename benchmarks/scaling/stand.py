@@ -10,7 +10,7 @@ import statistics
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -113,11 +113,11 @@ class Stand:
         """Of all servers, up to now."""
         return sum(cost(one)[1] for one in self.servers)
 
-    def spent(self, node: CassandraNode | None) -> dict[str, float]:
+    def spent(self, nodes: Sequence[CassandraNode]) -> dict[str, float]:
         """Processor seconds of everybody but the client, up to now."""
         found = {"servers": self.processor_seconds(), "workers": sum(cost(one)[1] for one in self.workers)}
-        if node is not None:
-            found["cassandra"] = cost(node)[1]
+        if nodes:
+            found["cassandra"] = sum(cost(node)[1] for node in nodes)
         return found
 
     def run(self, work: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
