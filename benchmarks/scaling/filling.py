@@ -126,3 +126,17 @@ class CassandraRows:
         for batch in together.values():
             for first in range(0, len(batch), ROWS_PER_BATCH):
                 yield batch[first : first + ROWS_PER_BATCH]
+
+
+async def partitions(url: str) -> dict[str, dict[str, int]]:
+    """Of a Cassandra keyspace: MiB of each table on disk, and of its largest partition. What is only in memory is not in it."""
+    journal: Any = open_journal(url, strict=False)
+    await journal._session.open()
+    keyspace, found = journal._keyspace, defaultdict[str, dict[str, int]](dict)
+    for view, word in (("disk_usage", "all"), ("max_partition_size", "largest")):
+        where = f"WHERE keyspace_name = '{keyspace}' ALLOW FILTERING"
+        for table, size in await journal._session.run(f"SELECT table_name, mebibytes FROM system_views.{view} {where}"):
+            if size:
+                found[table][word] = size
+    await journal._session.close()
+    return found

@@ -9,7 +9,7 @@ import time
 from functools import partial
 from typing import Any
 
-from benchmarks.scaling.filling import fill
+from benchmarks.scaling.filling import fill, partitions
 from benchmarks.scaling.stand import Settings, Stand, journal_bytes, speed, warm_up
 from benchmarks.workload import approved
 from durable_saga import Client
@@ -81,6 +81,8 @@ def parked(settings: Settings) -> None:
                 settings.say(f"at work with {size:,} parked")
                 found = stand.run(partial(at_work, fresh=fresh, share=settings.share))
             worked = time.monotonic()
+            if kind == "cassandra":
+                found["tables_mb"] = run_fast(partitions(journal))
             settings.tell(
                 {
                     "part": "parked", "journal": kind, "parked": size, **found, "idle": idle,
