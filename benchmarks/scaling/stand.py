@@ -137,6 +137,7 @@ class Stand:
         took = time.monotonic() - began
         return {
             "processor_share": round((self.processor_seconds() - spent) / took, 4),
+            "resident_mb": round(sum(cost(one)[0] for one in self.servers)),
             "per_second": rates(counts, took),
         }
 
