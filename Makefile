@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup browser test check demo bench bench-waiting kill-test simulate chaos model proto lock
+.PHONY: setup browser test check demo bench bench-waiting bench-scale kill-test simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -48,6 +48,9 @@ demo: setup
 
 bench-waiting: setup
 	$(BIN)/python -m benchmarks.waiting
+
+bench-scale: setup
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -21,6 +21,7 @@ from benchmarks.workload import approved
 from durable_saga import Client, connect
 from durable_saga.cli.output import run_fast
 from examples.demo.processes import Process
+from tests.cassandra_node import CassandraNode
 
 SAGAS = int(os.environ.get("SAGAS", "100000"))
 STARTS_AT_ONCE, WOKEN_ALONE, WOKEN_TOGETHER = 200, 200, 1_000
@@ -31,7 +32,7 @@ PARKED_SECONDS_MAX = 120.0
 SEED = 7
 
 
-def cost(process: Process) -> tuple[float, float]:
+def cost(process: Process | CassandraNode) -> tuple[float, float]:
     """(resident MB, processor seconds so far)."""
     proc = pathlib.Path("/proc") / str(process.pid)
     pages = int((proc / "statm").read_text().split()[1])

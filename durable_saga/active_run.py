@@ -93,7 +93,7 @@ class ActiveRun:
             self._block(error)
             return
         if event is not None and not self.fact(event) and not self._core.leaves_messages:
-            self._inbox.spent.append(message.message_id)
+            self._inbox.spend(message.message_id)
 
     def fact(self, event: h.Event) -> bool:
         """Something happened: tell the core, and do what follows. False: it is of no interest any more."""
@@ -189,6 +189,7 @@ class ActiveRun:
     def _committed(self) -> None:
         assert self._in_flight is not None, "a reply answers a commit"
         self._next_seq = self._in_flight.events[-1].seq + 1
+        self._inbox.committed(self._in_flight.consumed)
         effects, self._held_in_flight, self._in_flight = self._held_in_flight, [], None
         if self._core.ended and not self._unsent:
             self.drop()
@@ -238,7 +239,6 @@ class ActiveRun:
         self._timer = self._park = None
 
     def _due(self) -> None:
-        self._timer = None
         now_ms = self._worker.clock.now_ms()
         for call in [call for call, effect in self._delayed.items() if effect.not_before_ms <= now_ms]:
             self._attempts.start(self._delayed.pop(call))

@@ -1,4 +1,8 @@
-"""The messages of one run as its worker sees them: each is taken once, and what is taken or of no interest leaves the inbox."""
+"""The messages of one run as its worker sees them: each is taken once, and leaves the inbox with the commit of its event.
+
+What the history has, or what is of no interest, leaves with whatever is committed next. A message that comes again while its
+event is not committed stays: the commit that consumed it could be an earlier one than that of its event.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,17 @@ class Inbox:
 
     def __init__(self, events: Iterable[h.Event]) -> None:
         self._seen = set(message_ids(events))
+        self._uncommitted: set[str] = set()
         self.spent: list[str] = []
 
     def take(self, message: h.InboxMessage) -> h.Event | None:
         """The message as an event, None when it was taken before. Raises DurableSagaError for an unknown kind."""
         if message.message_id in self._seen:
-            self.spent.append(message.message_id)  # a server died between its commit and the inbox
+            if message.message_id not in self._uncommitted:
+                self.spent.append(message.message_id)  # a server died between its commit and the inbox
             return None
         self._seen.add(message.message_id)
+        self._uncommitted.add(message.message_id)
         kind = message.WhichOneof("kind")
         if kind is None:
             raise DurableSagaError("a message of a kind that this version does not know: upgrade this worker")
@@ -34,10 +41,19 @@ class Inbox:
         getattr(event, _EVENTS[kind]).CopyFrom(getattr(message, kind))
         return event
 
+    def spend(self, message_id: str) -> None:
+        """What was taken is of no interest: there will be no event."""
+        self._uncommitted.discard(message_id)
+        self.spent.append(message_id)
+
     def consumed(self, events: Sequence[h.Event]) -> list[str]:
         """What leaves the inbox with a commit of these events."""
         spent, self.spent = self.spent, []
         return [*message_ids(events), *spent]
+
+    def committed(self, consumed: Iterable[str]) -> None:
+        """That commit is acknowledged."""
+        self._uncommitted.difference_update(consumed)
 
 
 def message_ids(events: Iterable[h.Event]) -> list[str]:

@@ -35,6 +35,7 @@ from durable_saga_server.journal import (
     Unknown,
 )
 from durable_saga_server.journal import sqlite_chunks as large
+from durable_saga_server.journal import sqlite_inbox as inboxes
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 
@@ -55,6 +56,7 @@ class SqliteJournal:
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._inboxes = inboxes.Inboxes()
 
     async def initialize(self) -> None:
         """Raises SchemaTooNew, JournalUnavailable (the folder isn't there, no rights)."""
@@ -138,16 +140,16 @@ class SqliteJournal:
         return await self._submit(self._reads, lambda db: rows.events(db, run, from_seq, limit))
 
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        return await self._submit(self._writes, lambda db: rows.put_message(db, run, message))
+        return await self._submit(self._writes, lambda db: self._inboxes.put(db, run, message))
 
     async def has_message(self, run: Run, message_id: str) -> bool:
-        return await self._submit(self._reads, lambda db: rows.has_message(db, run, message_id))
+        return await self._submit(self._reads, lambda db: inboxes.has_message(db, run, message_id))
 
     async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
         await self._submit(self._writes, lambda db: rows.advance(db, run, incarnation, newest))
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        return await self._submit(self._reads, lambda db: rows.inbox(db, run))
+        return await self._submit(self._reads, lambda db: inboxes.inbox(db, run))
 
     async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
         await self._submit(self._writes, lambda db: large.put_chunks(db, run, digest, first, chunks, now_ms))

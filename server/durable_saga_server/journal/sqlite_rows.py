@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
-    INBOX_MESSAGES_MAX,
     Commit,
     Committed,
     Created,
     Exists,
     Head,
     Hint,
-    InboxFull,
     Outcome,
     Run,
     SchemaTooNew,
@@ -26,7 +24,6 @@ from durable_saga_server.journal.rules import (
     decide_commit,
     decide_purge,
     hints_of,
-    in_order,
     keys_in,
 )
 
@@ -234,35 +231,9 @@ def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[
     return [h.Event.FromString(event) for (event,) in found]
 
 
-def put_message(db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bool:
-    key = (*_key(run), message.message_id)
-    if db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", key).fetchone() is not None:
-        return False
-    (unread,) = db.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM inbox WHERE {_RUN} AND message IS NOT NULL LIMIT ?)",
-        (*_key(run), INBOX_MESSAGES_MAX),
-    ).fetchone()
-    if unread >= INBOX_MESSAGES_MAX:
-        raise InboxFull(
-            f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
-        )
-    db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
-    return True
-
-
-def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
-    found = db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", (*_key(run), message_id))
-    return found.fetchone() is not None
-
-
 def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:
     where = f"{_RUN} AND incarnation = ? AND newest < ?"
     db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *_key(run), incarnation, newest))
-
-
-def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
-    found = db.execute(f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL", _key(run))
-    return in_order(h.InboxMessage.FromString(message) for (message,) in found)
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:

@@ -1,0 +1,55 @@
+"""Inboxes in SQLite. Every function runs inside the transaction of its caller."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import astuple
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal import INBOX_MESSAGES_MAX, InboxFull, Run
+from durable_saga_server.journal.rules import in_order
+
+COUNT_EVERY = 256
+COUNTED_RUNS_MAX = 10_000
+_RUN = "namespace = ? AND saga = ? AND run = ?"
+
+
+class Inboxes:
+    """Bounds what waits. A count reads every message that the run ever got, so there is one for each COUNT_EVERY that are put;
+    in between the room that it found is used up. Where several processes write one file, each may use that much up."""
+
+    def __init__(self) -> None:
+        self._room: dict[Run, int] = {}
+
+    def put(self, db: sqlite3.Connection, run: Run, message: h.InboxMessage) -> bool:
+        """False when it was there. Raises InboxFull."""
+        if has_message(db, run, message.message_id):
+            return False
+        room = self._room.pop(run, 0) or min(INBOX_MESSAGES_MAX - _unread(db, run), COUNT_EVERY)
+        if room <= 0:
+            raise InboxFull(
+                f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
+            )
+        key = (*astuple(run), message.message_id)
+        db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
+        self._room[run] = room - 1
+        if len(self._room) > COUNTED_RUNS_MAX:
+            del self._room[next(iter(self._room))]  # the one that got nothing for the longest time
+        return True
+
+
+def _unread(db: sqlite3.Connection, run: Run) -> int:
+    """At most INBOX_MESSAGES_MAX."""
+    some = f"SELECT 1 FROM inbox WHERE {_RUN} AND message IS NOT NULL LIMIT ?"
+    (unread,) = db.execute(f"SELECT count(*) FROM ({some})", (*astuple(run), INBOX_MESSAGES_MAX)).fetchone()
+    return int(unread)
+
+
+def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
+    found = db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", (*astuple(run), message_id))
+    return found.fetchone() is not None
+
+
+def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
+    found = db.execute(f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL", astuple(run))
+    return in_order(h.InboxMessage.FromString(message) for (message,) in found)
