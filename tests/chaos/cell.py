@@ -6,6 +6,9 @@ import os
 import pathlib
 import signal
 
+from durable_saga_server.journal import Journal
+from durable_saga_server.journal.open import open_journal
+
 from examples.demo.ledger import SERVICES
 from examples.demo.processes import Process, free_address
 from tests.cassandra_node import CassandraNode, free_port
@@ -34,6 +37,10 @@ class ChaosCell:
     @property
     def url(self) -> str:
         return ",".join(link.address for link in self.links)
+
+    def open_journal(self) -> Journal:
+        """A way to the nodes beside that of the servers; the tables are there once a server is."""
+        return open_journal(self._journal, strict=True)
 
     def start_nodes(self) -> None:
         for node in self.nodes:
