@@ -5,9 +5,10 @@ A message waits in the run's inbox; its owner puts it into the history. What can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -22,12 +23,30 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 TERMINATE_ATTEMPTS_MAX = 5
+Call = Callable[["Messages", Any], Awaitable[c.MessageReply]]
 _STAND = {
     "": "no unwind holds it",
     "done": "it is done: nothing is left to decide",
     "skipped": "it is skipped: nothing is left to decide",
     "resolved": "it is resolved: nothing is left to decide",
 }
+
+
+def _repeatable(call: Call) -> Call:
+    """A message that is in the inbox of its run is acknowledged again, whatever may be refused now: the saga may have ended by
+    it before the caller heard of it."""
+
+    @functools.wraps(call)
+    async def repeated(self: Messages, request: Any) -> c.MessageReply:
+        try:
+            return await call(self, request)
+        except ServiceError as error:
+            message_id = request.decision.message_id if hasattr(request, "decision") else request.message_id
+            if error.code != "FAILED_PRECONDITION" or not await self.is_there(request.key, message_id):
+                raise
+            return c.MessageReply(duplicate=True)
+
+    return repeated
 
 
 class Messages:
@@ -38,6 +57,7 @@ class Messages:
         self._last = (0, 0)
 
     @guard_journal
+    @_repeatable
     async def signal(self, request: c.SignalRequest) -> c.MessageReply:
         check_name("signal name", request.name, self._service.config.id_characters_max)
         check_payload(request.input.data, self._service.config.payload_bytes_max)
@@ -45,18 +65,21 @@ class Messages:
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, signal=signal))
 
     @guard_journal
+    @_repeatable
     async def cancel(self, request: c.CancelRequest) -> c.MessageReply:
         await self._refuse_past_pivot(request.key)
         cancel = h.CancelRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel))
 
     @guard_journal
+    @_repeatable
     async def compensate(self, request: c.CompensateRequest) -> c.MessageReply:
         await self._refuse_past_pivot(request.key)
         compensate = h.CompensateRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate))
 
     @guard_journal
+    @_repeatable
     async def recover(self, request: c.RecoverRequest) -> c.MessageReply:
         head = await self._service.reading.open_head(request.key)
         if head.status != h.HELD:
@@ -128,6 +151,7 @@ class Messages:
         return await self._service.chains.newest(run.namespace, run.saga)
 
     @guard_journal
+    @_repeatable
     async def decide(self, request: c.DecideRequest) -> c.MessageReply:
         decision = request.decision
         description = await self._service.reading.describe(c.DescribeRequest(key=request.key))
@@ -163,6 +187,10 @@ class Messages:
         now_ms, (last_ms, place) = self._service.clock.now_ms(), self._last
         self._last = (now_ms, 0) if now_ms > last_ms else (last_ms, place + 1)
         return self._last
+
+    async def is_there(self, key: h.RunKey, message_id: str) -> bool:
+        run = (await self._service.reading.head(key)).run
+        return await self._service.journal.has_message(run, message_id) or await self._had_before(run, message_id)
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
         """A repetition of what the run before this one got: it has read it, or handed it on."""

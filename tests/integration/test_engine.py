@@ -131,8 +131,9 @@ def test_a_sleeping_saga_is_parked_and_wakes(play: Play) -> None:
     async def scenario(client: Client) -> None:
         assert 0.049 < await (await client.start(s.sleeper, 0.05)).result() < 1
         handle = await client.start(s.sleeper, 6.5)
-        await asyncio.sleep(2)
-        assert (await handle.describe()).owner == ""
+        async with asyncio.timeout(6):
+            while not (found := await handle.describe()).next_seq or found.owner:
+                await asyncio.sleep(0.1)
         assert 6.49 < await handle.result() < 9
 
     play(scenario)
