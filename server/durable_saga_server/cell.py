@@ -48,8 +48,8 @@ class Roll:
 
 
 def homes_of(members: Sequence[Member]) -> list[str]:
-    """By shard, the name of its home: the highest rendezvous hash among members that have not their share of shards yet. Members
-    with an address, or all where none has one. Empty without members."""
+    """By shard, the name of its home: the highest rendezvous hash among members that have not their share yet. Members with an
+    address, or all where none has one. Empty without members."""
     able = [one for one in members if one.address] or list(members)
     if not able:
         return []
