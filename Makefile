@@ -24,7 +24,7 @@ browser:
 	echo "tests/page need a browser and there is none: install Chromium (Debian: apt-get install chromium)"
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -26,6 +26,8 @@ from tests.cassandra_node import CassandraNode
 SAGAS = int(os.environ.get("SAGAS", "100000"))
 STARTS_AT_ONCE, WOKEN_ALONE, WOKEN_TOGETHER = 200, 200, 1_000
 IDLE_SECONDS = 20.0
+LAST_LOOKS_SECONDS = 120
+"""Each saga that was at work is looked at once or twice more: `rehint_ms` and `message_write_ms` of the server's Config."""
 PARKED_SECONDS_MAX = 120.0
 SEED = 7
 
@@ -76,6 +78,10 @@ async def wake(client: Client, number: int) -> float:
 async def measure(client: Client, processes: dict[str, Process], progress: Progress) -> dict[str, object]:
     starting = await start_all(client, progress)
     settling = await all_wait(client, progress)
+    task = progress.add_task("the last looks at what was at work", total=LAST_LOOKS_SECONDS)
+    for _ in range(LAST_LOOKS_SECONDS):
+        await asyncio.sleep(1)
+        progress.advance(task)
     idle = {name: cost(one) for name, one in processes.items()}
     await asyncio.sleep(IDLE_SECONDS)
     after = {name: cost(one) for name, one in processes.items()}

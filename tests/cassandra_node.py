@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import pathlib
@@ -165,17 +166,23 @@ class CassandraNode:
 
 
 def _jars() -> pathlib.Path:
-    library = FOLDER / "lib"
-    if not any(library.glob("cassandra-all-*.jar")):
+    """Fetched whole by the first process that asks."""
+    library, arriving = FOLDER / "lib", FOLDER / "arriving"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if library.is_dir():
+            return library
         print("fetching Cassandra's jars through Maven, once", file=sys.stderr, flush=True)
-        library.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(arriving, ignore_errors=True)
         done = subprocess.run(
             ["mvn", "-q", "-B", "-f", str(ROOT / "tests" / "pom.xml"), "dependency:copy-dependencies",
-             "-DincludeScope=runtime", f"-DoutputDirectory={library}"],
+             "-DincludeScope=runtime", f"-DoutputDirectory={arriving}"],
             capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode != 0:
             raise NoCassandraError(f"Maven could not fetch Cassandra:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        arriving.rename(library)
     return library
 
 

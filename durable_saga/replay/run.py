@@ -14,8 +14,9 @@ the committed history.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from random import Random
 from typing import Any
 
 from durable_saga.definition import CompensationDefinition, SagaDefinition
@@ -61,8 +62,15 @@ _CAN_WAIT = frozenset(
 )
 
 
+def _dice(core: Core) -> Random:
+    """Made when they are asked for first: they are a quarter of a small saga's memory."""
+    return Random(core._seed)
+
+
 class Core:
     """Owns the loop, the pending calls, the compensations and the new history of one run."""
+
+    random = cached_property(_dice)
 
     def __init__(self, definition: SagaDefinition, key: h.RunKey) -> None:
         self.definition = definition
@@ -72,17 +80,15 @@ class Core:
         self.calls = Calls(self)
         order, parallel = definition.compensation_order, definition.compensation_parallel
         self.stack = Stack(Scope("", definition.name, order, parallel))
-        self.signals = Signals(self)
-        self.unwinding = Unwinding(self)
+        self.signals, self.unwinding = Signals(self), Unwinding(self)
         self.effects: list[Effect] = []
         self.state, self.attributes = State(self), Attributes(self)
         self.holding, self.continuing = Holding(self), Continuing(self)
-        self.random = random.Random()
         self.urgent, self.activation = False, 0
         self.phase, self.status = FORWARD, int(h.RUNNING)
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
-        self._fact = h.Event()
+        self._fact, self._seed = h.Event(), b""
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
 
@@ -213,7 +219,7 @@ class Core:
             self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
-        self.random.seed(fact.seed)
+        self._seed = fact.seed
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
         self.attributes.committed(fact.attributes)

@@ -17,6 +17,8 @@ from durable_saga_server.journal import Commit, Journal, JournalError, JournalUn
 
 log = logging.getLogger(__name__)
 Answer = Outcome | JournalError
+COMMITS_AT_ONCE_MAX = 64
+"""So that what is answered early goes on while the rest is written."""
 _RESEND_SECONDS = 0.1
 
 
@@ -71,8 +73,9 @@ class Committer:
         while True:
             await self._wake.wait()
             await self._free.acquire()
-            self._wake.clear()
-            batch, self._waiting = self._waiting, []
+            batch, self._waiting = self._waiting[:COMMITS_AT_ONCE_MAX], self._waiting[COMMITS_AT_ONCE_MAX:]
+            if not self._waiting:
+                self._wake.clear()
             task = asyncio.create_task(self._work(batch))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)

@@ -88,7 +88,10 @@ class Reading:
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
         if head.status in (h.HELD, h.COMPENSATION_STUCK):
-            return not await self._service.journal.inbox(head.run)
+            if await self._service.journal.inbox(head.run):
+                return False
+            now = await self._service.journal.head(head.run)  # the word may have been taken since the head was read
+            return now is not None and now.next_seq == head.next_seq
         return head.status not in OPEN
 
     @guard_journal

@@ -60,6 +60,7 @@ async def listed(client: Client, wanted: Sequence[str], **filters: Any) -> None:
 def test_sagas_are_found_by_type_status_time_and_attributes_together(play: Play) -> None:
     async def scenario(client: Client) -> None:
         before = datetime.now(UTC)
+        await asyncio.sleep(0.01)  # times of sagas are whole milliseconds
         await client.start(order, "c-7", id="o1")
         await asyncio.sleep(0.01)
         await client.start("order", "c-7", id="o2")

@@ -16,7 +16,7 @@ from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Handle, Worker
-from durable_saga.errors import AlreadyEnded, SagaCompensated, SagaHeld
+from durable_saga.errors import AlreadyEnded, SagaCompensated, SagaHeld, SagaStuck
 from durable_saga.pb import history_pb2 as h
 from durable_saga.transport import LocalTransport
 from tests.integration import promises as f
@@ -230,6 +230,29 @@ def test_e3_what_one_client_sends_is_read_in_that_order_even_within_a_millisecon
                 await client.publish("paid", number, saga=handle.id)
             async with Worker(client, sagas=f.FUNCTIONS):
                 assert await handle.result() == [0, 1]
+
+    asyncio.run(run())
+
+
+class SlowInbox(MemoryJournal):
+    """What is read with an inbox has changed by the time its owner acts."""
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        await asyncio.sleep(0.05)
+        return await super().inbox(run)
+
+
+def test_c8_a_decision_that_is_taken_while_somebody_asks_for_the_result_is_waited_for() -> None:
+    async def run() -> None:
+        client = Client(LocalTransport(HistoryService(SlowInbox())))
+        async with client, Worker(client, sagas=[s.stuck_saga]):
+            handle = await client.start(s.stuck_saga, "lamp")
+            with pytest.raises(SagaStuck):
+                await handle.result()
+            (call,) = (await handle.overview()).stuck_steps.values()
+            await handle.skip_compensation(call, "not worth it")
+            with pytest.raises(SagaCompensated):
+                await handle.result()
 
     asyncio.run(run())
 

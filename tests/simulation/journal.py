@@ -52,6 +52,10 @@ class SimulatedJournal:
         self._refuse()
         return await self._conditional("acquire", *args)
 
+    async def purge(self, *args: Any) -> Any:
+        self._refuse()
+        return await self._conditional("purge", *args)
+
     async def commit_many(self, commits: list[Commit]) -> list[Any]:
         """Each commit is a write of its own."""
         self._refuse()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MESSAGES = frozenset(
     {"signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested"}
 )
+CLOCKS_DIFFER_SECONDS_MAX = 10
 MESSAGE_CALLS = frozenset({"signal", "cancel", "compensate", "recover"})
 
 
@@ -44,6 +45,7 @@ class Record:
     acknowledged: dict[str, None] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     ended_us: int = 0
+    purged: bool = False
     pivot: bool = False
 
     def of_call(self, kind: str, call: str) -> Any:
@@ -76,8 +78,20 @@ class Oracle:
             self._acquired(args[0], outcome)
         elif name == "commit_many":
             self._committed(process, args[0][0], outcome[0])
+        elif name == "purge":
+            self._purged(args[0])
         elif name == "put_message":
             self.record(args[0]).put_us.setdefault(args[1].message_id, self._world.loop.now_us)
+
+    def _purged(self, run: Run) -> None:
+        record = self.record(run)
+        if record.head is None or record.purged or run in self._world.memory._heads:
+            return
+        record.purged = True
+        self._world.say("journal", f"{run.saga} is purged")
+        kept = (self._world.loop.now_us - record.ended_us) / 1_000_000
+        if not record.ended_us or kept < self._world.plan.retention_seconds - CLOCKS_DIFFER_SECONDS_MAX:
+            self.broken("G1", f"{run.saga} was purged {kept} s after its end, as {h.Status.Name(record.head.status)}")
 
     def _acquired(self, run: Run, outcome: Any) -> None:
         before = self.record(run).head
@@ -113,6 +127,10 @@ class Oracle:
     def _look(self, run: Run) -> None:
         """Compare the run with the copy, and take what is new."""
         record = self.record(run)
+        if record.purged:
+            if run in self._world.memory._heads:
+                self.broken("G6", f"{run.saga} was begun again after it was purged")
+            return
         record.head = head = self._world.memory._heads.get(run)
         events = self._world.memory._events.get(run, [])
         there = [event.SerializeToString() for event in events]
@@ -218,5 +236,5 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged[message_id] = None
-        if message_id not in self._world.memory._inbox.get(run, {}):
+        if not self.record(run).purged and message_id not in self._world.memory._inbox.get(run, {}):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")

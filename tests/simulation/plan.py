@@ -15,6 +15,8 @@ DOWN_SECONDS_MAX = 60
 SKEW_MS_MAX = 4_000
 DRIFT_MAX = 0.001
 REST_SECONDS = 900
+RETENTION_SECONDS = 300
+"""Longer than anybody asks again for what is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Plan:
     starts: list[Start]
     events: list[Event]
     chaos_seconds: float
+    retention_seconds: int = 0
     may_stick: set[str] = field(default_factory=set)
 
     @property
@@ -92,6 +95,7 @@ def make(seed: int, servers: int | None = None, workers: int | None = None) -> P
         if "stuck" in repr(start.arguments):
             plan.may_stick.add(start.saga)
     plan.events = _events(dice, plan)
+    plan.retention_seconds = random.Random(f"retention/{seed}").choice([0, 0, RETENTION_SECONDS])
     return plan
 
 

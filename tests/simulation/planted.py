@@ -15,6 +15,7 @@ from durable_saga_server.committer import Committer
 from durable_saga_server.journal import Committed, Created, Hint, JournalError, Run, Unknown, memory, shard_of
 from durable_saga_server.journal.rules import decide_acquire
 from durable_saga_server.messages import Messages
+from durable_saga_server.retention import Retention
 from durable_saga_server.service import HistoryService
 from durable_saga_server.wake import Waker
 
@@ -158,6 +159,14 @@ def _register_forgetful(self: Any, entry: Any, scope: Any) -> None:
     _register(self, entry, scope)
 
 
+def _due_soon(self: Any, head: Any) -> int:
+    return int(head.ended_ms) + 1_000
+
+
+async def _purged_unknown(self: Any, head: Any) -> None:
+    await self._service.journal.purge(head.run, head.incarnation, head.ended_ms)
+
+
 _called = Calls.committed
 
 
@@ -181,4 +190,6 @@ BUGS = [
     Bug("taking a lease for safety: no new epoch", SEEDS_EASY, [(memory, "decide_acquire", _lease)]),
     Bug("losing the registration of a compensation", SEEDS_EASY, [(Stack, "register", _register_forgetful)]),
     Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)], first=250),
+    Bug("purging without a look at the retention", SEEDS_EASY, [(Retention, "_due_ms", _due_soon)]),
+    Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=80),
 ]

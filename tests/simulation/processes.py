@@ -103,7 +103,10 @@ class ServerProcess(Process):
 
     async def _run(self) -> None:
         journal = cast(Any, SimulatedJournal(self.world, self))
-        self.service = HistoryService(journal, clock=self.clock, ids=self.chance, config=Config(), name=self.name)
+        retention_ms = self.world.plan.retention_seconds * 1000
+        self.service = HistoryService(
+            journal, clock=self.clock, ids=self.chance, config=Config(retention_ms=retention_ms), name=self.name
+        )
         await start_when_reachable(self.service, "simulated")
         self.listening = True
         self.world.say(self.name, "listens")

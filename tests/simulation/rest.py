@@ -101,6 +101,11 @@ def _left_behind(world: World) -> Iterator[str]:
             if session.owned or session.reserved:
                 owned = [run.saga for run in session.owned]
                 yield f"{server.name} believes that {session.name} has {owned} ({session.reserved} reserved); all is at rest"
+    if world.plan.retention_seconds:
+        kept = [run.saga for run, head in world.memory._heads.items() if head.status not in OPEN]
+        kept += [run.saga for run in world.memory._events if run not in world.memory._heads]
+        if kept:
+            yield f"{kept} are kept after their retention"
     for worker in world.workers.values():
         if worker.worker._runs:
             yield f"{worker.name} still has {[saga for _, saga, _ in worker.worker._runs]} in memory; all is at rest"

@@ -112,8 +112,9 @@ class World:
             end_us = self.start_us + int(self.plan.rest_seconds * 1_000_000)
             if not self.loop.run_until(self._is_over, end_us) and not self.oracle.violation:
                 self._check_rest("in the time that it has")
-            linger_us = self.loop.now_us + LINGER_SECONDS * 1_000_000
-            self.loop.run_until(lambda: bool(self.oracle.violation), linger_us)
+            if self.plan.retention_seconds:
+                self._purge_under_faults()
+            self._go_on(LINGER_SECONDS)
             if not self.oracle.violation:
                 rest.check(self)
             virtual_seconds = (self.loop.now_us - self.start_us) / 1_000_000
@@ -130,6 +131,17 @@ class World:
             self.loop.drop()
             if collecting:
                 gc.enable()
+
+    def _go_on(self, seconds: float) -> None:
+        self.loop.run_until(lambda: bool(self.oracle.violation), self.loop.now_us + int(seconds * 1_000_000))
+
+    def _purge_under_faults(self) -> None:
+        """What has ended becomes due while the journal fails and servers die."""
+        self.faults_now = Faults(self.plan.faults.journal, self.plan.faults.refused)
+        for place in self.server_places:
+            self._after(self.dice.uniform(0, self.plan.retention_seconds), self._crash, place, self.dice.uniform(0, 30))
+        self._go_on(self.plan.retention_seconds + LINGER_SECONDS)
+        self.faults_now = _CALM
 
     def _begin(self) -> None:
         for place in self.server_places:

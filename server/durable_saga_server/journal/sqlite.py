@@ -48,7 +48,8 @@ Job = tuple[Callable[[sqlite3.Connection], Any], asyncio.AbstractEventLoop, "asy
 class SqliteJournal:
     """Opens on `initialize()`. Use it from one event loop."""
 
-    batches_at_once = 1
+    batches_at_once = 2
+    """One is written, one is ready to be."""
 
     def __init__(self, path: str | pathlib.Path) -> None:
         self._path = str(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -36,6 +35,14 @@ HEAD_COLUMNS = (
 )
 NOTEWORTHY = "status NOT IN (1, 2, 4)"
 """What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
+_UPDATE = (
+    "UPDATE heads SET owner = :owner, epoch = :epoch, next_seq = :next_seq, last_commit = :last_commit,"
+    " updated_ms = :updated_ms, ended_ms = :ended_ms, wake_at_ms = :wake_at_ms, blocked = :blocked, attributes = :attributes"
+)
+_WHERE = " WHERE namespace = :namespace AND saga = :saga AND run = :run"
+_UPDATE_HEAD = _UPDATE + _WHERE
+"""Leaves the indexes of status alone, which most writes do not change."""
+_UPDATE_HEAD_AND_STATUS = _UPDATE + ", status = :status" + _WHERE
 _FORGET_ATTRIBUTES = "DELETE FROM search_attributes WHERE namespace = OLD.namespace AND saga = OLD.saga AND run = OLD.run;"
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
@@ -78,6 +85,10 @@ INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION})
 """
 
 
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.namespace, run.saga, run.run
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Make the tables. Raises SchemaTooNew before it touches anything."""
     there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_schema'").fetchone()
@@ -107,7 +118,7 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
-    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {_RUN}", astuple(run)).fetchone()
+    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {_RUN}", _key(run)).fetchone()
     return None if row is None else head_of(row)
 
 
@@ -125,7 +136,10 @@ def _values(head: Head) -> tuple[object, ...]:
 
 
 def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
-    db.execute(f"INSERT OR REPLACE INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    if before is None:
+        db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    else:
+        db.execute(_UPDATE_HEAD if before.status == head.status else _UPDATE_HEAD_AND_STATUS, _changed(head))
     if head.attributes != (before.attributes if before is not None else ()):
         _write_attributes(db, head)
     if before is not None and before.status == head.status:
@@ -136,8 +150,18 @@ def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) 
         db.execute(tally, (head.run.namespace, head.saga_type, before.status, -1))
 
 
+def _changed(head: Head) -> dict[str, object]:
+    """What a write may change; the rest of a head stays as it was made."""
+    return {
+        "namespace": head.run.namespace, "saga": head.run.saga, "run": head.run.run, "status": head.status,
+        "owner": head.owner, "epoch": head.epoch, "next_seq": head.next_seq, "last_commit": head.last_commit,
+        "updated_ms": head.updated_ms, "ended_ms": head.ended_ms, "wake_at_ms": head.wake_at_ms, "blocked": head.blocked,
+        "attributes": json.dumps(head.attributes) if head.attributes else "",
+    }  # fmt: skip
+
+
 def _write_attributes(db: sqlite3.Connection, head: Head) -> None:
-    run = astuple(head.run)
+    run = _key(head.run)
     db.execute(f"DELETE FROM search_attributes WHERE {_RUN}", run)
     rows = [(run[0], name, text, head.started_ms, *run[1:]) for name, text in head.attributes]
     db.executemany("INSERT INTO search_attributes VALUES (?,?,?,?,?,?)", rows)
@@ -178,7 +202,7 @@ def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
         _write_events(db, commit.run, commit.events)
         db.executemany(
             f"UPDATE inbox SET message = NULL WHERE {_RUN} AND message_id = ?",
-            [(*astuple(commit.run), message_id) for message_id in commit.consumed],
+            [(*_key(commit.run), message_id) for message_id in commit.consumed],
         )
     return outcome
 
@@ -187,7 +211,7 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
     outcome = decide_purge(read_head(db, run), incarnation)
     if not isinstance(outcome, Committed) or (head := outcome.head) is None:
         return outcome
-    key = astuple(run)
+    key = _key(run)
     for (event,) in db.execute(f"SELECT event FROM events WHERE {_RUN}", key).fetchall():
         for name in keys_in([h.Event.FromString(event)]):
             where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
@@ -202,18 +226,18 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
 
 def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[h.Event]:
     found = db.execute(
-        f"SELECT event FROM events WHERE {_RUN} AND seq >= ? ORDER BY seq LIMIT ?", (*astuple(run), from_seq, limit)
+        f"SELECT event FROM events WHERE {_RUN} AND seq >= ? ORDER BY seq LIMIT ?", (*_key(run), from_seq, limit)
     )
     return [h.Event.FromString(event) for (event,) in found]
 
 
 def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:
     where = f"{_RUN} AND incarnation = ? AND newest < ?"
-    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *astuple(run), incarnation, newest))
+    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *_key(run), incarnation, newest))
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:
-    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *astuple(hint.run)))
+    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *_key(hint.run)))
 
 
 def hints(db: sqlite3.Connection, shard: int, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
