@@ -156,7 +156,8 @@ class CassandraNode:
         while "Starting listening for CQL" not in (text := log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise NoCassandraError(f"Cassandra did not start; the end of its log is\n{text[-3000:]}")
+                said = [line for line in text.splitlines() if "ERROR" in line or "Exception" in line]
+                raise NoCassandraError("\n".join(["Cassandra did not start:", *said[:20], "the end of its log:", text[-2000:]]))
             time.sleep(0.3)
 
     def stop(self) -> None:

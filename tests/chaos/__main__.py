@@ -14,6 +14,7 @@ from durable_saga import connect
 from examples.demo.processes import ROOT
 from tests.chaos.cell import ChaosCell
 from tests.chaos.harm import Harm
+from tests.chaos.registers import Registers
 from tests.chaos.work import Work
 
 FOLDER = ROOT / "var" / "chaos"
@@ -33,24 +34,31 @@ async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int) -> int
     async with connect(cell.url) as client:
         work, harm = Work(client, seed, at_once), Harm(cell, seed, say)
         began = time.monotonic()
-        working, harming = asyncio.create_task(work.run()), asyncio.create_task(harm.run())
-        while time.monotonic() < began + minutes * 60 and not working.done() and not harming.done():
+        registers = Registers(cell, seed * 1_000_000)
+        working, harming, probing = (asyncio.create_task(one.run()) for one in (work, harm, registers))
+        while time.monotonic() < began + minutes * 60 and not any(one.done() for one in (working, harming, probing)):
             await asyncio.sleep(min(SAY_EVERY_SECONDS, minutes * 60))
             say(f"{work.started} sagas started, {work.ended} ended")
         harm.stop()
         await harming
         work.stop()
+        registers.stop()
         say(f"calm: {work.started - work.ended} sagas are under way")
         calm = time.monotonic()
         try:
             async with asyncio.timeout(REST_SECONDS_MAX):
                 await working
+                await probing
         except TimeoutError:
             say(f"not at rest {REST_SECONDS_MAX:.0f} s after the storm")
-        wrong = work.wrong(cell) + await work.wrong_records()
+        wrong = work.wrong(cell) + await work.wrong_records() + registers.wrong
         say(f"at rest {time.monotonic() - calm:.1f} s after the storm")
     signals = sum(map(len, work.sent.values()))
     print(f"{work.started} sagas, {signals} signals; {dict(harm.counts)}; {dict(work.counts)}")
+    print(
+        f"journal: {registers.calls} calls in {registers.rounds} rounds, {registers.unsettled} without an"
+        f" answer; {registers.unchecked} histories were too entangled to be decided"
+    )
     for sentence in wrong[:50]:
         print(sentence)
     print(f"{len(wrong)} things are wrong: again with SEED={seed}" if wrong else "nothing lost, nothing doubled, all at rest")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import sys
+
+from durable_saga_server.journal import Journal
+from durable_saga_server.journal.open import open_journal
 
 from examples.demo.ledger import SERVICES
 from examples.demo.processes import Process, free_address
-from tests.cassandra_node import CassandraNode, free_port
+from tests.cassandra_node import CassandraNode, NoCassandraError, free_port
 from tests.chaos.links import Link
 
 NODES, SERVERS, WORKERS = 3, 2, 3
@@ -35,9 +39,17 @@ class ChaosCell:
     def url(self) -> str:
         return ",".join(link.address for link in self.links)
 
+    def open_journal(self) -> Journal:
+        """A way to the nodes beside that of the servers; the tables are there once a server is."""
+        return open_journal(self._journal, strict=True)
+
     def start_nodes(self) -> None:
         for node in self.nodes:
-            node.start()
+            try:
+                node.start()
+            except NoCassandraError as error:
+                print(f"once more: {error}", file=sys.stderr, flush=True)
+                node.start()
 
     def start_processes(self) -> None:
         """After the links are open: the servers advertise them."""

@@ -67,10 +67,15 @@ class Client:
                 await self._faulty.arrive()
 
     async def settle(self, runs: Sequence[Run]) -> None:
-        """What is late arrives, then each head is read."""
+        """What is late arrives, then each head is read, once the store can be read again."""
         await self._faulty.arrive()
         for run in runs:
-            await self._journal.head(run)
+            while True:
+                try:
+                    await self._journal.head(run)
+                    break
+                except JournalUnavailable:
+                    await asyncio.sleep(0.1)
 
     async def _step(self, run: Run) -> None:
         head = self._known.get(run)
