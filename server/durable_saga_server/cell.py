@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from durable_saga.pb import cell_pb2
@@ -46,12 +48,20 @@ class Roll:
 
 
 def homes_of(members: Sequence[Member]) -> list[str]:
-    """By shard, the name of its home: the highest rendezvous hash among members with an address, or among all where none has
-    one. Empty without members."""
+    """By shard, the name of its home: the highest rendezvous hash among members that have not their share yet. Members with an
+    address, or all where none has one. Empty without members."""
     able = [one for one in members if one.address] or list(members)
     if not able:
         return []
-    return [max(able, key=lambda one: _score(shard, one)).name for shard in range(SHARDS)]
+    share = math.ceil(SHARDS / len(able))
+    pairs = ((_score(shard, one), shard, one.name) for shard in range(SHARDS) for one in able)
+    homes: dict[int, str] = {}
+    counts: Counter[str] = Counter()
+    for _, shard, name in sorted(pairs, reverse=True):
+        if shard not in homes and counts[name] < share:
+            homes[shard] = name
+            counts[name] += 1
+    return [homes[shard] for shard in range(SHARDS)]
 
 
 def _score(shard: int, member: Member) -> bytes:
