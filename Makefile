@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup browser test check demo bench bench-waiting kill-test simulate chaos model proto lock
+.PHONY: setup browser test check demo bench bench-waiting bench-peers kill-test simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -48,6 +48,10 @@ demo: setup
 
 bench-waiting: setup
 	$(BIN)/python -m benchmarks.waiting
+
+# PEERS=restate,dbos-sqlite for some of them; ROUNDS, QUICK=1, INTO, ADD=1: benchmarks/peers/__main__.py
+bench-peers: setup
+	$(BIN)/python -u -m benchmarks.peers
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
