@@ -7,15 +7,17 @@ from collections.abc import Callable
 
 from benchmarks.peers.embedded import SqliteFile
 from benchmarks.peers.ours import OnCassandra, OnSqlite
-from benchmarks.peers.peer import Environment, Peer, Sizes
+from benchmarks.peers.peer import Environment, Peer, Server, Sizes
 from benchmarks.peers.postgres import PostgresServer
 from benchmarks.peers.processes import PLACE, run
 from benchmarks.peers.restate import RestateServer
+from benchmarks.peers.temporal import DevelopmentServer, FullServer, InCassandra, InPostgres
 
 UVLOOP = "uvloop==0.23.0"  # ours has it, so all have it
 RESTATE = Environment("restate", ("restate-sdk[serde]==1.3.0", "hypercorn==0.18.0", "httpx==0.28.1", UVLOOP))
 DBOS = Environment("dbos", ("dbos==3.4.0", UVLOOP))
 ABSURD = Environment("absurd", ("absurd-sdk==0.5.1", "absurdctl==0.5.1", UVLOOP))
+TEMPORAL = Environment("temporal", ("temporalio==1.35.0", UVLOOP))
 OURS = Environment()
 DBOS_SQLITE = SqliteFile("SQLite: rollback journal, synchronous FULL (DBOS sets neither)")
 
@@ -24,6 +26,17 @@ def _absurd_schema(url: str) -> None:
     command = [ABSURD.python, PLACE / ABSURD.name / "bin" / "absurdctl"]
     run([*command, "init", "-d", url])
     run([*command, "create-queue", "-d", url, "bench"])
+
+
+_TEMPORALS: dict[str, tuple[str, Callable[[], Server]]] = {
+    "sqlite": ("Temporal, SQLite", DevelopmentServer),
+    "postgres": ("Temporal, PostgreSQL", lambda: FullServer(InPostgres())),
+    "cassandra": ("Temporal, Cassandra", lambda: FullServer(InCassandra())),
+}
+
+
+def _temporal(name: str, label: str, server: Callable[[], Server], *, local: bool = False) -> Callable[[Sizes], Peer]:
+    return lambda sizes: Peer(name, label, "temporal", server(), TEMPORAL, sizes, options={"local": local})
 
 
 _MAKERS: dict[str, Callable[[Sizes], Peer]] = {
@@ -41,6 +54,11 @@ _MAKERS: dict[str, Callable[[Sizes], Peer]] = {
     "dbos-postgres": lambda sizes: Peer(
         "dbos-postgres", "DBOS, PostgreSQL", "dbos", PostgresServer(), DBOS, sizes, thick=True
     ),
+    **{f"temporal-{name}": _temporal(f"temporal-{name}", label, maker) for name, (label, maker) in _TEMPORALS.items()},
+    **{
+        f"temporal-{name}-local": _temporal(f"temporal-{name}-local", f"{label}, local activities", maker, local=True)
+        for name, (label, maker) in _TEMPORALS.items()
+    },
     "absurd": lambda sizes: Peer("absurd", "absurd, PostgreSQL", "absurd", PostgresServer(_absurd_schema), ABSURD, sizes),
 }  # fmt: skip
 NAMES = tuple(_MAKERS)

@@ -120,7 +120,7 @@ class Peer:
         return self.server.start(folder)
 
     async def _start_apps(self) -> None:
-        app: list[str | pathlib.Path] = [self.environment.python, "-u", "-m", f"benchmarks.peers.apps.{self.app}"]
+        app: list[object] = [self.environment.python, "-u", "-m", f"benchmarks.peers.apps.{self.app}"]
         if not self.thick:
             self._worker = Process("worker", [*app, "worker", self._config], self._folder)
             self._worker.until_it_says("ready")

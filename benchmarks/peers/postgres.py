@@ -51,7 +51,7 @@ class PostgresServer:
             cwd=data,
             **who,
         )
-        options: list[str | pathlib.Path] = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", data]
+        options: list[object] = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", data]
         self._process = Process("postgres", [found / "postgres", *options], folder, cwd=data, **who)
         self._process.until_it_says("database system is ready to accept connections")
         run([found / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", DATABASE])

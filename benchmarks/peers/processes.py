@@ -46,7 +46,7 @@ def free_port() -> int:
     raise Failed("no port is free")
 
 
-def run(command: Sequence[str | pathlib.Path], *, seconds_max: float = 3_600, **options: Any) -> str:
+def run(command: Sequence[object], *, seconds_max: float = 3_600, **options: Any) -> str:
     """Its output. Raises Failed with the end of it."""
     done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(part) for part in command],
@@ -64,7 +64,7 @@ def run(command: Sequence[str | pathlib.Path], *, seconds_max: float = 3_600, **
 class Process:
     """One server or worker; its output goes to a log in the folder. `user` is whom it runs as when we are root."""
 
-    def __init__(self, name: str, command: Sequence[str | pathlib.Path], folder: pathlib.Path, **options: Any) -> None:
+    def __init__(self, name: str, command: Sequence[object], folder: pathlib.Path, **options: Any) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
@@ -107,7 +107,7 @@ class Process:
 class DriverProcess:
     """The client of a peer, which answers one request at a time (apps/driver.py)."""
 
-    def __init__(self, command: Sequence[str | pathlib.Path], folder: pathlib.Path) -> None:
+    def __init__(self, command: Sequence[object], folder: pathlib.Path) -> None:
         self._command = [str(part) for part in command]
         self._log = folder / "client.log"
 
