@@ -59,6 +59,7 @@ async def measure(peer: Peer) -> dict[str, Answer]:
                 if not running:
                     starts, running = starts + 1, True
                     await peer.start(catalogue.run_folder(peer, starts))
+                    await peer.warm_up()
                 answers[name] = await work()
             except (Failed, OSError, TimeoutError) as error:
                 answers[name] = {"error": f"{type(error).__name__}: {error}"}

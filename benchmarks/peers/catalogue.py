@@ -36,7 +36,8 @@ _TEMPORALS: dict[str, tuple[str, Callable[[], Server]]] = {
 
 
 def _temporal(name: str, label: str, server: Callable[[], Server], *, local: bool = False) -> Callable[[Sizes], Peer]:
-    return lambda sizes: Peer(name, label, "temporal", server(), TEMPORAL, sizes, options={"local": local})
+    note = "local activities are recorded together when their workflow task ends, not one by one" if local else ""
+    return lambda sizes: Peer(name, label, "temporal", server(), TEMPORAL, sizes, options={"local": local}, note=note)
 
 
 _MAKERS: dict[str, Callable[[Sizes], Peer]] = {

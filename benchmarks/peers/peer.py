@@ -42,6 +42,7 @@ class Server(Protocol):
 class Sizes:
     """Of one run, and how long each workload may take."""
 
+    warm_up_seconds: float = 10
     latency_sagas: int = 100
     throughput_seconds: float = 10
     signals: int = 50
@@ -54,7 +55,7 @@ class Sizes:
     parked_seconds_max: float = 240
 
 
-QUICK = Sizes(30, 4, 15, 5, 10, (1_000, 10_000), 5_000, 45, 45, 45)
+QUICK = Sizes(5, 30, 4, 15, 5, 10, (1_000, 10_000), 5_000, 45, 45, 45)
 
 
 @dataclass
@@ -95,6 +96,7 @@ class Peer:
     thick: bool = False
     lacks: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""  # to the durability of its server
 
     def install(self) -> None:
         self.server.install()
@@ -105,7 +107,7 @@ class Peer:
 
     @property
     def durability(self) -> str:
-        return self.server.durability
+        return "; ".join(words for words in (self.server.durability, self.note) if words)
 
     async def start(self, folder: pathlib.Path) -> None:
         self._folder = folder
@@ -166,6 +168,10 @@ class Peer:
         return await self._client.ask(workload, seconds_max, **arguments)
 
     # --- the workloads -------------------------------------------------------------------------------------------------
+
+    async def warm_up(self) -> Answer:
+        """Compilers and caches; nothing of it counts."""
+        return await self._ask("throughput", self.sizes.seconds_max, outstanding=10, seconds=self.sizes.warm_up_seconds)
 
     async def latency(self) -> Answer:
         return await self._ask("latency", self.sizes.seconds_max, count=self.sizes.latency_sagas)

@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 STEPS = 10
-WARM_UP_SAGAS = 5
 SETTLED_SECONDS = 2.0
 STARTS_AT_ONCE = 200
 
@@ -95,8 +94,6 @@ class Workloads:
         return {"start_p50_ms": ms(starts, 0.5), "p50_ms": ms(ends, 0.5), "p99_ms": ms(ends, 0.99), "sagas": count}
 
     async def latency(self, count: int) -> dict[str, Any]:
-        for _ in range(WARM_UP_SAGAS):
-            await self._run("chain", STEPS)
         return await self._timed("chain", STEPS, count)
 
     async def fan(self, count: int) -> dict[str, Any]:
