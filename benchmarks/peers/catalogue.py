@@ -57,7 +57,7 @@ _MAKERS: dict[str, Callable[[Sizes], Peer]] = {
     ),
     **{f"temporal-{name}": _temporal(f"temporal-{name}", label, maker) for name, (label, maker) in _TEMPORALS.items()},
     **{
-        f"temporal-{name}-local": _temporal(f"temporal-{name}-local", f"{label}, local activities", maker, local=True)
+        f"temporal-{name}-local": _temporal(f"temporal-{name}-local", f"{label}, local", maker, local=True)
         for name, (label, maker) in _TEMPORALS.items()
     },
     "absurd": lambda sizes: Peer("absurd", "absurd, PostgreSQL", "absurd", PostgresServer(_absurd_schema), ABSURD, sizes),
