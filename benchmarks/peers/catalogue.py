@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from benchmarks.peers.peer import Environment, Peer, Server, Sizes
 from benchmarks.peers.postgres import PostgresServer
 from benchmarks.peers.processes import PLACE, run
 from benchmarks.peers.restate import RestateServer
-from benchmarks.peers.temporal import DevelopmentServer, FullServer, InCassandra, InPostgres
+from benchmarks.peers.temporal import READS, READS_PER_SECOND, DevelopmentServer, FullServer, InCassandra, InPostgres
 
 UVLOOP = "uvloop==0.23.0"  # ours has it, so all have it
 RESTATE = Environment("restate", ("restate-sdk[serde]==1.3.0", "hypercorn==0.18.0", "httpx==0.28.1", UVLOOP))
@@ -28,6 +29,7 @@ def _absurd_schema(url: str) -> None:
     run([*command, "create-queue", "-d", url, "bench"])
 
 
+_AS_IT_COMES = functools.partial(DevelopmentServer, as_it_comes=True)
 _TEMPORALS: dict[str, tuple[str, Callable[[], Server]]] = {
     "sqlite": ("Temporal, SQLite", DevelopmentServer),
     "postgres": ("Temporal, PostgreSQL", lambda: FullServer(InPostgres())),
@@ -36,7 +38,9 @@ _TEMPORALS: dict[str, tuple[str, Callable[[], Server]]] = {
 
 
 def _temporal(name: str, label: str, server: Callable[[], Server], *, local: bool = False) -> Callable[[Sizes], Peer]:
-    note = "local activities are recorded together when their workflow task ends, not one by one" if local else ""
+    note = "" if server is _AS_IT_COMES else f"{READS}={READS_PER_SECOND}"
+    if local:
+        note += "; local activities are recorded together when their workflow task ends, not one by one"
     return lambda sizes: Peer(name, label, "temporal", server(), TEMPORAL, sizes, options={"local": local}, note=note)
 
 
@@ -60,6 +64,7 @@ _MAKERS: dict[str, Callable[[Sizes], Peer]] = {
         f"temporal-{name}-local": _temporal(f"temporal-{name}-local", f"{label}, local", maker, local=True)
         for name, (label, maker) in _TEMPORALS.items()
     },
+    "temporal-sqlite-as-is": _temporal("temporal-sqlite-as-is", "Temporal, SQLite, no setting", _AS_IT_COMES),
     "absurd": lambda sizes: Peer("absurd", "absurd, PostgreSQL", "absurd", PostgresServer(_absurd_schema), ABSURD, sizes),
 }  # fmt: skip
 NAMES = tuple(_MAKERS)

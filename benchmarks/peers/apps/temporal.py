@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 QUEUE = "bench"
 LIMIT = timedelta(seconds=60)
+REFUSED = (ActivityError, ApplicationError)  # of an activity, of a local one
 config: dict[str, Any] = {}
 
 
@@ -89,7 +90,7 @@ class Fails:
                 done.append(number)
                 await step(local, nothing, number)
             await step(local, refuse, steps)
-        except ActivityError:
+        except REFUSED:
             for number in reversed(done):
                 await step(local, nothing, number)
             raise
@@ -108,7 +109,7 @@ class TemporalApp:
         try:
             return await self._client.get_workflow_handle(started).result()
         except WorkflowFailureError as error:
-            if isinstance(error.cause, ActivityError):
+            if isinstance(error.cause, REFUSED):
                 raise driver.Undone from error
             raise
 
