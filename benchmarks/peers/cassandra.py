@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.peers.processes import Failed
+from benchmarks.peers.processes import Failed, until_listens
 from tests.cassandra_node import FOLDER, CassandraNode, NoCassandraError
 
 
@@ -21,6 +21,7 @@ class SharedNode:
             self._node.start()
         except NoCassandraError as error:
             raise Failed(str(error)) from error
+        until_listens(int(self._node.address.rpartition(":")[2]))  # its log says so a moment earlier
 
     def stop(self) -> None:
         if self._node is not None:

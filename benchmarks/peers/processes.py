@@ -145,6 +145,14 @@ class DriverProcess:
         await self._process.wait()
 
 
+def until_listens(port: int) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while not listens(port):
+        if time.monotonic() > deadline:
+            raise Failed(f"nothing listens on port {port}")
+        time.sleep(0.05)
+
+
 def listens(port: int) -> bool:
     with socket.socket() as found:
         return found.connect_ex(("127.0.0.1", port)) == 0
