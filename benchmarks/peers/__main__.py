@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -92,6 +93,10 @@ def entry(sitting: dict[str, Any], peer: Peer) -> dict[str, Any]:
 
 
 async def sit(sitting: dict[str, Any], peers: list[Peer], rounds: int, file: pathlib.Path) -> None:
+    """SIGTERM ends it as Ctrl-C does: the processes of the peer in turn are stopped."""
+    task = asyncio.current_task()
+    assert task is not None, "it runs in one"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     ready = []
     for peer in peers:
         print(f"{peer.name}: installing what is missing", flush=True)
