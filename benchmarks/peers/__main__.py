@@ -89,6 +89,7 @@ def _sweep(peer: Peer, starts: int, *, keep_logs: bool) -> None:
 def entry(sitting: dict[str, Any], peer: Peer) -> dict[str, Any]:
     found: dict[str, Any] = sitting["peers"].setdefault(peer.name, {"rounds": []})
     found.update(label=peer.label, durability=peer.durability)
+    sitting["peers"] = dict(sorted(sitting["peers"].items(), key=lambda each: catalogue.NAMES.index(each[0])))
     return found
 
 
