@@ -70,7 +70,7 @@ async def measure(peer: Peer) -> dict[str, Answer]:
                 running = False
     finally:
         await peer.stop()
-        _sweep(peer, starts, keep_logs=any("error" in answer for answer in answers.values()))
+        _sweep(peer, starts, keep_logs=any({"error", "late"} & answer.keys() for answer in answers.values()))
     return answers
 
 
