@@ -144,6 +144,7 @@ class Workloads:
 
     async def replay_end(self, saga: str, started: str, steps: int) -> dict[str, Any]:
         """In another life of the worker."""
+        self.progress = "written, its worker started again, the signal sent; it did not go on"
         began = clock_ns()
         await self._app.signal(saga)
         found = await self._app.result(started)
