@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: setup browser test check demo bench bench-waiting bench-scale kill-test simulate chaos model proto lock
+.PHONY: setup browser test check demo bench bench-waiting bench-peers bench-scale kill-test simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -51,6 +51,10 @@ bench-waiting: setup
 
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+# PEERS=restate,dbos-sqlite for some of them; ROUNDS, QUICK=1, INTO, ADD=1: benchmarks/peers/__main__.py
+bench-peers: setup
+	$(BIN)/python -u -m benchmarks.peers
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

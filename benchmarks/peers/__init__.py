@@ -1,0 +1,1 @@
+"""Every peer on the same workloads, side by side: `make bench-peers`."""
