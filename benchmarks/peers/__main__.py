@@ -21,6 +21,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from benchmarks.peers import catalogue
@@ -34,10 +35,7 @@ Work = Callable[[], Awaitable[Answer]]
 
 
 def workloads(peer: Peer) -> dict[str, Work]:
-    replays: dict[str, Work] = {
-        f"replay_{steps}": lambda steps=steps: peer.replay(steps)  # type: ignore[misc]
-        for steps in peer.sizes.replayed_steps
-    }
+    replays: dict[str, Work] = {f"replay_{steps}": partial(peer.replay, steps) for steps in peer.sizes.replayed_steps}
     return {
         "latency": peer.latency,
         "throughput_50": lambda: peer.throughput(50),

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from benchmarks.peers.cassandra import SharedNode
-from benchmarks.peers.processes import ROOT, Process
+from benchmarks.peers.processes import ROOT, OneProcess, Process
 
 
 def our_version() -> str:
@@ -17,12 +17,11 @@ def our_version() -> str:
     return f"{importlib.metadata.version('durable-saga')} ({done.stdout.strip() or 'no git'})"
 
 
-class OnSqlite:
+class OnSqlite(OneProcess):
     durability = "SQLite: WAL, synchronous FULL"
 
     def __init__(self, *, thick: bool) -> None:
         self._thick = thick
-        self._server: Process | None = None
 
     def install(self) -> None: ...
 
@@ -30,43 +29,32 @@ class OnSqlite:
         journal = f"sqlite:///{folder}/journal.db"
         if self._thick:
             return {"url": journal}
-        self._server, url = start_server(journal, folder)
+        self._process, url = start_server(journal, folder)
         return {"url": url}
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-
-    def pids(self) -> list[int]:
-        return [self._server.pid] if self._server is not None else []
 
     def versions(self) -> dict[str, str]:
         return {"durable-saga": our_version()}
 
 
-class OnCassandra:
+class OnCassandra(OneProcess):
     durability = SharedNode.durability
 
     def __init__(self) -> None:
         self._node = SharedNode()
-        self._server: Process | None = None
 
     def install(self) -> None: ...
 
     def start(self, folder: pathlib.Path) -> dict[str, Any]:
         self._node.start()
-        self._server, url = start_server(f"cassandra://{self._node.address}/bench?replication_factor=1", folder)
+        self._process, url = start_server(f"cassandra://{self._node.address}/bench?replication_factor=1", folder)
         return {"url": url}
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        super().stop()
         self._node.stop()
 
     def pids(self) -> list[int]:
-        return ([self._server.pid] if self._server is not None else []) + self._node.pids()
+        return super().pids() + self._node.pids()
 
     def versions(self) -> dict[str, str]:
         return {"durable-saga": our_version()} | self._node.versions()

@@ -104,6 +104,20 @@ class Process:
             self.kill()
 
 
+class OneProcess:
+    """The part of a server that is one process, once its `start` has set it."""
+
+    _process: Process | None = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def pids(self) -> list[int]:
+        return [self._process.pid] if self._process is not None else []
+
+
 class DriverProcess:
     """The client of a peer, which answers one request at a time (apps/driver.py)."""
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import Any
 
-from benchmarks.peers.processes import PLACE, Process, free_port, run
+from benchmarks.peers.processes import PLACE, OneProcess, Process, free_port, run
 
 VERSION = "1.7.12"
 PACKAGE = "@restatedev/restate-server-linux-x64"
@@ -14,11 +14,8 @@ NPM = PLACE / "npm"
 BINARY = NPM / "node_modules" / PACKAGE / "bin" / "restate-server"
 
 
-class RestateServer:
+class RestateServer(OneProcess):
     durability = "its own log in RocksDB, write-ahead log synced (default)"
-
-    def __init__(self) -> None:
-        self._process: Process | None = None
 
     def install(self) -> None:
         if not BINARY.exists():
@@ -39,14 +36,6 @@ class RestateServer:
         self._process.until_it_listens(ingress)
         self._process.until_it_listens(admin)
         return {"url": f"http://127.0.0.1:{ingress}", "admin_port": admin, "worker_port": worker}
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def pids(self) -> list[int]:
-        return [self._process.pid] if self._process is not None else []
 
     def versions(self) -> dict[str, str]:
         return {"Restate": VERSION}

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from benchmarks.peers.cassandra import SharedNode
 from benchmarks.peers.postgres import PostgresServer
-from benchmarks.peers.processes import PLACE, Failed, Process, free_port, run
+from benchmarks.peers.processes import PLACE, Failed, OneProcess, Process, free_port, run
 
 CLI_VERSION, SERVER_VERSION = "v1.5.1", "v1.29.1"
 GO = PLACE / "go"
@@ -39,12 +39,11 @@ def command_line(address: str, *arguments: str) -> str:
     return run([BINARIES / "temporal", *arguments, "--address", address], seconds_max=30)
 
 
-class DevelopmentServer:
+class DevelopmentServer(OneProcess):
     durability = "SQLite: rollback journal, synchronous FULL (start-dev sets neither)"
 
     def __init__(self, *, as_it_comes: bool = False) -> None:
         self._settings = [] if as_it_comes else ["--dynamic-config-value", f"{READS}={READS_PER_SECOND}"]
-        self._process: Process | None = None
 
     def install(self) -> None:
         go_install("temporal", "github.com/temporalio/cli/cmd/temporal", CLI_VERSION)
@@ -57,14 +56,6 @@ class DevelopmentServer:
         self._process.until_it_listens(port)
         until_it_serves(f"127.0.0.1:{port}")
         return {"url": f"127.0.0.1:{port}"}
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def pids(self) -> list[int]:
-        return [self._process.pid] if self._process is not None else []
 
     def versions(self) -> dict[str, str]:
         return {"Temporal": SERVER_VERSION[1:], "temporal CLI": CLI_VERSION[1:]}
@@ -136,8 +127,9 @@ class InCassandra:
         run([*tool, "create", "-k", "temporal", "--rf", "1"])
         run([*tool, "-k", "temporal", "setup-schema", "-v", "0.0"])
         run([*tool, "-k", "temporal", "update-schema", "-d", SCHEMA / "cassandra" / "temporal" / "versioned"])
-        memory = {"pluginName": "sqlite", "databaseName": "visible", "connectAddr": "localhost", "connectProtocol": "tcp"}
-        memory |= {"connectAttributes": {"mode": "memory", "cache": "private"}, "maxConns": 1, "maxIdleConns": 1}  # type: ignore[dict-item]
+        memory: dict[str, Any] = {"pluginName": "sqlite", "databaseName": "visible"}
+        memory |= {"connectAddr": "localhost", "connectProtocol": "tcp"}
+        memory |= {"connectAttributes": {"mode": "memory", "cache": "private"}, "maxConns": 1, "maxIdleConns": 1}
         return {"truth": {"cassandra": {"hosts": host, "port": int(port), "keyspace": "temporal"}}, "visible": {"sql": memory}}
 
     def stop(self) -> None:

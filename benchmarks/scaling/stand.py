@@ -81,7 +81,7 @@ class Stand:
     def __enter__(self) -> Stand:
         try:
             self.url = ",".join([one.start({}) for one in self.servers])
-        except BaseException:
+        except BaseException:  # also an interrupt: what has been started is stopped
             self.stop()
             raise
         return self

@@ -100,7 +100,7 @@ class DbosApp:
 
 
 async def worker(given: dict[str, Any]) -> None:
-    raise NotImplementedError("the client is the worker")
+    raise SystemExit("DBOS has no worker process: its client is the worker (thick=True in the catalogue)")
 
 
 async def client(given: dict[str, Any]) -> None:

@@ -6,15 +6,11 @@ import asyncio
 from typing import Any
 
 from benchmarks.peers.apps import driver
+from benchmarks.workload import chain, nothing
 from durable_saga import Client, Worker, connect, event, saga, step
 from durable_saga.errors import NotApplied, SagaCompensated
 
 config: dict[str, Any] = {}
-
-
-@step
-async def nothing(number: int) -> dict[str, int]:
-    return {"number": number}
 
 
 @step
@@ -35,13 +31,6 @@ async def arrive() -> dict[str, int]:
 @step
 async def refuse(number: int) -> dict[str, int]:
     raise NotApplied(f"no {number}")
-
-
-@saga
-async def chain(steps: int) -> int:
-    for number in range(steps):
-        await nothing(number)
-    return steps
 
 
 @saga
