@@ -1,8 +1,8 @@
 """Every conditional write of a server goes through here: what waits travels together, unknown outcomes are resolved.
 
-As many `commit_many` are in flight as the journal can do at once (SQLite: one transaction); what comes in meanwhile is the
-next batch, so a batch grows with the load. A
-commit whose outcome is unknown is sent again, identical, until it is known or `resend_for_ms` is over.
+As many `commit_many` are in flight as the journal can do at once; what comes in meanwhile is the next batch, so a batch grows
+with the load, up to COMMITS_PER_BATCH_MAX. A commit whose outcome is unknown is sent again, identical, until it is known or
+`resend_for_ms` is over.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from durable_saga_server.journal import Commit, Journal, JournalError, JournalUn
 
 log = logging.getLogger(__name__)
 Answer = Outcome | JournalError
-COMMITS_AT_ONCE_MAX = 64
+COMMITS_PER_BATCH_MAX = 64
 """So that what is answered early goes on while the rest is written."""
 _RESEND_SECONDS = 0.1
 
@@ -73,7 +73,7 @@ class Committer:
         while True:
             await self._wake.wait()
             await self._free.acquire()
-            batch, self._waiting = self._waiting[:COMMITS_AT_ONCE_MAX], self._waiting[COMMITS_AT_ONCE_MAX:]
+            batch, self._waiting = self._waiting[:COMMITS_PER_BATCH_MAX], self._waiting[COMMITS_PER_BATCH_MAX:]
             if not self._waiting:
                 self._wake.clear()
             task = asyncio.create_task(self._work(batch))

@@ -41,7 +41,7 @@ def _repeatable(call: Call) -> Call:
         try:
             return await call(self, request)
         except ServiceError as error:
-            message_id = request.decision.message_id if hasattr(request, "decision") else request.message_id
+            message_id = getattr(request, "decision", request).message_id
             if error.code != "FAILED_PRECONDITION" or not await self.is_there(request.key, message_id):
                 raise
             return c.MessageReply(duplicate=True)
@@ -189,6 +189,7 @@ class Messages:
         return self._last
 
     async def is_there(self, key: h.RunKey, message_id: str) -> bool:
+        """Whether the run that is named, or the one before it, has got it, read or not."""
         run = (await self._service.reading.head(key)).run
         return await self._service.journal.has_message(run, message_id) or await self._had_before(run, message_id)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import INBOX_MESSAGES_MAX, InboxFull, Run
 from durable_saga_server.journal.rules import in_order
+from durable_saga_server.journal.sqlite_rows import RUN_IS, run_key
 
 COUNT_EVERY = 256
 COUNTED_RUNS_MAX = 10_000
-_RUN = "namespace = ? AND saga = ? AND run = ?"
 
 
 class Inboxes:
@@ -30,7 +29,7 @@ class Inboxes:
             raise InboxFull(
                 f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
             )
-        key = (*astuple(run), message.message_id)
+        key = (*run_key(run), message.message_id)
         db.execute("INSERT INTO inbox VALUES (?,?,?,?,?,?)", (*key, message.received_ms, message.SerializeToString()))
         self._room[run] = room - 1
         if len(self._room) > COUNTED_RUNS_MAX:
@@ -40,16 +39,16 @@ class Inboxes:
 
 def _unread(db: sqlite3.Connection, run: Run) -> int:
     """At most INBOX_MESSAGES_MAX."""
-    some = f"SELECT 1 FROM inbox WHERE {_RUN} AND message IS NOT NULL LIMIT ?"
-    (unread,) = db.execute(f"SELECT count(*) FROM ({some})", (*astuple(run), INBOX_MESSAGES_MAX)).fetchone()
+    some = f"SELECT 1 FROM inbox WHERE {RUN_IS} AND message IS NOT NULL LIMIT ?"
+    (unread,) = db.execute(f"SELECT count(*) FROM ({some})", (*run_key(run), INBOX_MESSAGES_MAX)).fetchone()
     return int(unread)
 
 
 def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
-    found = db.execute(f"SELECT 1 FROM inbox WHERE {_RUN} AND message_id = ?", (*astuple(run), message_id))
+    found = db.execute(f"SELECT 1 FROM inbox WHERE {RUN_IS} AND message_id = ?", (*run_key(run), message_id))
     return found.fetchone() is not None
 
 
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
-    found = db.execute(f"SELECT message FROM inbox WHERE {_RUN} AND message IS NOT NULL", astuple(run))
+    found = db.execute(f"SELECT message FROM inbox WHERE {RUN_IS} AND message IS NOT NULL", run_key(run))
     return in_order(h.InboxMessage.FromString(message) for (message,) in found)

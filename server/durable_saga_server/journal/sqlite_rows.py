@@ -18,17 +18,10 @@ from durable_saga_server.journal import (
     Run,
     SchemaTooNew,
 )
-from durable_saga_server.journal.rules import (
-    cut_hints,
-    decide_acquire,
-    decide_commit,
-    decide_purge,
-    hints_of,
-    keys_in,
-)
+from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, decide_purge, hints_of, keys_in
 
 SCHEMA_VERSION = 4
-_RUN = "namespace = ? AND saga = ? AND run = ?"
+RUN_IS = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
     " ended_ms, wake_at_ms, blocked, newest, attributes"
@@ -85,7 +78,8 @@ INSERT OR IGNORE INTO journal_schema VALUES (1, {SCHEMA_VERSION})
 """
 
 
-def _key(run: Run) -> tuple[str, str, int]:
+def run_key(run: Run) -> tuple[str, str, int]:
+    """What RUN_IS compares with."""
     return run.namespace, run.saga, run.run
 
 
@@ -118,7 +112,7 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
-    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {_RUN}", _key(run)).fetchone()
+    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {RUN_IS}", run_key(run)).fetchone()
     return None if row is None else head_of(row)
 
 
@@ -161,8 +155,8 @@ def _changed(head: Head) -> dict[str, object]:
 
 
 def _write_attributes(db: sqlite3.Connection, head: Head) -> None:
-    run = _key(head.run)
-    db.execute(f"DELETE FROM search_attributes WHERE {_RUN}", run)
+    run = run_key(head.run)
+    db.execute(f"DELETE FROM search_attributes WHERE {RUN_IS}", run)
     rows = [(run[0], name, text, head.started_ms, *run[1:]) for name, text in head.attributes]
     db.executemany("INSERT INTO search_attributes VALUES (?,?,?,?,?,?)", rows)
 
@@ -201,8 +195,8 @@ def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
         _write_head(db, outcome.head, before)
         _write_events(db, commit.run, commit.events)
         db.executemany(
-            f"UPDATE inbox SET message = NULL WHERE {_RUN} AND message_id = ?",
-            [(*_key(commit.run), message_id) for message_id in commit.consumed],
+            f"UPDATE inbox SET message = NULL WHERE {RUN_IS} AND message_id = ?",
+            [(*run_key(commit.run), message_id) for message_id in commit.consumed],
         )
     return outcome
 
@@ -211,14 +205,14 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
     outcome = decide_purge(read_head(db, run), incarnation)
     if not isinstance(outcome, Committed) or (head := outcome.head) is None:
         return outcome
-    key = _key(run)
-    for (event,) in db.execute(f"SELECT event FROM events WHERE {_RUN}", key).fetchall():
+    key = run_key(run)
+    for (event,) in db.execute(f"SELECT event FROM events WHERE {RUN_IS}", key).fetchall():
         for name in keys_in([h.Event.FromString(event)]):
             where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
             db.execute(f"DELETE FROM keys WHERE {where}", (run.namespace, name, run.saga, run.run))
     for table in ("events", "inbox", "heads"):
-        db.execute(f"DELETE FROM {table} WHERE {_RUN}", key)
-    db.execute(f"DELETE FROM chunks WHERE {_RUN} AND written_ms < ?", (*key, before_ms))
+        db.execute(f"DELETE FROM {table} WHERE {RUN_IS}", key)
+    db.execute(f"DELETE FROM chunks WHERE {RUN_IS} AND written_ms < ?", (*key, before_ms))
     tally = "UPDATE tallies SET count = count - 1 WHERE namespace = ? AND saga_type = ? AND status = ?"
     db.execute(tally, (run.namespace, head.saga_type, head.status))
     return outcome
@@ -226,18 +220,18 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
 
 def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[h.Event]:
     found = db.execute(
-        f"SELECT event FROM events WHERE {_RUN} AND seq >= ? ORDER BY seq LIMIT ?", (*_key(run), from_seq, limit)
+        f"SELECT event FROM events WHERE {RUN_IS} AND seq >= ? ORDER BY seq LIMIT ?", (*run_key(run), from_seq, limit)
     )
     return [h.Event.FromString(event) for (event,) in found]
 
 
 def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:
-    where = f"{_RUN} AND incarnation = ? AND newest < ?"
-    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *_key(run), incarnation, newest))
+    where = f"{RUN_IS} AND incarnation = ? AND newest < ?"
+    db.execute(f"UPDATE heads SET newest = ? WHERE {where}", (newest, *run_key(run), incarnation, newest))
 
 
 def add_hint(db: sqlite3.Connection, hint: Hint) -> None:
-    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *_key(hint.run)))
+    db.execute("INSERT OR IGNORE INTO shard_hints VALUES (?,?,?,?,?)", (hint.shard, hint.due_ms, *run_key(hint.run)))
 
 
 def hints(db: sqlite3.Connection, shard: int, after_ms: int, until_ms: int, limit: int) -> list[Hint]:
