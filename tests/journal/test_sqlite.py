@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import pathlib
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 
 import pytest
 from durable_saga_server.journal import Created, Filter, Head, JournalFull, JournalUnavailable, Run, SchemaTooNew
 from durable_saga_server.journal.sqlite import SqliteJournal
+from durable_saga_server.journal.sqlite_hands import QUIET_SECONDS, THREAD_EVERY
 
 from durable_saga.pb import history_pb2 as h
 
@@ -47,6 +50,14 @@ async def fill(journal: SqliteJournal, acknowledged: list[str]) -> None:
         acknowledged.append(saga)
 
 
+async def limit_pages(journal: SqliteJournal, pages: int) -> None:
+    def limit(db: sqlite3.Connection) -> None:
+        db.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+
+    await journal._hands._write_in_thread(limit)
+    await journal._hands.look(limit)  # each connection has its own limit
+
+
 def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "j.db"
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
@@ -71,15 +82,73 @@ def test_a_full_disk_refuses_and_loses_nothing_that_was_acknowledged(tmp_path: p
     async def scenario() -> None:
         journal = SqliteJournal(tmp_path / "j.db")
         await journal.initialize()
-        await journal._submit(journal._writes, lambda db: db.execute("PRAGMA max_page_count = 60").fetchall())
+        await limit_pages(journal, 60)
         acknowledged: list[str] = []
         with pytest.raises(JournalFull, match="free some disk space"):
             await fill(journal, acknowledged)
         assert len(acknowledged) > 10
         for saga in acknowledged:
             assert await journal.head(Run("n", saga)) is not None
-        await journal._submit(journal._writes, lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchall())
+        await limit_pages(journal, 1_000_000)
         assert await create(journal, "after"), "it goes on when there is room again"
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_lone_writes_are_made_by_the_loop_and_the_log_stays_small(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path / "j.db")
+        await journal.initialize()
+        threads: collections.Counter[int] = collections.Counter()
+        for _ in range(20 * THREAD_EVERY):
+            await journal._hands.write(lambda db: threads.update([threading.get_ident()]))
+            await create(journal, uuid.uuid4().hex)
+            await asyncio.sleep(2 * QUIET_SECONDS)
+        assert threads[threading.get_ident()] > 0
+        assert (tmp_path / "j.db-wal").stat().st_size < 10_000_000, "the thread moves it into the file now and then"
+        threads.clear()
+        await asyncio.gather(*(journal._hands.write(lambda db: threads.update([threading.get_ident()])) for _ in range(50)))
+        assert threads[threading.get_ident()] <= 1, "what comes together is written together, by the thread"
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_loop_goes_on_while_another_process_holds_the_file(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path / "j.db")
+        await journal.initialize()
+        other = sqlite3.connect(tmp_path / "j.db", isolation_level=None)
+        for saga in ("a", "b", "c"):
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(create(journal, saga))
+            for _ in range(20):
+                await asyncio.wait_for(asyncio.sleep(0.005), 1)
+            assert not waiting.done()
+            other.execute("ROLLBACK")
+            assert await waiting
+        other.close()
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_of_ours_in_a_write_leaves_no_transaction_open(tmp_path: pathlib.Path) -> None:
+    def wrong(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM heads")
+        raise KeyError("ours")
+
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path / "j.db")
+        await journal.initialize()
+        assert await create(journal, "kept")
+        for write in (journal._hands.write, journal._hands._write_in_thread):
+            await asyncio.sleep(2 * QUIET_SECONDS)
+            with pytest.raises(KeyError, match="ours"):
+                await write(wrong)
+        assert await journal.head(Run("n", "kept")) is not None
+        assert await create(journal, "after")
         await journal.close()
 
     asyncio.run(scenario())
