@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.workload import chain
 from durable_saga import Client, codec, connect
-from durable_saga.cli.output import run_fast
+from durable_saga.cli.event_loop import run_fast
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import Core

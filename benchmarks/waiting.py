@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from benchmarks.workload import approved
 from durable_saga import Client, connect
-from durable_saga.cli.output import run_fast
+from durable_saga.cli.event_loop import run_fast
 from examples.demo.processes import Process
 from tests.cassandra_node import CassandraNode
 

@@ -21,7 +21,7 @@ from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal.open import open_journal
 from durable_saga_server.service import HistoryService
 
-from durable_saga.cli.output import run_fast
+from durable_saga.cli.event_loop import run_fast
 
 WRITES_PER_SECOND = 5
 

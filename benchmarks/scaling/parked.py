@@ -13,7 +13,7 @@ from benchmarks.scaling.filling import fill, partitions
 from benchmarks.scaling.stand import Settings, Stand, journal_bytes, speed, warm_up
 from benchmarks.workload import approved
 from durable_saga import Client
-from durable_saga.cli.output import run_fast
+from durable_saga.cli.event_loop import run_fast
 
 SIZES = (0, 100_000, 1_000_000)
 IDLE_SECONDS = 30.0

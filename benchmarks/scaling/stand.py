@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.waiting import cost
 from benchmarks.workload import chain
 from durable_saga import Client, connect
-from durable_saga.cli.output import run_fast
+from durable_saga.cli.event_loop import run_fast
 from examples.demo.processes import Process
 from tests.cassandra_node import CassandraNode
 
