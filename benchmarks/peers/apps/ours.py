@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.peers.apps import driver
 from benchmarks.workload import chain, nothing
 from durable_saga import Client, Worker, connect, event, saga, step
+from durable_saga.cli.event_loop import tune
 from durable_saga.errors import NotApplied, SagaCompensated
 
 config: dict[str, Any] = {}
@@ -96,4 +97,5 @@ async def client(given: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    tune()  # as `durable-saga worker` does
     driver.run(worker, client)
