@@ -2,6 +2,7 @@
 
     PEERS=restate,dbos-sqlite   some of them; all if not given
     ROUNDS=3  QUICK=1           QUICK: smaller sizes and shorter limits
+    WORKLOADS=latency,parked    some columns
     INTO=NAME                   benchmarks/results/NAME.json, .md and .svg; default: peers
     ADD=1                       adds to what INTO holds: a sitting in several goes
 
@@ -34,9 +35,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 Work = Callable[[], Awaitable[Answer]]
 
 
-def workloads(peer: Peer) -> dict[str, Work]:
+def workloads(peer: Peer, wanted: list[str]) -> dict[str, Work]:
+    """Those that are wanted; all if none is named. Raises ValueError for a name that there is not."""
     replays: dict[str, Work] = {f"replay_{steps}": partial(peer.replay, steps) for steps in peer.sizes.replayed_steps}
-    return {
+    found: dict[str, Work] = {
         "latency": peer.latency,
         "throughput_50": lambda: peer.throughput(50),
         "throughput_500": lambda: peer.throughput(500),
@@ -46,14 +48,17 @@ def workloads(peer: Peer) -> dict[str, Work]:
         **replays,
         "parked": peer.parked,
     }
+    if unknown := [name for name in wanted if name not in found]:
+        raise ValueError(f"WORKLOADS: there is no {', '.join(unknown)}; there are {', '.join(found)}")
+    return {name: work for name, work in found.items() if name in wanted or not wanted}
 
 
-async def measure(peer: Peer) -> dict[str, Answer]:
-    """All workloads of one peer; raises nothing but the interrupt of the one who waits."""
+async def measure(peer: Peer, wanted: list[str]) -> dict[str, Answer]:
+    """The workloads of one peer; raises nothing but the interrupt of the one who waits."""
     answers: dict[str, Answer] = {}
     starts, running = 0, False
     try:
-        for name, work in workloads(peer).items():
+        for name, work in workloads(peer, wanted).items():
             try:
                 if not running:
                     starts, running = starts + 1, True
@@ -91,7 +96,7 @@ def entry(sitting: dict[str, Any], peer: Peer) -> dict[str, Any]:
     return found
 
 
-async def sit(sitting: dict[str, Any], peers: list[Peer], rounds: int, file: pathlib.Path) -> None:
+async def sit(sitting: dict[str, Any], peers: list[Peer], wanted: list[str], rounds: int, file: pathlib.Path) -> None:
     """SIGTERM ends it as Ctrl-C does: the processes of the peer in turn are stopped."""
     task = asyncio.current_task()
     assert task is not None, "it runs in one"
@@ -111,18 +116,24 @@ async def sit(sitting: dict[str, Any], peers: list[Peer], rounds: int, file: pat
             print(f"{peer.name}, round {number + 1} of {rounds}", flush=True)
             shutil.rmtree(PLACE / "runs", ignore_errors=True)
             began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            answers = await measure(peer)
+            answers = await measure(peer, wanted)
             entry(sitting, peer)["rounds"].append({"began": began, "answers": answers})
             write(sitting, file)
 
 
+def _listed(variable: str) -> list[str]:
+    return [name for name in os.environ.get(variable, "").split(",") if name]
+
+
 def main() -> None:
     sizes = QUICK if os.environ.get("QUICK") else Sizes()
-    names = [name for name in os.environ.get("PEERS", "").split(",") if name] or list(catalogue.NAMES)
+    names = _listed("PEERS") or list(catalogue.NAMES)
+    wanted = _listed("WORKLOADS")
     rounds = int(os.environ.get("ROUNDS") or ("1" if os.environ.get("QUICK") else "3"))
     file = RESULTS / f"{os.environ.get('INTO') or 'peers'}.json"
     try:
         peers = catalogue.peers(names, sizes)
+        workloads(peers[0], wanted)
     except ValueError as error:
         sys.exit(str(error))
     RESULTS.mkdir(exist_ok=True)
@@ -133,7 +144,7 @@ def main() -> None:
         if before["sizes"] != json.loads(json.dumps(sitting["sizes"])):
             sys.exit(f"{file.name} was made with other sizes")
         sitting = before
-    asyncio.run(sit(sitting, peers, rounds, file))
+    asyncio.run(sit(sitting, peers, wanted, rounds, file))
     print(f"written: {file.with_suffix('.md').relative_to(ROOT)}, .json, .svg")
 
 
