@@ -12,7 +12,17 @@ import threading
 import uuid
 
 import pytest
-from durable_saga_server.journal import Created, Filter, Head, JournalFull, JournalUnavailable, Run, SchemaTooNew
+from durable_saga_server.journal import (
+    Commit,
+    Committed,
+    Created,
+    Filter,
+    Head,
+    JournalFull,
+    JournalUnavailable,
+    Run,
+    SchemaTooNew,
+)
 from durable_saga_server.journal.sqlite import SqliteJournal
 from durable_saga_server.journal.sqlite_hands import QUIET_SECONDS, THREAD_EVERY
 
@@ -171,25 +181,46 @@ def test_a_journal_of_a_newer_version_and_a_folder_that_is_not_there_are_refused
     asyncio.run(scenario())
 
 
-def test_a_journal_of_version_3_is_migrated_and_attributes_go_with_their_head(tmp_path: pathlib.Path) -> None:
+VERSION_3 = """
+DROP TRIGGER heads_removed; DROP TABLE search_attributes; DROP TABLE heads; DROP TABLE events;
+CREATE TABLE heads (
+  namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
+  next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
+  blocked TEXT, newest INTEGER DEFAULT 0, PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+CREATE INDEX heads_by_start ON heads (namespace, started_ms DESC, saga, run);
+CREATE TABLE events (
+  namespace TEXT, saga TEXT, run INTEGER, seq INTEGER, event BLOB NOT NULL,
+  PRIMARY KEY (namespace, saga, run, seq)) WITHOUT ROWID;
+UPDATE journal_schema SET version = 3;
+INSERT INTO heads VALUES ('n', 'old', 1, x'61', 't', 1, '', 1, 2, x'62', 1, 1, 0, 0, '', 0);
+INSERT INTO heads VALUES ('n', 'older', 1, x'61', 't', 1, '', 1, 1, x'62', 0, 1, 0, 0, '', 0);
+"""
+
+
+def test_a_journal_of_version_3_is_migrated_with_its_events(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "j.db"
 
     async def scenario() -> None:
         journal = SqliteJournal(path)
         await journal.initialize()
-        await create(journal, "old")
         await journal.close()
-        database = sqlite3.connect(path)
-        database.execute("DROP TRIGGER heads_removed")
-        database.execute("DROP TABLE search_attributes")
-        database.execute("ALTER TABLE heads DROP COLUMN attributes")
-        database.execute("UPDATE journal_schema SET version = 3")
-        database.commit()
+        database = sqlite3.connect(path, isolation_level=None)
+        database.executescript(VERSION_3)
+        events = {("old", seq): h.Event(seq=seq, time_ms=5 + seq) for seq in (0, 1)} | {("older", 0): h.Event(seq=0, time_ms=4)}
+        for (saga, seq), event in events.items():
+            database.execute("INSERT INTO events VALUES ('n', ?, 1, ?, ?)", (saga, seq, event.SerializeToString()))
         await journal.initialize()
+        for saga, count in (("old", 2), ("older", 1)):
+            assert await journal.events(Run("n", saga), 0, 9) == [events[saga, seq] for seq in range(count)]
+        tables = database.execute("SELECT name FROM sqlite_master WHERE name LIKE '%_4'").fetchall()
+        assert not tables, "what was set aside is gone"
         head = Head(Run("n", "new"), b"i" * 16, "t", h.RUNNING, "", 1, 1, b"c" * 16, 2, 2, attributes=(("customer", "c-7"),))
         await journal.create(head, h.Event(seq=0, time_ms=2))
-        assert [one.run.saga for one in (await journal.listing(Filter("n"), 9, "")).heads] == ["new", "old"]
+        assert [one.run.saga for one in (await journal.listing(Filter("n"), 9, "")).heads] == ["new", "old", "older"]
         assert list((await journal.listing(Filter("n", attributes=head.attributes), 9, "")).heads) == [head]
+        commit = Commit(Run("n", "old"), b"a", 1, b"d", 2, [h.Event(seq=2, time_ms=9)], h.RUNNING, 9)
+        assert [type(one) for one in await journal.commit_many([commit])] == [Committed]
+        assert len(await journal.events(Run("n", "old"), 0, 9)) == 3
         await journal.close()
         database.execute("DELETE FROM heads WHERE saga = 'new'")
         assert database.execute("SELECT count(*) FROM search_attributes").fetchone() == (0,)

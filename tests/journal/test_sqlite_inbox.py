@@ -9,6 +9,7 @@ import pytest
 from durable_saga_server.journal import INBOX_MESSAGES_MAX, Head, InboxFull, Run
 from durable_saga_server.journal import sqlite_rows as rows
 from durable_saga_server.journal.sqlite_inbox import COUNT_EVERY, Inboxes, inbox
+from durable_saga_server.journal.sqlite_migrating import migrate
 
 from durable_saga.pb import history_pb2 as h
 
@@ -20,7 +21,7 @@ OPERATIONS = 1_000
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    rows.migrate(connection)
+    migrate(connection)
     head = Head(RUN, b"i" * 16, "t", h.RUNNING, "", 1, 1, b"c" * 16, 1, 1)
     rows.create(connection, head, h.Event(seq=0, saga_started=h.SagaStarted(saga_type="t")), None)
     yield connection

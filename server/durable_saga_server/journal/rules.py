@@ -89,8 +89,9 @@ def keys_in(events: Iterable[h.Event]) -> list[str]:
     """The correlation keys that events declare."""
     found: list[str] = []
     for event in events:
-        found += event.saga_started.keys
-        if event.HasField("key_declared"):
+        if event.HasField("saga_started"):
+            found += event.saga_started.keys
+        elif event.HasField("key_declared"):
             found.append(event.key_declared.key)
     return found
 
@@ -99,8 +100,10 @@ def attributes_in(events: Iterable[h.Event], before: Attributes = ()) -> Attribu
     """The search attributes after events that may set some."""
     found: dict[str, str] = {}
     for event in events:
-        found.update(event.saga_started.attributes)
-        found.update(event.attributes_set.attributes)
+        if event.HasField("saga_started"):
+            found.update(event.saga_started.attributes)
+        elif event.HasField("attributes_set"):
+            found.update(event.attributes_set.attributes)
     return tuple(sorted((dict(before) | found).items())) if found else before
 
 

@@ -29,6 +29,7 @@ from durable_saga_server.journal import sqlite_inbox as inboxes
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 from durable_saga_server.journal.sqlite_hands import Hands
+from durable_saga_server.journal.sqlite_migrating import migrate
 
 
 class SqliteJournal:
@@ -44,7 +45,7 @@ class SqliteJournal:
     async def initialize(self) -> None:
         """Raises SchemaTooNew, JournalUnavailable (the folder isn't there, no rights)."""
         if not self._hands.is_open:
-            await self._hands.open(rows.migrate)
+            await self._hands.open(migrate)
 
     async def close(self) -> None:
         """Finish what waits, then close the file."""

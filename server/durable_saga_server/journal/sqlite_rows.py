@@ -1,4 +1,8 @@
-"""The rows of the SQLite journal: every function runs inside the transaction of its caller and decides by `rules`."""
+"""The rows of the SQLite journal: every function runs inside the transaction of its caller and decides by `rules`.
+
+A head has a number, and its events stand under it: runs that were started about the same time lie side by side in the file,
+so a transaction of many runs writes few pages, whatever their names are.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,10 @@ from durable_saga_server.journal import (
     Hint,
     Outcome,
     Run,
-    SchemaTooNew,
 )
 from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, decide_purge, hints_of, keys_in
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 RUN_IS = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
@@ -28,26 +31,24 @@ HEAD_COLUMNS = (
 )
 NOTEWORTHY = "status NOT IN (1, 2, 4)"
 """What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
-_UPDATE = (
-    "UPDATE heads SET owner = :owner, epoch = :epoch, next_seq = :next_seq, last_commit = :last_commit,"
-    " updated_ms = :updated_ms, ended_ms = :ended_ms, wake_at_ms = :wake_at_ms, blocked = :blocked, attributes = :attributes"
+_SET = (
+    "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?,"
+    " attributes = ?"
 )
-_WHERE = " WHERE namespace = :namespace AND saga = :saga AND run = :run"
-_UPDATE_HEAD = _UPDATE + _WHERE
+_UPDATE_HEAD = f"UPDATE heads SET {_SET} WHERE id = ?"
 """Leaves the indexes of status alone, which most writes do not change."""
-_UPDATE_HEAD_AND_STATUS = _UPDATE + ", status = :status" + _WHERE
+_UPDATE_HEAD_AND_STATUS = f"UPDATE heads SET status = ?, {_SET} WHERE id = ?"
+_ID = f"(SELECT id FROM heads WHERE {RUN_IS})"
 _FORGET_ATTRIBUTES = "DELETE FROM search_attributes WHERE namespace = OLD.namespace AND saga = OLD.saga AND run = OLD.run;"
-_TABLES = f"""
+TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
-  namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER, owner TEXT, epoch INTEGER,
-  next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER, ended_ms INTEGER, wake_at_ms INTEGER,
-  blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '', PRIMARY KEY (namespace, saga, run)) WITHOUT ROWID;
+  id INTEGER PRIMARY KEY, namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER,
+  owner TEXT, epoch INTEGER, next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER,
+  ended_ms INTEGER, wake_at_ms INTEGER, blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '', UNIQUE (namespace, saga, run));
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
-CREATE TABLE IF NOT EXISTS events (
-  namespace TEXT, saga TEXT, run INTEGER, seq INTEGER, event BLOB NOT NULL,
-  PRIMARY KEY (namespace, saga, run, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (head INTEGER, seq INTEGER, event BLOB NOT NULL, PRIMARY KEY (head, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (
   namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
   PRIMARY KEY (namespace, saga, run, message_id)) WITHOUT ROWID;
@@ -83,37 +84,14 @@ def run_key(run: Run) -> tuple[str, str, int]:
     return run.namespace, run.saga, run.run
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Make the tables. Raises SchemaTooNew before it touches anything."""
-    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_schema'").fetchone()
-    version = SCHEMA_VERSION
-    if there is not None:
-        (version,) = db.execute("SELECT version FROM journal_schema").fetchone()
-        if version > SCHEMA_VERSION:
-            raise SchemaTooNew(
-                f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
-            )
-    if there is not None and version < 3:
-        db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
-    if there is not None and version < 4:
-        db.execute("ALTER TABLE heads ADD COLUMN attributes TEXT DEFAULT ''")
-    for statement in _TABLES.split(";\n"):
-        db.execute(statement)
-    if version < 2:  # version 1 counted nothing
-        db.execute("DELETE FROM tallies")
-        counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
-        db.execute(f"INSERT INTO tallies {counted}")
-    if version < 3:  # version 2 had hints without shards
-        for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
-            add_hint(db, Hint(row[0], Run(*row[1:])))
-        db.execute("DROP TABLE hints")
-        db.execute("DROP TABLE watermark")
-    db.execute("UPDATE journal_schema SET version = ?", (SCHEMA_VERSION,))
-
-
 def read_head(db: sqlite3.Connection, run: Run) -> Head | None:
-    row = db.execute(f"SELECT {HEAD_COLUMNS} FROM heads WHERE {RUN_IS}", run_key(run)).fetchone()
-    return None if row is None else head_of(row)
+    return _find(db, run)[1]
+
+
+def _find(db: sqlite3.Connection, run: Run) -> tuple[int, Head | None]:
+    """The head with its number."""
+    row = db.execute(f"SELECT id, {HEAD_COLUMNS} FROM heads WHERE {RUN_IS}", run_key(run)).fetchone()
+    return (0, None) if row is None else (row[0], head_of(row[1:]))
 
 
 def head_of(row: tuple[object, ...]) -> Head:
@@ -129,29 +107,33 @@ def _values(head: Head) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _write_head(db: sqlite3.Connection, head: Head, before: Head | None = None) -> None:
-    if before is None:
-        db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
-    else:
-        db.execute(_UPDATE_HEAD if before.status == head.status else _UPDATE_HEAD_AND_STATUS, _changed(head))
-    if head.attributes != (before.attributes if before is not None else ()):
+def _insert_head(db: sqlite3.Connection, head: Head) -> int:
+    """Its number."""
+    done = db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", _values(head))
+    if head.attributes:
         _write_attributes(db, head)
-    if before is not None and before.status == head.status:
+    _count(db, head, 1)
+    return done.lastrowid or 0
+
+
+def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) -> None:
+    changed = (
+        head.owner, head.epoch, head.next_seq, head.last_commit, head.updated_ms, head.ended_ms, head.wake_at_ms,
+        head.blocked, json.dumps(head.attributes) if head.attributes else "", number,
+    )  # fmt: skip
+    if head.attributes != before.attributes:
+        _write_attributes(db, head)
+    if head.status == before.status:
+        db.execute(_UPDATE_HEAD, changed)
         return
+    db.execute(_UPDATE_HEAD_AND_STATUS, (head.status, *changed))
+    _count(db, head, 1)
+    _count(db, before, -1)
+
+
+def _count(db: sqlite3.Connection, head: Head, more: int) -> None:
     tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
-    db.execute(tally, (head.run.namespace, head.saga_type, head.status, 1))
-    if before is not None:
-        db.execute(tally, (head.run.namespace, head.saga_type, before.status, -1))
-
-
-def _changed(head: Head) -> dict[str, object]:
-    """What a write may change; the rest of a head stays as it was made."""
-    return {
-        "namespace": head.run.namespace, "saga": head.run.saga, "run": head.run.run, "status": head.status,
-        "owner": head.owner, "epoch": head.epoch, "next_seq": head.next_seq, "last_commit": head.last_commit,
-        "updated_ms": head.updated_ms, "ended_ms": head.ended_ms, "wake_at_ms": head.wake_at_ms, "blocked": head.blocked,
-        "attributes": json.dumps(head.attributes) if head.attributes else "",
-    }  # fmt: skip
+    db.execute(tally, (head.run.namespace, head.saga_type, head.status, more))
 
 
 def _write_attributes(db: sqlite3.Connection, head: Head) -> None:
@@ -161,11 +143,9 @@ def _write_attributes(db: sqlite3.Connection, head: Head) -> None:
     db.executemany("INSERT INTO search_attributes VALUES (?,?,?,?,?,?)", rows)
 
 
-def _write_events(db: sqlite3.Connection, run: Run, events: Sequence[h.Event]) -> None:
-    db.executemany(
-        "INSERT INTO events VALUES (?,?,?,?,?)",
-        [(run.namespace, run.saga, run.run, event.seq, event.SerializeToString()) for event in events],
-    )
+def _write_events(db: sqlite3.Connection, number: int, run: Run, events: Sequence[h.Event]) -> None:
+    rows = [(number, event.seq, event.SerializeToString()) for event in events]
+    db.executemany("INSERT INTO events VALUES (?,?,?)", rows)
     for key in keys_in(events):
         db.execute("INSERT OR IGNORE INTO keys VALUES (?,?,?,?)", (run.namespace, key, run.saga, run.run))
 
@@ -175,52 +155,52 @@ def create(db: sqlite3.Connection, head: Head, event: h.Event, hint: Hint | None
         add_hint(db, hint)
     if (there := read_head(db, head.run)) is not None:
         return Exists(there)
-    _write_head(db, head)
-    _write_events(db, head.run, [event])
+    _write_events(db, _insert_head(db, head), head.run, [event])
     return Created(head)
 
 
 def acquire(db: sqlite3.Connection, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
-    before = read_head(db, run)
+    number, before = _find(db, run)
     outcome = decide_acquire(before, incarnation, epoch, owner, now_ms)
-    if isinstance(outcome, Committed) and outcome.head is not None:
-        _write_head(db, outcome.head, before)
+    if before is not None and isinstance(outcome, Committed) and outcome.head is not None:
+        _update_head(db, number, outcome.head, before)
     return outcome
 
 
 def commit(db: sqlite3.Connection, commit: Commit) -> Outcome:
-    before = read_head(db, commit.run)
+    number, before = _find(db, commit.run)
     outcome = decide_commit(before, commit)
-    if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
-        _write_head(db, outcome.head, before)
-        _write_events(db, commit.run, commit.events)
-        db.executemany(
-            f"UPDATE inbox SET message = NULL WHERE {RUN_IS} AND message_id = ?",
-            [(*run_key(commit.run), message_id) for message_id in commit.consumed],
-        )
+    if before is None or not isinstance(outcome, Committed) or outcome.head is None or outcome.head is before:
+        return outcome
+    _update_head(db, number, outcome.head, before)
+    _write_events(db, number, commit.run, commit.events)
+    if commit.consumed:
+        read = [(*run_key(commit.run), message_id) for message_id in commit.consumed]
+        db.executemany(f"UPDATE inbox SET message = NULL WHERE {RUN_IS} AND message_id = ?", read)
     return outcome
 
 
 def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
-    outcome = decide_purge(read_head(db, run), incarnation)
+    number, found = _find(db, run)
+    outcome = decide_purge(found, incarnation)
     if not isinstance(outcome, Committed) or (head := outcome.head) is None:
         return outcome
     key = run_key(run)
-    for (event,) in db.execute(f"SELECT event FROM events WHERE {RUN_IS}", key).fetchall():
+    for (event,) in db.execute("SELECT event FROM events WHERE head = ?", (number,)).fetchall():
         for name in keys_in([h.Event.FromString(event)]):
             where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
             db.execute(f"DELETE FROM keys WHERE {where}", (run.namespace, name, run.saga, run.run))
-    for table in ("events", "inbox", "heads"):
+    db.execute("DELETE FROM events WHERE head = ?", (number,))
+    for table in ("inbox", "heads"):
         db.execute(f"DELETE FROM {table} WHERE {RUN_IS}", key)
     db.execute(f"DELETE FROM chunks WHERE {RUN_IS} AND written_ms < ?", (*key, before_ms))
-    tally = "UPDATE tallies SET count = count - 1 WHERE namespace = ? AND saga_type = ? AND status = ?"
-    db.execute(tally, (run.namespace, head.saga_type, head.status))
+    _count(db, head, -1)
     return outcome
 
 
 def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[h.Event]:
     found = db.execute(
-        f"SELECT event FROM events WHERE {RUN_IS} AND seq >= ? ORDER BY seq LIMIT ?", (*run_key(run), from_seq, limit)
+        f"SELECT event FROM events WHERE head = {_ID} AND seq >= ? ORDER BY seq LIMIT ?", (*run_key(run), from_seq, limit)
     )
     return [h.Event.FromString(event) for (event,) in found]
 

@@ -1,0 +1,66 @@
+"""From the tables of an earlier version to those of this one, in the transaction of the caller."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from durable_saga_server.journal import Hint, Run, SchemaTooNew
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, SCHEMA_VERSION, TABLES, add_hint
+
+log = logging.getLogger(__name__)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Make the tables. Raises SchemaTooNew before it touches anything."""
+    there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'journal_schema'").fetchone()
+    version = SCHEMA_VERSION
+    if there is not None:
+        (version,) = db.execute("SELECT version FROM journal_schema").fetchone()
+        if version > SCHEMA_VERSION:
+            raise SchemaTooNew(
+                f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
+            )
+    if there is not None and version < 3:
+        db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
+    if there is not None and version < 4:
+        db.execute("ALTER TABLE heads ADD COLUMN attributes TEXT DEFAULT ''")
+    if version < 5:
+        _set_aside(db)
+    for statement in TABLES.split(";\n"):
+        db.execute(statement)
+    if version < 5:
+        _number(db)
+    if version < 2:  # version 1 counted nothing
+        db.execute("DELETE FROM tallies")
+        counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
+        db.execute(f"INSERT INTO tallies {counted}")
+    if version < 3:  # version 2 had hints without shards
+        for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
+            add_hint(db, Hint(row[0], Run(*row[1:])))
+        db.execute("DROP TABLE hints")
+        db.execute("DROP TABLE watermark")
+    db.execute("UPDATE journal_schema SET version = ?", (SCHEMA_VERSION,))
+
+
+def _set_aside(db: sqlite3.Connection) -> None:
+    """Version 4 named the run in each event."""
+    (events,) = db.execute("SELECT count(*) FROM events").fetchone()
+    if events:
+        log.warning(
+            "the journal is brought to schema version 5, once: %s events are copied, some 100,000 a second", f"{events:,}"
+        )
+    db.execute("DROP TRIGGER IF EXISTS heads_removed")
+    for index in ("heads_by_start", "heads_by_status", "heads_by_change"):
+        db.execute(f"DROP INDEX IF EXISTS {index}")
+    for table in ("heads", "events"):
+        db.execute(f"ALTER TABLE {table} RENAME TO {table}_4")
+
+
+def _number(db: sqlite3.Connection) -> None:
+    """Runs get their numbers in the order in which they were started."""
+    db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) SELECT {HEAD_COLUMNS} FROM heads_4 ORDER BY started_ms, saga, run")
+    numbered = "SELECT id, seq, event FROM heads CROSS JOIN events_4 USING (namespace, saga, run) ORDER BY id, seq"
+    db.execute(f"INSERT INTO events {numbered}")
+    for table in ("heads_4", "events_4"):
+        db.execute(f"DROP TABLE {table}")
