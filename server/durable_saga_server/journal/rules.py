@@ -45,19 +45,14 @@ def in_order(messages: Iterable[h.InboxMessage]) -> list[h.InboxMessage]:
 
 
 def after_commit(head: Head, commit: Commit) -> Head:
+    """Field by field: `dataclasses.replace` takes three times as long, of every step."""
     closed = commit.status not in OPEN
-    return replace(
-        head,
-        next_seq=commit.next_seq + len(commit.events),
-        last_commit=commit.commit_id,
-        status=commit.status,
-        updated_ms=commit.now_ms,
-        ended_ms=commit.now_ms if closed else 0,
-        wake_at_ms=commit.wake_at_ms,
-        owner="" if commit.release or closed else head.owner,
-        blocked=commit.blocked if commit.release else "",
-        attributes=attributes_in(commit.events, head.attributes),
-    )
+    return Head(
+        head.run, head.incarnation, head.saga_type, commit.status, "" if commit.release or closed else head.owner, head.epoch,
+        commit.next_seq + len(commit.events), commit.commit_id, head.started_ms, commit.now_ms,
+        commit.now_ms if closed else 0, commit.wake_at_ms, commit.blocked if commit.release else "", head.newest,
+        attributes_in(commit.events, head.attributes),
+    )  # fmt: skip
 
 
 def cut_hints(rows: list[tuple[int, str, str, int]], limit: int) -> list[tuple[int, str, str, int]]:

@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 
 CREATE TABLE IF NOT EXISTS heads (
   id INTEGER PRIMARY KEY, namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER,
   owner TEXT, epoch INTEGER, next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER,
-  ended_ms INTEGER, wake_at_ms INTEGER, blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '', UNIQUE (namespace, saga, run));
+  ended_ms INTEGER, wake_at_ms INTEGER, blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '',
+  UNIQUE (namespace, saga, run));
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
 CREATE TABLE IF NOT EXISTS events (head INTEGER, seq INTEGER, event BLOB NOT NULL, PRIMARY KEY (head, seq)) WITHOUT ROWID;
