@@ -62,7 +62,7 @@ class Handle(Generic[R]):
         async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
             key = self._key
             while True:
-                found = await self._client.transport.call("wait", c.WaitRequest(key=key, wait_ms=WAIT_MS))
+                found = await self._client.transport.call("wait", c.WaitRequest(key=key, wait_ms=WAIT_MS, outcome=True))
                 if found.status == h.CONTINUED:
                     key.run = 0
                 if found.status == h.COMPLETED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from durable_saga.pb import client_pb2 as c
@@ -27,17 +28,26 @@ _LOOK_SECONDS = 1.0
 _LOOK_SECONDS_MAX = 8.0
 
 
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """One who waits for the end of a saga; `end` once this server has committed it."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    end: tuple[Run, h.Event] | None = None
+
+
 class Reading:
     """Every call raises ServiceError."""
 
     def __init__(self, service: HistoryService) -> None:
         self._service = service
-        self._waiting: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
+        self._waiting: dict[tuple[str, str], dict[_Waiter, None]] = {}
 
-    def notify(self, run: Run) -> None:
-        """The run changed its status: wake those who wait for it."""
-        for event in list(self._waiting.get((run.namespace, run.saga), ())):
-            event.set()
+    def notify(self, run: Run, end: h.Event | None = None) -> None:
+        """The run changed its status: wake those who wait for it. `end`: the event with which it was completed."""
+        for waiter in list(self._waiting.get((run.namespace, run.saga), ())):
+            waiter.end = (run, end) if end is not None else waiter.end
+            waiter.event.set()
 
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
@@ -61,8 +71,9 @@ class Reading:
     async def wait(self, request: c.WaitRequest) -> c.Description:
         saga = (request.key.namespace, request.key.saga)
         until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
-        event, pause = asyncio.Event(), _LOOK_SECONDS
-        self._waiting.setdefault(saga, {})[event] = None
+        waiter, pause = _Waiter(), _LOOK_SECONDS
+        event = waiter.event
+        self._waiting.setdefault(saga, {})[waiter] = None
         try:
             head, of = await self.head(request.key), None
             events: Sequence[h.Event] = []
@@ -72,14 +83,23 @@ class Reading:
                         await event.wait()
                 except TimeoutError:
                     pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
+                if request.outcome and waiter.end is not None and request.key.run in (0, waiter.end[0].run):
+                    return _completed(*waiter.end)
                 of, limit = head.run, self._service.config.events_per_read if event.is_set() else 0
                 event.clear()
                 head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+            if request.outcome and (found := await self._outcome(head)) is not None:
+                return found
             return await self._describe(head, events if head.run == of else [])
         finally:
-            del self._waiting[saga][event]
+            del self._waiting[saga][waiter]
             if not self._waiting[saga]:
                 del self._waiting[saga]
+
+    async def _outcome(self, head: Head) -> c.Description | None:
+        """Of a completed run: its last event tells it."""
+        last = await self._service.journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
+        return _completed(head.run, last[0]) if last and last[0].HasField("saga_ended") else None
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""
@@ -185,6 +205,12 @@ class Reading:
                 break
             events += page
         return events
+
+
+def _completed(run: Run, end: h.Event) -> c.Description:
+    view = c.Description(key=key_of(run), status=h.COMPLETED)
+    fold([end], view)
+    return view
 
 
 def describe_head(head: Head) -> c.Description:

@@ -124,9 +124,9 @@ class HistoryService:
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)
 
-    def notify(self, run: Run) -> None:
+    def notify(self, run: Run, end: h.Event | None = None) -> None:
         """The run changed its status: wake those who wait for it."""
-        self.reading.notify(run)
+        self.reading.notify(run, end)
 
     # --- starting ------------------------------------------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ class WorkStreams:
                     session.owned.pop(run, None)
                     self._service.dispatcher.look_again()
                 if request.status not in (h.RUNNING, h.COMPENSATING):
-                    self._service.notify(run)
+                    self._service.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
                 if request.status == h.CONTINUED:
                     self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):

@@ -32,7 +32,7 @@ def check_commit(commit: w.Commit) -> None:
         time_ms = event.time_ms
         if kind is None or kind == "saga_started":
             raise Rejected(f"event {event.seq} is of kind {kind}; a worker can't append that")
-        if event.saga_ended.HasField("next") != (event.saga_ended.status == h.CONTINUED):
+        if kind == "saga_ended" and event.saga_ended.HasField("next") != (event.saga_ended.status == h.CONTINUED):
             raise Rejected(f"event {event.seq}: a run that is CONTINUED says how the next one starts, and no other does")
         if (kind in _ENDS) != (place == last and commit.status not in OPEN):
             raise Rejected(f"event {event.seq} is {kind}, the status after the commit {h.Status.Name(commit.status)}")
