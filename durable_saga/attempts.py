@@ -30,6 +30,7 @@ class Executor:
     """The room that a worker has for attempts: `concurrency` at once, plain functions in as many threads at most."""
 
     def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
+        self.loop = asyncio.get_running_loop()
         self.retry = retry
         self.room = asyncio.Semaphore(concurrency)
         self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="saga-step")
@@ -60,7 +61,7 @@ class Attempts:
 
     def start(self, effect: RunStep | RunCompensation) -> None:
         before = self._running.get(effect.call)
-        task = asyncio.create_task(self._run(effect, before))
+        task = self._executor.loop.create_task(self._run(effect, before))
         self._running[effect.call] = task
 
         def done(task: asyncio.Task[None]) -> None:

@@ -128,7 +128,7 @@ class Worker:
     def flush_soon(self, run: ActiveRun) -> None:
         """Commit at the end of this turn of the loop, so that what happens in one turn costs one commit."""
         if not self._dirty:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self.executor.loop.call_soon(self._flush)
         self._dirty.append(run)
 
     def _flush(self) -> None:
