@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
@@ -33,6 +34,7 @@ ANSWER_SECONDS_MAX = 15.0
 BLOCKED_CHARACTERS_MAX = 4_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 COMMIT_EVENTS_MAX = 2_000
+_NOT_BEFORE_MS = attrgetter("not_before_ms")
 _ENDING = ("cancel", "compensate")
 
 
@@ -55,6 +57,7 @@ class ActiveRun:
         self._arrivals = Arrivals(assign.key, worker.fetch, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
+        self._item: w.WorkerItem | None = None  # what it is sent in
         self._via: Stream | None = None
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -169,12 +172,9 @@ class ActiveRun:
             return
         events, rest = _cut(self._unsent)
         status = h.RUNNING if rest and self._core.ended else self._core.status
-        self._in_flight = w.Commit(
-            request=self._worker.next_request(), key=self.key, incarnation=self.incarnation, epoch=self.epoch,
-            commit_id=self._worker.chance.new(), events=events, status=h.Status.Name(status),
-            consumed=self._inbox.consumed(events),
-        )  # fmt: skip
-        strip_large(self._in_flight)
+        self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, status)
+        self._in_flight = self._item.commit
+        self._in_flight.consumed.extend(self._inbox.consumed(events))
         self._unsent, self._urgent = rest, bool(rest)
         if not rest:  # effects wait for all that came up before them
             self._held, self._held_in_flight = [], self._held
@@ -182,15 +182,15 @@ class ActiveRun:
 
     def _send(self, commit: w.Commit) -> None:
         """Unless it is settled meanwhile."""
-        if not self._over and commit is self._in_flight:
+        if not self._over and commit is self._in_flight and self._item is not None:
             self._sent = self._loop.time()
-            self._via = self._worker.send(self.key, w.WorkerItem(commit=commit))
+            self._via = self._worker.send(self.key, self._item)
 
     def _committed(self) -> None:
         assert self._in_flight is not None, "a reply answers a commit"
         self._next_seq = self._in_flight.events[-1].seq + 1
         self._inbox.committed(self._in_flight.consumed)
-        effects, self._held_in_flight, self._in_flight = self._held_in_flight, [], None
+        effects, self._held_in_flight, self._in_flight, self._item = self._held_in_flight, [], None, None
         if self._core.ended and not self._unsent:
             self.drop()
         elif self._replay_again and not self._unsent:
@@ -210,7 +210,7 @@ class ActiveRun:
         self._arm()
 
     def _start(self, effect: RunStep | RunCompensation) -> None:
-        if effect.not_before_ms > self._worker.clock.now_ms():
+        if effect.not_before_ms and effect.not_before_ms > self._worker.clock.now_ms():
             self._delayed[effect.call] = effect
         else:
             self._attempts.start(effect)
@@ -219,23 +219,25 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = [self._core.next_timer_ms, self._core.deadline_ms, *(one.not_before_ms for one in self._delayed.values())]
-        return min(filter(None, times), default=0)
+        times = [self._core.next_timer_ms, self._core.deadline_ms, *map(_NOT_BEFORE_MS, self._delayed.values())]
+        return min(filter(None, times), default=0) if any(times) else 0
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""
         if self._over:
             return
         self._disarm()
-        now_ms, wake_at_ms = self._worker.clock.now_ms(), self._wake_at_ms()
-        if wake_at_ms:
-            self._timer = self._loop.call_later(max(wake_at_ms - now_ms, 0) / 1000, self._due)
-        if self._only_waits() and (not wake_at_ms or wake_at_ms > now_ms + PARK_BEYOND_MS):
+        in_ms = 0
+        if wake_at_ms := self._wake_at_ms():
+            in_ms = max(wake_at_ms - self._worker.clock.now_ms(), 0)
+            self._timer = self._loop.call_later(in_ms / 1000, self._due)
+        if self._only_waits() and (not wake_at_ms or in_ms > PARK_BEYOND_MS):
             self._park = self._loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
 
     def _disarm(self) -> None:
-        for handle in filter(None, (self._timer, self._park)):
-            handle.cancel()
+        for handle in (self._timer, self._park):
+            if handle is not None:
+                handle.cancel()
         self._timer = self._park = None
 
     def _due(self) -> None:
@@ -286,6 +288,18 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], status: h.Status) -> w.WorkerItem:
+    """Filled in place: a message that is given to another one is copied."""
+    item = w.WorkerItem()
+    commit = item.commit
+    commit.request, commit.commit_id, commit.status = request, commit_id, status
+    commit.key.CopyFrom(run.key)
+    commit.incarnation, commit.epoch = run.incarnation, run.epoch
+    commit.events.extend(events)
+    strip_large(commit)
+    return item
 
 
 def _is_bound(effect: RunStep | RunCompensation) -> bool:

@@ -11,13 +11,13 @@ import contextvars
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from durable_saga import codec
 from durable_saga.clock import Chance, Clock
 from durable_saga.errors import StepInterrupted, StepTimedOut, failure_from_exception
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.retry import Retry, decide, delay_ms
 from durable_saga.step_context import StepContext, current
@@ -30,6 +30,7 @@ class Executor:
     """The room that a worker has for attempts: `concurrency` at once, plain functions in as many threads at most."""
 
     def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
+        self.loop = asyncio.get_running_loop()
         self.retry = retry
         self.room = asyncio.Semaphore(concurrency)
         self.threads = ThreadPoolExecutor(concurrency, thread_name_prefix="saga-step")
@@ -48,7 +49,7 @@ class Attempts:
         self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._key = key
+        self._saga, self._calls = key.saga, f"{key.namespace}/{key.saga}/{key.run}/"
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only
@@ -60,7 +61,7 @@ class Attempts:
 
     def start(self, effect: RunStep | RunCompensation) -> None:
         before = self._running.get(effect.call)
-        task = asyncio.create_task(self._run(effect, before))
+        task = self._executor.loop.create_task(self._run(effect, before))
         self._running[effect.call] = task
 
         def done(task: asyncio.Task[None]) -> None:
@@ -98,14 +99,22 @@ class Attempts:
                 self._report(_succeeded(effect, data))
 
     async def _invoke(self, effect: RunStep | RunCompensation) -> Any:
-        step = isinstance(effect, RunStep)
         if isinstance(effect, RunStep) and effect.interrupted and effect.definition.at_most_once:
             raise StepInterrupted(
                 f"step {effect.definition.name} was cut off in attempt {effect.attempt}; it is declared at_most_once"
             )
-        key = f"{self._key.namespace}/{self._key.saga}/{self._key.run}/{effect.call}{'' if step else '/undo'}"
-        token = current.set(StepContext(key, self._epoch, self._key.saga, effect.call, effect.attempt))
-        seconds = effect.definition.timeout_ms / 1000 or None
+        token = current.set(partial(self._context, effect))
+        try:
+            return await (self._call(effect) if not effect.definition.timeout_ms else self._call_in_time(effect))
+        finally:
+            current.reset(token)
+
+    def _context(self, effect: RunStep | RunCompensation) -> StepContext:
+        key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
+        return StepContext(key, self._epoch, self._saga, effect.call, effect.attempt)
+
+    async def _call_in_time(self, effect: RunStep | RunCompensation) -> Any:
+        seconds = effect.definition.timeout_ms / 1000
         try:
             async with asyncio.timeout(seconds) as scope:
                 return await self._call(effect)
@@ -113,12 +122,10 @@ class Attempts:
             if not scope.expired():
                 raise  # the step's own
             raise StepTimedOut(f"{effect.definition.name} took longer than {seconds} s") from error
-        finally:
-            current.reset(token)
 
     async def _call(self, effect: RunStep | RunCompensation) -> Any:
         function = effect.definition.function
-        if inspect.iscoroutinefunction(function):
+        if effect.definition.is_async:
             return await function(*effect.args, **effect.kwargs)
         context = contextvars.copy_context()
         future = asyncio.get_running_loop().run_in_executor(
@@ -160,8 +167,10 @@ class Attempts:
 
 def _succeeded(effect: RunStep | RunCompensation, data: bytes) -> h.Event:
     if isinstance(effect, RunStep):
-        done = h.StepCompleted(call=effect.call, attempt=effect.attempt, result=p.Payload(data=data))
-        return h.Event(step_completed=done)
+        event = h.Event()
+        done = event.step_completed
+        done.call, done.attempt, done.result.data = effect.call, effect.attempt, data
+        return event
     return h.Event(compensation_completed=h.CompensationCompleted(call=effect.call, attempt=effect.attempt))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
-import uuid
 from typing import Protocol
 
 
@@ -28,7 +28,7 @@ class Chance(Protocol):
 
 class SystemChance:
     def new(self) -> bytes:
-        return uuid.uuid4().bytes
+        return os.urandom(16)
 
     def random(self) -> float:
         return random.random()

@@ -32,6 +32,10 @@ class Definition:
             ) from error
 
     @cached_property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    @cached_property
     def result_type(self) -> Any:
         """The return annotation, Any where there is none."""
         annotation = self.signature.return_annotation

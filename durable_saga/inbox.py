@@ -48,6 +48,8 @@ class Inbox:
 
     def consumed(self, events: Sequence[h.Event]) -> list[str]:
         """What leaves the inbox with a commit of these events."""
+        if not (self._uncommitted or self.spent):
+            return []
         spent, self.spent = self.spent, []
         return [*message_ids(events), *spent]
 

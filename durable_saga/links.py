@@ -131,8 +131,13 @@ class Links:
         return [stream for stream in self._streams.values() if stream.is_up]
 
     def _route(self, key: h.RunKey) -> Stream | None:
-        up, home = self._up(), self._routes.home(key.namespace, key.saga)
-        return next((stream for stream in up if stream.server == home), up[0] if up else None)
+        home, other = self._routes.home(key.namespace, key.saga), None
+        for stream in self._streams.values():
+            if stream.is_up:
+                if stream.server == home:
+                    return stream
+                other = other or stream
+        return other
 
     # --- what servers tell ---------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ class Routes:
     def __init__(self, seeds: Sequence[str]) -> None:
         self.seeds = list(seeds)
         self._cell = cell_pb2.Cell()
+        self._homes: list[str] = []
         self._at: dict[str, str] = {}
         self._balanced: set[str] = set()
 
@@ -30,6 +31,7 @@ class Routes:
         if not told.servers or told == self._cell:
             return before != self._at.get(target)
         self._cell = told
+        self._homes = [told.servers[number] for number in told.homes]
         return True
 
     def servers(self) -> list[str]:
@@ -50,10 +52,9 @@ class Routes:
 
     def home(self, namespace: str, saga: str) -> str:
         """The server that a saga belongs to, "" when any will do."""
-        homes = self._cell.homes
-        if not homes:
+        if not self._homes:
             return ""
-        return self._cell.servers[homes[zlib.crc32(f"{namespace}\0{saga}".encode()) % len(homes)]]
+        return self._homes[zlib.crc32(f"{namespace}\0{saga}".encode()) % len(self._homes)]
 
     def order(self, request: Any) -> list[str]:
         """The targets to try for a request: the home of its saga, then the other servers, then the seeds."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from asyncio import events
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
@@ -41,7 +40,7 @@ class StepFunction(Generic[P, R]):
 
     async def _plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         function = self.definition.function
-        if inspect.iscoroutinefunction(function):
+        if self.definition.is_async:
             return await function(*args, **kwargs)  # type: ignore[no-any-return]
         return await asyncio.to_thread(function, *args, **kwargs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -21,12 +22,14 @@ class StepContext:
     attempt: int
 
 
-current: ContextVar[StepContext] = ContextVar("durable_saga_step")
+current: ContextVar[Callable[[], StepContext]] = ContextVar("durable_saga_step")
+"""Makes it: most steps never ask."""
 
 
 def step_context() -> StepContext:
     """The context of the step that runs now. Raises UnsupportedOperation outside of one."""
     try:
-        return current.get()
+        make = current.get()
     except LookupError:
         raise UnsupportedOperation("step_context() is for the code of a step or compensation that a worker runs") from None
+    return make()

@@ -128,7 +128,7 @@ class Worker:
     def flush_soon(self, run: ActiveRun) -> None:
         """Commit at the end of this turn of the loop, so that what happens in one turn costs one commit."""
         if not self._dirty:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self.executor.loop.call_soon(self._flush)
         self._dirty.append(run)
 
     def _flush(self) -> None:
@@ -165,15 +165,15 @@ class Worker:
 
     def receive(self, stream: Stream, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")
-        if kind == "assign":
+        if kind == "commit_reply":
+            self._replied(item.commit_reply)
+        elif kind == "assign":
             self._assigned(stream, item.assign)
         elif kind == "welcome":
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
             self._links.welcomed(stream, item.welcome)
         elif kind == "cell":
             self._links.learn(stream, item.cell)
-        elif kind == "commit_reply":
-            self._replied(item.commit_reply)
         elif kind == "deliver":
             if (run := self._owned(item.deliver.key, item.deliver.epoch)) is not None:
                 run.deliver(item.deliver.message)

@@ -39,17 +39,18 @@ def decode_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], d
     if not (isinstance(raw, list) and len(raw) == 2 and isinstance(raw[0], list) and isinstance(raw[1], dict)):
         raise DecodeError("arguments: not an encoded call")
     args, kwargs = raw
-    try:
-        signature.bind_partial(*args, **kwargs)
-    except TypeError as error:
-        raise DecodeError(f"arguments do not fit the function's parameters {signature}: {error}") from None
     positional = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), None)
     named = next((p for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
+    if kwargs or (len(args) > len(positional) and rest is None):
+        try:
+            signature.bind_partial(*args, **kwargs)
+        except TypeError as error:
+            raise DecodeError(f"arguments do not fit the function's parameters {signature}: {error}") from None
     fitted = []
     for place, value in enumerate(args):
         parameter = positional[place] if place < len(positional) else rest
-        assert parameter is not None, "bind_partial has checked the count"
+        assert parameter is not None, "the count is checked"
         fitted.append(_fit(value, _annotation(parameter), f"argument {parameter.name}"))
     for name, value in kwargs.items():
         parameter = signature.parameters.get(name) or named

@@ -78,6 +78,8 @@ def strip_large(commit: Any) -> None:
 
 def items_in_frame(items: Sequence[Any]) -> int:
     """How many of them go into the next frame: FRAME_ITEMS_MAX, FRAME_BYTES_MAX, but at least one."""
+    if len(items) == 1:
+        return 1
     size = 0
     for count, item in enumerate(items[:FRAME_ITEMS_MAX]):
         size += item.ByteSize()

@@ -12,7 +12,6 @@ from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import LimitExceeded, rebuild_exception
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
 from durable_saga.replay.scopes import current_scope, default_retry
@@ -66,10 +65,10 @@ class Calls:
             raise Discarded
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
-        values = (*args, *kwargs.values()) if kwargs else args
-        plain = (args, kwargs) if all(type(value) in _COPY_FREE for value in values) else None
-        surely = plain is not None and not any(type(value) in _SIZED and len(value) > SURELY_SMALL for value in values)
-        data = None if surely and core.history.replaying else codec.encode_call(args, kwargs, where=f"step {definition.name}")
+        is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
+        plain = (args, kwargs) if is_copy_free else None
+        surely = is_copy_free and is_small and core.history.replaying
+        data = None if surely else codec.encode_call(args, kwargs, where=f"step {definition.name}")
         return self._run(core.loop.scope().next(), definition, data, plain)
 
     async def _run(
@@ -106,11 +105,16 @@ class Calls:
             pending.data = codec.encode_call(*pending.plain, where=f"step {definition.name}")
             if (entry := self._core.stack.entries.get(call)) is not None:
                 entry.data = pending.data
-        return h.Event(step_scheduled=h.StepScheduled(
-            call=call, name=definition.name, input=p.Payload(data=pending.data),
-            compensation=definition.compensation.name if definition.compensation else "",
-            no_effect=not definition.effect, at_most_once=definition.at_most_once,
-        ))  # fmt: skip
+        event = h.Event()
+        asked = event.step_scheduled
+        asked.call, asked.name, asked.input.data = call, definition.name, pending.data
+        if definition.compensation is not None:
+            asked.compensation = definition.compensation.name
+        if not definition.effect:
+            asked.no_effect = True
+        if definition.at_most_once:
+            asked.at_most_once = True
+        return event
 
     def effects(self) -> list[RunStep]:
         """What runs now, for a process that takes over."""
@@ -179,6 +183,18 @@ class Calls:
             self._core.unwinding.at_once(entry, fact.failure, then=tell)
         else:
             tell()
+
+
+def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
+    """Whether none of the arguments can be changed by whom they are given to, and none of those is long."""
+    is_small = True
+    for value in values:
+        kind = type(value)
+        if kind not in _COPY_FREE:
+            return False, is_small
+        if kind in _SIZED and len(value) > SURELY_SMALL:
+            is_small = False
+    return True, is_small
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -76,6 +76,7 @@ class History:
         self.added: list[h.Event] = []
         self._bytes = 0
         self._large_bytes = 0
+        self.is_large = False  # a fifth of a limit is used up
         self._warned = False
         self._asked: dict[tuple[str, str], Asked] = {}
 
@@ -99,19 +100,33 @@ class History:
             raise over
         event.seq = self.next_seq
         event.time_ms = now_ms
-        if event.ByteSize() > PAYLOAD_INLINE_BYTES_MAX or event.HasField("signal_received"):
+        size = event.ByteSize()
+        if size > PAYLOAD_INLINE_BYTES_MAX or event.HasField("signal_received"):
             event.large_bytes = large_bytes(event)
-        self.count(event)
+        self._count(event, size)
         self.added.append(event)
 
     def count(self, event: h.Event) -> None:
         """One more event, replayed or new."""
-        self.next_seq = event.seq + 1
-        self._large_bytes += event.large_bytes
-        self._bytes += event.ByteSize() if not event.large_bytes else _bytes_beside(event)
+        self._count(event, event.ByteSize())
+
+    def _count(self, event: h.Event, size: int) -> None:
+        self.next_seq += 1
+        if large := event.large_bytes:
+            self._large_bytes += large
+            size = _bytes_beside(event)
+        self._bytes += size
+        if not self.is_large:
+            self.is_large = (
+                self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX
+                or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
+                or self._large_bytes * WARN_AT_SHARE > LARGE_BYTES_PER_RUN_MAX
+            )
 
     def over_limit(self, factor: int = 1) -> LimitExceeded | None:
         """What a run meets that has grown too long; its unwind may use up to UNWIND_FACTOR times as much."""
+        if not self.is_large:
+            return None
         if self.next_seq >= EVENTS_PER_RUN_MAX * factor:
             return LimitExceeded("EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX, f"{ADVICE}, or split the saga")
         if self._bytes >= HISTORY_BYTES_MAX * factor:
@@ -130,14 +145,6 @@ class History:
             f"its history has {self.next_seq} events, {self._bytes} bytes and {self._large_bytes} bytes of large values; it is"
             f" stopped and unwound at EVENTS_PER_RUN_MAX ({EVENTS_PER_RUN_MAX}), HISTORY_BYTES_MAX ({HISTORY_BYTES_MAX}) or"
             f" LARGE_BYTES_PER_RUN_MAX ({LARGE_BYTES_PER_RUN_MAX}): {ADVICE}"
-        )
-
-    @property
-    def is_large(self) -> bool:
-        return (
-            self.next_seq * WARN_AT_SHARE > EVENTS_PER_RUN_MAX
-            or self._bytes * WARN_AT_SHARE > HISTORY_BYTES_MAX
-            or self._large_bytes * WARN_AT_SHARE > LARGE_BYTES_PER_RUN_MAX
         )
 
     def match(self, event: h.Event, kind: str, idle_at: Callable[[], str]) -> None:

@@ -39,9 +39,7 @@ class Scope:
 class SagaFuture(asyncio.Future[Any]):
     """A future whose place in a set follows from its birth."""
 
-    def __init__(self, *, loop: SagaLoop) -> None:
-        self._birth = loop.next_birth()
-        super().__init__(loop=loop)
+    _birth: int
 
     def __hash__(self) -> int:
         return self._birth
@@ -189,7 +187,10 @@ class SagaLoop(asyncio.AbstractEventLoop):
         """Called by TimerHandle.cancel(); cancelled timers leave the heap when they come to its top."""
 
     def create_future(self) -> asyncio.Future[Any]:
-        return SagaFuture(loop=self)
+        future = SagaFuture(loop=self)
+        self._births += 1
+        future._birth = self._births
+        return future
 
     def create_task(
         self,

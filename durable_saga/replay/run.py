@@ -85,7 +85,7 @@ class Core:
         self.state, self.attributes = State(self), Attributes(self)
         self.holding, self.continuing = Holding(self), Continuing(self)
         self.urgent, self.activation = False, 0
-        self.phase, self.status = FORWARD, int(h.RUNNING)
+        self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
         self._fact, self._seed = h.Event(), b""
@@ -137,7 +137,7 @@ class Core:
         if kind == "recover_requested":
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
-        with guarded(self), self.loop.entered():
+        with self.loop.entered(), guarded(self):
             self._apply(event, kind)
         return True
 
@@ -287,7 +287,7 @@ class Core:
         self.unwinding.start(failure, error, cancelled=cancels)
 
     def end(
-        self, status: int, *, result: bytes | None = None, failure: p.Failure | None = None,
+        self, status: h.Status, *, result: bytes | None = None, failure: p.Failure | None = None,
         following: h.Continuation | None = None,
     ) -> None:  # fmt: skip
         self.phase = ENDED

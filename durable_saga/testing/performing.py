@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from durable_saga.errors import StepTimedOut
@@ -63,7 +64,7 @@ class Performer:
                 args, kwargs = given(**kwargs), {}
             function = self.mocks[name]
         key = f"test/saga/1/{effect.call}{'' if kind == 'do' else '/undo'}"
-        token = current.set(StepContext(key, epoch, "saga", effect.call, effect.attempt))
+        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt))
         seconds = effect.definition.timeout_ms / 1000 or None
         try:
             async with asyncio.timeout(seconds) as limit:
