@@ -22,7 +22,8 @@ from durable_saga_server.journal import JournalError, JournalFull, JournalUnavai
 BATCH_WRITES_MAX = 2_000
 BUSY_TIMEOUT_MS = 10_000
 LOOP_SECONDS_MAX = 0.002
-"""The loop leaves writes to the thread while a commit of its own took longer than this."""
+"""After a commit of its own that took longer, the loop leaves the next SLOW_WRITES to the thread."""
+SLOW_WRITES = 16
 QUIET_SECONDS = 0.0002
 """How long nothing was written before the loop writes: under load, what comes is written together."""
 THREAD_EVERY = 64
@@ -81,7 +82,7 @@ class Hands:
         (answer,) = _transact(self._own, [work], self._path)
         self._ended = perf_counter()
         if self._ended - began > LOOP_SECONDS_MAX:
-            self._own_from = self._written + THREAD_EVERY
+            self._own_from = self._written + SLOW_WRITES
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]
