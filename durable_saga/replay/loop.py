@@ -188,8 +188,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         future = SagaFuture(loop=self)
-        self._births += 1
-        future._birth = self._births
+        future._birth = self.next_birth()
         return future
 
     def create_task(
