@@ -12,7 +12,7 @@ from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
-from durable_saga_server.journal import Filter, Head, Run
+from durable_saga_server.journal import Filter, Glancing, Head, Run
 from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Reading:
         event, pause = asyncio.Event(), _LOOK_SECONDS
         self._waiting.setdefault(saga, {})[event] = None
         try:
-            head, of = await self.head(request.key), None
+            seen, of = await self._glance(request.key), None
+            head = seen or await self.head(request.key)
             events: Sequence[h.Event] = []
             while (left_ms := until - self._service.clock.now_ms()) > 0 and not await self._is_at_rest(head):
                 try:
@@ -72,14 +73,29 @@ class Reading:
                         await event.wait()
                 except TimeoutError:
                     pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
-                of, limit = head.run, self._service.config.events_per_read if event.is_set() else 0
+                    if (seen := await self._glance(request.key)) is not None and not event.is_set():
+                        head, events = seen, []
+                        continue
+                seen, of, limit = None, head.run, self._service.config.events_per_read if event.is_set() else 0
                 event.clear()
                 head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+            if head is seen:
+                head = await self.head(request.key)  # it was only glanced at, and is not to be shown
             return await self._describe(head, events if head.run == of else [])
         finally:
             del self._waiting[saga][event]
             if not self._waiting[saga]:
                 del self._waiting[saga]
+
+    async def _glance(self, key: h.RunKey) -> Head | None:
+        """The head of the run that is named, or of the first, if it is at work as far as a cheap look tells; else None, and it
+        is to be read."""
+        check_name("namespace", key.namespace, self._service.config.id_characters_max)
+        check_name("saga id", key.saga, self._service.config.id_characters_max)
+        if not isinstance(self._service.journal, Glancing):
+            return None
+        head = await self._service.journal.glance(Run(key.namespace, key.saga, key.run or 1))
+        return head if head is not None and head.status in (h.RUNNING, h.COMPENSATING) else None
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""
