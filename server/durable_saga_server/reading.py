@@ -13,7 +13,7 @@ from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
-from durable_saga_server.journal import Filter, Head, Run
+from durable_saga_server.journal import Filter, Glancing, Head, Run
 from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Reading:
         event = waiter.event
         self._waiting.setdefault(saga, {})[waiter] = None
         try:
-            head, of = await self.head(request.key), None
+            seen, of = await self._glance(request.key), None
+            head = seen or await self.head(request.key)
             events: Sequence[h.Event] = []
             while (left_ms := until - self._service.clock.now_ms()) > 0 and not await self._is_at_rest(head):
                 try:
@@ -83,11 +84,16 @@ class Reading:
                         await event.wait()
                 except TimeoutError:
                     pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
+                    if (seen := await self._glance(request.key)) is not None and not event.is_set():
+                        head, events = seen, []
+                        continue
                 if request.outcome and waiter.end is not None and request.key.run in (0, waiter.end[0].run):
                     return _completed(*waiter.end)
-                of, limit = head.run, self._service.config.events_per_read if event.is_set() else 0
+                seen, of, limit = None, head.run, self._service.config.events_per_read if event.is_set() else 0
                 event.clear()
                 head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+            if head is seen:
+                head = await self.head(request.key)  # it was only glanced at, and is not to be shown
             if request.outcome and (found := await self._outcome(head)) is not None:
                 return found
             return await self._describe(head, events if head.run == of else [])
@@ -97,9 +103,21 @@ class Reading:
                 del self._waiting[saga]
 
     async def _outcome(self, head: Head) -> c.Description | None:
-        """Of a completed run: its last event tells it."""
+        """Of a completed run: its last event tells it. One that is at work has none yet."""
+        if head.status in (h.RUNNING, h.COMPENSATING):
+            return self._view(head)
         last = await self._service.journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
         return _completed(head.run, last[0]) if last and last[0].HasField("saga_ended") else None
+
+    async def _glance(self, key: h.RunKey) -> Head | None:
+        """The head of the run that is named, or of the first, if it is at work as far as a cheap look tells; else None, and it
+        is to be read."""
+        check_name("namespace", key.namespace, self._service.config.id_characters_max)
+        check_name("saga id", key.saga, self._service.config.id_characters_max)
+        if not isinstance(self._service.journal, Glancing):
+            return None
+        head = await self._service.journal.glance(Run(key.namespace, key.saga, key.run or 1))
+        return head if head is not None and head.status in (h.RUNNING, h.COMPENSATING) else None
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""

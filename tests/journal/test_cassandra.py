@@ -62,10 +62,10 @@ def journal_in(address: str, keyspace: str) -> CassandraJournal:
     return CassandraJournal([address], keyspace, strict=False, replication_factor=1)
 
 
-async def create(journal: CassandraJournal, saga: str, started_ms: int, **attributes: str) -> None:
+async def create(journal: CassandraJournal, saga: str, started_ms: int, *, owner: str = "", **attributes: str) -> None:
     event = h.Event(seq=0, time_ms=started_ms, saga_started=h.SagaStarted(saga_type="order", attributes=attributes))
     head = Head(
-        Run("n", saga), uuid.uuid4().bytes, "order", h.RUNNING, "", 1, 1, uuid.uuid4().bytes, started_ms, started_ms,
+        Run("n", saga), uuid.uuid4().bytes, "order", h.RUNNING, owner, 1, 1, uuid.uuid4().bytes, started_ms, started_ms,
         attributes=attributes_in([event]),
     )  # fmt: skip
     assert isinstance(await journal.create(head, event), Created)
@@ -145,6 +145,35 @@ def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra
             assert [one.status for one in (await journal.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
             assert list((await journal.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
             await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_is_written_without_reading_its_head_is_the_head(cassandra: str) -> None:
+    """Known from the start and the commit; with an owner, with a take-over between, with an attribute, without an end."""
+
+    async def scenario() -> None:
+        journal = journal_in(cassandra, new_keyspace())
+        await journal.initialize()
+        now_ms = time.time_ns() // 1_000_000
+        for number, (saga, owner) in enumerate([("ends", "w"), ("taken", ""), ("named", "w"), ("goes on", "w"), ("waits", "")]):
+            await create(journal, saga, now_ms + number, owner=owner, customer="c-7")
+        for saga in ("ends", "taken", "named"):
+            head = await journal.head(Run("n", saga))
+            assert head is not None
+            if saga == "taken":
+                await journal.acquire(head.run, head.incarnation, head.epoch, "other", now_ms + 10)
+            events = [h.Event(seq=1, time_ms=now_ms + 20, saga_ended=h.SagaEnded(status=h.COMPLETED))]
+            if saga == "named":
+                events = [h.Event(seq=1, time_ms=now_ms, attributes_set=h.AttributesSet(attributes={"city": "Ulm"})),
+                          h.Event(seq=2, time_ms=now_ms + 20, saga_ended=h.SagaEnded(status=h.COMPLETED))]  # fmt: skip
+            epoch = head.epoch + (saga == "taken")
+            commit = Commit(head.run, head.incarnation, epoch, uuid.uuid4().bytes, 1, events, h.COMPLETED, now_ms + 20)
+            assert isinstance((await journal.commit_many([commit]))[0], Committed)
+        listed = (await journal.listing(Filter("n"), 10, "")).heads
+        assert [one.run.saga for one in listed] == ["waits", "goes on", "named", "taken", "ends"]
+        assert list(listed) == [await journal.head(one.run) for one in listed]
+        await journal.close()
 
     asyncio.run(scenario())
 

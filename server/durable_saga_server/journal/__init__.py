@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from durable_saga.pb import history_pb2 as h
 
@@ -331,3 +331,11 @@ class Journal(Protocol):
 
     def list_again(self, run: Run) -> None:
         """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """A store whose `head()` costs much more than a plain read."""
+
+    async def glance(self, run: Run) -> Head | None:
+        """The head, or an earlier one if a write of it is not acknowledged. Nothing is decided by it."""

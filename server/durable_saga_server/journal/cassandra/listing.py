@@ -9,43 +9,60 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from cassandra.query import UNSET_VALUE
 
-from durable_saga_server.journal import Head, JournalUnavailable, Run
+from durable_saga_server.journal import Commit, Head, JournalUnavailable, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import NOTEWORTHY
+from durable_saga_server.journal.rules import NOTEWORTHY, after_commit, attributes_in
 
 log = logging.getLogger(__name__)
-WRITES_AT_ONCE_MAX = 16
+READS_AT_ONCE_MAX = 16
+ROWS_TOGETHER_MAX = 32
 CHANGES_WAITING_MAX = 100_000
 DELAY_SECONDS = 0.2
+BEGUN_SECONDS = 1.0
+_Partition = tuple[str, int]
 
 
 class Listing:
-    """`changed()` never waits; `settle()` waits until what was told before is written."""
+    """`began()` and `changed()` never wait; `settle()` waits until what was told before is written. Rows of one day that are
+    due together are one write; a run that ends within BEGUN_SECONDS has one row written."""
 
     def __init__(self, session: Session, read_head: Callable[[Run], Awaitable[Head | None]]) -> None:
         self._session = session
         self._read_head = read_head
-        self._changed: dict[Run, None] = {}
+        self._begun: dict[Run, tuple[Head, float]] = {}
+        self._changed: dict[Run, Head | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._round_over = asyncio.Event()
         self._rounds = 0
         self._writing = False
-        self._days: set[tuple[str, int]] = set()
+        self._days: set[_Partition] = set()
 
-    def changed(self, run: Run, *, began: bool = False) -> None:
-        """A run that has just begun may end soon: its row is written a moment later, once."""
-        if len(self._changed) >= CHANGES_WAITING_MAX:
-            return  # its hint brings it back
-        self._changed[run] = None
-        if not began:
-            self._wanted.set()
+    def began(self, head: Head) -> None:
+        """A run was made with this head; it may end soon."""
+        if self._has_room():
+            self._begun[head.run] = head, time.monotonic()
+            self._start()
+
+    def changed(self, run: Run, commit: Commit | None = None) -> None:
+        """By this commit of it, or in some way."""
+        begun = self._begun.pop(run, None)
+        if self._has_room():
+            known = None if run in self._changed or begun is None or commit is None else _after(begun[0], commit)
+            self._changed[run] = known
+            self._start()
+
+    def _has_room(self) -> bool:
+        return len(self._begun) + len(self._changed) < CHANGES_WAITING_MAX  # else its hint brings it back
+
+    def _start(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._write_behind(), name="listing")
 
@@ -57,20 +74,30 @@ class Listing:
 
     async def _write_behind(self) -> None:
         try:
-            while self._changed:
+            while self._changed or self._begun:
                 try:
                     async with asyncio.timeout(DELAY_SECONDS):
                         await self._wanted.wait()
                 except TimeoutError:
-                    pass  # nothing but beginnings
+                    pass  # what has come meanwhile is written together
+                rows, self._writing = self._take(all_begun=self._wanted.is_set()), True
                 self._wanted.clear()
-                runs, self._changed, self._writing = list(self._changed), {}, True
-                for start in range(0, len(runs), WRITES_AT_ONCE_MAX):
-                    await asyncio.gather(*map(self._write, runs[start : start + WRITES_AT_ONCE_MAX]))
+                await self._write(rows)
                 self._end_round()
         finally:
             self._task = None
             self._end_round()
+
+    def _take(self, *, all_begun: bool) -> dict[Run, Head | None]:
+        """What is due: changes, and what has begun a while ago."""
+        rows, self._changed = self._changed, {}
+        until = time.monotonic() - BEGUN_SECONDS
+        for run, (head, since) in list(self._begun.items()):
+            if since > until and not all_begun:
+                break
+            rows[run] = head if head.owner else None  # one without an owner may have got it
+            del self._begun[run]
+        return rows
 
     def _end_round(self) -> None:
         self._writing = False
@@ -78,21 +105,37 @@ class Listing:
         self._round_over.set()
         self._round_over = asyncio.Event()
 
-    async def _write(self, run: Run) -> None:
+    async def _write(self, rows: Mapping[Run, Head | None]) -> None:
+        heads = [head for head in rows.values() if head is not None]
+        unknown = [run for run, head in rows.items() if head is None]
+        for start in range(0, len(unknown), READS_AT_ONCE_MAX):
+            heads += filter(None, await asyncio.gather(*map(self._read, unknown[start : start + READS_AT_ONCE_MAX])))
+        partitions: dict[_Partition, list[Head]] = {}
+        for head in heads:
+            partitions.setdefault((head.run.namespace, head.started_ms // schema.LISTING_DAY_MS), []).append(head)
+        for partition, several in partitions.items():
+            for start in range(0, len(several), ROWS_TOGETHER_MAX):
+                await self._put(partition, several[start : start + ROWS_TOGETHER_MAX])
+
+    async def _read(self, run: Run) -> Head | None:
         try:
-            head = await self._read_head(run)
-            if head is None:
-                return
-            day = head.started_ms // schema.LISTING_DAY_MS
-            if (run.namespace, day) not in self._days:
-                await self._session.read("day_put", run.namespace, day)
-                self._days.add((run.namespace, day))
-            await self._session.read("list_put", *list_row(head))
-            if head.status in NOTEWORTHY:
-                change_day = head.updated_ms // schema.LISTING_DAY_MS
-                await self._session.read("change_put", run.namespace, change_day, run.saga, run.run, *head_columns(head))
+            return await self._read_head(run)
         except JournalUnavailable as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
+            return None
+
+    async def _put(self, partition: _Partition, heads: Sequence[Head]) -> None:
+        try:
+            if partition not in self._days:
+                await self._session.read("day_put", *partition)
+                self._days.add(partition)
+            await self._session.write_together("list_put", [list_row(head) for head in heads])
+            for head in heads:
+                if head.status in NOTEWORTHY:
+                    run, day = head.run, head.updated_ms // schema.LISTING_DAY_MS
+                    await self._session.read("change_put", run.namespace, day, run.saga, run.run, *head_columns(head))
+        except JournalUnavailable as error:
+            log.warning("the listing rows of %s and %d more are written later: %s", heads[0].run.saga, len(heads) - 1, error)
 
     async def purge(self, head: Head, now_ms: int) -> None:
         """The run goes: its rows are not seen any more, nor those that are on their way. Raises JournalUnavailable."""
@@ -108,6 +151,13 @@ class Listing:
         await self._session.read("day_drop", namespace, day)
         await self._session.read("list_drop_day", (now_ms + schema.LATE_WRITE_MS) * 1000, namespace, day)
         self._days.discard((namespace, day))
+
+
+def _after(begun: Head, commit: Commit) -> Head | None:
+    """The head after this commit, where nothing that this server does not know of can lie between."""
+    if commit.incarnation != begun.incarnation or commit.epoch != begun.epoch:
+        return None
+    return None if attributes_in(commit.events) else after_commit(begun, commit)
 
 
 def list_row(head: Head) -> tuple[Any, ...]:

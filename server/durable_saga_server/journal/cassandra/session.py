@@ -1,4 +1,4 @@
-"""The driver, bridged to asyncio: libev's thread calls back, one hop brings the answer to the loop.
+"""The driver, bridged to asyncio: libev's thread calls back, one hop brings the answers that have come to the loop.
 
 Two profiles: conditional writes, which are never retried or speculated by the driver, and plain ones. What a failed
 conditional write means is decided in `outcome_of`: refused before it was sent, or unknown.
@@ -26,6 +26,7 @@ from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessa
 from cassandra.query import BatchStatement, BatchType, tuple_factory
 
 from durable_saga_server.journal import JournalError, JournalUnavailable, Unknown
+from durable_saga_server.journal.cassandra.answers import Answer, Answers
 from durable_saga_server.journal.cassandra.schema import STATEMENTS
 
 REQUEST_SECONDS_MAX = 10.0
@@ -63,9 +64,11 @@ class Session:
         self._cluster: Cluster | None = None
         self._session: Any = None
         self._prepared: dict[str, Any] = {}
+        self._answers: Answers | None = None
 
     async def open(self) -> None:
-        """Raises JournalUnavailable."""
+        """All that is asked later is asked on this loop. Raises JournalUnavailable."""
+        self._answers = Answers(asyncio.get_running_loop())
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
@@ -137,6 +140,13 @@ class Session:
             self._prepared[text] = await asyncio.to_thread(self._session.prepare, self._qualified(text))
         return await self.read(text, *values)
 
+    async def write_together(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """A prepared plain write of several rows of one partition, all or none. Raises JournalUnavailable."""
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for values in rows:
+            batch.add(self._prepared[name], values)
+        await self._settled(batch, EXEC_PROFILE_DEFAULT)
+
     async def conditional(self, *parts: tuple[str, Sequence[Any]]) -> tuple[bool, dict[str, Any]] | Unknown:
         """A conditional batch on one partition: whether it was applied, and the row that was in its way. Raises
         JournalUnavailable when it was refused before it did anything."""
@@ -163,38 +173,24 @@ class Session:
         except (*_REFUSED, *_UNSETTLED) as error:
             raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
 
-    async def _send(self, statement: Any, profile: Any, node: Any = None) -> tuple[list[tuple[Any, ...]], list[str]]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[tuple[list[tuple[Any, ...]], list[str]]] = loop.create_future()
+    async def _send(self, statement: Any, profile: Any, node: Any = None) -> Answer:
+        assert self._answers is not None, "opened before"
+        answers, future = self._answers, self._answers.expect()
         response = self._session.execute_async(statement, execution_profile=profile, host=node)
         collected: list[tuple[Any, ...]] = []
-
-        def settle(result: Any, error: BaseException | None) -> None:
-            if answer.done():
-                return
-            if error is None:
-                answer.set_result(result)
-            else:
-                answer.set_exception(error)
-
-        def tell(result: Any, error: BaseException | None) -> None:
-            try:
-                loop.call_soon_threadsafe(settle, result, error)
-            except RuntimeError:
-                pass  # the loop is closed: nobody waits any more
 
         def arrived(rows: Any) -> None:
             collected.extend(rows or ())
             if response.has_more_pages:
                 response.start_fetching_next_page()
             else:
-                tell((collected, list(response._col_names or ())), None)
+                answers.tell(future, (collected, list(response._col_names or ())))
 
         def failed(error: BaseException) -> None:
-            tell(None, error)
+            answers.tell(future, error)
 
         response.add_callbacks(arrived, failed)
-        return await answer
+        return await future
 
 
 def _endpoint(host: str) -> tuple[str, int]:

@@ -71,7 +71,7 @@ class CassandraJournal:
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
-        self._listing = Listing(self._session, lambda run: self._head(run, "head_seen"))
+        self._listing = Listing(self._session, self.glance)
         self._index = Index(self._session, self._listing)
         self._clock = clock or SystemClock()
         self._hints = Hints(self._session, self._clock)
@@ -119,11 +119,14 @@ class CassandraJournal:
         if not outcome[0]:
             there = await self.head(head.run)
             return Unknown("the head went away") if there is None else Exists(there)
-        self._listing.changed(head.run, began=True)
+        self._listing.began(head)
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
         return await self._head(run, "head")
+
+    async def glance(self, run: Run) -> Head | None:
+        return await self._head(run, "head_seen")
 
     async def _head(self, run: Run, statement: str) -> Head | None:
         rows = await self._session.read(statement, *_key(run))
@@ -178,7 +181,7 @@ class CassandraJournal:
                 stamp = self._clock.now_ms() * 1000
                 await asyncio.gather(*(self._session.read("consume", stamp, *run, one) for one in commit.consumed))
             if _is_listed_anew(commit):
-                self._listing.changed(commit.run)
+                self._listing.changed(commit.run, commit)
         return Committed()
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:

@@ -1,0 +1,51 @@
+"""What a client that waits is shown, where the journal has a cheaper look at a head than `head()`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from durable_saga_server.journal import Head, Run
+from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.service import HistoryService
+
+from durable_saga import Client, Worker, saga
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.transport import LocalTransport
+
+
+class LooksBehind(MemoryJournal):
+    """Its cheap look shows every run as at work, whatever became of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    async def glance(self, run: Run) -> Head | None:
+        self.looks += 1
+        head = await self.head(run)
+        return replace(head, status=h.RUNNING, next_seq=1, ended_ms=0) if head is not None else None
+
+
+@saga
+async def short(name: str) -> str:
+    return name
+
+
+def test_a_look_that_is_behind_costs_time_and_is_never_shown() -> None:
+    async def scenario() -> None:
+        journal = LooksBehind()
+        service = HistoryService(journal)
+        async with Client(LocalTransport(service)) as client, Worker(client, sagas=[short]):
+            handle = await client.start(short, "x", id="s")
+            while (head := await journal.head(Run("default", "s"))) is not None and head.status == h.RUNNING:
+                await asyncio.sleep(0.01)
+            for wait_ms in (0, 50, 1_200):  # with one look, two, three
+                request = c.WaitRequest(key=h.RunKey(namespace="default", saga="s"), wait_ms=wait_ms)
+                shown = await service.reading.wait(request)
+                assert (shown.status, shown.next_seq > 1) == (h.COMPLETED, True)
+            assert journal.looks == 6
+            assert (await handle.describe()).status == h.COMPLETED
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
