@@ -13,7 +13,7 @@ from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import fold
-from durable_saga_server.journal import Filter, Glancing, Head, Run
+from durable_saga_server.journal import Filter, Head, Run
 from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
@@ -114,8 +114,6 @@ class Reading:
         is to be read."""
         check_name("namespace", key.namespace, self._service.config.id_characters_max)
         check_name("saga id", key.saga, self._service.config.id_characters_max)
-        if not isinstance(self._service.journal, Glancing):
-            return None
         head = await self._service.journal.glance(Run(key.namespace, key.saga, key.run or 1))
         return head if head is not None and head.status in (h.RUNNING, h.COMPENSATING) else None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from durable_saga.pb import history_pb2 as h
 
@@ -242,6 +242,10 @@ class Journal(Protocol):
     async def head(self, run: Run) -> Head | None:
         """A linearizable read of the head."""
 
+    async def glance(self, run: Run) -> Head | None:
+        """The head, or an earlier one where a write of it is not acknowledged: cheaper on Cassandra. Nothing is decided by
+        it, and it is not shown."""
+
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         """Take the run over: `SET epoch = epoch + 1, owner IF incarnation AND epoch AND status is open`. `Committed.head`
         is the head after it. An empty owner is allowed (terminate takes the run for itself)."""
@@ -331,11 +335,3 @@ class Journal(Protocol):
 
     def list_again(self, run: Run) -> None:
         """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""
-
-
-@runtime_checkable
-class Glancing(Protocol):
-    """A store whose `head()` costs much more than a plain read."""
-
-    async def glance(self, run: Run) -> Head | None:
-        """The head, or an earlier one if a write of it is not acknowledged. Nothing is decided by it."""

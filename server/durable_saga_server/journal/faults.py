@@ -95,6 +95,9 @@ class FaultyJournal:
     async def head(self, run: Run) -> Head | None:
         return await self._journal.head(run)
 
+    async def glance(self, run: Run) -> Head | None:
+        return await self._journal.glance(run)
+
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         return await self._journal.events(run, from_seq, limit)
 

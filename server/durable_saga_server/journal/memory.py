@@ -74,6 +74,9 @@ class MemoryJournal:
     async def head(self, run: Run) -> Head | None:
         return self._heads.get(run)
 
+    async def glance(self, run: Run) -> Head | None:
+        return await self.head(run)
+
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         outcome = decide_acquire(self._heads.get(run), incarnation, epoch, owner, now_ms)
         if isinstance(outcome, Committed) and outcome.head is not None:

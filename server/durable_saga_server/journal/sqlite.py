@@ -59,6 +59,9 @@ class SqliteJournal:
     async def head(self, run: Run) -> Head | None:
         return await self._hands.look(lambda db: rows.read_head(db, run))
 
+    async def glance(self, run: Run) -> Head | None:
+        return await self.head(run)
+
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         return await self._hands.write(lambda db: rows.acquire(db, run, incarnation, epoch, owner, now_ms))
 
