@@ -66,7 +66,7 @@ class SqliteJournal:
         return await self._hands.write(lambda db: rows.acquire(db, run, incarnation, epoch, owner, now_ms))
 
     async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        return await self._hands.write(lambda db: [rows.commit(db, commit) for commit in commits])
+        return await self._hands.write(lambda db: [rows.commit(db, commit) for commit in commits], len(commits))
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         return await self._hands.read(lambda db: rows.events(db, run, from_seq, limit))

@@ -25,7 +25,8 @@ LOOP_SECONDS_MAX = 0.002
 """After a commit of its own that took longer, the loop leaves the next SLOW_WRITES to the thread."""
 SLOW_WRITES = 16
 QUIET_SECONDS = 0.0002
-"""How long nothing was written before the loop writes: under load, what comes is written together."""
+"""How long nothing was written before the loop writes, unless this write and the one before were for one run each. It makes
+one in a turn at most. Under load, what comes is written together."""
 THREAD_EVERY = 64
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -43,6 +44,8 @@ class Hands:
         self._own: sqlite3.Connection | None = None
         self._unanswered = 0
         self._written = 0
+        self._size = 1
+        self._wrote_this_turn = False
         self._own_from = 0
         self._ended = 0.0
 
@@ -73,19 +76,25 @@ class Hands:
             await asyncio.to_thread(thread.join)
         self._writes, self._reads = queue.SimpleQueue(), queue.SimpleQueue()
 
-    async def write(self, work: Work[T]) -> T:
-        """In a transaction that is durable when this returns. Raises JournalError."""
+    async def write(self, work: Work[T], size: int = 1) -> T:
+        """In a transaction that is durable when this returns; `size` of what could be written apart. Raises JournalError."""
         self._written += 1
-        if self._own is None or not self._is_own_work() or not _begin(self._own):
+        alone, self._size = size == self._size == 1, size
+        if self._own is None or not self._is_own_work(alone) or not _begin(self._own):
             return await self._write_in_thread(work)
         began = perf_counter()
         (answer,) = _transact(self._own, [work], self._path)
         self._ended = perf_counter()
+        self._wrote_this_turn = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
         if self._ended - began > LOOP_SECONDS_MAX:
             self._own_from = self._written + SLOW_WRITES
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]
+
+    def _next_turn(self) -> None:
+        self._wrote_this_turn = False
 
     async def _write_in_thread(self, work: Work[T]) -> T:
         self._unanswered += 1
@@ -108,9 +117,9 @@ class Hands:
             pass  # the thread has the time to wait for a lock, and the words for what is wrong
         return await self.read(work)
 
-    def _is_own_work(self) -> bool:
+    def _is_own_work(self, alone: bool) -> bool:
         """Whether the loop does this write. No other is under way then, so the two connections do not wait for each other."""
-        if self._unanswered or perf_counter() < self._ended + QUIET_SECONDS:
+        if self._unanswered or self._wrote_this_turn or not (alone or perf_counter() > self._ended + QUIET_SECONDS):
             return False
         return self._written >= self._own_from and self._written % THREAD_EVERY > 0
 
