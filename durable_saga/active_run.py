@@ -44,9 +44,9 @@ class ActiveRun:
     def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self.key, self.incarnation, self.epoch = assign.key, assign.incarnation, assign.epoch
+        self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
-        self._attempts = Attempts(worker.executor, assign.key, assign.epoch, self.fact, lambda: core.past_pivot)
+        self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []
@@ -54,7 +54,7 @@ class ActiveRun:
         self._urgent = self._replay_again = self._over = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._inbox = Inbox(assign.events)
-        self._arrivals = Arrivals(assign.key, worker.fetch, self._block, self._arm)
+        self._arrivals = Arrivals(self.key, worker.fetch, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
         self._item: w.WorkerItem | None = None  # what it is sent in

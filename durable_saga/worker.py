@@ -201,7 +201,7 @@ class Worker:
             if old.epoch >= assign.epoch:
                 return  # two servers gave us the run, and the first of them was slow to say so
             old.drop()
-        run = ActiveRun(self, assign, Core(definition, assign.key))
+        run = ActiveRun(self, assign, Core(definition, copy_of(assign.key)))
         self._runs[_key(assign.key)] = run
         self._links.assigned(stream, run)
         run.begin(assign)
@@ -222,6 +222,13 @@ class Worker:
         while self._links.has_unsent and loop.time() < until:
             await asyncio.sleep(0.01)  # the last releases leave
         await asyncio.sleep(0.05)
+
+
+def copy_of(key: h.RunKey) -> h.RunKey:
+    """A part of a message keeps the memory of all of it: of every run that came in the same frame, with its history."""
+    copy = h.RunKey()
+    copy.CopyFrom(key)
+    return copy
 
 
 def _key(key: h.RunKey) -> _Key:

@@ -40,11 +40,10 @@ class Holding:
             self._core.stack.pass_pivot()
             self._core.ask(h.Event(pivot_passed=h.PivotPassed()))
 
-    def hold(self, failure: p.Failure, error: BaseException, last_fact: h.Event) -> None:
-        """`last_fact` is what the code was told when it failed: a failed step is taken back by a recovery, other facts stay
-        and only what the code did then is taken back."""
+    def hold(self, failure: p.Failure, error: BaseException, from_seq: int) -> None:
+        """`from_seq`: a recovery takes back the history from there on."""
         self.failure, self.error = failure, error
-        self._from_seq = last_fact.seq + (0 if last_fact.HasField("step_failed") else 1)
+        self._from_seq = from_seq
         held = h.SagaHeld(failure=failure, from_seq=self._from_seq, past_pivot=self.past_pivot)
         self._core.ask(h.Event(saga_held=held))
         self._core.status = h.HELD

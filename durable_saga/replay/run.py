@@ -88,7 +88,7 @@ class Core:
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
-        self._fact, self._seed = h.Event(), b""
+        self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
 
@@ -203,7 +203,7 @@ class Core:
         assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
         self.loop.now_ms = event.time_ms
         self.activation += 1
-        self._fact = event
+        self._back_to = event.seq if kind == "step_failed" else event.seq + 1
         _FACTS[kind](self, getattr(event, kind))
         if not run:
             return  # what the code does with it, it does when it is recovered
@@ -278,7 +278,7 @@ class Core:
         failure = failure_from_exception(error)
         if self.forward.is_to_be_held:
             self.phase, self.deadline_ms = HELD, 0
-            self.holding.hold(failure, error, self._fact)
+            self.holding.hold(failure, error, self._back_to)
         else:
             self._unwind(failure, error, cancels=self.forward.cancels)
 
