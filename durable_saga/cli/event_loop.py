@@ -17,8 +17,8 @@ _POLLS_IN_PLACE_UNTIL = (1, 85)
 
 COLLECT_AFTER = 20_000
 """How many more objects are made than freed before Python looks for cycles among the young ones. Its own 700 is reached in
-some ten messages under load, each of which lives through several looks: a tenth of the time. Among the older ones it looks at
-every second of these: with 20 instead of 2, 100,000 sagas that were started and parked left 280 MB behind for a while, not 80."""
+some ten messages under load, each of which lives through several looks: a tenth of the time. Among older ones it looks at
+every second of these: with 20 instead of 2, 100,000 sagas that were started and parked left 280 MB for a while, not 80."""
 
 
 def tune() -> None:
