@@ -95,6 +95,8 @@ class Asking(RuleBasedStateMachine):
         self.acknowledged: dict[tuple[str, bytes], dict[int, bytes]] = {}
         self.ended: list[Head] = []
         self.may_be_purged: set[bytes] = set()
+        self.may_come_late: set[bytes] = set()
+        """Starts of which a copy is on its way: after a purge, which here comes at once, it begins the run anew."""
         self.purges: dict[str, tuple[Head, int]] = {}
         self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
@@ -166,6 +168,8 @@ class Agreement(Asking):
             self.run(saga), uuid.uuid4().bytes, saga_type, h.RUNNING, "w", 1, 1, uuid.uuid4().bytes, started_ms, self.now_ms,
             attributes=attributes_in([event]),
         )  # fmt: skip
+        if fault is Fault.LATE:
+            self.may_come_late.add(head.incarnation)
         outcome = self.ask(fault, "create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
         if isinstance(outcome, Created):
             self.acknowledge(head, [event])
@@ -378,7 +382,8 @@ class Agreement(Asking):
             assert len(events) == (head.next_seq if head else 0)
             kept = {one.seq: one.SerializeToString(deterministic=True) for one in events}
             for (of, incarnation), known in self.acknowledged.items():
-                if of != saga or (incarnation in self.may_be_purged and (head is None or head.incarnation != incarnation)):
+                is_there = head is not None and head.incarnation == incarnation and incarnation not in self.may_come_late
+                if of != saga or (incarnation in self.may_be_purged and not is_there):
                     continue
                 lost = {seq for seq, event in known.items() if kept.get(seq) != event}
                 assert not lost, f"G1: {saga} has lost or changed {lost}"
