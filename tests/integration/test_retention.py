@@ -163,7 +163,7 @@ def test_sagas_that_ended_before_are_found_when_they_are_told(journal_of: Journa
             for number, name in enumerate(names):
                 await (await client.start(single, number, b"", id=name)).result()
             await (await client.start(counting, 0, b"", id="open")).describe()
-            await asyncio.sleep(2)  # the hints of their starts are over
+            await asyncio.sleep(4)  # the hints of their starts are over, on a busy machine too
         async with playing(journal_of(), SHORT, namespace) as client:
             await asyncio.sleep(2)
             assert len([one async for one in client.list()]) == 8, "nobody looks at them"
