@@ -1,9 +1,10 @@
 """Who does SQLite's work: a thread that writes, a thread that reads, and the loop itself for what is short.
 
 The writing thread takes everything that waits, puts it into one transaction, and answers after the commit reached the disk:
-group commit. A write that comes alone, after a moment without any, is done by the loop: two hand-overs between threads would
-cost as much as the synced commit. Where a commit is slow (the disk), where another process holds the file, and every
-THREAD_EVERY times, when the log may be due to move into the file, it is the thread's. A point read is always the loop's.
+group commit. A write that comes alone is done by the loop: two hand-overs between threads would cost as much as the synced
+commit. It is alone if none is under way, and none came just before, or that one was for a single run as this one is. Where a
+commit is slow (the disk), where another process holds the file, and every THREAD_EVERY times, when the log may be due to move
+into the file, it is the thread's. A point read is the loop's.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Hands:
         self._writes.put(None)
         self._reads.put(None)
         threads, self._threads = self._threads, []
-        own, self._own = self._own, None
+        own, self._own, self._wrote_this_turn = self._own, None, False
         if own is not None:
             own.close()
         for thread in threads:
@@ -83,7 +84,7 @@ class Hands:
         if self._own is None or not self._is_own_work(alone) or not _begin(self._own):
             return await self._write_in_thread(work)
         began = perf_counter()
-        (answer,) = _transact(self._own, [work], self._path)
+        answer: T | Exception = _transact(self._own, [work], self._path)[0]
         self._ended = perf_counter()
         self._wrote_this_turn = True
         asyncio.get_running_loop().call_soon(self._next_turn)
@@ -91,7 +92,7 @@ class Hands:
             self._own_from = self._written + SLOW_WRITES
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _next_turn(self) -> None:
         self._wrote_this_turn = False
@@ -185,6 +186,9 @@ def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: 
         problem = _translate(error, path) if isinstance(error, sqlite3.Error | OSError) else error
         _roll_back(connection)
         return [problem] * len(works)
+    except BaseException:  # Ctrl-C: the lock is not kept
+        _roll_back(connection)
+        raise
     return answers
 
 
