@@ -247,6 +247,9 @@ class Agreement(Asking):
         self.now_ms += 1
         self.stores.clock.ms = self.now_ms  # what is written from now on is written later than what was before
         is_due = not another and head.status not in OPEN
+        is_under_way = saga in self.purges
+        if is_under_way or (fault is Fault.LATE and not is_due):
+            fault = Fault.NONE  # late is one purge of a run at a time, by somebody who has seen that it ended
         if is_due:
             self.ended.append(head)
             self.may_be_purged.add(head.incarnation)
@@ -257,7 +260,7 @@ class Agreement(Asking):
             assert isinstance(outcome, Committed if is_due else Fenced), outcome
             assert (self.head(saga) is None) is is_due
         self.see_what_was_purged()
-        if fault is not Fault.LATE:
+        if fault is not Fault.LATE and not is_under_way:
             self.purges.pop(saga, None)
 
     def see_what_was_purged(self) -> None:
