@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cassandra_node import CassandraNode, NoCassandraError
+from tests.hypothesis_profile import load_profile
+
+load_profile()
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.payloads import hash_of
+from tests.hypothesis_profile import examples
 
 SAGAS = ("a", "b")
 DAY_MS = 86_400_000
@@ -125,6 +126,10 @@ class Asking(RuleBasedStateMachine):
     def head(self, saga: str) -> Head | None:
         found: Head | None = self.ask(Fault.NONE, "head", self.run(saga))
         return found
+
+    def acknowledge(self, head: Head, events: list[h.Event]) -> None:
+        known = self.acknowledged.setdefault((head.run.saga, head.incarnation), {})
+        known.update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
 
     @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
     def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
@@ -373,10 +378,6 @@ class Agreement(Asking):
         heads = [head for saga in SAGAS if (head := self.head(saga)) is not None and passes(head, wanted)]
         assert [one.run for one in found] == [one.run for one in sorted(heads, key=lambda one: (-one.started_ms, one.run.saga))]
 
-    def acknowledge(self, head: Head, events: list[h.Event]) -> None:
-        known = self.acknowledged.setdefault((head.run.saga, head.incarnation), {})
-        known.update((one.seq, one.SerializeToString(deterministic=True)) for one in events)
-
     @invariant()
     def the_stores_show_the_same(self) -> None:
         for saga in SAGAS:
@@ -436,27 +437,25 @@ def folder() -> Iterator[pathlib.Path]:
         yield pathlib.Path(name)
 
 
-def agree(journals: list[Journal], clock: Clock, examples: int) -> None:
+def agree(journals: list[Journal], clock: Clock, count: int) -> None:
     Agreement.stores = Stores(journals, clock)
     try:
         run_state_machine_as_test(
             Agreement,
-            settings=settings(
-                max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-            ),
+            settings=settings(max_examples=count, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
         )
     finally:
         Agreement.stores.close()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(examples(400))
 def test_memory_and_sqlite_agree_under_faults(folder: pathlib.Path) -> None:
-    agree([MemoryJournal(), SqliteJournal(folder / "journal.db")], Clock(), examples=150)
+    agree([MemoryJournal(), SqliteJournal(folder / "journal.db")], Clock(), examples(150))
 
 
 @pytest.mark.cassandra
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(examples(400))
 def test_memory_sqlite_and_cassandra_agree_under_faults(folder: pathlib.Path, cassandra: str) -> None:
     clock, keyspace = Clock(), f"agree_{uuid.uuid4().hex[:8]}"
     store = CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, clock=clock)
-    agree([MemoryJournal(), SqliteJournal(folder / "journal.db"), store], clock, examples=25)
+    agree([MemoryJournal(), SqliteJournal(folder / "journal.db"), store], clock, examples(25))

@@ -14,11 +14,12 @@ import attrs
 import msgpack
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_saga import codec
 from durable_saga.errors import DecodeError, LimitExceeded, NotSerializable
+from tests.hypothesis_profile import examples
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.datetimes(),
@@ -79,6 +80,7 @@ class Order:
     address: Address
 
 
+@settings(max_examples=examples(100))
 @given(values)
 def test_what_goes_in_comes_out(value: Any) -> None:
     found = codec.decode(codec.encode(value, where="v"))
@@ -86,6 +88,7 @@ def test_what_goes_in_comes_out(value: Any) -> None:
     assert type(found) is type(value)
 
 
+@settings(max_examples=examples(100))
 @given(st.sets(hashables, max_size=8))
 def test_equal_sets_give_equal_bytes(value: set[Any]) -> None:
     other_way_round = set(sorted(value, key=repr, reverse=True))  # noqa: C414  another order of insertion

@@ -26,11 +26,13 @@ from durable_saga.pb.payloads import (
     payloads,
 )
 from durable_saga.replay.history import History
+from tests.hypothesis_profile import examples
 
 KEY = h.RunKey(namespace="n", saga="s", run=1)
 sizes = st.sampled_from(
     [0, 1, 100, PAYLOAD_INLINE_BYTES_MAX, PAYLOAD_INLINE_BYTES_MAX + 1, 128 * 1024, 128 * 1024 + 1, 1_500_000]
 )
+
 values = st.builds(lambda size, byte: bytes([byte]) * size, sizes, st.integers(0, 3))
 
 
@@ -48,7 +50,7 @@ def event_of(kind: str, values: list[bytes]) -> h.Event:
 events = st.builds(event_of, st.sampled_from(["state", "signal", "end", "step"]), st.lists(values, min_size=1, max_size=3))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(events, min_size=1, max_size=4))
 def test_what_is_kept_as_a_reference_is_filled_again_and_counts_the_same(history: list[h.Event]) -> None:
     asyncio.run(keep_and_fill(history))
@@ -75,7 +77,7 @@ async def keep_and_fill(history: list[h.Event]) -> None:
     assert (filled._bytes, filled._large_bytes) == (before._bytes, before._large_bytes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from([10, 1_000_000, FRAME_BYTES_MAX + 1]), min_size=1, max_size=20))
 def test_frames_hold_everything_once_in_order_and_are_bounded(sizes: list[int]) -> None:
     items = [w.WorkerItem(commit=w.Commit(request=n, commit_id=b"x" * size)) for n, size in enumerate(sizes)]

@@ -12,6 +12,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunStep
 from durable_saga.testing.driver import Attempt, Driver, Ended, Message
 from durable_saga.testing.faults import Faults
+from tests.hypothesis_profile import examples
 from tests.laws.reference import Reference
 from tests.laws.sagas import Program, definition_of, outcome_of, sagas, undo_outcome
 
@@ -67,7 +68,7 @@ crashes = st.frozensets(st.integers(1, 30), max_size=5)
 names = st.lists(st.sampled_from("xy"), max_size=3)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(
     program=sagas, crash_at=crashes, lose_at=crashes, cancel_after=st.none() | st.integers(0, 15),
     timeout_ms=st.sampled_from([0, 0, 3, 2_000, 40_000]), hold=st.booleans(), early=names, late=names,

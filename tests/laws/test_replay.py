@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core, RunStep
+from tests.hypothesis_profile import examples
 from tests.laws.driver import Driver
 from tests.laws.programs import Program, programs, programs_with_once, programs_with_signals, run_program
 
@@ -23,7 +24,7 @@ def outline(core: Core) -> list[tuple[str, str, int]]:
     return [(type(one).__name__, one.call, getattr(one, "attempt", 0)) for one in core.take().effects]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(programs)
 def test_every_program_ends_and_leaves_nothing_undecided(program: Program) -> None:
     driver = Driver(run_program, (program,)).run()
@@ -34,7 +35,7 @@ def test_every_program_ends_and_leaves_nothing_undecided(program: Program) -> No
         assert "compensation_scheduled" not in driver.kinds
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(programs, st.data())
 def test_replaying_any_prefix_gives_the_same_events_again(program: Program, data: st.DataObject) -> None:
     journal = Driver(run_program, (program,)).run().journal
@@ -45,7 +46,7 @@ def test_replaying_any_prefix_gives_the_same_events_again(program: Program, data
     core.discard()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(programs, st.data())
 def test_replay_of_a_replay_changes_nothing(program: Program, data: st.DataObject) -> None:
     journal = Driver(run_program, (program,)).run().journal
@@ -60,7 +61,7 @@ def test_replay_of_a_replay_changes_nothing(program: Program, data: st.DataObjec
         core.discard()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(programs, st.sets(st.integers(1, 25), max_size=6), st.sets(st.integers(1, 25), max_size=6))
 def test_crashes_at_commits_change_neither_outcome_nor_compensations(
     program: Program, crash_at: set[int], lose_at: set[int]
@@ -72,7 +73,7 @@ def test_crashes_at_commits_change_neither_outcome_nor_compensations(
     assert set(crashed.effects) == set(straight.effects)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(programs, st.integers(0, 12), st.sets(st.integers(1, 12), max_size=4))
 def test_a_cancelled_saga_undoes_every_committed_intent_that_may_have_happened(
     program: Program, cancel_after: int, crash_at: set[int]
@@ -96,7 +97,7 @@ def test_a_cancelled_saga_undoes_every_committed_intent_that_may_have_happened(
     assert undone == registered - cleared
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80))
 @given(programs)
 def test_no_effect_starts_before_its_intent_is_in_the_journal(program: Program) -> None:
     journal = Driver(run_program, (program,)).run().journal
@@ -112,7 +113,7 @@ numbers = st.sets(st.integers(1, 25), max_size=6)
 names = st.lists(st.sampled_from("xy"), max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(programs_with_signals, names, names, numbers, numbers, st.none() | st.integers(0, 12))
 def test_signals_and_cancels_behave_the_same_with_a_crash_at_every_commit(
     program: Program, early: list[str], late: list[str], crash_at: set[int], lose_at: set[int], cancel_after: int | None
@@ -127,7 +128,7 @@ def test_signals_and_cancels_behave_the_same_with_a_crash_at_every_commit(
     assert crashed.journal[-1].saga_ended == straight.journal[-1].saga_ended
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(programs_with_once, numbers)
 def test_an_at_most_once_step_happens_at_most_once_whatever_crashes(program: Program, crash_at: set[int]) -> None:
     crashed = Driver(run_program, (program,), crash_at=crash_at).run()

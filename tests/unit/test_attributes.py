@@ -13,6 +13,7 @@ from durable_saga import continue_as_new, saga, set_attributes, step
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
 from durable_saga.replay.attributes import texts_of
+from tests.hypothesis_profile import examples
 from tests.laws.driver import Driver
 
 
@@ -51,7 +52,7 @@ def test_a_start_by_name_declares_them_with_its_first_commit_and_later_ones_are_
     assert driver.core.attributes.values == {"customer": "ANN", "express": "true", "parcel": "7"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.sets(st.integers(1, 6), max_size=4), st.sets(st.integers(1, 6), max_size=4))
 def test_crashes_change_nothing_of_them(crash_at: set[int], lose_at: set[int]) -> None:
     driver = Driver(order, ("ann", True), crash_at=crash_at, lose_at=lose_at).run()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from durable_saga import codec, continue_as_new, correlate, on_failure, pivot, saga, scope, signal, state, step
 from durable_saga.pb import history_pb2 as h
+from tests.hypothesis_profile import examples
 from tests.laws.driver import Driver
 
 
@@ -55,7 +56,7 @@ def test_a_run_that_continues_ends_with_the_arguments_of_the_next() -> None:
     assert Driver(counting, (4, 5)).run().status == "COMPLETED"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.sets(st.integers(1, 6), max_size=4), st.sets(st.integers(1, 6), max_size=4))
 def test_crashes_change_nothing_of_how_a_run_continues(crash_at: set[int], lose_at: set[int]) -> None:
     straight = Driver(counting, (1, 5)).run()

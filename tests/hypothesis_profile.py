@@ -1,0 +1,21 @@
+"""How many examples a law gets, and which: the same ones in every `make test`, new ones in `make laws`."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+TIMES = int(os.environ.get("LAWS_TIMES") or 0)
+"""Of `make laws`: each law gets so many times its usual examples, at random; 0: the usual ones, the same in every run."""
+
+
+def load_profile() -> None:
+    """Before the modules of tests are imported: their settings take what is not given from the profile."""
+    settings.register_profile("repeatable", derandomize=True, deadline=None)
+    settings.register_profile("random", deadline=None, print_blob=True)
+    settings.load_profile("random" if TIMES else "repeatable")
+
+
+def examples(usual: int) -> int:
+    return usual * (TIMES or 1)
