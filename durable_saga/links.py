@@ -16,7 +16,7 @@ from durable_saga.errors import ClientError
 from durable_saga.pb import cell_pb2
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import items_in_frame
+from durable_saga.pb.outbox import Outbox
 from durable_saga.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -31,36 +31,26 @@ class Stream:
         self.target = target
         self.server = ""
         self.is_up = False
-        self._ended = False
-        self._items: list[w.WorkerItem] = []
-        self._wake = asyncio.Event()
+        self._outbox: Outbox[w.WorkerItem] = Outbox()
 
     def send(self, item: w.WorkerItem) -> None:
-        self._items.append(item)
-        self._wake.set()
+        self._outbox.put(item)
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self._items)
+        return bool(self._outbox)
 
     def end(self) -> list[w.WorkerItem]:
         """No more frames; what has not left."""
-        self._ended, self.is_up = True, False
-        self._wake.set()
-        items, self._items = self._items, []
-        return items
+        self.is_up = False
+        self._outbox.close()
+        return self._outbox.take()
 
     async def frames(self, hello: w.WorkerItem) -> AsyncIterator[w.WorkerFrame]:
         """What waits, until the end."""
         yield w.WorkerFrame(items=[hello])
-        while not self._ended:
-            while self._items:
-                count = items_in_frame(self._items)
-                items, self._items = self._items[:count], self._items[count:]
-                yield w.WorkerFrame(items=items)
-            if not self._ended:
-                self._wake.clear()
-                await self._wake.wait()
+        async for items in self._outbox.frames():
+            yield w.WorkerFrame(items=items)
 
 
 class Held(Protocol):

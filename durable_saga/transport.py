@@ -12,9 +12,11 @@ import grpc
 import grpc.aio
 
 from durable_saga import errors
+from durable_saga.call_stream import Broken, CallStream
 from durable_saga.pb import cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.calls import REPLIES, STREAMED, STREAMED_BYTES_MAX
 from durable_saga.retry import to_ms
 from durable_saga.routes import Routes
 
@@ -111,9 +113,44 @@ class _Channel:
     """A connection to one target, with its stubs."""
 
     def __init__(self, target: str) -> None:
-        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        self.sagas: Any = client_pb2_grpc.SagasStub(self.channel)
-        self.work = worker_pb2_grpc.WorkStub(self.channel)
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self.sagas: Any = client_pb2_grpc.SagasStub(self._channel)
+        self.work = worker_pb2_grpc.WorkStub(self._channel)
+        self._calls: CallStream | None = None
+        self._has_calls = True
+
+    async def call(self, name: str, request: Any) -> Any:
+        """On the stream of calls if it is one for it. Raises ClientError; Unreached when another server may answer."""
+        if self._has_calls and name in STREAMED and request.ByteSize() <= STREAMED_BYTES_MAX:
+            try:
+                return await self._call_on_stream(name, request)
+            except Broken as error:
+                if error.code is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise _failed(error.code.name, str(error)) from None
+                self._has_calls = False  # a server of an earlier version
+        try:
+            return await getattr(self.sagas, name)(request)
+        except grpc.aio.AioRpcError as error:
+            raise _told(error) from None
+
+    async def _call_on_stream(self, name: str, request: Any) -> Any:
+        if self._calls is None or not self._calls.is_open:
+            self._calls = CallStream(self.sagas.Calls)
+        reply = await self._calls.call(name, request)
+        if reply.code:
+            raise _failed(reply.code, reply.message, reply.retry_after_ms)
+        return REPLIES[name].FromString(reply.reply)
+
+    async def end(self) -> None:
+        """What is under way has RETRY_SECONDS_MAX."""
+        if self._calls is not None:
+            self._calls.end()
+        await self._channel.close(RETRY_SECONDS_MAX)
+
+    async def close(self) -> None:
+        if self._calls is not None:
+            await self._calls.close()
+        await self._channel.close(None)
 
 
 class GrpcTransport:
@@ -143,12 +180,7 @@ class GrpcTransport:
         name = method.capitalize()
 
         async def ask(target: str) -> Any:
-            try:
-                return await getattr(self._open(target).sagas, name)(request)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.UNAVAILABLE:
-                    raise Unreached(error.details() or error.code().name) from None
-                raise _told(error) from None
+            return await self._open(target).call(name, request)
 
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
@@ -178,7 +210,7 @@ class GrpcTransport:
         used = {*self.routes.targets(), *self.routes.seeds}
         for target in [target for target in self._channels if target not in used]:
             gone = self._channels.pop(target)
-            self._closing.add(task := asyncio.create_task(gone.channel.close(RETRY_SECONDS_MAX)))
+            self._closing.add(task := asyncio.create_task(gone.end()))
             task.add_done_callback(self._closing.discard)
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
@@ -195,7 +227,7 @@ class GrpcTransport:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         channels, self._channels = self._channels, {}
-        await asyncio.gather(*(one.channel.close(None) for one in channels.values()))
+        await asyncio.gather(*(one.close() for one in channels.values()))
 
 
 class LocalTransport:
@@ -252,7 +284,11 @@ class LocalTransport:
 def _told(error: grpc.aio.AioRpcError) -> errors.ClientError:
     told: Any = error.trailing_metadata() or ()  # pairs, whatever its annotation says
     retry_after_ms = next((int(value) for key, value in told if key == RETRY_AFTER), 0)
-    return error_for(error.code().name, error.details() or error.code().name, retry_after_ms)
+    return _failed(error.code().name, error.details() or error.code().name, retry_after_ms)
+
+
+def _failed(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
+    return Unreached(message) if code == "UNAVAILABLE" else error_for(code, message, retry_after_ms)
 
 
 def _translated(error: Exception) -> Exception:

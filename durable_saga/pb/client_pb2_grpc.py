@@ -122,6 +122,11 @@ class SagasStub:
                 request_serializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
                 _registered_method=True)
+        self.Calls = channel.stream_stream(
+                '/durable_saga.v1.Sagas/Calls',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.CallFrame.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.ReplyFrame.FromString,
+                _registered_method=True)
 
 
 class SagasServicer:
@@ -239,6 +244,13 @@ class SagasServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Calls(self, request_iterator, context):
+        """many of the unary calls above, on one stream (docs/cell.md)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SagasServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -326,6 +338,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.WatchCell,
                     request_deserializer=durable__saga_dot_v1_dot_cell__pb2.CellRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_cell__pb2.Cell.SerializeToString,
+            ),
+            'Calls': grpc.stream_stream_rpc_method_handler(
+                    servicer.Calls,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.CallFrame.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.ReplyFrame.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -788,6 +805,33 @@ class Sagas:
             '/durable_saga.v1.Sagas/WatchCell',
             durable__saga_dot_v1_dot_cell__pb2.CellRequest.SerializeToString,
             durable__saga_dot_v1_dot_cell__pb2.Cell.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Calls(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/durable_saga.v1.Sagas/Calls',
+            durable__saga_dot_v1_dot_client__pb2.CallFrame.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.ReplyFrame.FromString,
             options,
             channel_credentials,
             insecure,

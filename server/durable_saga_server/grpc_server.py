@@ -55,7 +55,7 @@ class GrpcServer:
         """Raises RuntimeError when the address can't be had."""
         service = self._service
         calls: dict[str, Any] = {name: _unary(call) for name, call in service.calls.items() if name != "Beat"}
-        calls["WatchCell"] = self._watch_cell
+        calls["WatchCell"], calls["Calls"] = self._watch_cell, self._call_stream
         sagas = type("Sagas", (client_pb2_grpc.SagasServicer,), calls)()
         client_pb2_grpc.add_SagasServicer_to_server(sagas, self._server)
         work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.calls["Beat"])})()
@@ -83,6 +83,18 @@ class GrpcServer:
                 yield view
 
         return watch
+
+    @property
+    def _call_stream(self) -> Any:
+        streams = self._service.call_streams
+
+        async def calls(
+            _: Any, incoming: AsyncIterator[client_pb2.CallFrame], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[client_pb2.ReplyFrame]:
+            async for frame in streams.serve(incoming):
+                yield frame
+
+        return calls
 
     @property
     def _work(self) -> Any:

@@ -11,6 +11,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import holds_large
+from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
 from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
@@ -72,6 +73,7 @@ class HistoryService:
             **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
+        self.call_streams = CallStreams(self.calls)
 
     async def start_up(self) -> None:
         """Make the tables, read the hints, begin to hand out. Raises JournalError."""
@@ -86,6 +88,7 @@ class HistoryService:
         self._stopping = True
         for changed in self._watching:
             changed.set()
+        await self.call_streams.close()
         await self.streams.close()
         await self.cell.stop()
         await self.waker.stop()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import items_in_frame
+from durable_saga.pb.outbox import Outbox
 from durable_saga_server.journal import Head, Run
 
 
@@ -33,9 +32,11 @@ class Session:
     owned: dict[Run, Ownership] = field(default_factory=dict)
     reserved: int = 0
     draining: bool = False
-    closed: bool = False
-    _items: list[w.ServerItem] = field(default_factory=list)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
+
+    @property
+    def closed(self) -> bool:
+        return self.outbox.is_closed
 
     def can_run(self, namespace: str, saga_type: str) -> bool:
         return not self.draining and not self.closed and self.namespace == namespace and saga_type in self.saga_types
@@ -44,24 +45,15 @@ class Session:
         return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity
 
     def send(self, item: w.ServerItem) -> None:
-        self._items.append(item)
-        self._wake.set()
+        self.outbox.put(item)
 
     def close(self) -> None:
-        self.closed = True
-        self._wake.set()
+        self.outbox.close()
 
     async def frames(self) -> AsyncIterator[w.ServerFrame]:
         """What waits, as frames, until the session is closed."""
-        while True:
-            while self._items:
-                count = items_in_frame(self._items)
-                items, self._items = self._items[:count], self._items[count:]
-                yield w.ServerFrame(items=items)
-            if self.closed:
-                return
-            self._wake.clear()
-            await self._wake.wait()
+        async for items in self.outbox.frames():
+            yield w.ServerFrame(items=items)
 
 
 class Sessions:

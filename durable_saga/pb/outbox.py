@@ -1,0 +1,50 @@
+"""What waits to be sent on a stream: a frame takes whatever has come up while the one before was on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Generic, TypeVar
+
+from durable_saga.pb.payloads import items_in_frame
+
+Item = TypeVar("Item", bound=Any)
+
+
+class Outbox(Generic[Item]):
+    """Of one stream, in order. What is put in after `close()` is not sent."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._items: list[Item] = []
+        self._wake = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        """Something has not left."""
+        return bool(self._items)
+
+    def put(self, item: Item) -> None:
+        self._items.append(item)
+        self._wake.set()
+
+    def close(self) -> None:
+        """The stream ends when what waits has left."""
+        self.is_closed = True
+        self._wake.set()
+
+    def take(self) -> list[Item]:
+        """What has not left, and does not leave any more."""
+        items, self._items = self._items, []
+        return items
+
+    async def frames(self) -> AsyncIterator[list[Item]]:
+        """The items of one frame after the other (FRAME_ITEMS_MAX, FRAME_BYTES_MAX), until the end."""
+        while True:
+            while self._items:
+                count = items_in_frame(self._items)
+                items, self._items = self._items[:count], self._items[count:]
+                yield items
+            if self.is_closed:
+                return
+            self._wake.clear()
+            await self._wake.wait()
