@@ -48,6 +48,10 @@ class CallStreams:
             stream.cancel()
             del self._streams[stream]
 
+    def under_way(self) -> list[int]:
+        """Of each stream that is open, how many calls."""
+        return [stream.under_way for stream in self._streams]
+
     async def close(self) -> None:
         """New calls are refused; returns when the others are answered."""
         self._stopping = True
@@ -60,6 +64,10 @@ class _CallStream:
         self._is_stopping = False
         self._calls = calls
         self._tasks: dict[int, tuple[str, asyncio.Task[None]]] = {}
+
+    @property
+    def under_way(self) -> int:
+        return len(self._tasks)
 
     async def read(self, incoming: AsyncIterator[c.CallFrame]) -> None:
         try:
@@ -76,7 +84,7 @@ class _CallStream:
     def _begin(self, call: c.Call) -> None:
         if self._is_stopping:
             self._refuse(call.number, _STOPPING)
-        elif len(self._tasks) >= STREAMED_CALLS_MAX:
+        elif self.under_way >= STREAMED_CALLS_MAX:
             text = f"{STREAMED_CALLS_MAX} calls are under way on this connection: wait for some of them, or take another one"
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=BUSY_RETRY_MS))
         elif call.method not in self._calls or call.method not in REQUESTS:
