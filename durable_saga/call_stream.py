@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from durable_saga.pb import client_pb2 as c
+from durable_saga.pb.calls import STREAMED_CALLS_MAX
 from durable_saga.pb.outbox import Outbox
 
 Open = Callable[[AsyncIterator[c.CallFrame]], Any]
@@ -28,22 +29,32 @@ class Broken(Exception):
 
 
 class CallStream:
-    """Open from the start; not to be used again once it is no longer `is_open`."""
+    """Open from the start; not to be used again once it is no longer `is_open`. Lives on the loop on which it was made."""
 
     def __init__(self, open: Open) -> None:
         """`open` is the stub's method."""
         self.is_open = True
+        self._loop = asyncio.get_running_loop()
         self._number = 0
         self._outbox: Outbox[c.Call] = Outbox()
+        self._connected = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[c.Reply]] = {}
         self._reader = asyncio.create_task(self._read(open), name="calls")
 
+    @property
+    def is_full(self) -> bool:
+        """The server would refuse another call."""
+        return len(self._waiting) >= STREAMED_CALLS_MAX
+
     async def call(self, method: str, request: Any) -> c.Reply:
-        """Raises Broken. When its task is cancelled, the server is told that nobody waits for it any more."""
+        """Raises Broken, and RuntimeError on another loop. When its task is cancelled, the call is not sent any more, or the
+        server is told that nobody waits for it."""
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("a client belongs to the event loop on which it was first used: make one for each loop")
         if not self.is_open:
             raise Broken(grpc.StatusCode.UNAVAILABLE, "the stream has ended")
         self._number = number = self._number + 1
-        reply: asyncio.Future[c.Reply] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[c.Reply] = self._loop.create_future()
         self._waiting[number] = reply
         self._outbox.put(c.Call(number=number, method=method, request=request.SerializeToString()))
         try:
@@ -60,29 +71,38 @@ class CallStream:
 
     async def close(self) -> None:
         """At once: what waits fails."""
-        self._over(grpc.StatusCode.CANCELLED, "the client was closed")
+        self._over(Broken(grpc.StatusCode.CANCELLED, "the client was closed"))
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def _frames(self) -> AsyncIterator[c.CallFrame]:
-        async for calls in self._outbox.frames():
-            yield c.CallFrame(calls=calls)
+        """Not before the connection stands: a call that was given up until then is not sent."""
+        await self._connected.wait()
+        async for items in self._outbox.frames():
+            if calls := [one for one in items if one.cancel or one.number in self._waiting]:
+                yield c.CallFrame(calls=calls)
 
     async def _read(self, open: Open) -> None:
-        code, message = grpc.StatusCode.UNAVAILABLE, "the server ended the stream"
+        error: Exception = Broken(grpc.StatusCode.UNAVAILABLE, "the server ended the stream")
         try:
-            async for frame in open(self._frames()):
+            stream = open(self._frames())
+            await stream.wait_for_connection()
+            self._connected.set()
+            async for frame in stream:
                 for reply in frame.replies:
                     if (waiting := self._waiting.pop(reply.number, None)) is not None and not waiting.done():
                         waiting.set_result(reply)
-        except grpc.aio.AioRpcError as error:
-            code, message = error.code(), error.details() or error.code().name
+        except grpc.aio.AioRpcError as broken:
+            error = Broken(broken.code(), broken.details() or broken.code().name)
+        except Exception as mistake:
+            error = mistake  # no matter of the connection: who waits is told as it is
         finally:
-            self._over(code, message)
+            self._over(error)
 
-    def _over(self, code: grpc.StatusCode, message: str) -> None:
+    def _over(self, error: Exception) -> None:
         self.end()
+        self._connected.set()
         waiting, self._waiting = self._waiting, {}
         for one in waiting.values():
             if not one.done():
-                one.set_exception(Broken(code, message))
+                one.set_exception(error)

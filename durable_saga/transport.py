@@ -27,10 +27,15 @@ SOON_SECONDS = 0.5
 RETRY_AFTER = "retry-after-ms"
 """Trailing metadata of a status that is worth a second call."""
 WATCH_AGAIN_SECONDS = 1.0
+UNARY_SECONDS = 60.0
+"""A server that has no stream of calls, as earlier versions, is asked for one again after this."""
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+_FINAL = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+"""A stream of calls that ended so is not worth a second one. By CANCELLED the client itself ended it."""
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),  # the longer of the two counts; its default is a minute
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -117,29 +122,35 @@ class _Channel:
         self.sagas: Any = client_pb2_grpc.SagasStub(self._channel)
         self.work = worker_pb2_grpc.WorkStub(self._channel)
         self._calls: CallStream | None = None
-        self._has_calls = True
+        self._unary_until = 0.0
 
     async def call(self, name: str, request: Any) -> Any:
         """On the stream of calls if it is one for it. Raises ClientError; Unreached when another server may answer."""
-        if self._has_calls and name in STREAMED and request.ByteSize() <= STREAMED_BYTES_MAX:
+        if name in STREAMED and request.ByteSize() <= STREAMED_BYTES_MAX and (stream := self._stream()) is not None:
             try:
-                return await self._call_on_stream(name, request)
+                reply = await stream.call(name, request)
             except Broken as error:
                 if error.code is not grpc.StatusCode.UNIMPLEMENTED:
-                    raise _failed(error.code.name, str(error)) from None
-                self._has_calls = False  # a server of an earlier version
+                    code = error.code.name if error.code in _FINAL else "UNAVAILABLE"
+                    raise _failed(code, str(error)) from None
+                self._unary_until = asyncio.get_running_loop().time() + UNARY_SECONDS
+            else:
+                if not reply.code:
+                    return REPLIES[name].FromString(reply.reply)
+                if reply.code != "UNIMPLEMENTED":
+                    raise _failed(reply.code, reply.message, reply.retry_after_ms)
         try:
             return await getattr(self.sagas, name)(request)
         except grpc.aio.AioRpcError as error:
             raise _told(error) from None
 
-    async def _call_on_stream(self, name: str, request: Any) -> Any:
+    def _stream(self) -> CallStream | None:
+        """None: calls are unary for now."""
         if self._calls is None or not self._calls.is_open:
+            if self._unary_until > asyncio.get_running_loop().time():
+                return None
             self._calls = CallStream(self.sagas.Calls)
-        reply = await self._calls.call(name, request)
-        if reply.code:
-            raise _failed(reply.code, reply.message, reply.retry_after_ms)
-        return REPLIES[name].FromString(reply.reply)
+        return None if self._calls.is_full else self._calls
 
     async def end(self) -> None:
         """What is under way has RETRY_SECONDS_MAX."""

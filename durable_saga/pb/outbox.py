@@ -18,6 +18,7 @@ class Outbox(Generic[Item]):
         self.is_closed = False
         self._items: list[Item] = []
         self._wake = asyncio.Event()
+        self._left = asyncio.Event()
 
     def __bool__(self) -> bool:
         """Something has not left."""
@@ -31,11 +32,18 @@ class Outbox(Generic[Item]):
         """The stream ends when what waits has left."""
         self.is_closed = True
         self._wake.set()
+        self._left.set()
 
     def take(self) -> list[Item]:
         """What has not left, and does not leave any more."""
         items, self._items = self._items, []
         return items
+
+    async def room(self, items_max: int) -> None:
+        """Wait until no more than this have not left, or it is closed."""
+        while len(self._items) > items_max and not self.is_closed:
+            self._left.clear()
+            await self._left.wait()
 
     async def frames(self) -> AsyncIterator[list[Item]]:
         """The items of one frame after the other (FRAME_ITEMS_MAX, FRAME_BYTES_MAX), until the end."""
@@ -43,6 +51,7 @@ class Outbox(Generic[Item]):
             while self._items:
                 count = items_in_frame(self._items)
                 items, self._items = self._items[:count], self._items[count:]
+                self._left.set()
                 yield items
             if self.is_closed:
                 return

@@ -9,33 +9,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from durable_saga.pb import client_pb2 as c
-from durable_saga.pb.calls import REQUESTS, STREAMED_CALLS_MAX
+from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_CALLS_MAX
 from durable_saga.pb.outbox import Outbox
+from durable_saga.pb.payloads import FRAME_ITEMS_MAX
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
 
 log = logging.getLogger(__name__)
 Calls = Mapping[str, Callable[[Any], Awaitable[Any]]]
-FINISH_SECONDS_MAX = 5.0
-"""What is under way when the server stops has so long."""
+FINISH_SECONDS_MAX = 4.0
+"""What is under way when the server stops has so long; less than STOP_GRACE_SECONDS, so that its outcome still arrives."""
+REPLIES_UNREAD_MAX = 4 * FRAME_ITEMS_MAX
+"""Of a client that reads no replies no more calls are read."""
 _STOPPING = ServiceError("UNAVAILABLE", "this server is stopping: ask another one, or this one again in a moment")
 
 
 class CallStreams:
-    """All of a server. `calls` are the service's, by name."""
+    """All of a server. `calls` are the service's, by name; `reply_bytes_max` is what a client takes."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, reply_bytes_max: int) -> None:
         self._calls = calls
+        self._reply_bytes_max = reply_bytes_max
         self._streams: dict[_CallStream, None] = {}
         self._stopping = False
 
     async def serve(self, incoming: AsyncIterator[c.CallFrame]) -> AsyncIterator[c.ReplyFrame]:
         """One stream, until either side ends it."""
-        stream = _CallStream(self._calls)
+        stream = _CallStream(self._calls, self._reply_bytes_max)
         self._streams[stream] = None
         if self._stopping:
             stream.outbox.close()
@@ -59,11 +64,13 @@ class CallStreams:
 
 
 class _CallStream:
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, reply_bytes_max: int) -> None:
         self.outbox: Outbox[c.Reply] = Outbox()
         self._is_stopping = False
         self._calls = calls
+        self._reply_bytes_max = reply_bytes_max
         self._tasks: dict[int, tuple[str, asyncio.Task[None]]] = {}
+        """Those whose caller waits."""
 
     @property
     def under_way(self) -> int:
@@ -74,10 +81,11 @@ class _CallStream:
             async for frame in incoming:
                 for call in frame.calls:
                     if call.cancel:
-                        self._cancel(call.number)
+                        self._give_up(call.number)
                     else:
                         self._begin(call)
-            await self._finish()
+                await self.outbox.room(REPLIES_UNREAD_MAX)
+            await self._finish(None)
         finally:
             self.outbox.close()
 
@@ -87,47 +95,61 @@ class _CallStream:
         elif self.under_way >= STREAMED_CALLS_MAX:
             text = f"{STREAMED_CALLS_MAX} calls are under way on this connection: wait for some of them, or take another one"
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=BUSY_RETRY_MS))
-        elif call.method not in self._calls or call.method not in REQUESTS:
-            self._refuse(call.number, ServiceError("UNIMPLEMENTED", f"there is no call {call.method!r} in this server"))
+        elif call.method not in STREAMED:
+            text = f"{call.method!r} is no call for a stream: {', '.join(sorted(STREAMED))} are"
+            self._refuse(call.number, ServiceError("UNIMPLEMENTED", text))
         else:
-            self._tasks[call.number] = call.method, asyncio.create_task(self._answer(call))
+            task = asyncio.create_task(self._answer(call))
+            self._tasks[call.number] = call.method, task
+            task.add_done_callback(partial(self._ended, call.number))
 
     async def _answer(self, call: c.Call) -> None:
         try:
-            reply = await self._calls[call.method](REQUESTS[call.method].FromString(call.request))
-            self.outbox.put(c.Reply(number=call.number, reply=reply.SerializeToString()))
-        except ServiceError as error:
-            self._refuse(call.number, error)
+            request = REQUESTS[call.method].FromString(call.request)
         except DecodeError as error:
             self._refuse(call.number, ServiceError("INVALID_ARGUMENT", f"this is no request of {call.method}: {error}"))
+            return
+        try:
+            reply = (await self._calls[call.method](request)).SerializeToString()
+        except ServiceError as error:
+            self._refuse(call.number, error)
         except Exception as error:
             log.exception("%s failed", call.method)
             self._refuse(call.number, ServiceError("UNKNOWN", f"{call.method} failed in the server: {error!r}"))
-        finally:
-            self._tasks.pop(call.number, None)
+        else:
+            if len(reply) > self._reply_bytes_max:
+                text = f"the reply to {call.method} has {len(reply)} bytes, a client takes {self._reply_bytes_max} at most"
+                self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text))
+            else:
+                self.outbox.put(c.Reply(number=call.number, reply=reply))
+
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        if number in self._tasks and self._tasks[number][1] is task:
+            del self._tasks[number]
+            if task.cancelled():
+                self._refuse(number, ServiceError("UNAVAILABLE", "the call was cut off in the server"))
 
     def _refuse(self, number: int, error: ServiceError) -> None:
-        self.outbox.put(c.Reply(
-            number=number, code=error.code, message=error.message, retry_after_ms=error.retry_after_ms
-        ))  # fmt: skip
+        text = error.message.encode(errors="backslashreplace").decode()
+        self.outbox.put(c.Reply(number=number, code=error.code, message=text, retry_after_ms=error.retry_after_ms))
 
-    def _cancel(self, number: int) -> None:
+    def _give_up(self, number: int) -> None:
+        """Nobody waits for it any more."""
         if number in self._tasks:
-            self._tasks[number][1].cancel()
+            self._tasks.pop(number)[1].cancel()
 
     def cancel(self) -> None:
-        for _, task in list(self._tasks.values()):
-            task.cancel()
+        for number in list(self._tasks):
+            self._give_up(number)
 
     async def stop(self) -> None:
         self._is_stopping = True
-        for number, (method, task) in list(self._tasks.items()):
-            if method == "Wait":
-                task.cancel()
-                self._refuse(number, _STOPPING)
-        await self._finish()
+        for number in [number for number, (method, _) in self._tasks.items() if method == "Wait"]:
+            self._give_up(number)
+            self._refuse(number, _STOPPING)
+        await self._finish(FINISH_SECONDS_MAX)
         self.outbox.close()
 
-    async def _finish(self) -> None:
+    async def _finish(self, seconds_max: float | None) -> None:
         if tasks := [task for _, task in self._tasks.values()]:
-            await asyncio.wait(tasks, timeout=FINISH_SECONDS_MAX)
+            await asyncio.wait(tasks, timeout=seconds_max)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
+from durable_saga.pb.payloads import FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX
 
+AROUND_BYTES = 1024 * 1024
 RETENTION_MS_MAX = 20 * 365 * 86_400_000
 
 
@@ -62,11 +63,18 @@ class Config:
     orphan_chunks_ms: int = 3_600_000
     """Chunks of a start that never came about are kept this long."""
     message_bytes_max: int = 64 * 1024 * 1024
+    """Of gRPC. A frame, or a large payload and what is around it, is one message."""
     retention_ms: int = 0
     """A run is purged this long after its end; 0: it is kept for ever (docs/retention.md)."""
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
+        least_bytes = max(FRAME_BYTES_MAX, self.payload_bytes_max) + AROUND_BYTES
+        if self.message_bytes_max < least_bytes:
+            raise ValueError(
+                f"message_bytes_max is {self.message_bytes_max}: it must be {least_bytes} at least, for a frame of"
+                f" {FRAME_BYTES_MAX} bytes, a payload of payload_bytes_max ({self.payload_bytes_max}) and what is around them"
+            )
         least_ms = 2 * self.hint_grace_ms
         if self.retention_ms != 0 and not least_ms <= self.retention_ms <= RETENTION_MS_MAX:
             raise ValueError(

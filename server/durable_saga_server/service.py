@@ -16,7 +16,7 @@ from durable_saga_server.cell import Cell
 from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
-from durable_saga_server.config import Config
+from durable_saga_server.config import AROUND_BYTES, Config
 from durable_saga_server.dispatch import Dispatcher, assign, key_of
 from durable_saga_server.endings import Endings
 from durable_saga_server.failures import (
@@ -73,7 +73,7 @@ class HistoryService:
             **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
             **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
         }  # fmt: skip
-        self.call_streams = CallStreams(self.calls)
+        self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
     async def start_up(self) -> None:
         """Make the tables, read the hints, begin to hand out. Raises JournalError."""
@@ -88,8 +88,7 @@ class HistoryService:
         self._stopping = True
         for changed in self._watching:
             changed.set()
-        await self.call_streams.close()
-        await self.streams.close()
+        await asyncio.gather(self.call_streams.close(), self.streams.close())
         await self.cell.stop()
         await self.waker.stop()
         await self.dispatcher.stop()

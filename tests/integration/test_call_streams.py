@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pathlib
+import signal as signals
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,11 +15,12 @@ import grpc.aio
 import pytest
 from durable_saga_server import call_streams
 from durable_saga_server.config import Config
-from durable_saga_server.failures import BUSY_RETRY_MS
+from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
+from google.protobuf.message import DecodeError
 
 from durable_saga import Handle, Worker, connect, saga, signal, step
 from durable_saga.errors import AlreadyEnded, InvalidArgument, NotFound, SagaTerminated, Unavailable
@@ -189,28 +192,53 @@ def test_a_call_that_nobody_waits_for_any_more_ends_in_the_server() -> None:
 
 
 def test_a_call_that_makes_no_sense_fails_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(request: object) -> object:
-        raise ZeroDivisionError("oh")
+    async def broken(request: c.ClaimRequest) -> c.ClaimReply:
+        match request.item:
+            case "bug":
+                raise ZeroDivisionError("oh")
+            case "cut":
+                raise asyncio.CancelledError
+            case "text":
+                raise ServiceError("UNAVAILABLE", "no file \udcff")
+            case "large":
+                return c.Description(saga_type="x" * 70_000_000)  # type: ignore[return-value]
+            case _:
+                raise DecodeError("a row of the journal")
+
+    def claim(number: int, item: str) -> c.Call:
+        return c.Call(number=number, method="Claim", request=c.ClaimRequest(item=item).SerializeToString())
 
     async def scenario() -> None:
         async with standing() as (service, server), calls(server) as send:
             monkeypatch.setitem(service.calls, "Claim", broken)
-            first, unknown, beat, garbage, mistake, last = await send(
-                start(1, "a"), c.Call(number=2, method="Strat"), c.Call(number=3, method="Beat"),
-                c.Call(number=4, method="Signal", request=b"\xff\xff"), c.Call(number=5, method="Claim"),
-                c.Call(number=99, cancel=True), start(6, "a"), replies=6,
+            first, *wrong, last = await send(
+                start(1, "a"), c.Call(number=2, method="Strat"), c.Call(number=3, method="Fetch"),
+                c.Call(number=4, method="Signal", request=b"\xff\xff"), claim(5, "bug"), claim(6, "cut"), claim(7, "text"),
+                claim(8, "large"), claim(9, "row"), c.Call(number=99, cancel=True), start(10, "a"), replies=10,
             )  # fmt: skip
             assert not c.StartReply.FromString(first.reply).already_started
-            assert [unknown.code, beat.code, garbage.code, mistake.code] == [
-                "UNIMPLEMENTED", "UNIMPLEMENTED", "INVALID_ARGUMENT", "UNKNOWN",
-            ]  # fmt: skip
-            assert "'Strat'" in unknown.message
-            assert "Signal" in garbage.message
-            assert "ZeroDivisionError('oh')" in mistake.message
             assert c.StartReply.FromString(last.reply).already_started
+            assert [(one.code, text) for one, text in zip(wrong, SAID, strict=True) if text not in one.message] == []
+            assert [one.code for one in wrong] == [
+                "UNIMPLEMENTED", "UNIMPLEMENTED", "INVALID_ARGUMENT", "UNKNOWN", "UNAVAILABLE", "UNAVAILABLE",
+                "RESOURCE_EXHAUSTED", "UNKNOWN",
+            ]  # fmt: skip
             assert "test_call_streams.py" in caplog.text
+            assert service.call_streams.under_way() == [0]
 
     asyncio.run(scenario())
+
+
+SAID = [
+    "'Strat'",
+    "'Fetch'",
+    "Signal",
+    "ZeroDivisionError('oh')",
+    "cut off",
+    "\\udcff",
+    "bytes, a client takes",
+    "a row of the journal",
+]
 
 
 def test_calls_under_way_on_a_stream_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,11 +249,104 @@ def test_calls_under_way_on_a_stream_are_bounded(monkeypatch: pytest.MonkeyPatch
             await send(start(1, "a"), replies=1)
             (refused,) = await send(wait(2, "a"), wait(3, "a"), wait(4, "a"), replies=1)
             assert (refused.number, refused.code, refused.retry_after_ms) == (4, "RESOURCE_EXHAUSTED", BUSY_RETRY_MS)
-            (again,) = await send(c.Call(number=2, cancel=True), start(5, "a"), replies=1)
-            assert again.code == "RESOURCE_EXHAUSTED"  # the cancelled one has not ended yet
-            (then,) = await send(start(6, "a"), replies=1)
+            (then,) = await send(c.Call(number=2, cancel=True), start(5, "a"), replies=1)
             assert not then.code
 
+    asyncio.run(scenario())
+
+
+def test_a_call_that_was_given_up_before_it_began_leaves_nothing_behind() -> None:
+    async def scenario() -> None:
+        async with standing() as (service, server), calls(server) as send:
+            await send(start(1, "a"), wait(2, "a"), c.Call(number=2, cancel=True), start(3, "b"), replies=2)
+            assert service.call_streams.under_way() == [0]
+            async with connect(f"127.0.0.1:{server.port}") as client:
+                for _ in range(20):
+                    with pytest.raises(TimeoutError):
+                        await client.handle("a").result(timeout=0)
+                await client.start(waits, id="c")
+                assert service.call_streams.under_way() == [0, 0]
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_was_given_up_before_there_was_a_connection_is_not_sent() -> None:
+    async def scenario() -> None:
+        async with (
+            standing() as (_, server),
+            silent_at_first(server.port) as (port, speak),
+            connect(f"127.0.0.1:{port}") as client,
+        ):
+            for n in range(5):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.start(waits, id=f"never{n}"), 0.05)
+            late = asyncio.create_task(client.start(waits, id="late"))
+            await asyncio.sleep(0)
+            speak.set()
+            await late
+            assert [one.key.saga async for one in client.list()] == ["late"]
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def silent_at_first(to_port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A port that takes connections, and passes on nothing until it may speak."""
+    speak = asyncio.Event()
+
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await speak.wait()
+        back, forth = await asyncio.open_connection("127.0.0.1", to_port)
+        await asyncio.gather(copy(reader, forth), copy(back, writer), return_exceptions=True)
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield listening.sockets[0].getsockname()[1], speak
+    listening.close()
+
+
+def test_a_client_belongs_to_the_loop_on_which_it_was_used_first() -> None:
+    async def scenario() -> None:
+        async with standing() as (_, server), connect(f"127.0.0.1:{server.port}") as client:
+            await client.start(waits, id="s")
+
+            def elsewhere() -> None:
+                with pytest.raises(RuntimeError, match="event loop"):
+                    asyncio.run(asyncio.wait_for(client.start(waits, id="t"), 10))
+
+            await asyncio.to_thread(elsewhere)
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_reads_no_replies_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_streams, "REPLIES_UNREAD_MAX", 4)
+
+    async def scenario() -> None:
+        stream = aiter(call_streams.CallStreams({"Start": answer}, 1000).serve(frames()))
+        assert (await anext(stream)).replies
+        await asyncio.sleep(0.1)
+        assert (before := len(asked)) < 100
+        for _ in range(10):
+            assert (await anext(stream)).replies
+        await asyncio.sleep(0.1)
+        assert before < len(asked) < 400
+        await stream.aclose()  # type: ignore[attr-defined]  # a generator
+
+    async def answer(_: c.StartRequest) -> c.StartReply:
+        return c.StartReply()
+
+    async def frames() -> AsyncIterator[c.CallFrame]:
+        for first in range(0, 800, 8):
+            asked.extend(range(first, first + 8))
+            yield c.CallFrame(calls=[start(number, "s") for number in asked[first:]])
+            await asyncio.sleep(0)
+
+    asked: list[int] = []
     asyncio.run(scenario())
 
 
@@ -272,6 +393,26 @@ def test_calls_outlive_a_server_that_is_killed_and_one_that_stops(tmp_path: path
                 assert [await client.handle(f"d{n}", doubles).result(timeout=60) for n in range(100)] == [*range(0, 200, 2)]
 
     server.start({})
+    try:
+        asyncio.run(scenario())
+    finally:
+        server.kill()
+
+
+def test_a_server_that_hangs_is_taken_for_gone_within_seconds(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = ["-m", "durable_saga", "dev", "--file", f"{tmp_path}/d.db", "--listen", "127.0.0.1:0"]
+    server = Process("server", command, tmp_path, "listening on")
+
+    async def scenario() -> None:
+        async with connect(server.start({})) as client:
+            await client.start(waits, id="a")
+            os.kill(server.pid, signals.SIGSTOP)
+            starting = asyncio.create_task(client.start(waits, id="b"))
+            await until(lambda: "does not answer" in caplog.text)
+            os.kill(server.pid, signals.SIGCONT)
+            await starting
+            assert [one.key.saga async for one in client.list()] == ["b", "a"]
+
     try:
         asyncio.run(scenario())
     finally:
