@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -52,6 +54,16 @@ def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.In
         session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
 
 
+class Handing:
+    """A run on its way to a worker, who is named its owner in the journal already and can't be sent anything yet. What is
+    written into its inbox meanwhile goes with it; otherwise later messages would overtake it."""
+
+    __slots__ = ("message_came",)
+
+    def __init__(self) -> None:
+        self.message_came = False
+
+
 class Dispatcher:
     """Owns the queue of runs that can go on."""
 
@@ -65,7 +77,7 @@ class Dispatcher:
         self._queued = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
-        self._woken: set[Run] = set()
+        self._handing: dict[Run, list[Handing]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -82,8 +94,7 @@ class Dispatcher:
         keeps it. False when the queue is full: its hint brings it back later."""
         if self._queued >= self._config.runnable_max:
             return False
-        if run in self._assigning:
-            self._woken.add(run)
+        self.message_came(run)
         queue = self._queues.setdefault((run.namespace, saga_type), {})
         if run not in queue:
             self._queued += 1
@@ -124,30 +135,67 @@ class Dispatcher:
         def done(_: asyncio.Task[None]) -> None:
             session.reserved -= 1
             self._assigning.pop(run, None)
-            self._woken.discard(run)
             self.look_again()
 
         task.add_done_callback(done)
 
     async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
-        try:
-            head = await self.acquire(run, session.name, orphan=orphan)
-            if head is None:
+        with self.handing(run) as handing:
+            try:
+                head = await self.acquire(run, session.name, orphan=orphan)
+                if head is None:
+                    return
+                events = await self._history(head)
+                handing.message_came = True
+                inbox = await self.unread(run, handing)
+            except JournalError as error:
+                log.warning("%s can't be handed out: %s", run.saga, error)
+                await self._clock.sleep(_AGAIN_SECONDS)
+                self.wake(run, saga_type, orphan=orphan)
                 return
-            events = await self._history(head)
-            inbox = list(await self._journal.inbox(run))
-            while run in self._woken:  # a message came while it was read; it must not be overtaken by a later one
-                self._woken.discard(run)
-                inbox = list(await self._journal.inbox(run))
-        except JournalError as error:
-            log.warning("%s can't be handed out: %s", run.saga, error)
-            await self._clock.sleep(_AGAIN_SECONDS)
-            self.wake(run, saga_type, orphan=orphan)
-            return
-        if session.closed:
-            self.wake(run, saga_type, orphan=True)
+            self._give(session, head, events, inbox)
+
+    def _give(self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
+        if session.closed:  # the worker went away before it got it
+            self.wake(head.run, head.saga_type, orphan=True)
         else:
-            assign(session, head, events, inbox, is_home=self._cell.is_home(run))
+            assign(session, head, events, inbox, is_home=self._cell.is_home(head.run))
+
+    async def give_new(self, session: Session, head: Head, event: h.Event, handing: Handing) -> None:
+        """A run that has just begun, with the worker as its owner."""
+        try:
+            inbox = await self.unread(head.run, handing)
+        except JournalError as error:
+            log.warning("%s can't be handed out: %s", head.run.saga, error)
+            self.wake(head.run, head.saga_type, orphan=True)
+        else:
+            self._give(session, head, [event], inbox)
+
+    @contextmanager
+    def handing(self, run: Run) -> Iterator[Handing]:
+        """Around the naming of an owner and the sending of the run."""
+        one = Handing()
+        self._handing.setdefault(run, []).append(one)
+        try:
+            yield one
+        finally:
+            self._handing[run].remove(one)
+            if not self._handing[run]:
+                del self._handing[run]
+
+    def message_came(self, run: Run) -> None:
+        """It was written into the inbox of the run."""
+        for one in self._handing.get(run, ()):
+            one.message_came = True
+
+    async def unread(self, run: Run, handing: Handing) -> list[h.InboxMessage]:
+        """What waits in the inbox, if anything came; nothing comes between the last look and the return. Raises
+        JournalError."""
+        inbox: list[h.InboxMessage] = []
+        while handing.message_came:
+            handing.message_came = False
+            inbox = list(await self._journal.inbox(run))
+        return inbox
 
     async def deliver_unread(self, session: Session, head: Head) -> None:
         """What stands in the inbox goes to the owner once more: another server may have put it there. Raises

@@ -214,6 +214,7 @@ class Messages:
     async def hand_over(self, head: Head, messages: Sequence[h.InboxMessage]) -> None:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
+        service.dispatcher.message_came(head.run)
         if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
             epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
             for message in messages:

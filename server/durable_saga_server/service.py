@@ -17,7 +17,7 @@ from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.committer import Committer
 from durable_saga_server.config import AROUND_BYTES, Config
-from durable_saga_server.dispatch import Dispatcher, assign, key_of
+from durable_saga_server.dispatch import Dispatcher, key_of
 from durable_saga_server.endings import Endings
 from durable_saga_server.failures import (
     Admission,
@@ -159,23 +159,21 @@ class HistoryService:
             run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),
             now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]),
         )  # fmt: skip
-        if session is not None:
-            session.reserved += 1
-        try:
-            is_home = self.cell.is_home(run)
-            look_ms = self.config.rehint_ms if is_home else self.config.foreign_hint_ms
-            outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
-        finally:
+        look_ms = self.config.rehint_ms if self.cell.is_home(run) else self.config.foreign_hint_ms
+        with self.dispatcher.handing(run) as handing:
             if session is not None:
-                session.reserved -= 1
-        if outcome.head.incarnation != head.incarnation:
-            return _already(outcome.head)
-        if session is not None and not session.closed:
-            assign(session, head, [event], [], is_home=is_home)
-        elif session is not None:
-            self.dispatcher.wake(run, head.saga_type, orphan=True)  # the worker went away before it got it
-        else:
-            await self.waker.wake(head)
+                session.reserved += 1
+            try:
+                outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
+                if outcome.head.incarnation != head.incarnation:
+                    return _already(outcome.head)
+                if session is not None:
+                    await self.dispatcher.give_new(session, head, event, handing)
+                else:
+                    await self.waker.wake(head)
+            finally:
+                if session is not None:
+                    session.reserved -= 1
         return c.StartReply(key=key_of(run), saga_type=head.saga_type, status=h.RUNNING)
 
     async def _create(self, head: Head, event: h.Event, hint: Hint) -> Created | Exists:

@@ -7,11 +7,12 @@ of the run are looked at while the write is under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import pytest
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Head, Run, shard_of
+from durable_saga_server.journal import Created, Exists, Head, Hint, Run, Unknown, shard_of
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
@@ -148,6 +149,65 @@ async def written_while_parking() -> None:
         worker.task.cancel()
         await asyncio.gather(worker.task, return_exceptions=True)
         await service.shut_down()
+
+
+class Slow(MemoryJournal):
+    """One call is done at once, and answered when the test lets it."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        self.done, self.let = asyncio.Event(), asyncio.Event()
+        self._call = call
+
+    async def _answered(self, call: str, answer: Any) -> Any:
+        if call == self._call:
+            self.done.set()
+            await self.let.wait()
+        return answer
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        found: Sequence[h.InboxMessage] = await self._answered("inbox", await super().inbox(run))
+        return found
+
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        outcome: Created | Exists | Unknown = await self._answered("create", await super().create(head, event, hint))
+        return outcome
+
+
+async def written_while_handed_out(call: str) -> None:
+    """The journal has named the worker the owner -> the inbox was read, empty, or is not read because the run is new -> the
+    message is written, acknowledged and sent, before the run itself is: the worker can't know what it is for."""
+    journal = Slow(call)
+    service = HistoryService(journal, config=CONFIG, name="only")
+    await service.start_up()
+    await service.join("only:1")
+    worker = RawWorker(service)
+    try:
+        assert await until(lambda: service.sessions.fits("default", "order"))
+        starting = None
+        if call == "create":
+            request = c.StartRequest(namespace="default", saga="order-1", saga_type="order")
+            starting = asyncio.ensure_future(service.calls["Start"](request))
+        else:
+            await parked(journal)
+            service.dispatcher.wake(RUN, "order")
+        await journal.done.wait()
+        assert not (await signal(service)).duplicate
+        assert worker.sent("assign") == []
+        journal.let.set()
+        if starting is not None:
+            await starting
+        assert await until(lambda: bool(worker.sent("assign")))
+        assert [one.message_id for one in worker.sent("assign")[0].inbox] == ["m1"]
+    finally:
+        worker.task.cancel()
+        await asyncio.gather(worker.task, return_exceptions=True)
+        await service.shut_down()
+
+
+@pytest.mark.parametrize("call", ["inbox", "create"])
+def test_a_message_that_is_written_while_its_run_is_handed_to_a_worker_goes_with_it(call: str) -> None:
+    asyncio.run(written_while_handed_out(call))
 
 
 def test_a_message_that_is_written_later_than_its_hint_is_due_outlives_the_server_that_took_it() -> None:
