@@ -58,7 +58,7 @@ class ActiveRun:
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
         self._item: w.WorkerItem | None = None  # what it is sent in
-        self._via: Stream | None = None
+        self.via: Stream | None = None
         self._sent = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._park: asyncio.TimerHandle | None = None
@@ -126,7 +126,7 @@ class ActiveRun:
 
     def reconnected(self, lost: Stream | None) -> None:
         """What was in flight on this stream may or may not have arrived; None: there was no stream when it came up."""
-        if self._in_flight is not None and self._via is lost:
+        if self._in_flight is not None and self.via is lost:
             self._send(self._in_flight)
 
     def resend_overdue(self) -> None:
@@ -184,7 +184,7 @@ class ActiveRun:
         """Unless it is settled meanwhile."""
         if not self._over and commit is self._in_flight and self._item is not None:
             self._sent = self._loop.time()
-            self._via = self._worker.send(self.key, self._item)
+            self.via = self._worker.send(self.key, self._item)
 
     def _committed(self) -> None:
         assert self._in_flight is not None, "a reply answers a commit"
@@ -278,7 +278,7 @@ class ActiveRun:
             retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(status),
             saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
-        self._worker.send(self.key, w.WorkerItem(release=release))
+        self.via = self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
 
     def give_back(self) -> bool:

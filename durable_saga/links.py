@@ -54,12 +54,13 @@ class Stream:
 
 
 class Held(Protocol):
-    """A run that the worker owns. `told`: the stream over which its home knows of it."""
+    """A run that the worker owns. `told`: the stream over which its home knows of it; `via`: that of its last commit."""
 
     key: h.RunKey
     incarnation: bytes
     epoch: int
     told: Stream | None
+    via: Stream | None
 
     def reconnected(self, lost: Stream | None) -> None:
         """What it sent over this stream may not have arrived; None: there was no stream before."""
@@ -161,8 +162,13 @@ class Links:
         """Tell the run's home that we own it, unless it knows."""
         stream = self._route(run.key)
         if stream is not None and stream is not run.told:
-            stream.send(w.WorkerItem(owned=w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation)))
+            stream.send(_owned(run))
             run.told = stream
+
+    def left(self, run: Held) -> None:
+        """It is here no more. Its home, where the last word of it went to another server, is made to look who owns it."""
+        if run.told is not None and run.via is not None and run.via is not run.told:
+            run.told.send(_owned(run))
 
     # --- staying connected -----------------------------------------------------------------------------------------------
 
@@ -239,3 +245,7 @@ class LinkedWorker(Protocol):
     def held(self) -> Iterable[Held]: ...
 
     def receive(self, stream: Stream, item: w.ServerItem) -> None: ...
+
+
+def _owned(run: Held) -> w.WorkerItem:
+    return w.WorkerItem(owned=w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation))

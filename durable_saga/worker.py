@@ -140,6 +140,7 @@ class Worker:
         key = _key(run.key)
         if self._runs.get(key) is run:
             del self._runs[key]
+            self._links.left(run)
 
     # --- the streams -----------------------------------------------------------------------------------------------------
 

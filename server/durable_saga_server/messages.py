@@ -216,7 +216,9 @@ class Messages:
         service = self._service
         service.dispatcher.message_came(head.run)
         if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
-            epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
+            if (owned := session.owned.get(head.run)) is None and not session.greeted:
+                return  # its inbox is looked at when the worker has told that it owns the run
+            epoch = owned.epoch if owned is not None else head.epoch
             for message in messages:
                 session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
         elif (member := service.cell.with_worker(head.owner)) is not None:

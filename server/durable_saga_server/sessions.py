@@ -32,6 +32,8 @@ class Session:
     owned: dict[Run, Ownership] = field(default_factory=dict)
     reserved: int = 0
     draining: bool = False
+    greeted: bool = True
+    """False while it tells what it owns: until then nothing new is given to it."""
     outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
 
     @property
@@ -39,7 +41,13 @@ class Session:
         return self.outbox.is_closed
 
     def can_run(self, namespace: str, saga_type: str) -> bool:
-        return not self.draining and not self.closed and self.namespace == namespace and saga_type in self.saga_types
+        return (
+            self.greeted
+            and not self.draining
+            and not self.closed
+            and self.namespace == namespace
+            and saga_type in self.saga_types
+        )
 
     def has_room(self, namespace: str, saga_type: str) -> bool:
         return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity

@@ -99,9 +99,15 @@ class WorkStreams:
             lease_ms=service.config.lease_ms, cell=service.cell.view(),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
-        for owned in hello.owned:
-            await self._reclaim(session, owned)
+        session.greeted = False
         service.sessions.add(session)
+        try:
+            for owned in hello.owned:
+                await self._reclaim(session, owned)
+        except BaseException:
+            service.sessions.remove(session)
+            raise
+        session.greeted = True
         await self._tell_members()
         return session
 
@@ -125,19 +131,23 @@ class WorkStreams:
 
     async def _reclaim(self, session: Session, owned: w.Owned) -> None:
         """A worker came back: it keeps what the journal says is still its own."""
-        run = run_of(owned.key)
-        try:
-            head = await self._service.journal.head(run)
-            unread = await self._service.journal.inbox(run) if head is not None else []
-        except JournalError:
-            return  # its next commit tells
-        is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch
-        if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
-            session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
-            return
-        session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, self._service.clock.now_ms())
-        for message in unread:
-            session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
+        run, dispatcher = run_of(owned.key), self._service.dispatcher
+        with dispatcher.handing(run) as handing:
+            try:
+                head = await self._service.journal.head(run)
+                handing.message_came = head is not None
+                unread = await dispatcher.unread(run, handing)
+            except JournalError:
+                return  # its next commit tells
+            is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch
+            if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
+                if (known := session.owned.get(run)) is not None and known.epoch <= owned.epoch:
+                    del session.owned[run]
+                session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
+                return
+            session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, self._service.clock.now_ms())
+            for message in unread:
+                session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
 
     async def _read(self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]) -> None:
         try:

@@ -54,10 +54,10 @@ async def until(is_so: Callable[[], bool]) -> bool:
     return False
 
 
-async def parked(journal: MemoryJournal) -> None:
+async def parked(journal: MemoryJournal, owner: str = "") -> None:
     """A run that waits for nothing but a message."""
     now_ms = HistoryService(journal).clock.now_ms()
-    head = Head(RUN, b"i" * 16, "order", h.RUNNING, "", 1, 1, b"c" * 16, now_ms, now_ms)
+    head = Head(RUN, b"i" * 16, "order", h.RUNNING, owner, 1, 1, b"c" * 16, now_ms, now_ms)
     started = h.SagaStarted(saga_type="order", seed=b"s" * 16)
     await journal.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
 
@@ -97,10 +97,10 @@ async def written_late() -> None:
 class RawWorker:
     """Speaks the protocol by hand. `items`: what it was sent."""
 
-    def __init__(self, service: HistoryService) -> None:
+    def __init__(self, service: HistoryService, *owned: w.Owned) -> None:
         self.items: list[w.ServerItem] = []
         self._says: asyncio.Queue[w.WorkerItem] = asyncio.Queue()
-        hello = w.Hello(worker="w1", protocol=1, namespace="default", saga_types=["order"], capacity=5)
+        hello = w.Hello(worker="w1", protocol=1, namespace="default", saga_types=["order"], capacity=5, owned=owned)
         self.say(w.WorkerItem(hello=hello))
         self._service = service
         self.task = asyncio.ensure_future(self._listen())
@@ -203,6 +203,33 @@ async def written_while_handed_out(call: str) -> None:
         worker.task.cancel()
         await asyncio.gather(worker.task, return_exceptions=True)
         await service.shut_down()
+
+
+async def written_while_reclaimed() -> None:
+    """A worker comes back and says that it owns the run -> its inbox is read, empty -> the message is written and acknowledged,
+    before the server takes the worker for the owner."""
+    journal = Slow("inbox")
+    service = HistoryService(journal, config=CONFIG, name="only")
+    await service.start_up()
+    await service.join("only:1")
+    await parked(journal, owner="w1")
+    worker = RawWorker(service, w.Owned(key=KEY, epoch=1, incarnation=b"i" * 16))
+    try:
+        await journal.done.wait()
+        assert not (await signal(service)).duplicate
+        assert worker.sent("deliver") == []
+        journal.let.set()
+        assert await until(lambda: service.sessions.fits("default", "order"))
+        assert await until(lambda: bool(worker.sent("deliver")))
+        assert [one.message.message_id for one in worker.sent("deliver")] == ["m1"]
+    finally:
+        worker.task.cancel()
+        await asyncio.gather(worker.task, return_exceptions=True)
+        await service.shut_down()
+
+
+def test_a_message_that_is_written_while_a_worker_comes_back_reaches_it_at_once() -> None:
+    asyncio.run(written_while_reclaimed())
 
 
 @pytest.mark.parametrize("call", ["inbox", "create"])

@@ -208,6 +208,7 @@ class Network:
     def call(self, client: Process, server: ServerProcess | None, method: str, request: Any) -> asyncio.Future[Any]:
         """One attempt; the future raises Unavailable or another ClientError."""
         loop, dice = self.world.loop, self.world.dice
+        self.world.oracle.asked(method, request)
         future: asyncio.Future[Any] = loop.create_future()
         if server is None or not server.listening or server.is_dead:
             self._fail(future, "nobody listens there", self.world.delay_us("network"), client)

@@ -42,7 +42,9 @@ class Record:
     messages: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     put_us: dict[str, int] = field(default_factory=dict)
-    acknowledged: dict[str, None] = field(default_factory=dict)
+    put_by: dict[str, Any] = field(default_factory=dict)
+    sent_us: dict[str, int] = field(default_factory=dict)
+    acknowledged: dict[str, int] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     ended_us: int = 0
     purged: bool = False
@@ -82,6 +84,7 @@ class Oracle:
             self._purged(args[0])
         elif name == "put_message":
             self.record(args[0]).put_us.setdefault(args[1].message_id, self._world.loop.now_us)
+            self.record(args[0]).put_by.setdefault(args[1].message_id, getattr(process, "service", None))
 
     def _purged(self, run: Run) -> None:
         record = self.record(run)
@@ -171,9 +174,21 @@ class Oracle:
             if body.message_id in record.messages:
                 self.broken("G6", f"{run.saga}: message {body.message_id} took effect twice")
             record.messages.add(body.message_id)
+            self._in_order(run, record, body.message_id)
         if kind == "step_completed" and record.steps[body.call].name == "turn":
             record.pivot = True
             record.undo_names.clear()
+
+    def _in_order(self, run: Run, record: Record, message_id: str) -> None:
+        """What was acknowledged before this one was sent comes first. Not so where two servers, or two lives of one, took
+        them: their clocks may differ."""
+        if len(self._world.servers) > 1:
+            return
+        sent_us, server = record.sent_us.get(message_id, 0), record.put_by.get(message_id)
+        waiting = {one for one, message in self._world.memory._inbox.get(run, {}).items() if message is not None}
+        for one, at_us in record.acknowledged.items():
+            if at_us < sent_us and one not in record.messages and one in waiting and record.put_by.get(one) is server:
+                self.broken("G6", f"{run.saga}: message {message_id} overtook {one}, which was acknowledged before it was sent")
 
     # --- effects -----------------------------------------------------------------------------------------------------------
 
@@ -216,6 +231,12 @@ class Oracle:
         if reply.outcome == w.CommitReply.FENCED and is_owner:
             self.broken("G7", f"{run.saga}: {process.name} was told that it is fenced, and it is the owner ({reply.reason})")
 
+    def asked(self, method: str, request: Any) -> None:
+        """A client sends this, for the first time or again."""
+        if method in MESSAGE_CALLS:
+            record = self.record(Run(request.key.namespace, request.key.saga))
+            record.sent_us.setdefault(request.message_id, self._world.loop.now_us)
+
     def answered(self, method: str, request: Any, reply: Any) -> None:
         """A client got this answer."""
         if method == "start":
@@ -235,6 +256,6 @@ class Oracle:
 
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
-        self.record(run).acknowledged[message_id] = None
+        self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
         if not self.record(run).purged and message_id not in self._world.memory._inbox.get(run, {}):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")
