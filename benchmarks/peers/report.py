@@ -101,8 +101,14 @@ def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1][:300] if text.strip() else ""
 
 
+def measured(sitting: dict[str, Any]) -> list[Column]:
+    """The columns of the workloads of this sitting."""
+    asked = {name for entry in sitting["peers"].values() for each in entry["rounds"] for name in each["answers"]}
+    return [column for column in COLUMNS if column.workload in asked]
+
+
 def table(sitting: dict[str, Any]) -> str:
-    peers = sitting["peers"].values()
+    peers, columns = sitting["peers"].values(), measured(sitting)
     lines = [
         "# Side by side",
         "",
@@ -110,13 +116,13 @@ def table(sitting: dict[str, Any]) -> str:
         "Only the ratios within this table travel to another machine.",
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in sitting["machine"].items()),
-        f"- parked sagas: {sitting['sizes']['parked_sagas']:,}",
+        *(f"- parked sagas: {sitting['sizes']['parked_sagas']:,}" for column in columns if column.workload == "parked"),
         "",
-        "| engine | rounds | " + " | ".join(column.title for column in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 2) + "|",
+        "| engine | rounds | " + " | ".join(column.title for column in columns) + " |",
+        "|---" * (len(columns) + 2) + "|",
     ]
     for entry in peers:
-        cells = " | ".join(cell(entry, column) for column in COLUMNS)
+        cells = " | ".join(cell(entry, column) for column in columns)
         lines.append(f"| {entry['label']} | {len(entry['rounds'])} | {cells} |")
     lines += ["", "| engine | durability | versions |", "|---|---|---|"]
     for entry in peers:
@@ -128,7 +134,7 @@ def table(sitting: dict[str, Any]) -> str:
 
 def charts(sitting: dict[str, Any]) -> list[Chart]:
     found = []
-    for column in COLUMNS:
+    for column in measured(sitting):
         bars: list[tuple[str, float | None, str]] = []
         for entry in sitting["peers"].values():
             value = median(entry, column.workload, column.key)

@@ -66,10 +66,14 @@ def module() -> Iterator[types.ModuleType]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "README.md"], ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_and_prints_what_the_page_says(
-    page: pathlib.Path, module: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    page: pathlib.Path,
+    module: types.ModuleType,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    logging.getLogger("durable_saga").setLevel(logging.CRITICAL)  # the failures here are on purpose
+    caplog.set_level(logging.CRITICAL, "durable_saga")  # the failures here are on purpose
     for block, after in itertools.zip_longest(blocks(page), blocks(page)[1:]):
         if block.kind != "python" or not block.is_run:
             continue
