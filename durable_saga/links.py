@@ -54,7 +54,8 @@ class Stream:
 
 
 class Held(Protocol):
-    """A run that the worker owns. `told`: the stream over which its home knows of it; `via`: that of its last commit."""
+    """A run that the worker owns. `told`: the stream over which its home knows of it; `via`: that of its last
+    commit, or of its release."""
 
     key: h.RunKey
     incarnation: bytes

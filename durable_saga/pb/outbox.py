@@ -12,7 +12,7 @@ Item = TypeVar("Item", bound=Any)
 
 
 class Outbox(Generic[Item]):
-    """Of one stream, in order. What is put in after `close()` is not sent."""
+    """Of one stream, in order. Whether what is put in after `close()` is still sent, nobody promises."""
 
     def __init__(self) -> None:
         self.is_closed = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_saga.pb import history_pb2 as h
@@ -18,6 +18,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
+from durable_saga_server.journal.rules import in_order
 from durable_saga_server.sessions import Ownership, Session, Sessions
 
 log = logging.getLogger(__name__)
@@ -56,12 +57,14 @@ def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.In
 
 class Handing:
     """A run on its way to a worker, who is named its owner in the journal already and can't be sent anything yet. What is
-    written into its inbox meanwhile goes with it; otherwise later messages would overtake it."""
+    written into its inbox meanwhile goes with it; otherwise later messages would overtake it. `look`: its inbox is to be read;
+    `messages`: what this server wrote into it since."""
 
-    __slots__ = ("message_came",)
+    __slots__ = ("look", "messages")
 
-    def __init__(self) -> None:
-        self.message_came = False
+    def __init__(self, look: bool) -> None:
+        self.look = look
+        self.messages: list[h.InboxMessage] = []
 
 
 class Dispatcher:
@@ -94,7 +97,8 @@ class Dispatcher:
         keeps it. False when the queue is full: its hint brings it back later."""
         if self._queued >= self._config.runnable_max:
             return False
-        self.message_came(run)
+        for one in self._handing.get(run, ()):
+            one.look = True  # whoever wakes it may have written to it
         queue = self._queues.setdefault((run.namespace, saga_type), {})
         if run not in queue:
             self._queued += 1
@@ -140,13 +144,12 @@ class Dispatcher:
         task.add_done_callback(done)
 
     async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
-        with self.handing(run) as handing:
+        with self.handing(run, look=True) as handing:
             try:
                 head = await self.acquire(run, session.name, orphan=orphan)
                 if head is None:
                     return
                 events = await self._history(head)
-                handing.message_came = True
                 inbox = await self.unread(run, handing)
             except JournalError as error:
                 log.warning("%s can't be handed out: %s", run.saga, error)
@@ -172,9 +175,9 @@ class Dispatcher:
             self._give(session, head, [event], inbox)
 
     @contextmanager
-    def handing(self, run: Run) -> Iterator[Handing]:
-        """Around the naming of an owner and the sending of the run."""
-        one = Handing()
+    def handing(self, run: Run, *, look: bool) -> Iterator[Handing]:
+        """Around the naming of an owner and the sending of the run. `look`: its inbox may hold something already."""
+        one = Handing(look)
         self._handing.setdefault(run, []).append(one)
         try:
             yield one
@@ -183,19 +186,20 @@ class Dispatcher:
             if not self._handing[run]:
                 del self._handing[run]
 
-    def message_came(self, run: Run) -> None:
-        """It was written into the inbox of the run."""
+    def messages_came(self, run: Run, messages: Sequence[h.InboxMessage]) -> None:
+        """They were written into the inbox of the run."""
         for one in self._handing.get(run, ()):
-            one.message_came = True
+            one.messages += messages
 
     async def unread(self, run: Run, handing: Handing) -> list[h.InboxMessage]:
-        """What waits in the inbox, if anything came; nothing comes between the last look and the return. Raises
-        JournalError."""
+        """What waits in the inbox, in order; nothing comes between the last look and the return. Once the journal names the
+        owner, messages make no further look necessary, however many come. Raises JournalError."""
         inbox: list[h.InboxMessage] = []
-        while handing.message_came:
-            handing.message_came = False
+        while handing.look:
+            handing.look = False
             inbox = list(await self._journal.inbox(run))
-        return inbox
+        known = {one.message_id for one in inbox}
+        return in_order([*inbox, *(one for one in handing.messages if one.message_id not in known)])
 
     async def deliver_unread(self, session: Session, head: Head) -> None:
         """What stands in the inbox goes to the owner once more: another server may have put it there. Raises

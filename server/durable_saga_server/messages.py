@@ -214,7 +214,7 @@ class Messages:
     async def hand_over(self, head: Head, messages: Sequence[h.InboxMessage]) -> None:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
-        service.dispatcher.message_came(head.run)
+        service.dispatcher.messages_came(head.run, messages)
         if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
             if (owned := session.owned.get(head.run)) is None and not session.greeted:
                 return  # its inbox is looked at when the worker has told that it owns the run

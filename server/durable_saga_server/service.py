@@ -160,7 +160,7 @@ class HistoryService:
             now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]),
         )  # fmt: skip
         look_ms = self.config.rehint_ms if self.cell.is_home(run) else self.config.foreign_hint_ms
-        with self.dispatcher.handing(run) as handing:
+        with self.dispatcher.handing(run, look=False) as handing:
             if session is not None:
                 session.reserved += 1
             try:

@@ -32,8 +32,8 @@ class Session:
     owned: dict[Run, Ownership] = field(default_factory=dict)
     reserved: int = 0
     draining: bool = False
-    greeted: bool = True
-    """False while it tells what it owns: until then nothing new is given to it."""
+    greeted: bool = False
+    """Not while it tells what it owns: until then nothing new is given to it."""
     outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
 
     @property

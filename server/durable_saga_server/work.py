@@ -99,16 +99,15 @@ class WorkStreams:
             lease_ms=service.config.lease_ms, cell=service.cell.view(),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
-        session.greeted = False
         service.sessions.add(session)
         try:
             for owned in hello.owned:
                 await self._reclaim(session, owned)
-        except BaseException:
+            session.greeted = True
+            await self._tell_members()
+        except BaseException:  # also when it is cancelled: nobody else removes it yet
             service.sessions.remove(session)
             raise
-        session.greeted = True
-        await self._tell_members()
         return session
 
     async def _tell_members(self) -> None:
@@ -132,10 +131,9 @@ class WorkStreams:
     async def _reclaim(self, session: Session, owned: w.Owned) -> None:
         """A worker came back: it keeps what the journal says is still its own."""
         run, dispatcher = run_of(owned.key), self._service.dispatcher
-        with dispatcher.handing(run) as handing:
+        with dispatcher.handing(run, look=True) as handing:
             try:
                 head = await self._service.journal.head(run)
-                handing.message_came = head is not None
                 unread = await dispatcher.unread(run, handing)
             except JournalError:
                 return  # its next commit tells

@@ -89,7 +89,7 @@ async def standing(
 async def calls(server: GrpcServer) -> AsyncIterator[Callable[..., Awaitable[list[c.Reply]]]]:
     """Sends what it is given in one frame, and gives as many replies, by number."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stream = client_pb2_grpc.SagasStub(channel).Calls()  # type: ignore[no-untyped-call]
+        stream = client_pb2_grpc.SagasStub(channel).Calls()  # type: ignore[no-untyped-call]  # generated
 
         async def send(*sent: c.Call, replies: int) -> list[c.Reply]:
             await stream.write(c.CallFrame(calls=sent))
@@ -202,7 +202,7 @@ def test_a_call_that_makes_no_sense_fails_alone(monkeypatch: pytest.MonkeyPatch,
             case "text":
                 raise ServiceError("UNAVAILABLE", "no file \udcff")
             case "large":
-                return c.Description(saga_type="x" * 70_000_000)  # type: ignore[return-value]
+                return c.Description(saga_type="x" * 70_000_000)  # type: ignore[return-value]  # larger than any
             case _:
                 raise DecodeError("a row of the journal")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -62,8 +63,8 @@ async def parked(journal: MemoryJournal, owner: str = "") -> None:
     await journal.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
 
 
-def signal(service: HistoryService) -> asyncio.Task[Any]:
-    request = c.SignalRequest(key=KEY, message_id="m1", name="go")
+def signal(service: HistoryService, message_id: str = "m1") -> asyncio.Task[Any]:
+    request = c.SignalRequest(key=KEY, message_id=message_id, name="go")
     return asyncio.ensure_future(service.calls["Signal"](request))
 
 
@@ -120,15 +121,26 @@ class RawWorker:
             self.items.extend(frame.items)
 
 
+@asynccontextmanager
+async def served(journal: MemoryJournal, *owned: w.Owned) -> AsyncIterator[tuple[HistoryService, RawWorker]]:
+    """By the only server, which has the only worker."""
+    service = HistoryService(journal, config=CONFIG, name="only")
+    await service.start_up()
+    await service.join("only:1")
+    worker = RawWorker(service, *owned)
+    try:
+        yield service, worker
+    finally:
+        worker.task.cancel()
+        await asyncio.gather(worker.task, return_exceptions=True)
+        await service.shut_down()
+
+
 async def written_while_parking() -> None:
     """The worker owns the run -> no hint for the message -> it parks the run, the inbox is empty -> the last hint of the run is
     looked at -> the message is written and acknowledged."""
     journal = SlowInbox()
-    service = HistoryService(journal, config=CONFIG, name="only")
-    await service.start_up()
-    await service.join("only:1")
-    worker = RawWorker(service)
-    try:
+    async with served(journal) as (service, worker):
         assert await until(lambda: service.sessions.fits("default", "order"))
         await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
         assert await until(lambda: bool(worker.sent("assign")))
@@ -145,10 +157,6 @@ async def written_while_parking() -> None:
         journal.let.set()
         assert not (await told).duplicate
         assert await until(lambda: len(worker.sent("assign")) > 1), "nobody ever looks at the run again"
-    finally:
-        worker.task.cancel()
-        await asyncio.gather(worker.task, return_exceptions=True)
-        await service.shut_down()
 
 
 class Slow(MemoryJournal):
@@ -178,11 +186,7 @@ async def written_while_handed_out(call: str) -> None:
     """The journal has named the worker the owner -> the inbox was read, empty, or is not read because the run is new -> the
     message is written, acknowledged and sent, before the run itself is: the worker can't know what it is for."""
     journal = Slow(call)
-    service = HistoryService(journal, config=CONFIG, name="only")
-    await service.start_up()
-    await service.join("only:1")
-    worker = RawWorker(service)
-    try:
+    async with served(journal) as (service, worker):
         assert await until(lambda: service.sessions.fits("default", "order"))
         starting = None
         if call == "create":
@@ -199,22 +203,14 @@ async def written_while_handed_out(call: str) -> None:
             await starting
         assert await until(lambda: bool(worker.sent("assign")))
         assert [one.message_id for one in worker.sent("assign")[0].inbox] == ["m1"]
-    finally:
-        worker.task.cancel()
-        await asyncio.gather(worker.task, return_exceptions=True)
-        await service.shut_down()
 
 
 async def written_while_reclaimed() -> None:
     """A worker comes back and says that it owns the run -> its inbox is read, empty -> the message is written and acknowledged,
     before the server takes the worker for the owner."""
     journal = Slow("inbox")
-    service = HistoryService(journal, config=CONFIG, name="only")
-    await service.start_up()
-    await service.join("only:1")
     await parked(journal, owner="w1")
-    worker = RawWorker(service, w.Owned(key=KEY, epoch=1, incarnation=b"i" * 16))
-    try:
+    async with served(journal, w.Owned(key=KEY, epoch=1, incarnation=b"i" * 16)) as (service, worker):
         await journal.done.wait()
         assert not (await signal(service)).duplicate
         assert worker.sent("deliver") == []
@@ -222,14 +218,45 @@ async def written_while_reclaimed() -> None:
         assert await until(lambda: service.sessions.fits("default", "order"))
         assert await until(lambda: bool(worker.sent("deliver")))
         assert [one.message.message_id for one in worker.sent("deliver")] == ["m1"]
-    finally:
-        worker.task.cancel()
-        await asyncio.gather(worker.task, return_exceptions=True)
-        await service.shut_down()
 
 
 def test_a_message_that_is_written_while_a_worker_comes_back_reaches_it_at_once() -> None:
     asyncio.run(written_while_reclaimed())
+
+
+class Hot(MemoryJournal):
+    """Whenever the inbox of the run was read, another message is written into it, up to 100."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signal: Callable[[str], asyncio.Task[Any]] | None = None
+        self.signals = 0
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        found = await super().inbox(run)
+        if self.signal is not None and self.signals < 100:
+            self.signals += 1
+            await self.signal(f"m{self.signals:03}")
+        return found
+
+
+async def written_without_end() -> None:
+    """The run is given out while its messages don't cease, and all that came before go with it."""
+    journal = Hot()
+    await parked(journal)
+    async with served(journal) as (service, worker):
+        assert await until(lambda: service.sessions.fits("default", "order"))
+        journal.signal = lambda message_id: signal(service, message_id)
+        service.dispatcher.wake(RUN, "order")
+        assert await until(lambda: bool(worker.sent("assign")))
+        assert journal.signals < 5, "it is read again and again"
+        got = [one.message_id for one in worker.sent("assign")[0].inbox]
+        assert got == [f"m{number:03}" for number in range(1, len(got) + 1)]
+        assert got
+
+
+def test_a_run_is_handed_out_however_many_messages_come() -> None:
+    asyncio.run(written_without_end())
 
 
 @pytest.mark.parametrize("call", ["inbox", "create"])
