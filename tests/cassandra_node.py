@@ -135,7 +135,7 @@ class CassandraNode:
         command = _command(library, folder)
         with (folder / "out.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        self._wait(folder / "out.log")
+        self._wait(folder / "out.log", port)
         self.address = f"{self.host}:{port}"
 
     @property
@@ -150,15 +150,20 @@ class CassandraNode:
             self._process.wait()
             self._process = None
 
-    def _wait(self, log: pathlib.Path) -> None:
+    def _wait(self, log: pathlib.Path, port: int) -> None:
+        """The log says that it starts to listen a moment before it does."""
         assert self._process is not None, "the node was started"
         deadline = time.monotonic() + START_SECONDS_MAX
-        while "Starting listening for CQL" not in (text := log.read_text(errors="replace")):
+        while "Starting listening for CQL" not in (text := log.read_text(errors="replace")) or not self._listens(port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 said = [line for line in text.splitlines() if "ERROR" in line or "Exception" in line]
                 raise NoCassandraError("\n".join(["Cassandra did not start:", *said[:20], "the end of its log:", text[-2000:]]))
             time.sleep(0.3)
+
+    def _listens(self, port: int) -> bool:
+        with socket.socket() as trying:
+            return trying.connect_ex((self.host, port)) == 0
 
     def stop(self) -> None:
         if self._process is not None:
