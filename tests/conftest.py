@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from durable_saga_server.tending import MISTAKE
 
 from tests.cassandra_node import CassandraNode, NoCassandraError
 from tests.hypothesis_profile import load_profile
 
 load_profile()
+
+
+@pytest.fixture(autouse=True)
+def no_mistake(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """An engine survives its own mistakes (durable_saga_server/tending.py); a test in which it makes one fails."""
+    yield
+    mistakes = [one.getMessage() for one in caplog.get_records("call") if one.getMessage().startswith(MISTAKE)]
+    assert not mistakes, mistakes
 
 
 @pytest.fixture(scope="session")

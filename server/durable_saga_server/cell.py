@@ -17,6 +17,7 @@ from durable_saga.pb import cell_pb2
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import SHARDS, Journal, JournalError, Member, Run, shard_of
+from durable_saga_server.tending import tend
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Cell:
     async def start(self) -> None:
         """Raises JournalError."""
         await self._refresh()
-        self._task = asyncio.create_task(self._tend(), name="cell")
+        self._task = tend("cell", self._tend, self._clock)
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -69,10 +69,13 @@ class Chains:
         there = await journal.head(following) if root.newest >= following.run else None
         if there is None and root.newest >= following.run:
             return None
-        (last,) = await journal.events(run, head.next_seq - 1, 1)
+        if (last := await self._event(head, head.next_seq - 1)) is None:
+            return None
         carried = await self._carry(head, last.saga_ended.next, following)
         if there is None:
-            there = await self._create(head, last.saga_ended.next, following)
+            if (begun := await self._event(head, 0)) is None:
+                return None
+            there = await self._create(head, begun.saga_started, last.saga_ended.next, following)
             await journal.advance(first, root.incarnation, following.run)
             self._service.notify(run)
             await self._service.messages.hand_over(there, [])
@@ -81,6 +84,13 @@ class Chains:
         elif carried and there.status in OPEN:
             await self._service.messages.hand_over(there, carried)
         return there
+
+    async def _event(self, head: Head, seq: int) -> h.Event | None:
+        """None: another look at it, or at a later run, has purged the run since its head was read."""
+        events = await self._service.journal.events(head.run, seq, 1)
+        if not events and await self._service.journal.head(head.run) is not None:
+            raise JournalError(f"run {head.run.run} of saga {head.run.saga} has no event {seq}")
+        return events[0] if events else None
 
     # --- what is left unread ---------------------------------------------------------------------------------------------
 
@@ -132,17 +142,16 @@ class Chains:
 
     # --- the next run ----------------------------------------------------------------------------------------------------
 
-    async def _create(self, head: Head, end: h.Continuation, following: Run) -> Head:
+    async def _create(self, head: Head, begun: h.SagaStarted, end: h.Continuation, following: Run) -> Head:
         """The same incarnation whoever does it, so that only one of them does."""
         service = self._service
         await self._copy(head.run, following, end.input)
-        (begun,) = await service.journal.events(head.run, 0, 1)
         incarnation, now_ms = _derived(head.incarnation, b"incarnation"), service.clock.now_ms()
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
-            saga_type=head.saga_type, input=end.input, timeout_ms=begun.saga_started.timeout_ms, keys=end.keys,
+            saga_type=head.saga_type, input=end.input, timeout_ms=begun.timeout_ms, keys=end.keys,
             attributes=end.attributes,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
-            default_timeout_ms=begun.saga_started.default_timeout_ms,
+            default_timeout_ms=begun.default_timeout_ms,
         ))  # fmt: skip
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,

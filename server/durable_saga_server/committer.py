@@ -14,6 +14,7 @@ from collections.abc import Callable
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Commit, Journal, JournalError, JournalUnavailable, Outcome, Unknown
+from durable_saga_server.tending import mistake, tend
 
 log = logging.getLogger(__name__)
 Answer = Outcome | JournalError
@@ -37,7 +38,7 @@ class Committer:
         self._resending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="committer")
+        self._task = tend("committer", self._run, self._clock)
 
     async def stop(self) -> None:
         """Finish what waits, then end."""
@@ -98,6 +99,9 @@ class Committer:
             return list(await self._journal.commit_many(commits))
         except JournalError as error:
             return [error] * len(commits)
+        except Exception as error:  # nobody knows what was written; an answer that never comes would be worse
+            mistake(f"{len(commits)} commits are unresolved", error)
+            return [Unknown(f"{type(error).__name__}: {error}")] * len(commits)
 
     async def _resolve(self, commit: Commit, done: Callable[[Answer], None]) -> None:
         until = self._clock.now_ms() + self._config.resend_for_ms

@@ -20,6 +20,7 @@ from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
 from durable_saga_server.journal.rules import in_order
 from durable_saga_server.sessions import Ownership, Session, Sessions
+from durable_saga_server.tending import tend
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
@@ -84,7 +85,7 @@ class Dispatcher:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="dispatcher")
+        self._task = tend("dispatcher", self._run, self._clock)
 
     async def stop(self) -> None:
         tasks = [*self._assigning.values(), *([self._task] if self._task else [])]

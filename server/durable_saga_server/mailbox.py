@@ -14,6 +14,7 @@ from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Hint, Journal, JournalError, Member, Run, mailbox_of
+from durable_saga_server.tending import tend
 
 if TYPE_CHECKING:
     from durable_saga_server.wake import Waker
@@ -34,7 +35,7 @@ class Mailbox:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._read(), name="mailbox")
+        self._task = tend("mailbox", self._read, self._clock)
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from durable_saga_server.cell import Cell
@@ -20,11 +21,13 @@ from durable_saga_server.dispatch import Dispatcher
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
 from durable_saga_server.mailbox import Mailbox
+from durable_saga_server.tending import mistake, tend
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
 LOOKS_AT_ONCE_MAX = 64
 BRING_NEAR_MS = 3_600_000
+MISTAKE_AGAIN_MS = 30_000
 _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
@@ -72,10 +75,8 @@ class Waker:
         """Raises JournalError."""
         await self._sweep()
         self.mailbox.start()
-        self._tasks = [
-            asyncio.create_task(self._keep_sweeping(), name="hints-sweep"),
-            asyncio.create_task(self._fire(), name="hints-fire"),
-        ]
+        loops = {"hints-sweep": self._keep_sweeping, "hints-fire": self._fire}
+        self._tasks = [tend(name, loop, self._clock) for name, loop in loops.items()]
 
     async def stop(self) -> None:
         await self.mailbox.stop()
@@ -127,11 +128,9 @@ class Waker:
 
     async def _keep_sweeping(self) -> None:
         while True:
-            try:
+            with suppress(TimeoutError):  # it is time again
                 async with asyncio.timeout(self.sweep_ms / 1000):  # wait_for() of 3.11 loses a cancellation
                     await self._swept.wait()
-            except TimeoutError:
-                pass  # it is time again
             self._swept.clear()
             try:
                 await self._sweep()
@@ -192,11 +191,9 @@ class Waker:
                 await asyncio.gather(*(self._look(row, number) for row, number in due))
                 continue
             seconds = (self._looks[0][0] - self._clock.now_ms()) / 1000 if self._looks else _IDLE_SECONDS
-            try:
+            with suppress(TimeoutError):  # the next hint is due
                 async with asyncio.timeout(max(seconds, 0.001)):
                     await self._changed.wait()
-            except TimeoutError:
-                pass  # the next hint is due
 
     async def _look(self, row: Row, number: int) -> None:
         shard = self._shards.get(number)
@@ -207,6 +204,9 @@ class Waker:
         except JournalError as error:
             log.warning("%s can't be looked at: %s", row[2], error)
             again_ms = _AGAIN_MS
+        except Exception as error:  # one run must not keep the others from being looked at
+            mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} is looked at again", error)
+            again_ms = MISTAKE_AGAIN_MS
         if again_ms:
             self._look_at(self._clock.now_ms() + again_ms, row, number)  # it stays known, so the watermark stays behind it
         else:

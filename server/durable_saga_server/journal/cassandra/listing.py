@@ -15,7 +15,7 @@ from typing import Any
 
 from cassandra.query import UNSET_VALUE
 
-from durable_saga_server.journal import Commit, Head, JournalUnavailable, Run
+from durable_saga_server.journal import Commit, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import NOTEWORTHY, after_commit, attributes_in
@@ -120,7 +120,7 @@ class Listing:
     async def _read(self, run: Run) -> Head | None:
         try:
             return await self._read_head(run)
-        except JournalUnavailable as error:
+        except JournalError as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
             return None
 
@@ -134,7 +134,7 @@ class Listing:
                 if head.status in NOTEWORTHY:
                     run, day = head.run, head.updated_ms // schema.LISTING_DAY_MS
                     await self._session.read("change_put", run.namespace, day, run.saga, run.run, *head_columns(head))
-        except JournalUnavailable as error:
+        except JournalError as error:
             log.warning("the listing rows of %s and %d more are written later: %s", heads[0].run.saga, len(heads) - 1, error)
 
     async def purge(self, head: Head, now_ms: int) -> None:

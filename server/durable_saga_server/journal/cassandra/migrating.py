@@ -15,7 +15,7 @@ from typing import TypeVar
 from cassandra import DriverException
 from cassandra.protocol import ErrorMessage
 
-from durable_saga_server.journal import JournalUnavailable, SchemaTooNew
+from durable_saga_server.journal import JournalError, JournalUnavailable, SchemaTooNew
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
 
@@ -70,7 +70,7 @@ async def patiently(work: Callable[[], Awaitable[T]]) -> T:
         attempt += 1
         try:
             return await work()
-        except (JournalUnavailable, DriverException, ErrorMessage) as error:
+        except (JournalError, DriverException, ErrorMessage) as error:
             if attempt == CHANGE_ATTEMPTS_MAX:
                 raise JournalUnavailable(f"Cassandra's schema is not what it should be: {error}") from error
             await asyncio.sleep(CHANGE_AGAIN_SECONDS)
@@ -80,6 +80,6 @@ async def _has_indexes(session: Session) -> bool:
     try:
         for one in schema.INDEX_PROBES:
             await session.run(f"SELECT day FROM listing WHERE namespace = '' AND day = 0 AND {one} LIMIT 1")
-    except (JournalUnavailable, DriverException, ErrorMessage):
+    except (JournalError, DriverException, ErrorMessage):
         return False
     return True

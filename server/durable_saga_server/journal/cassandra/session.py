@@ -11,7 +11,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cassandra import ConsistencyLevel, CoordinationFailure, InvalidRequest, OperationTimedOut, Timeout, Unavailable
+from cassandra import (
+    ConsistencyLevel,
+    CoordinationFailure,
+    OperationTimedOut,
+    RequestValidationException,
+    Timeout,
+    Unavailable,
+    UnsupportedOperation,
+)
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.connection import ConnectionException
 from cassandra.io.libevreactor import LibevConnection
@@ -22,7 +30,7 @@ from cassandra.policies import (
     RoundRobinPolicy,
     TokenAwarePolicy,
 )
-from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 from cassandra.query import BatchStatement, BatchType, tuple_factory
 
 from durable_saga_server.journal import JournalError, JournalUnavailable, Unknown
@@ -36,7 +44,12 @@ NODE_LOOK_SECONDS = 0.1
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE|ON|TABLE IF NOT EXISTS|TABLE IF EXISTS) (\w+)\b(?!\.)")
 _INDEX = re.compile(r"\b(INDEX IF NOT EXISTS) (\w+)\b")
 _REFUSED = (Unavailable, OverloadedErrorMessage, IsBootstrappingErrorMessage)
-_UNSETTLED = (OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError)
+_UNSETTLED = (
+    OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError, ErrorMessage,
+)  # fmt: skip
+"""ErrorMessage: what a node says when something fails in it that the protocol has no name for."""
+_NOT_UNDERSTOOD = (RequestValidationException, UnsupportedOperation)
+"""A table that is not there, a right that is missing: repeating it does not help, somebody has to act."""
 
 
 class Session:
@@ -162,8 +175,8 @@ class Session:
             raise JournalUnavailable(f"Cassandra refused a write: {error}") from error
         except _UNSETTLED as error:
             return Unknown(f"{type(error).__name__}: {error}")
-        except InvalidRequest as error:
-            raise JournalError(f"Cassandra did not understand a write: {error}") from error
+        except _NOT_UNDERSTOOD as error:
+            raise JournalError(f"Cassandra did not take a write: {error}") from error
         row = dict(zip(names, rows[0], strict=True))
         return bool(row.pop("[applied]", row.pop("applied", False))), row
 
@@ -172,6 +185,8 @@ class Session:
             return (await self._send(statement, profile, node))[0]
         except (*_REFUSED, *_UNSETTLED) as error:
             raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
+        except _NOT_UNDERSTOOD as error:
+            raise JournalError(f"Cassandra did not take a statement: {error}") from error
 
     async def _send(self, statement: Any, profile: Any, node: Any = None) -> Answer:
         assert self._answers is not None, "opened before"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from durable_saga_server.journal import JournalUnavailable, WeakSettings
+from durable_saga_server.journal import JournalError, WeakSettings
 from durable_saga_server.journal.cassandra.session import Session
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ async def check_settings(session: Session, keyspace: str, *, strict: bool) -> No
     for node in session.nodes():
         try:
             rows = await session.run_on(node, SETTINGS)
-        except JournalUnavailable as error:
+        except JournalError as error:
             log.warning("the settings of Cassandra node %s could not be checked, it does not answer: %s", node.endpoint, error)
             continue
         weak += weak_node(str(node.endpoint), {row[0]: row[1] for row in rows})
