@@ -59,12 +59,13 @@ def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.In
 class Handing:
     """A run on its way to a worker, who is named its owner in the journal already and can't be sent anything yet. What is
     written into its inbox meanwhile goes with it; otherwise later messages would overtake it. `look`: its inbox is to be read;
-    `messages`: what this server wrote into it since."""
+    `messages`: what this server wrote into it since; `gone`: the epoch in which its worker has given it up since."""
 
-    __slots__ = ("look", "messages")
+    __slots__ = ("gone", "look", "messages")
 
     def __init__(self, look: bool) -> None:
         self.look = look
+        self.gone = 0
         self.messages: list[h.InboxMessage] = []
 
 
@@ -191,6 +192,13 @@ class Dispatcher:
         """They were written into the inbox of the run."""
         for one in self._handing.get(run, ()):
             one.messages += messages
+
+    def given_up(self, session: Session, run: Run, epoch: int) -> None:
+        """Its worker has ended it, parked it or lost it: what was read about that epoch before is out of date."""
+        if (owned := session.owned.get(run)) is not None and owned.epoch <= epoch:
+            del session.owned[run]
+        for one in self._handing.get(run, ()):
+            one.gone = max(one.gone, epoch)
 
     async def unread(self, run: Run, handing: Handing) -> list[h.InboxMessage]:
         """What waits in the inbox, in order; nothing comes between the last look and the return. Once the journal names the

@@ -20,6 +20,7 @@ class Endings:
     async def look(self, run: Run, head: Head | None) -> None:
         """A hint named a run that is not there or has ended. Raises JournalError: it is looked at again."""
         if head is None:
+            await self._retention.look_gone(run)
             await self._drop_orphans(run)
             return
         if head.status == h.CONTINUED:

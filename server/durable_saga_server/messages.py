@@ -5,6 +5,7 @@ A message waits in the run's inbox; its owner puts it into the history. What can
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from durable_saga_server.service import HistoryService
 
 TERMINATE_ATTEMPTS_MAX = 5
+REMEMBERING_RUNS = 8
+"""So many runs of a saga, before the newest, know a message that one of them got and that comes again."""
 Call = Callable[["Messages", Any], Awaitable[c.MessageReply]]
 _STAND = {
     "": "no unwind holds it",
@@ -194,11 +197,12 @@ class Messages:
         return await self._service.journal.has_message(run, message_id) or await self._had_before(run, message_id)
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
-        """A repetition of what the run before this one got: it has read it, or handed it on."""
-        before = replace(run, run=run.run - 1)
-        if not before.run or not await self._service.journal.has_message(before, message_id):
+        """A repetition of what one of the runs before this one got: it has read it, or handed it on."""
+        before = [replace(run, run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
+        had = await asyncio.gather(*(self._service.journal.has_message(one, message_id) for one in before))
+        if not any(had):
             return False
-        await self._service.chains.follow(before)
+        await self._service.chains.follow(before[0])
         return True
 
     async def put(self, head: Head, message: h.InboxMessage) -> bool:

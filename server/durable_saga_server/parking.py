@@ -38,6 +38,7 @@ async def release(service: HistoryService, session: Session, request: w.Release)
             outcome = await service.committer.commit(commit)
             if isinstance(outcome, Unknown):
                 continue
+            service.dispatcher.given_up(session, run, request.epoch)
             if isinstance(outcome, Committed) and not request.blocked and await _is_due(service, run, wake_at_ms):
                 service.dispatcher.wake(run, saga_type)
             break

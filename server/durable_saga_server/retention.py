@@ -42,8 +42,13 @@ class Retention:
         elif again_ms := await self._purge_in_order(head):
             await service.waker.hint(run, again_ms)
 
+    async def look_gone(self, run: Run) -> None:
+        """A run that is not there. It may be the last of a chain, purged by a write whose outcome nobody heard."""
+        if self._service.config.retention_ms and run.run > 1:
+            await self._end_chain(replace(run, run=1))
+
     async def _end_chain(self, first: Run) -> None:
-        """The first run stays until the last is gone; its purge leads here."""
+        """The first run stays until the last is gone; its purge leads here, or its hint, which is there until that is done."""
         root = await self._service.journal.head(first)
         if root is None or root.status != h.CONTINUED or root.newest < 2:
             return
@@ -69,8 +74,6 @@ class Retention:
                 await self._purge(before)
         if until < run.run:
             return service.clock.now_ms() + _AGAIN_MS
-        if is_last:
-            await service.waker.hint(first, service.clock.now_ms() + service.config.message_hint_ms)
         await self._purge(head)
         if is_last:
             await self._end_chain(first)

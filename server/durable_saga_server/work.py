@@ -137,7 +137,7 @@ class WorkStreams:
                 unread = await dispatcher.unread(run, handing)
             except JournalError:
                 return  # its next commit tells
-            is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch
+            is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch > handing.gone
             if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
                 if (known := session.owned.get(run)) is not None and known.epoch <= owned.epoch:
                     del session.owned[run]
@@ -199,7 +199,7 @@ class WorkStreams:
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
     def _commit(self, session: Session, request: w.Commit) -> None:
-        run = run_of(request.key)
+        run, dispatcher = run_of(request.key), self._service.dispatcher
 
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
             answer = w.CommitReply(
@@ -222,14 +222,14 @@ class WorkStreams:
             if isinstance(answer, Committed):
                 reply(w.CommitReply.COMMITTED)
                 if request.status not in OPEN or request.release:
-                    session.owned.pop(run, None)
-                    self._service.dispatcher.look_again()
+                    dispatcher.given_up(session, run, request.epoch)
+                    dispatcher.look_again()
                 if request.status not in (h.RUNNING, h.COMPENSATING):
                     self._service.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
                 if request.status == h.CONTINUED:
                     self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):
-                session.owned.pop(run, None)
+                dispatcher.given_up(session, run, request.epoch)
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
             elif isinstance(answer, Unknown):
                 reply(w.CommitReply.UNKNOWN, answer.reason, 500)

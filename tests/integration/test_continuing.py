@@ -92,6 +92,9 @@ def test_every_signal_reaches_one_run_in_order(play: Play) -> None:
                 await handle.signal("number", number, data, message_id=f"m{number}")
             if number % 3 == 0:
                 await handle.signal("number", number, data, message_id=f"m{number}")  # a repetition
+            if number == until - 2:
+                for late in range(number):  # of what all the runs before it have got
+                    await handle.signal("number", late, message_id=f"m{late}")
         assert await handle.result() == list(range(until))
         assert (await handle.describe()).key.run == 7
 

@@ -6,7 +6,7 @@ violation stops the world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from durable_saga_server.history.appending import OPEN
@@ -71,11 +71,20 @@ class Oracle:
     def record(self, run: Run) -> Record:
         return self.records.setdefault(run, Record())
 
+    def chain(self, run: Run) -> list[Record]:
+        """Those of all runs of its saga, the newest last. What clients say and hear of it is in the first."""
+        found = {
+            one.run: record for one, record in self.records.items() if (one.namespace, one.saga) == (run.namespace, run.saga)
+        }
+        return [record for _, record in sorted(found.items())]
+
     # --- the journal -----------------------------------------------------------------------------------------------------
 
     def carried_out(self, process: Process, name: str, args: Any, outcome: Any) -> None:
         if name == "create":
             self._look(args[0].run)
+        elif name == "advance":
+            self._look(args[0])
         elif name == "acquire":
             self._acquired(args[0], outcome)
         elif name == "commit_many":
@@ -91,7 +100,7 @@ class Oracle:
         if record.head is None or record.purged or run in self._world.memory._heads:
             return
         record.purged = True
-        self._world.say("journal", f"{run.saga} is purged")
+        self._world.say("journal", f"run {run.run} of {run.saga} is purged")
         kept = (self._world.loop.now_us - record.ended_us) / 1_000_000
         if not record.ended_us or kept < self._world.plan.retention_seconds - CLOCKS_DIFFER_SECONDS_MAX:
             self.broken("G1", f"{run.saga} was purged {kept} s after its end, as {h.Status.Name(record.head.status)}")
@@ -184,9 +193,10 @@ class Oracle:
         them: their clocks may differ."""
         if len(self._world.servers) > 1:
             return
-        sent_us, server = record.sent_us.get(message_id, 0), record.put_by.get(message_id)
+        first = self.record(replace(run, run=1))
+        sent_us, server = first.sent_us.get(message_id, 0), record.put_by.get(message_id)
         waiting = {one for one, message in self._world.memory._inbox.get(run, {}).items() if message is not None}
-        for one, at_us in record.acknowledged.items():
+        for one, at_us in first.acknowledged.items():
             if at_us < sent_us and one not in record.messages and one in waiting and record.put_by.get(one) is server:
                 self.broken("G6", f"{run.saga}: message {message_id} overtook {one}, which was acknowledged before it was sent")
 
@@ -194,7 +204,7 @@ class Oracle:
 
     def effect_begins(self, process: Process, context: StepContext, account: Account, free: bool) -> None:
         """`free`: a step without effects may run before its intent is committed."""
-        run = Run("default", context.saga)
+        run = Run("default", context.saga, int(context.idempotency_key.removeprefix(f"default/{context.saga}/").split("/")[0]))
         record, call = self.record(run), context.call
         undo = context.idempotency_key.endswith("/undo")
         step = record.steps.get(call)
@@ -213,7 +223,7 @@ class Oracle:
 
     def sent_to_worker(self, process: Process, item: w.ServerItem) -> None:
         if item.HasField("assign"):
-            run = Run(item.assign.key.namespace, item.assign.key.saga)
+            run = Run(item.assign.key.namespace, item.assign.key.saga, item.assign.key.run)
             self._world.say("servers", f"{run.saga} goes to {process.name}, epoch {item.assign.epoch}")
             if self.record(run).owners.setdefault(item.assign.epoch, process.name) != process.name:
                 self.broken("G2", f"{run.saga}: epoch {item.assign.epoch} was given to two workers")
@@ -223,7 +233,7 @@ class Oracle:
         owned = process.worker._runs.get((reply.key.namespace, reply.key.saga, reply.key.run)) if reply.request else None
         if owned is None or owned._in_flight is None or owned._in_flight.request != reply.request:
             return
-        run = Run(reply.key.namespace, reply.key.saga)
+        run = Run(reply.key.namespace, reply.key.saga, reply.key.run)
         head = self.record(run).head
         if reply.outcome == w.CommitReply.COMMITTED and not self.holds(run, owned._in_flight.events):
             self.broken("G1", f"{run.saga}: {process.name} was told that a commit is in the journal, and it is not")
@@ -246,7 +256,7 @@ class Oracle:
         elif method in MESSAGE_CALLS:
             self._message_acknowledged(method, Run(request.key.namespace, request.key.saga), request.message_id)
         elif method == "wait" and h.Status.Value(h.Status.Name(reply.status)) not in OPEN:
-            run = Run(request.key.namespace, request.key.saga)
+            run = Run(reply.key.namespace, reply.key.saga, reply.key.run)
             head = self.record(run).head
             self._world.say("clients", f"{run.saga} is said to be {h.Status.Name(reply.status)}")
             if head is None or head.status != reply.status:
@@ -257,5 +267,6 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
-        if not self.record(run).purged and message_id not in self._world.memory._inbox.get(run, {}):
+        inboxes = [self._world.memory._inbox.get(replace(run, run=number + 1), {}) for number in range(len(self.chain(run)))]
+        if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")

@@ -15,6 +15,7 @@ DOWN_SECONDS_MAX = 60
 SKEW_MS_MAX = 4_000
 DRIFT_MAX = 0.001
 REST_SECONDS = 900
+CHAIN_SHARE = 0.4
 RETENTION_SECONDS = 300
 """Longer than anybody asks again for what is over."""
 
@@ -96,6 +97,9 @@ def make(seed: int, servers: int | None = None, workers: int | None = None) -> P
             plan.may_stick.add(start.saga)
     plan.events = _events(dice, plan)
     plan.retention_seconds = random.Random(f"retention/{seed}").choice([0, 0, RETENTION_SECONDS])
+    if (chances := random.Random(f"chain/{seed}")).random() < CHAIN_SHARE:
+        plan.starts.append(_chain(chances, chaos_seconds))
+        plan.retention_seconds = chances.choice([plan.retention_seconds, RETENTION_SECONDS])
     return plan
 
 
@@ -172,6 +176,18 @@ def _node(dice: random.Random, depth: int, numbers: list[int]) -> Program:
     if kind == "timeout":
         return [kind, dice.choice([0.5, 5.0, 60.0]), inner]
     return [kind, dice.choice(["", "sorted", "parallel"]), inner] if kind in ("scope", "child") else [kind, inner]
+
+
+def _chain(dice: random.Random, chaos_seconds: float) -> Start:
+    signals, per_run = dice.randint(2, 9), dice.choice([1, 1, 2])
+    start = Start("chain", "chain", [[], signals, per_run], dice.uniform(0, chaos_seconds * 0.5), twice=dice.random() < 0.2)
+    start.arguments.append(dice.choice(["ok", "ok", "flaky"]))
+    latest = dice.choice([0.0, 3.0, chaos_seconds])
+    start.acts = [Act(dice.uniform(0, latest), "signal", ["go", number]) for number in range(signals)]
+    if dice.random() < 0.1:
+        start.acts.append(Act(dice.uniform(0, latest), dice.choice(["cancel", "terminate"])))
+    start.seconds = 600
+    return start
 
 
 # --- blows -------------------------------------------------------------------------------------------------------------------

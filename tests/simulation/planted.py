@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from durable_saga_server.chains import Chains
 from durable_saga_server.committer import Committer
 from durable_saga_server.journal import Committed, Created, Hint, JournalError, Run, Unknown, memory, shard_of
 from durable_saga_server.journal.rules import decide_acquire
@@ -167,6 +168,13 @@ async def _purged_unknown(self: Any, head: Any) -> None:
     await self._service.journal.purge(head.run, head.incarnation, head.ended_ms)
 
 
+async def _keep_first(self: Any, first: Run) -> None: ...
+
+
+async def _carry_nothing(self: Any, head: Any, end: h.Continuation, following: Run) -> list[h.InboxMessage]:
+    return []
+
+
 _called = Calls.committed
 
 
@@ -192,4 +200,6 @@ BUGS = [
     Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)], first=250),
     Bug("purging without a look at the retention", SEEDS_EASY, [(Retention, "_due_ms", _due_soon)]),
     Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=80),
+    Bug("leaving the first run of a chain when the last is gone", SEEDS_EASY, [(Retention, "_end_chain", _keep_first)]),
+    Bug("leaving to a run what the next one should read", SEEDS_EASY, [(Chains, "_carry", _carry_nothing)]),
 ]

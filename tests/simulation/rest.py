@@ -52,9 +52,12 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
 
 
 def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
+    chain = world.oracle.chain(run)
+    ended_us = chain[-1].ended_us
     for message_id in record.acknowledged:
-        taken = message_id in record.messages or message_id in record.unread
-        late = record.ended_us and record.put_us[message_id] > record.ended_us - DELIVERY_US_MAX
+        taken = any(message_id in one.messages or message_id in one.unread for one in chain)
+        put_us = min(one.put_us[message_id] for one in chain if message_id in one.put_us)
+        late = ended_us and put_us > ended_us - DELIVERY_US_MAX
         if not taken and not late:
             yield "G6", f"message {message_id} was acknowledged and never reached it"
 
@@ -63,7 +66,7 @@ def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
     if record.head is not None and record.head.status == h.TERMINATED:
         return
     for call, step in record.steps.items():
-        account = world.services.ledger.get(f"default/{run.saga}/1/{call}")
+        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
         completed, failed = record.of_call("step_completed", call), record.of_call("step_failed", call)
         if completed is None and failed is None and record.of_call("step_cancelled", call) is None:
             yield "G4", f"step {call} has no outcome in the history"
@@ -73,7 +76,7 @@ def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
     for call in record.kinds.get("compensation_completed", {}):
-        account = world.services.ledger.get(f"default/{run.saga}/1/{call}/undo")
+        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}/undo")
         if account is None or not account.answers:
             yield "G5", f"the compensation of {call} is recorded as done and the service knows nothing of it"
 
@@ -89,7 +92,7 @@ def _undone(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
         skipped = name == sagas.CONDITIONAL and record.of_call("compensation_skipped", call) is not None
         if not (proven or settled or skipped):
             yield "G5", f"it ended as {h.Status.Name(record.head.status)} and the call {call} ({name}) was not undone"
-        account = world.services.ledger.get(f"default/{run.saga}/1/{call}")
+        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
         if proven and account is not None and account.done:
             yield "G5", f"call {call} ({name}) is recorded as not executed, and it was"
 

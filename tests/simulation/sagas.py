@@ -10,7 +10,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from durable_saga import Retry, on_failure, pivot, saga, scope, signal, sleep, step
+from durable_saga import Retry, continue_as_new, on_failure, pivot, saga, scope, signal, sleep, step
 from durable_saga.compensation import compensation
 from durable_saga.errors import DurableSagaError
 from tests.laws.sagas import Refused, execute, is_refusal
@@ -136,5 +136,16 @@ async def nightly(naps: list[float], outcome: str) -> str:
     return str(await STEPS["act"](99, outcome, "ok"))
 
 
-SAGAS: list[Any] = [tree, order, approval, nightly]
+@saga
+async def chain(got: list[int], signals: int, per_run: int, outcome: str) -> list[int]:
+    """So many signals, a few in each run; all that came, in the end."""
+    await STEPS["look"](len(got), outcome, "")
+    for _ in range(min(per_run, signals - len(got))):
+        got.append(await signal("go", int))
+    if len(got) < signals:
+        await continue_as_new(got, signals, per_run, outcome)
+    return got
+
+
+SAGAS: list[Any] = [tree, order, approval, nightly, chain]
 BY_NAME = {one.definition.name: one for one in SAGAS}

@@ -57,6 +57,8 @@ class Scripts:
             try:
                 result = await self._insist(handle.result)
                 self._world.say("clients", f"{start.saga} gave {result!r}")
+                if start.kind == "chain" and sorted(result) != list(range(start.arguments[1])):
+                    self._world.oracle.broken("G6", f"{start.saga} read {result}, not each of its signals once")
                 return
             except SagaStuck:
                 await self._skip_stuck(handle)
