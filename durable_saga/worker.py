@@ -72,7 +72,7 @@ class Worker:
         connection = asyncio.create_task(self._links.run())
         beats = asyncio.create_task(self._beat())
         try:
-            await self._until_stopped(connection)
+            await self._until_stopped(connection, beats)
             await self._drain()
         finally:
             connection.cancel()
@@ -84,15 +84,16 @@ class Worker:
                 await heartbeat.stop()
             self.executor.close()
 
-    async def _until_stopped(self, connection: asyncio.Task[None]) -> None:
-        """Raises what ended the connection for good, such as a journal with weak settings."""
+    async def _until_stopped(self, *tasks: asyncio.Task[None]) -> None:
+        """Raises what ended one of them for good, such as a journal with weak settings."""
         stopping = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({stopping, connection}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-        if connection.done():
-            connection.result()
+        for task in tasks:
+            if task.done():
+                task.result()
 
     def register(self, saga: AnySaga) -> None:
         """Run sagas of this kind too; a worker that is connected tells the servers by connecting anew. Raises as the

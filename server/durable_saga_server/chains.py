@@ -38,16 +38,19 @@ class Chains:
 
     async def newest(self, namespace: str, saga: str) -> Head | None:
         """The head of the newest run. It did not continue; None: there is no such saga."""
-        journal = self._service.journal
-        root = await journal.head(Run(namespace, saga))
-        if root is None or root.status != h.CONTINUED:
-            return root
-        head: Head | None = root
-        if root.newest > 1:
-            head = await journal.head(Run(namespace, saga, root.newest))
-        while head is not None and head.status == h.CONTINUED:
-            head = await self.go_on(head)
-        return head
+        journal, known = self._service.journal, 0
+        while True:
+            root = await journal.head(Run(namespace, saga))
+            if root is None or root.status != h.CONTINUED:
+                return root
+            head: Head | None = root
+            if root.newest > 1:
+                head = await journal.head(Run(namespace, saga, root.newest))
+            while head is not None and head.status == h.CONTINUED:
+                head = await self.go_on(head)
+            if head is not None or root.newest == known:
+                return head
+            known = root.newest  # the one that it named may have been purged since, after a newer one was made
 
     async def follow(self, run: Run) -> None:
         """A run has just ended so. What fails here is done by its hint."""

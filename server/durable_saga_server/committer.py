@@ -92,15 +92,22 @@ class Committer:
                 self._resending.add(task)
                 task.add_done_callback(self._resending.discard)
             else:
-                done(answer)
+                self._tell(commit, done, answer)
 
-    async def _send(self, commits: list[Commit]) -> list[Answer]:
+    def _tell(self, commit: Commit, done: Callable[[Answer], None], answer: Answer) -> None:
+        try:
+            done(answer)
+        except Exception as error:  # the others of the batch are told all the same
+            mistake(f"an answer for saga {commit.run.saga} is lost", error)
+
+    async def _send(self, commits: list[Commit], *, again: bool = False) -> list[Answer]:
         try:
             return list(await self._journal.commit_many(commits))
         except JournalError as error:
             return [error] * len(commits)
         except Exception as error:  # nobody knows what was written; an answer that never comes would be worse
-            mistake(f"{len(commits)} commits are unresolved", error)
+            if not again:
+                mistake(f"{len(commits)} commits are unresolved", error)
             return [Unknown(f"{type(error).__name__}: {error}")] * len(commits)
 
     async def _resolve(self, commit: Commit, done: Callable[[Answer], None]) -> None:
@@ -108,9 +115,9 @@ class Committer:
         answer: Answer = Unknown("not sent")
         while self._clock.now_ms() < until:
             await self._clock.sleep(_RESEND_SECONDS)
-            (answer,) = await self._send([commit])
+            (answer,) = await self._send([commit], again=True)
             if not isinstance(answer, Unknown | JournalError):
-                done(answer)
+                self._tell(commit, done, answer)
                 return
         log.warning("commit of %s from seq %s is unresolved: %s", commit.run.saga, commit.next_seq, answer)
-        done(Unknown(str(answer)))
+        self._tell(commit, done, Unknown(str(answer)))

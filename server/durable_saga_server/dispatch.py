@@ -27,6 +27,7 @@ ACQUIRE_ATTEMPTS_MAX = 8
 ASSIGN_BYTES_MAX = 4 * 1024 * 1024
 ASSIGN_MESSAGES_MAX = 500
 _AGAIN_SECONDS = 0.25
+_EVERY_EPOCH = 2**63
 
 
 def key_of(run: Run) -> h.RunKey:
@@ -118,6 +119,7 @@ class Dispatcher:
             self._changed.set()
 
     async def _run(self) -> None:
+        self._changed.set()
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -194,11 +196,17 @@ class Dispatcher:
             one.messages += messages
 
     def given_up(self, session: Session, run: Run, epoch: int) -> None:
-        """Its worker has ended it, parked it or lost it: what was read about that epoch before is out of date."""
+        """Its worker has ended it or parked it: what was read about that epoch before is out of date."""
         if (owned := session.owned.get(run)) is not None and owned.epoch <= epoch:
             del session.owned[run]
         for one in self._handing.get(run, ()):
             one.gone = max(one.gone, epoch)
+
+    def ended(self, run: Run) -> None:
+        """Whoever wrote the end: no worker has it, whatever was read about it before."""
+        self.sessions.forget(run)
+        for one in self._handing.get(run, ()):
+            one.gone = _EVERY_EPOCH
 
     async def unread(self, run: Run, handing: Handing) -> list[h.InboxMessage]:
         """What waits in the inbox, in order; nothing comes between the last look and the return. Once the journal names the

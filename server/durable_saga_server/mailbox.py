@@ -14,7 +14,7 @@ from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Hint, Journal, JournalError, Member, Run, mailbox_of
-from durable_saga_server.tending import tend
+from durable_saga_server.tending import mistake, tend
 
 if TYPE_CHECKING:
     from durable_saga_server.wake import Waker
@@ -57,10 +57,18 @@ class Mailbox:
                 until_ms = self._clock.now_ms() + self._config.hint_late_ms
                 for hint in await self._journal.hints(mailbox, after_ms, until_ms, NUDGES_PER_READ):
                     if hint not in handled:
-                        await self._waker.nudged(hint.run)
+                        await self._nudged(hint.run)
                         handled.add(hint)
             except JournalError as error:
                 log.warning("the mailbox can't be read: %s", error)
                 continue
             after_ms = max(after_ms, self._clock.now_ms() - self._config.hint_late_ms)
             handled = {hint for hint in handled if hint.due_ms > after_ms}
+
+    async def _nudged(self, run: Run) -> None:
+        try:
+            await self._waker.nudged(run)
+        except JournalError:
+            raise
+        except Exception as error:
+            mistake(f"run {run.run} of saga {run.saga} in namespace {run.namespace} is left to its home", error)

@@ -200,10 +200,10 @@ class Messages:
         """A repetition of what one of the runs before this one got: it has read it, or handed it on."""
         before = [replace(run, run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
         had = await asyncio.gather(*(self._service.journal.has_message(one, message_id) for one in before))
-        if not any(had):
-            return False
-        await self._service.chains.follow(before[0])
-        return True
+        newest = next((one for one, has in zip(before, had, strict=True) if has), None)
+        if newest is not None:
+            await self._service.chains.follow(newest)  # it may lie there still, since a server died before it handed it on
+        return newest is not None
 
     async def put(self, head: Head, message: h.InboxMessage) -> bool:
         """Into the inbox of an open run, then to its owner, or somebody is made the owner. False: it was there. Raises

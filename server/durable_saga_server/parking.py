@@ -21,8 +21,9 @@ async def release(service: HistoryService, session: Session, request: w.Release)
     """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
     after it."""
     run = run_of(request.key)
-    owned = session.owned.pop(run, None)
+    owned = session.owned.get(run)
     saga_type = owned.saga_type if owned else request.saga_type
+    service.dispatcher.given_up(session, run, request.epoch)
     now_ms = service.clock.now_ms()
     wake_at_ms = request.wake_at_ms
     if request.blocked:

@@ -48,6 +48,12 @@ class Shard:
     known: set[Row] = field(default_factory=set)
     handled: set[Row] = field(default_factory=set)
 
+    def advance(self, until_ms: int) -> None:
+        """The watermark goes there, or up to what is not handled."""
+        first = min(self.known)[0] - 1 if self.known else until_ms
+        self.passed_ms = max(self.passed_ms, min(first, until_ms))
+        self.handled = {row for row in self.handled if row[0] > self.passed_ms}
+
 
 class Waker:
     """Owns the hints that are due soon."""
@@ -80,8 +86,7 @@ class Waker:
 
     async def stop(self) -> None:
         await self.mailbox.stop()
-        tasks = [*self._tasks, *self._scans]
-        for task in tasks:
+        for task in (tasks := [*self._tasks, *self._scans]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -90,8 +95,7 @@ class Waker:
     async def hint(self, run: Run, due_ms: int) -> None:
         """Make sure that somebody looks at the run at `due_ms`. Durable when it returns. Raises JournalError."""
         while True:
-            hint = Hint(due_ms, run)
-            await self._journal.add_hint(hint)
+            await self._journal.add_hint(hint := Hint(due_ms, run))
             if not self.is_late(hint):
                 break
             due_ms = self._clock.now_ms()  # it took so long that a watermark may have passed it
@@ -171,9 +175,7 @@ class Waker:
 
     async def _pass(self, shard: Shard, now_ms: int) -> None:
         """Move the watermark up to what is handled, but never into the time in which a hint may still come in late."""
-        first = min(shard.known)[0] if shard.known else now_ms
-        shard.passed_ms = max(shard.passed_ms, min(first - 1, now_ms - self._config.hint_late_ms))
-        shard.handled = {row for row in shard.handled if row[0] > shard.passed_ms}
+        shard.advance(now_ms - self._config.hint_late_ms)
         if shard.passed_ms >= shard.marked_ms + self._config.mark_every_ms:
             await self._journal.set_watermark(shard.number, shard.passed_ms)
             shard.marked_ms = shard.passed_ms
@@ -206,12 +208,19 @@ class Waker:
             again_ms = _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
             mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} is looked at again", error)
-            again_ms = MISTAKE_AGAIN_MS
+            again_ms = await self._put_off(Run(*row[1:]))
         if again_ms:
             self._look_at(self._clock.now_ms() + again_ms, row, number)  # it stays known, so the watermark stays behind it
         else:
             shard.known.discard(row)
             shard.handled.add(row)
+
+    async def _put_off(self, run: Run) -> int:
+        """By a hint of its own, so that the watermark does not stand still for it. Milliseconds as `_decide()`."""
+        with suppress(JournalError):
+            await self.hint(run, self._clock.now_ms() + MISTAKE_AGAIN_MS)
+            return 0
+        return MISTAKE_AGAIN_MS
 
     async def _decide(self, row: Row, shard: Shard) -> int:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
@@ -224,7 +233,7 @@ class Waker:
                 await self.ended(run, head)
             return 0
         if head.status not in OPEN:
-            self._sessions.forget(run)
+            self._dispatcher.ended(run)
             self._journal.list_again(run)
             if self.ended is not None:
                 await self.ended(run, head)

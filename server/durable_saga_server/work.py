@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
+REFUSED_AGAIN_MS = 5_000
+"""When a worker tries a commit again that the journal refuses until somebody has acted."""
 
 
 class WorkStreams:
@@ -54,8 +56,9 @@ class WorkStreams:
     def revoke(self, run: Run, reason: str) -> None:
         session = self._service.sessions.owner(run)
         if session is not None:
-            epoch = session.owned.pop(run).epoch
+            epoch = session.owned[run].epoch
             session.send(w.ServerItem(revoke=w.Revoke(key=key_of(run), epoch=epoch, reason=reason)))
+        self._service.dispatcher.ended(run)
 
     async def serve(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
         """One stream, until either side ends it. Raises ServiceError for a wrong greeting."""
@@ -141,6 +144,7 @@ class WorkStreams:
             if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
                 if (known := session.owned.get(run)) is not None and known.epoch <= owned.epoch:
                     del session.owned[run]
+                    dispatcher.look_again()
                 session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
                 return
             session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, self._service.clock.now_ms())
@@ -229,12 +233,14 @@ class WorkStreams:
                 if request.status == h.CONTINUED:
                     self._later(self._service.chains.follow(run))
             elif isinstance(answer, Fenced):
-                dispatcher.given_up(session, run, request.epoch)
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
+                self._fenced(session, request)
             elif isinstance(answer, Unknown):
                 reply(w.CommitReply.UNKNOWN, answer.reason, 500)
             else:
-                reply(w.CommitReply.REFUSED, str(answer), 500)
+                if not answer.code:
+                    log.warning("saga %s: a commit is refused: %s", run.saga, answer)
+                reply(w.CommitReply.REFUSED, str(answer), 500 if answer.code else REFUSED_AGAIN_MS)
 
         now_ms = max(request.events[-1].time_ms, self._service.clock.now_ms())  # of the head: it never goes back
         self._service.committer.submit(
@@ -244,6 +250,14 @@ class WorkStreams:
             ),
             done,
         )  # fmt: skip
+
+    def _fenced(self, session: Session, request: w.Commit) -> None:
+        """The worker has lost the run, or this was an old copy of a commit and it goes on: the head tells."""
+        if session.closed:
+            session.owned.pop(run_of(request.key), None)
+        else:
+            owned = w.Owned(key=request.key, epoch=request.epoch, incarnation=request.incarnation)
+            self._later(self._reclaim(session, owned))
 
     async def _prepare(self, session: Session, request: w.Commit) -> None:
         """What must be durable before a commit: its large payloads, and a hint for the run that follows this one."""

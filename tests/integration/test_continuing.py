@@ -8,13 +8,15 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from durable_saga_server.config import Config
 from durable_saga_server.journal import Commit, Created, Exists, Head, Hint, JournalUnavailable, Outcome, Run, Unknown
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, connect, continue_as_new, saga, signal, step
+from durable_saga import Client, Worker, codec, connect, continue_as_new, saga, signal, step
 from durable_saga.errors import AlreadyEnded, NotFound, SagaTerminated
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
 from durable_saga.transport import LocalTransport
 from examples.demo.processes import Process
 from tests.integration.stage import CASSANDRA, Play, player
@@ -176,6 +178,60 @@ def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(s
             assert await second.handle("d", collecting).result(timeout=30) == list(range(6))
         for client in (first, second):
             await client.close()
+
+    asyncio.run(scenario())
+
+
+class Lagging(MemoryJournal):
+    """The first run does not name the third until somebody reads the second: then a look names it, and purges the second."""
+
+    armed = False
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        if newest < 3:
+            await super().advance(run, incarnation, newest)
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        if self.armed and run.run == 2:
+            self.armed = False
+            first, second = self._heads[Run("default", "w")], self._heads[run]
+            await super().advance(first.run, first.incarnation, 3)
+            await super().purge(run, second.incarnation, second.ended_ms + 1)
+        return await super().events(run, from_seq, limit)
+
+
+def test_a_run_that_is_purged_while_the_newest_is_looked_for_hides_no_newer_one() -> None:
+    async def scenario() -> None:
+        journal = Lagging()
+        client = Client(LocalTransport(HistoryService(journal)))
+        async with Worker(client, sagas=[waiting]), asyncio.timeout(30):
+            handle = await client.start(waiting, 2, id="w")
+            while Run("default", "w", 3) not in journal._heads:
+                await asyncio.sleep(0.01)
+            journal.armed = True
+            assert (await handle.describe()).key.run == 3
+            assert not journal.armed
+        await client.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_a_dead_server_left_in_an_earlier_run_is_handed_on_when_it_comes_again() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        late = Config(message_hint_ms=60_000, rehint_ms=60_000)  # no hint helps
+        client = Client(LocalTransport(HistoryService(journal, config=late)))
+        async with Worker(client, sagas=[waiting]), asyncio.timeout(30):
+            handle = await client.start(waiting, 3, id="w")
+            while (await handle.describe()).key.run < 4:
+                await asyncio.sleep(0.02)
+            left = h.SignalReceived(
+                message_id="m1", name="go", input=p.Payload(data=codec.encode_call(("on",), {}, where="a signal"))
+            )
+            await journal.put_message(Run("default", "w", 2), h.InboxMessage(message_id="m1", received_ms=1, signal=left))
+            await handle.signal("go", "on", message_id="m1")
+            assert await handle.result(timeout=10) == "on"
+        await client.close()
 
     asyncio.run(scenario())
 

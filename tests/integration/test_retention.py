@@ -272,6 +272,38 @@ def test_a_chain_whose_purge_was_cut_off_anywhere_is_purged_by_the_next_server(p
     asyncio.run(scenario())
 
 
+class LatePurge(MemoryJournal):
+    """The purge of the last run is carried out a second after nobody could say what had become of it."""
+
+    late: asyncio.Task[Outcome] | None = None
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        if run.run < 3 or (self.late is not None and self.late.done()):
+            return await super().purge(run, incarnation, before_ms)
+        if self.late is None:
+            self.late = asyncio.create_task(self._late(run, incarnation, before_ms))
+        return Unknown("late")
+
+    async def _late(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        await asyncio.sleep(1)
+        return await super().purge(run, incarnation, before_ms)
+
+
+def test_the_first_run_goes_also_where_nobody_heard_of_the_purge_of_the_last() -> None:
+    async def scenario(journal: LatePurge) -> None:
+        async with playing(journal, SHORT, "default") as client:
+            handle = await client.start(counting, 2, b"", id="c")
+            await handle.signal("go", "on")
+            assert await handle.result() == "on"
+            async with asyncio.timeout(PURGED_SECONDS_MAX):
+                while journal._heads:
+                    await asyncio.sleep(0.05)
+            assert journal.late is not None
+            await client.start(single, 1, b"", id="c")
+
+    asyncio.run(scenario(LatePurge()))
+
+
 SERVER = """
 import asyncio, sys
 from durable_saga_server.serving import serve

@@ -224,6 +224,72 @@ def test_a_message_that_is_written_while_a_worker_comes_back_reaches_it_at_once(
     asyncio.run(written_while_reclaimed())
 
 
+class SlowHead(MemoryJournal):
+    """While it is armed, what a head was is told when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.armed, self.let = False, asyncio.Event()
+
+    async def head(self, run: Run) -> Head | None:
+        found = await super().head(run)
+        if self.armed:
+            await self.let.wait()
+        return found
+
+
+def commit_of(given: w.Assign, number: int, **event: Any) -> w.WorkerItem:
+    status = h.COMPLETED if "saga_ended" in event else h.RUNNING
+    return w.WorkerItem(commit=w.Commit(
+        request=number, key=given.key, incarnation=given.incarnation, epoch=given.epoch, commit_id=bytes([number]) * 16,
+        status=status, events=[h.Event(seq=number, time_ms=1, **event)],
+    ))  # fmt: skip
+
+
+async def ended_while_looked_up() -> None:
+    """The worker tells that it owns the run -> the head is read, open -> the worker ends the run -> what was read arrives."""
+    journal = SlowHead()
+    async with served(journal) as (service, worker):
+        assert await until(lambda: service.sessions.fits("default", "order"))
+        await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
+        assert await until(lambda: bool(worker.sent("assign")))
+        (given,) = worker.sent("assign")
+        journal.armed = True
+        worker.say(w.WorkerItem(owned=w.Owned(key=KEY, epoch=given.epoch, incarnation=given.incarnation)))
+        assert await until(lambda: RUN in service.dispatcher._handing)
+        worker.say(commit_of(given, 1, saga_ended=h.SagaEnded(status=h.COMPLETED)))
+        assert await until(lambda: bool(worker.sent("commit_reply")))
+        journal.let.set()
+        assert await until(lambda: bool(worker.sent("revoke"))), "it is taken for the owner"
+        assert not any(session.owned for session in service.sessions)
+
+
+def test_a_run_that_ended_while_it_was_looked_up_has_no_owner() -> None:
+    asyncio.run(ended_while_looked_up())
+
+
+async def sent_twice() -> None:
+    """A commit -> the next one -> an old copy of the first, which is fenced: the worker owns the run as before."""
+    async with served(MemoryJournal()) as (service, worker):
+        assert await until(lambda: service.sessions.fits("default", "order"))
+        await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
+        assert await until(lambda: bool(worker.sent("assign")))
+        (given,) = worker.sent("assign")
+        first, second = (commit_of(given, number, timer_fired=h.TimerFired(due_ms=number)) for number in (1, 2))
+        for turn, one in enumerate((first, second, first), 1):
+            worker.say(one)
+            assert await until(lambda: len(worker.sent("commit_reply")) == turn)  # noqa: B023
+        outcomes = [one.outcome for one in worker.sent("commit_reply")]
+        assert outcomes == [w.CommitReply.COMMITTED, w.CommitReply.COMMITTED, w.CommitReply.FENCED]
+        await asyncio.sleep(0.1)
+        assert [RUN in session.owned for session in service.sessions] == [True]
+        assert worker.sent("revoke") == []
+
+
+def test_an_old_copy_of_a_commit_takes_the_run_from_nobody() -> None:
+    asyncio.run(sent_twice())
+
+
 class Hot(MemoryJournal):
     """Whenever the inbox of the run was read, another message is written into it, up to 100."""
 

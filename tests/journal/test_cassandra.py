@@ -12,7 +12,17 @@ from collections.abc import Iterator
 import pytest
 from cassandra.cluster import Cluster
 from cassandra.io.libevreactor import LibevConnection
-from durable_saga_server.journal import Commit, Committed, Created, Filter, Head, Run, WeakSettings
+from durable_saga_server.journal import (
+    Commit,
+    Committed,
+    Created,
+    Filter,
+    Head,
+    JournalError,
+    Run,
+    Unknown,
+    WeakSettings,
+)
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
 from durable_saga_server.journal.cassandra.listing import list_row
 from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
@@ -122,6 +132,27 @@ def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra
             found = await journal.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
             assert [(one.run.saga, one.attributes) for one in found.heads] == [("new", (("customer", "c-7"),))]
             await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_cassandra_does_not_take_is_an_error_that_asks_for_somebody(cassandra: str) -> None:
+    async def scenario() -> None:
+        journal = journal_in(cassandra, new_keyspace())
+        await journal.initialize()
+        await create(journal, "s", 7)
+        head = await journal.head(Run("n", "s"))
+        assert head is not None
+        end = h.Event(seq=1, time_ms=8, saga_ended=h.SagaEnded(status=h.COMPLETED))
+        commit = Commit(head.run, head.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, 8)
+        for table in ("inbox", "runs"):
+            await journal._session.run(f"DROP TABLE {table}")
+        for asked in (journal.inbox(head.run), journal.commit_many([commit]), journal._session.select("SELECT run FROM runs")):
+            with pytest.raises(JournalError, match="did not take a") as told:
+                await asked
+            assert not told.value.code, "coming again does not help"
+        assert isinstance((await journal.commit_many([commit, commit]))[0], Unknown)
+        await journal.close()
 
     asyncio.run(scenario())
 

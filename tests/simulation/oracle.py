@@ -183,21 +183,24 @@ class Oracle:
             if body.message_id in record.messages:
                 self.broken("G6", f"{run.saga}: message {body.message_id} took effect twice")
             record.messages.add(body.message_id)
-            self._in_order(run, record, body.message_id)
+            self._in_order(run, body.message_id)
         if kind == "step_completed" and record.steps[body.call].name == "turn":
             record.pivot = True
             record.undo_names.clear()
 
-    def _in_order(self, run: Run, record: Record, message_id: str) -> None:
+    def _in_order(self, run: Run, message_id: str) -> None:
         """What was acknowledged before this one was sent comes first. Not so where two servers, or two lives of one, took
         them: their clocks may differ."""
         if len(self._world.servers) > 1:
             return
-        first = self.record(replace(run, run=1))
-        sent_us, server = first.sent_us.get(message_id, 0), record.put_by.get(message_id)
-        waiting = {one for one, message in self._world.memory._inbox.get(run, {}).items() if message is not None}
-        for one, at_us in first.acknowledged.items():
-            if at_us < sent_us and one not in record.messages and one in waiting and record.put_by.get(one) is server:
+        chain = self.chain(run)
+        inboxes = [self._world.memory._inbox.get(replace(run, run=number + 1), {}) for number in range(len(chain))]
+        waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
+        taken = {one for record in chain for one in record.messages}
+        taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
+        sent_us, server = chain[0].sent_us.get(message_id, 0), taken_by.get(message_id)
+        for one, at_us in chain[0].acknowledged.items():
+            if at_us < sent_us and one not in taken and one in waiting and taken_by.get(one) is server:
                 self.broken("G6", f"{run.saga}: message {message_id} overtook {one}, which was acknowledged before it was sent")
 
     # --- effects -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ FOUND_BY_SEED = {
     389: "the first run of a chain was kept, since nobody heard that its last run was purged",
     1478: "a server took a worker for the owner of a run that had ended while the server looked it up",
     283: "an assignment that came late replaced a newer one of the same run, and its worker dropped both",
-    191: "an at_most_once step was attempted again after a take-over during its second attempt",
 }
 
 

@@ -130,7 +130,7 @@ def test_commits_whose_answer_was_lost_by_a_mistake_are_sent_again() -> None:
     async def scenario() -> None:
         mistakes = told(asyncio.get_running_loop())
         assert await play(Mistaken("bad", commits=3), ["bad", "b"]) == {"bad": 0, "b": 1}
-        assert len(mistakes) == 3
-        assert all("commits are unresolved): LookupError: of an answer" in one for one in mistakes)
+        assert len(mistakes) == 1, "once, though they are sent three times"
+        assert "commits are unresolved): LookupError: of an answer" in mistakes[0]
 
     asyncio.run(scenario())

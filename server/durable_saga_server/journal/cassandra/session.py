@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cassandra import (
@@ -19,6 +20,7 @@ from cassandra import (
     Timeout,
     Unavailable,
     UnsupportedOperation,
+    protocol,
 )
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
 from cassandra.connection import ConnectionException
@@ -48,7 +50,7 @@ _UNSETTLED = (
     OperationTimedOut, Timeout, CoordinationFailure, ConnectionException, NoHostAvailable, OSError, ErrorMessage,
 )  # fmt: skip
 """ErrorMessage: what a node says when something fails in it that the protocol has no name for."""
-_NOT_UNDERSTOOD = (RequestValidationException, UnsupportedOperation)
+_NOT_UNDERSTOOD = (RequestValidationException, protocol.RequestValidationException, UnsupportedOperation)
 """A table that is not there, a right that is missing: repeating it does not help, somebody has to act."""
 
 
@@ -111,7 +113,8 @@ class Session:
         def prepare() -> dict[str, Any]:
             return {name: self._session.prepare(self._qualified(text)) for name, text in STATEMENTS.items()}
 
-        self._prepared = await asyncio.to_thread(prepare)
+        with _named():
+            self._prepared = await asyncio.to_thread(prepare)
         self._prepared["head"].consistency_level = self.serial
 
     async def run(self, text: str) -> list[tuple[Any, ...]]:
@@ -150,7 +153,8 @@ class Session:
         """A plain statement by text, which is prepared when it first comes; there is a bounded number of them. Raises
         JournalUnavailable."""
         if text not in self._prepared:
-            self._prepared[text] = await asyncio.to_thread(self._session.prepare, self._qualified(text))
+            with _named():
+                self._prepared[text] = await asyncio.to_thread(self._session.prepare, self._qualified(text))
         return await self.read(text, *values)
 
     async def write_together(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -173,20 +177,16 @@ class Session:
             rows, names = await self._send(statement, CONDITIONAL)
         except _REFUSED as error:
             raise JournalUnavailable(f"Cassandra refused a write: {error}") from error
-        except _UNSETTLED as error:
-            return Unknown(f"{type(error).__name__}: {error}")
         except _NOT_UNDERSTOOD as error:
             raise JournalError(f"Cassandra did not take a write: {error}") from error
+        except _UNSETTLED as error:
+            return Unknown(f"{type(error).__name__}: {error}")
         row = dict(zip(names, rows[0], strict=True))
         return bool(row.pop("[applied]", row.pop("applied", False))), row
 
     async def _settled(self, statement: Any, profile: Any, node: Any = None) -> list[tuple[Any, ...]]:
-        try:
+        with _named():
             return (await self._send(statement, profile, node))[0]
-        except (*_REFUSED, *_UNSETTLED) as error:
-            raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
-        except _NOT_UNDERSTOOD as error:
-            raise JournalError(f"Cassandra did not take a statement: {error}") from error
 
     async def _send(self, statement: Any, profile: Any, node: Any = None) -> Answer:
         assert self._answers is not None, "opened before"
@@ -206,6 +206,17 @@ class Session:
 
         response.add_callbacks(arrived, failed)
         return await future
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """The errors of what may be asked again at any time, as ours."""
+    try:
+        yield
+    except _NOT_UNDERSTOOD as error:
+        raise JournalError(f"Cassandra did not take a statement: {error}") from error
+    except (*_REFUSED, *_UNSETTLED) as error:
+        raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
 
 
 def _endpoint(host: str) -> tuple[str, int]:

@@ -21,6 +21,7 @@ from durable_saga_server.journal import (
     Head,
     Hint,
     InboxFull,
+    JournalError,
     JournalUnavailable,
     Listed,
     Member,
@@ -148,7 +149,7 @@ class CassandraJournal:
         answers = await asyncio.gather(*(self._commit(commit) for commit in commits), return_exceptions=True)
         outcomes: list[Outcome] = []
         for answer in answers:
-            if isinstance(answer, JournalUnavailable) and len(commits) > 1:
+            if isinstance(answer, JournalError) and len(commits) > 1:
                 outcomes.append(Unknown(str(answer)))  # one of many: sent again on its own
             elif isinstance(answer, BaseException):
                 raise answer
