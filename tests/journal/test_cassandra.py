@@ -138,7 +138,8 @@ def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra
 
 def test_what_cassandra_does_not_take_is_an_error_that_asks_for_somebody(cassandra: str) -> None:
     async def scenario() -> None:
-        journal = journal_in(cassandra, new_keyspace())
+        keyspace = new_keyspace()
+        journal = journal_in(cassandra, keyspace)
         await journal.initialize()
         await create(journal, "s", 7)
         head = await journal.head(Run("n", "s"))
@@ -146,7 +147,7 @@ def test_what_cassandra_does_not_take_is_an_error_that_asks_for_somebody(cassand
         end = h.Event(seq=1, time_ms=8, saga_ended=h.SagaEnded(status=h.COMPLETED))
         commit = Commit(head.run, head.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, 8)
         for table in ("inbox", "runs"):
-            await journal._session.run(f"DROP TABLE {table}")
+            await journal._session.run(f"DROP TABLE {keyspace}.{table}")
         for asked in (journal.inbox(head.run), journal.commit_many([commit]), journal._session.select("SELECT run FROM runs")):
             with pytest.raises(JournalError, match="did not take a") as told:
                 await asked
