@@ -30,6 +30,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_BYTES_MAX
 from durable_saga.transport import GrpcTransport, Unreached
 from examples.demo.processes import Process, free_address
+from tests.chaos.links import Link
 
 
 @step
@@ -275,15 +276,15 @@ def test_a_start_that_was_given_up_before_there_was_a_connection_is_not_sent() -
     async def scenario() -> None:
         async with (
             standing() as (_, server),
-            silent_at_first(server.port) as (port, speak),
-            connect(f"127.0.0.1:{port}") as client,
+            silent_at_first(server.port) as link,
+            connect(link.address) as client,
         ):
             for n in range(5):
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(client.start(waits, id=f"never{n}"), 0.05)
             late = asyncio.create_task(client.start(waits, id="late"))
             await asyncio.sleep(0)
-            speak.set()
+            link.mend()
             await late
             assert [one.key.saga async for one in client.list()] == ["late"]
 
@@ -291,23 +292,14 @@ def test_a_start_that_was_given_up_before_there_was_a_connection_is_not_sent() -
 
 
 @asynccontextmanager
-async def silent_at_first(to_port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
-    """A port that takes connections, and passes on nothing until it may speak."""
-    speak = asyncio.Event()
-
-    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            sink.write(data)
-        sink.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await speak.wait()
-        back, forth = await asyncio.open_connection("127.0.0.1", to_port)
-        await asyncio.gather(copy(reader, forth), copy(back, writer), return_exceptions=True)
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield listening.sockets[0].getsockname()[1], speak
-    listening.close()
+async def silent_at_first(to_port: int) -> AsyncIterator[Link]:
+    """A link that takes connections, and passes on nothing until it is mended."""
+    link = Link(f"127.0.0.1:{to_port}")
+    await link.open()
+    link.silence()
+    yield link
+    await link.close()
+    await asyncio.sleep(0)  # what was cut off is closed in the next turn of the loop
 
 
 def test_a_client_belongs_to_the_loop_on_which_it_was_used_first() -> None:
