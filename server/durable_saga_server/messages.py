@@ -192,7 +192,7 @@ class Messages:
         return self._last
 
     async def is_there(self, key: h.RunKey, message_id: str) -> bool:
-        """Whether the run that is named, or the one before it, has got it, read or not."""
+        """Whether the run that is named, or one of those before it, has got it, read or not."""
         run = (await self._service.reading.head(key)).run
         return await self._service.journal.has_message(run, message_id) or await self._had_before(run, message_id)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -112,6 +113,9 @@ class RawWorker:
     def sent(self, kind: str) -> list[Any]:
         return [getattr(item, kind) for item in self.items if item.HasField(kind)]
 
+    def has_got(self, kind: str, count: int) -> bool:
+        return len(self.sent(kind)) == count
+
     async def _frames(self) -> AsyncIterator[w.WorkerFrame]:
         while True:
             yield w.WorkerFrame(items=[await self._says.get()])
@@ -136,19 +140,28 @@ async def served(journal: MemoryJournal, *owned: w.Owned) -> AsyncIterator[tuple
         await service.shut_down()
 
 
+async def started(service: HistoryService, worker: RawWorker) -> w.Assign:
+    """The run, as the worker has got it."""
+    assert await until(lambda: service.sessions.fits("default", "order"))
+    await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
+    assert await until(lambda: bool(worker.sent("assign")))
+    given: w.Assign
+    (given,) = worker.sent("assign")
+    return given
+
+
 async def written_while_parking() -> None:
     """The worker owns the run -> no hint for the message -> it parks the run, the inbox is empty -> the last hint of the run is
     looked at -> the message is written and acknowledged."""
     journal = SlowInbox()
     async with served(journal) as (service, worker):
-        assert await until(lambda: service.sessions.fits("default", "order"))
-        await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
-        assert await until(lambda: bool(worker.sent("assign")))
-        (given,) = worker.sent("assign")
+        given = await started(service, worker)
         told = signal(service)
         await journal.begun.wait()
-        parts = {"key": KEY, "incarnation": given.incarnation, "epoch": given.epoch, "next_seq": 1, "status": h.RUNNING}
-        worker.say(w.WorkerItem(release=w.Release(saga_type="order", **parts)))
+        release = w.Release(
+            saga_type="order", key=KEY, incarnation=given.incarnation, epoch=given.epoch, next_seq=1, status=h.RUNNING
+        )
+        worker.say(w.WorkerItem(release=release))
         for _ in range(100):  # two seconds: the write takes less than the grace
             head = await journal.head(RUN)
             if head is not None and not head.owner and await hints_are_handled(service):
@@ -250,10 +263,7 @@ async def ended_while_looked_up() -> None:
     """The worker tells that it owns the run -> the head is read, open -> the worker ends the run -> what was read arrives."""
     journal = SlowHead()
     async with served(journal) as (service, worker):
-        assert await until(lambda: service.sessions.fits("default", "order"))
-        await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
-        assert await until(lambda: bool(worker.sent("assign")))
-        (given,) = worker.sent("assign")
+        given = await started(service, worker)
         journal.armed = True
         worker.say(w.WorkerItem(owned=w.Owned(key=KEY, epoch=given.epoch, incarnation=given.incarnation)))
         assert await until(lambda: RUN in service.dispatcher._handing)
@@ -271,14 +281,11 @@ def test_a_run_that_ended_while_it_was_looked_up_has_no_owner() -> None:
 async def sent_twice() -> None:
     """A commit -> the next one -> an old copy of the first, which is fenced: the worker owns the run as before."""
     async with served(MemoryJournal()) as (service, worker):
-        assert await until(lambda: service.sessions.fits("default", "order"))
-        await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
-        assert await until(lambda: bool(worker.sent("assign")))
-        (given,) = worker.sent("assign")
+        given = await started(service, worker)
         first, second = (commit_of(given, number, timer_fired=h.TimerFired(due_ms=number)) for number in (1, 2))
         for turn, one in enumerate((first, second, first), 1):
             worker.say(one)
-            assert await until(lambda: len(worker.sent("commit_reply")) == turn)  # noqa: B023
+            assert await until(partial(worker.has_got, "commit_reply", turn))
         outcomes = [one.outcome for one in worker.sent("commit_reply")]
         assert outcomes == [w.CommitReply.COMMITTED, w.CommitReply.COMMITTED, w.CommitReply.FENCED]
         await asyncio.sleep(0.1)

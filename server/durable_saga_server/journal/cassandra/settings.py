@@ -23,7 +23,7 @@ async def check_settings(session: Session, keyspace: str, *, strict: bool) -> No
         try:
             rows = await session.run_on(node, SETTINGS)
         except JournalError as error:
-            log.warning("the settings of Cassandra node %s could not be checked, it does not answer: %s", node.endpoint, error)
+            log.warning("the settings of Cassandra node %s could not be checked: %s", node.endpoint, error)
             continue
         weak += weak_node(str(node.endpoint), {row[0]: row[1] for row in rows})
     rows = await session.run(f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'")
