@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+from typing import Any
 
 import pytest
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, connect, event, saga
+from durable_saga import Client, Handle, Worker, connect, event, saga
 from durable_saga.errors import (
     AlreadyEnded,
     AlreadyStarted,
@@ -165,10 +166,15 @@ def test_a_signal_handler_runs_inside_the_saga(play: Play) -> None:
     play(scenario)
 
 
+async def has_done_a_step(handle: Handle[Any]) -> None:
+    while not any(step.state == "done" for step in (await handle.describe()).steps):
+        await asyncio.sleep(0.02)
+
+
 def test_c9_cancel_and_timeouts_compensate_and_terminate_does_not(play: Play) -> None:
     async def scenario(client: Client) -> None:
         cancelled = await client.start(s.approval)
-        await asyncio.sleep(0.2)
+        await has_done_a_step(cancelled)
         await cancelled.cancel("changed my mind")
         with pytest.raises(SagaCancelled, match="changed my mind"):
             await cancelled.result()
@@ -177,7 +183,7 @@ def test_c9_cancel_and_timeouts_compensate_and_terminate_does_not(play: Play) ->
             await (await client.start(s.too_long)).result()
         assert s.WORLD[2:] == ["book room", "unbook room booked room"]
         terminated = await client.start(s.approval)
-        await asyncio.sleep(0.2)
+        await has_done_a_step(terminated)
         await terminated.terminate("enough")
         with pytest.raises(SagaTerminated):
             await terminated.result()
