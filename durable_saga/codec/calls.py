@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from durable_saga.codec.misfit import Misfit
 from durable_saga.codec.plan import PLANS_MAX, Plan, annotation_of, plan_of, when_forgotten
@@ -25,7 +26,7 @@ class CallPlan:
             try:
                 plan = plan_of(annotation_of(one))
             except Misfit as misfit:
-                raise Misfit(f"{misfit}", fits=True, path=f" of parameter {name}") from None
+                plan = _broken(misfit)
             if one.kind is one.VAR_POSITIONAL:
                 self._rest = plan
             elif one.kind is one.VAR_KEYWORD:
@@ -48,6 +49,15 @@ class CallPlan:
         return found
 
 
+def _broken(misfit: Misfit) -> Plan:
+    """Of a parameter whose annotation can't be looked up: whoever gives it a value is told."""
+
+    def refuse(*_: Any) -> Any:
+        raise Misfit(misfit.problem, fits=True, path=misfit.path)
+
+    return Plan(Any).set(refuse, refuse, lambda _: True)
+
+
 def name_of_place(signature: inspect.Signature, place: int) -> str:
     """How messages call the argument at that place."""
     names = [one.name for one in signature.parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
@@ -55,7 +65,7 @@ def name_of_place(signature: inspect.Signature, place: int) -> str:
 
 
 def call_plan_of(signature: inspect.Signature) -> CallPlan:
-    """Raises Misfit for an annotation that can't be looked up."""
+    """Made once for each signature."""
     found = _kept.get(id(signature))
     if found is not None and found[0] is signature:
         return found[1]

@@ -7,6 +7,7 @@ from typing import Any
 from durable_saga.codec import extension as ext
 from durable_saga.codec.misfit import Misfit, found_instead
 from durable_saga.codec.plan import Decode, Encode, Plan, class_named, plan_of, tag_of
+from durable_saga.codec.variables import specialised
 from durable_saga.codec.wire import Node, tagged
 
 
@@ -19,7 +20,7 @@ def fill_tree(plan: Plan, kind: type, encode_exact: Encode, decode_exact: Decode
             return encode_exact(value, depth)
         if not is_below(found, kind):
             raise found_instead(kind.__qualname__, value)
-        return tagged(tag_of(found), plan_of(found).encode(value, depth + 1))
+        return tagged(tag_of(found), plan_of(specialised(found, plan.annotation)).encode(value, depth + 1))
 
     def decode(raw: Any) -> Any:
         if type(raw) is not Node or raw.code != ext.TAGGED:
@@ -29,7 +30,7 @@ def fill_tree(plan: Plan, kind: type, encode_exact: Encode, decode_exact: Decode
             return decode_exact(payload)
         if (found := descendant(kind, name)) is None:
             return decode_exact(raw)
-        return decode_exact(payload) if found is kind else plan_of(found).decode(payload)
+        return decode_exact(payload) if found is kind else plan_of(specialised(found, plan.annotation)).decode(payload)
 
     plan.set(encode, decode, (lambda _: True) if is_protocol else (lambda one: is_below(one, kind)))
 

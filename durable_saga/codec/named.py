@@ -16,7 +16,7 @@ from typing import Any
 
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
-from durable_saga.codec.containers import DICTS_BELOW, decoded_items, decoded_pairs, functions_of, pairs_encoder
+from durable_saga.codec.containers import DICTS_BELOW, decoded_items, decoded_pairs, functions_of, items_of, pairs_encoder
 from durable_saga.codec.lineage import fill_tree
 from durable_saga.codec.misfit import Misfit, found_instead
 from durable_saga.codec.plan import Plan, forget, plan_of, shown, tag_of
@@ -66,7 +66,9 @@ _SIMPLE: dict[type, _Named] = {
 _converted: dict[type, _Named] = {}
 
 
-def names_itself(kind: type) -> bool:
+def names_itself(kind: Any) -> bool:
+    if not isinstance(kind, type):
+        return False
     return kind in _SIMPLE or kind in CONTAINERS or kind in _converted
 
 
@@ -79,11 +81,11 @@ def register(converters: Converters) -> None:
         write, read, name = one if len(one) == 3 else (*one, tag_of(kind))
         if not (callable(write) and callable(read) and isinstance(name, str) and name):
             raise TypeError(f"converters: {kind.__qualname__}: `to` and `from` are functions, a name is a str")
-        known = loose.builders.get(name)
-        if known is not None and not any(other.name == name for other_kind, other in _converted.items() if other_kind is kind):
+        same = [other for other in _converted if other is kind or tag_of(other) == tag_of(kind)]  # loaded again, perhaps
+        if name in loose.builders and not any(_converted[other].name == name for other in same):
             raise ValueError(f"converters: the name {name!r} belongs to another type")
-        if kind in _converted:
-            loose.builders.pop(_converted[kind].name, None)
+        for other in same:
+            loose.builders.pop(_converted.pop(other).name, None)
         _converted[kind] = _Named(name, write, read, is_users=True)
         loose.builders[name] = _builder(_converted[kind])
     if converters:
@@ -172,6 +174,8 @@ def _fill_container(plan: Plan, kind: Any, arguments: tuple[Any, ...]) -> None:
             return tagged("deque", [value.maxlen, encode_list(list(value), depth)])
 
         def read(payload: Any) -> Any:
+            if type(payload) is not list or type(payload[1]) is not list:
+                raise found_instead("deque", loose.decode(payload))
             return collections.deque(decoded_items(payload[1], item.decode), payload[0])
 
     else:
@@ -199,7 +203,9 @@ def _fill_container(plan: Plan, kind: Any, arguments: tuple[Any, ...]) -> None:
         try:
             if type(raw) is Node and raw.code == ext.TAGGED and raw.items[0] == CONTAINERS[kind]:
                 return read(raw.items[1])
-            plain = [None, raw] if kind in (collections.deque, collections.defaultdict) else raw
+            if kind is collections.deque and (items := items_of(raw)) is not None:
+                return read([None, items])
+            plain = [None, raw] if kind is collections.defaultdict else raw
             return read(plain)
         except Misfit:
             raise

@@ -11,10 +11,11 @@ from typing import Any
 from durable_saga.codec.abstract import is_abstract
 from durable_saga.codec.natives import BARE
 from durable_saga.codec.plan import tag_of
+from durable_saga.codec.pydantic_models import is_model
 from durable_saga.codec.variables import bound_of
 
 _KINDS = {
-    list: {"list"}, dict: {"dict", "map"}, tuple: {"tuple"}, set: {"set"}, frozenset: {"frozenset"}, float: {"float", "int"},
+    list: {"list"}, dict: {"dict"}, tuple: {"tuple"}, set: {"set"}, frozenset: {"frozenset"}, float: {"float", "int"},
     int: {"int", "bool"}, type(None): {"None"},
 }  # fmt: skip
 
@@ -58,4 +59,5 @@ def _of_class(kind: Any) -> frozenset[str]:
     for base in (str, int, float, bytes):
         if issubclass(kind, base):
             return shapes_of(base)
-    return frozenset({"dict", "record"})
+    has_fields = any(hasattr(kind, name) for name in ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__"))
+    return frozenset({"dict", "record"} if has_fields or is_model(kind) else {"*"})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
 from durable_saga.codec.misfit import DEPTH_MAX, Misfit, found_instead, too_deep
+from durable_saga.codec.named import names_itself
 from durable_saga.codec.natives import BARE
 from durable_saga.codec.plan import Decode, Encode, Plan, class_named, plan_of, shown
 from durable_saga.codec.shapes import shapes_of
@@ -113,10 +115,13 @@ def _decoder(annotation: Any, members: list[Plan]) -> Decode:
             return chosen(raw)
         return _first(raw)
 
+    in_turn = sorted(members, key=lambda one: names_itself(typing.get_origin(one.annotation) or one.annotation))
+
     def _first(raw: Any) -> Any:
-        """The first member that it fits: how unions were read before they were tagged."""
+        """The first member that it fits: how unions were read before they were tagged. Types that write their own name make
+        something of plain data too, so they come last."""
         reasons = []
-        for one in members:
+        for one in in_turn:
             try:
                 return one.decode(raw)
             except Misfit as misfit:

@@ -38,3 +38,15 @@ def given_to(kind: type, arguments: tuple[Any, ...]) -> dict[Any, Any]:
             inner = tuple(substituted(one, found) for one in typing.get_args(base))
             found = {**given_to(origin, inner), **found}
     return found
+
+
+def specialised(kind: Any, base: Any) -> Any:
+    """A generic class with what `base`, an annotation of a class above it, says of its variables."""
+    parameters, above = getattr(kind, "__parameters__", ()), typing.get_origin(base)
+    if not parameters or above is None:
+        return kind
+    inherited, found = given_to(kind, parameters), {}
+    for variable, argument in zip(above.__parameters__, typing.get_args(base), strict=False):
+        if (own := inherited.get(variable)) in parameters:
+            found[own] = argument
+    return kind[tuple(found.get(one, Any) for one in parameters)]

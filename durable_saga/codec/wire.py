@@ -104,7 +104,7 @@ def check_values(data: bytes) -> bool:
     """Whether unpack() would take so many values."""
     try:
         _unpack(data)
-    except DecodeError:
+    except (DecodeError, ValueError):  # msgpack counts the items of one list
         return False
     return True
 
