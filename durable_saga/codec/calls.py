@@ -15,7 +15,7 @@ when_forgotten.append(_kept.clear)
 class CallPlan:
     """`positional`: of the parameters that may be given by place. `rest` and `others`: of *args and **kwargs."""
 
-    __slots__ = ("_by_name", "_others", "_rest", "positional")
+    __slots__ = ("_by_name", "_others", "_rest", "encoders", "positional")
 
     def __init__(self, signature: inspect.Signature) -> None:
         self.positional: list[Plan] = []
@@ -35,6 +35,8 @@ class CallPlan:
                 self._by_name[name] = plan
             if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
                 self.positional.append(plan)
+
+        self.encoders = [plan.encode for plan in self.positional]
 
     @property
     def rest(self) -> Plan:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from durable_saga.codec import loose
 from durable_saga.codec.calls import call_plan_of, name_of_place
 from durable_saga.codec.misfit import Misfit
 from durable_saga.codec.plan import plan_of
-from durable_saga.codec.wire import unpack
+from durable_saga.codec.wire import Node, unpack
 from durable_saga.errors import DecodeError
 
 
 def decode(data: bytes, annotation: Any = Any, *, where: str = "value") -> Any:
     """Raises DecodeError, naming the place, when the bytes are broken or do not fit the annotation."""
-    raw, has_nodes = unpack(data, where)
-    if annotation is Any and not has_nodes:
+    raw, nodes = unpack(data, where)
+    if not nodes and (annotation is Any or type(raw) is annotation):
         return raw
     return _fitted(raw, annotation, where)
 
 
 def decode_message(data: bytes, annotation: Any = Any, *, where: str) -> Any:
     """The arguments of a message as one value: one argument is the value, none is None, several are a tuple."""
-    args = _call(data)[0]
+    args, _, _ = _call(data)
     if len(args) == 1:
         return _fitted(args[0], annotation, where)
     return tuple([_fitted(one, Any, where) for one in args]) or None
@@ -31,7 +32,7 @@ def decode_message(data: bytes, annotation: Any = Any, *, where: str) -> Any:
 
 def decode_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call of a function with that signature. Raises DecodeError as well when they don't bind."""
-    args, kwargs = _call(data)
+    args, kwargs, nodes = _call(data)
     if kwargs or len(args) > len(signature.parameters):
         try:
             signature.bind_partial(*args, **kwargs)
@@ -42,7 +43,7 @@ def decode_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], d
         call = call_plan_of(signature)
         positional = call.positional
         for one, plan in zip(args, positional, strict=False):
-            fitted.append(plan.decode(one))
+            fitted.append(one if not nodes and plan.decode is loose.decode else plan.decode(one))
         for one in args[len(positional) :]:
             fitted.append(call.rest.decode(one))
         for name, one in kwargs.items():
@@ -54,13 +55,13 @@ def decode_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], d
     return fitted, kwargs
 
 
-def _call(data: bytes) -> tuple[list[Any], dict[str, Any]]:
-    raw, _ = unpack(data, "arguments")
+def _call(data: bytes) -> tuple[list[Any], dict[str, Any], Sequence[Node]]:
+    raw, nodes = unpack(data, "arguments")
     if not (type(raw) is list and len(raw) == 2 and type(raw[0]) is list and type(raw[1]) is dict):
         raise DecodeError("arguments: not an encoded call")
-    if not all(type(name) is str for name in raw[1]):
+    if raw[1] and not all(type(name) is str for name in raw[1]):
         raise DecodeError("arguments: a name is no text")
-    return raw[0], raw[1]
+    return raw[0], raw[1], nodes
 
 
 def _fitted(raw: Any, annotation: Any, where: str) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 from durable_saga.codec import loose
 from durable_saga.codec.calls import call_plan_of, name_of_place
 from durable_saga.codec.misfit import DEPTH_MAX, VALUES_MAX, Misfit, name_of
+from durable_saga.codec.natives import AS_THEY_ARE
 from durable_saga.codec.plan import plan_of
-from durable_saga.codec.wire import check_values, pack
+from durable_saga.codec.wire import INT_MAX, INT_MIN, check_values, pack
 from durable_saga.errors import DurableSagaError, LimitExceeded, NotSerializable, WrongType
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
@@ -24,16 +25,21 @@ def encode(value: Any, *, where: str, annotation: Any = UNKNOWN, function: Calla
     """Raises NotSerializable, with the type and the path to it, WrongType for what the annotation does not say, and
     LimitExceeded above PAYLOAD_BYTES_MAX. `function` is where a warning points, if a class would be lost for want of an
     annotation."""
-    loose.noticed.clear()
+    kind = type(value)
+    is_plain = kind in AS_THEY_ARE or (kind is int and INT_MIN <= value <= INT_MAX)
+    if is_plain and (annotation is kind or annotation is UNKNOWN or annotation is Any):
+        return _bounded(value, where)
     try:
-        return _bounded((loose.encode if annotation is UNKNOWN else plan_of(annotation).encode)(value, 0), where)
+        data = _bounded((loose.encode if annotation is UNKNOWN else plan_of(annotation).encode)(value, 0), where)
     except Misfit as misfit:
+        loose.noticed.clear()
         raise _error_of(misfit, where) from misfit.__cause__
     except RecursionError:
+        loose.noticed.clear()
         raise _too_deep(where) from None
-    finally:
-        if loose.noticed:
-            _warn(where, annotation, function)
+    if loose.noticed:
+        _warn(where, annotation, function)
+    return data
 
 
 def encode_call(
@@ -41,7 +47,6 @@ def encode_call(
     function: Callable[..., Any] | None = None,
 ) -> bytes:  # fmt: skip
     """The arguments of a call: [args, kwargs], by the annotations of the signature. Raises as encode() does."""
-    loose.noticed.clear()
     given: list[Any] = []
     named: dict[str, Any] = {}
     name = ""
@@ -53,22 +58,25 @@ def encode_call(
                 named[name] = loose.encode(one, 0)
         else:
             call = call_plan_of(signature)
-            for one, plan in zip(args, call.positional, strict=False):
-                given.append(plan.encode(one, 0))
-            for one in args[len(call.positional) :]:
-                given.append(call.rest.encode(one, 0))
+            for one, encode_one in zip(args, call.encoders):  # noqa: B905  as many as are given
+                given.append(encode_one(one, 0))
+            if len(given) < len(args):
+                for one in args[len(given) :]:
+                    given.append(call.rest.encode(one, 0))
             for name, one in kwargs.items():
                 named[name] = call.named(name).encode(one, 0)
-        return _bounded([given, named], where)
+        data = _bounded([given, named], where)
     except Misfit as misfit:
+        loose.noticed.clear()
         if not name:
             name = str(len(given)) if signature is None else name_of_place(signature, len(given))
         raise _error_of(misfit, f"{where}: argument {name}") from misfit.__cause__
     except RecursionError:
+        loose.noticed.clear()
         raise _too_deep(where) from None
-    finally:
-        if loose.noticed:
-            _warn(where, UNKNOWN if signature is None else Any, function)
+    if loose.noticed:
+        _warn(where, UNKNOWN if signature is None else Any, function)
+    return data
 
 
 def _bounded(plain: Any, where: str) -> bytes:

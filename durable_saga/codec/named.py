@@ -265,7 +265,7 @@ def _build_zoned(payload: Any) -> Any:
 
 def _container_builder(kind: Any) -> Callable[[Any], Any]:
     def build(payload: Any) -> Any:
-        raw = Node(ext.TAGGED, [CONTAINERS[kind], payload], 0)
+        raw = Node(ext.TAGGED, [CONTAINERS[kind], payload])
         return plan_of(kind).decode(raw)
 
     return build

@@ -150,7 +150,11 @@ class _Model:
             given[self._inputs.get(name, name)], fits = self._readable(name, raw)
             if fits:
                 exact[name] = given[self._inputs[name]]
-        later = loose.decode(dict(details))
+        if not details:
+            made = self._validated(given)
+            made.__dict__.update(exact)
+            return made
+        later = loose.decode(details)
         extra = later.get("extra") or {}
         made = self._validated({**extra, **given})
         made.__dict__.update(exact)

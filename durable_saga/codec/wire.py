@@ -21,23 +21,28 @@ from durable_saga.errors import DecodeError
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=True).pack
+_unpackb: Callable[..., Any] = msgpack.unpackb
 _SURELY_SMALL_BYTES = 2_048
+_SCALAR_HEADS = frozenset(
+    [*range(0x80), *range(0xA0, 0xC1), *range(0xC2, 0xC7), *range(0xCA, 0xD4), *range(0xD9, 0xDC), *range(0xE0, 0x100)]
+)
+"""The first byte of a number, text, bytes, None, True or False."""
 _HEADERS = bytes([*range(0x80, 0xA0), 0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9), *range(0xDC, 0xE0)])
 """The first byte of every container and extension. Where there are few of them, nothing can be nested deeply."""
 SCALAR_LEVELS = 3
 """A scalar that is written as a tagged list, such as a complex number, does not count as a level for encode()."""
+_NO_EXTENSIONS = bytes(set(range(0x100)) - {0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9)})
 _TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
 
 
 class Node:
     """An extension that holds msgpack: its number, and what was in it, a list."""
 
-    __slots__ = ("code", "items", "level")
+    __slots__ = ("code", "items")
 
-    def __init__(self, code: int, data: Any, level: int) -> None:
+    def __init__(self, code: int, items: Any) -> None:
         self.code = code
-        self.items: Any = data
-        self.level = level
+        self.items = items
 
 
 def node(code: int, items: Any) -> Any:
@@ -49,9 +54,11 @@ def tagged(name: str, plain: Any) -> Any:
     return msgpack.ExtType(ext.TAGGED, pack([name, plain]))
 
 
-def unpack(data: bytes, where: str) -> tuple[Any, bool]:
-    """The tree, and whether there is a Node in it."""
+def unpack(data: bytes, where: str) -> tuple[Any, Sequence[Node]]:
+    """The tree, and the Nodes that are in it."""
     try:
+        if data and data[0] in _SCALAR_HEADS:
+            return _unpackb(data, raw=False), ()
         return _unpack(data)
     except DecodeError as error:
         raise DecodeError(f"{where}: {error}") from None
@@ -59,11 +66,10 @@ def unpack(data: bytes, where: str) -> tuple[Any, bool]:
         raise DecodeError(f"{where}: the {len(data)} bytes are no encoded value ({error or type(error).__name__})") from error
 
 
-def _unpack(data: bytes) -> tuple[Any, bool]:
-    if len(data) > _SURELY_SMALL_BYTES:
-        _check_whole(data)
+def _unpack(data: bytes) -> tuple[Any, Sequence[Node]]:
+    if len(data) <= DEPTH_MAX and not data.translate(None, _NO_EXTENSIONS):
+        return _unpackb(data, raw=False), ()
     nodes: list[Node] = []
-    level = 0
 
     def extension(code: int, body: bytes) -> Any:
         reader = _READERS.get(code)
@@ -71,33 +77,49 @@ def _unpack(data: bytes) -> tuple[Any, bool]:
             return reader(body)
         if code not in ext.NESTED:
             raise DecodeError(f"a value of extension {code} was written by a newer version: upgrade this program")
-        made = Node(code, body, level)
+        made = Node(code, body)
         nodes.append(made)
         return made
 
-    count = _Count() if len(data) > VALUES_MAX else None
-    tree = _once(data, extension, count)
-    for one in nodes:  # grows as it goes
-        level = one.level + 1
-        if level > 2 * DEPTH_MAX:
-            raise DecodeError(f"nested deeper than {DEPTH_MAX} levels")
-        if len(one.items) > _SURELY_SMALL_BYTES:
-            _check_whole(one.items)
-        one.items = _shaped(one.code, _once(one.items, extension, count))
+    if len(data) <= _SURELY_SMALL_BYTES:
+        tree = _unpackb(data, ext_hook=extension, raw=False)
+        if nodes:
+            _expand(nodes, lambda body: _unpackb(body, ext_hook=extension, raw=False))
+    else:
+        tree = _unpack_large(data, nodes, extension)
     if len(data) > DEPTH_MAX and len(data) - len(data.translate(None, _HEADERS)) > DEPTH_MAX:
         _check_depth(tree)
     if b"\xff" in data and any(mark in data for mark in _TIMESTAMPS):
         _refuse_timestamps(tree)
-    return tree, bool(nodes)
+    return tree, nodes
 
 
-def _once(data: bytes, extension: Callable[[int, bytes], Any], count: _Count | None) -> Any:
-    if count is None:
-        return msgpack.unpackb(data, ext_hook=extension, raw=False)
-    return msgpack.unpackb(
-        data, ext_hook=extension, raw=False, list_hook=count, object_hook=count, max_array_len=VALUES_MAX,
-        max_map_len=VALUES_MAX,
-    )  # fmt: skip
+def _unpack_large(data: bytes, nodes: list[Node], extension: Callable[[int, bytes], Any]) -> Any:
+    bounds: dict[str, Any] = {}
+    if len(data) > VALUES_MAX:
+        count = _Count()
+        bounds = {"list_hook": count, "object_hook": count, "max_array_len": VALUES_MAX, "max_map_len": VALUES_MAX}
+
+    def once(body: bytes) -> Any:
+        if len(body) > _SURELY_SMALL_BYTES:
+            _check_whole(body)
+        return _unpackb(body, ext_hook=extension, raw=False, **bounds)
+
+    tree = once(data)
+    _expand(nodes, once)
+    return tree
+
+
+def _expand(nodes: list[Node], once: Callable[[bytes], Any]) -> None:
+    """Unpacks what is in the nodes, one level after the other; `once` adds those that it finds."""
+    done = 0
+    for _ in range(DEPTH_MAX + 1 + SCALAR_LEVELS):
+        if done == len(nodes):
+            return
+        level, done = nodes[done:], len(nodes)
+        for one in level:
+            one.items = _shaped(one.code, once(one.items))
+    raise DecodeError(f"nested deeper than {DEPTH_MAX} levels")
 
 
 def check_values(data: bytes) -> bool:
