@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
+from durable_saga.binding import check_call, signature_of
 from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, timeout_ms_of
 from durable_saga.retry import FOREVER, Retry
 
@@ -49,8 +49,8 @@ def compensation(
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
     policy = getattr(function, _POLICY, _Policy())
-    names = inspect.signature(function).parameters
-    of_names = inspect.signature(of.function).parameters if of else {}
+    names = signature_of(function).parameters
+    of_names = signature_of(of.function).parameters if of else {}
     definition = CompensationDefinition(
         name=str(policy.name or getattr(function, "__name__", repr(function))),
         function=function,
@@ -66,15 +66,13 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
 
 
 def _check_fits(definition: CompensationDefinition, of: StepDefinition) -> None:
-    wanted = list(inspect.signature(definition.function).parameters.values())
-    if definition.takes_result:
-        wanted = [p for p in wanted if p.name != "result"]
-    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted):
-        return
-    given = list(inspect.signature(of.function).parameters)
-    if [p.name for p in wanted] != given:
+    wanted, given = signature_of(definition.function), signature_of(of.function)
+    try:
+        check_call(wanted, given, takes_result=definition.takes_result)
+    except TypeError as error:
+        takes = ", ".join(name for name in wanted.parameters if not (definition.takes_result and name == "result"))
         raise TypeError(
-            f"{place_of(definition.function)}: compensation {definition.name} takes"
-            f" ({', '.join(p.name for p in wanted)}), but step {of.name} takes ({', '.join(given)}): a compensation gets"
-            " the step's arguments, and `result` if it has it"
-        )
+            f"{place_of(definition.function)}: compensation {definition.name} takes ({takes}), but step {of.name} takes"
+            f" ({', '.join(given.parameters)}): a compensation gets the step's arguments by their names, and `result` if it has"
+            f" it ({error})"
+        ) from None

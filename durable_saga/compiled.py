@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.binding import table_call
 from durable_saga.declarative import (
     Parallel,
     Saga,
@@ -26,6 +28,8 @@ from durable_saga.inside import event, state
 from durable_saga.pb import history_pb2 as h
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+
+Call = tuple[list[Any], dict[str, Any]]
 
 
 def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
@@ -187,11 +191,11 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
-        return list(inspect.signature(function, eval_str=True).parameters.values())
+        return inspect.signature(function, eval_str=True)
     except NameError:
-        return list(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
 
 
 def _annotation(parameter: inspect.Parameter) -> Any:
@@ -207,24 +211,31 @@ def _result_type(function: Callable[..., Any]) -> Any:
     return Any if annotation is inspect.Signature.empty else annotation
 
 
-def _arguments(action: Callable[..., Any], data: bytes, results: Mapping[str, Any]) -> Callable[[], list[Any]]:
-    parameters = _parameters(action)
+def _arguments(action: Callable[..., Any], data: bytes, results: Mapping[str, Any]) -> Callable[[], Call]:
+    """The context is decoded and the results are copied for each attempt: what it does to them is seen by nobody else."""
+    signature = _signature(action)
 
-    def given() -> list[Any]:
-        context = codec.decode(data, _annotation(parameters[0]), where="context")
-        return [context, dict(results)] if len(parameters) > 1 else [context]
+    def given() -> Call:
+        return table_call(signature, _context(signature, data), "results", copy.deepcopy(dict(results)))
 
     return given
 
 
-def _without_arguments(action: Callable[..., Any], given: Callable[..., list[Any]]) -> Callable[..., Any]:
+def _context(signature: inspect.Signature, data: bytes) -> Any:
+    first = next(iter(signature.parameters.values()))
+    return codec.decode(data, Any if first.kind is first.VAR_POSITIONAL else _annotation(first), where="context")
+
+
+def _without_arguments(action: Callable[..., Any], given: Callable[..., Call]) -> Callable[..., Any]:
     """The table's arguments are no part of the journal: they follow from the saga's own. `given` tells them to a mock."""
 
     async def run(**result: Any) -> Any:
-        return await action(*given(**result))
+        args, named = given(**result)
+        return await action(*args, **named)
 
     def run_plain(**result: Any) -> Any:
-        return action(*given(**result))
+        args, named = given(**result)
+        return action(*args, **named)
 
     chosen: Any = run if inspect.iscoroutinefunction(action) else run_plain
     chosen.given = given
@@ -232,10 +243,9 @@ def _without_arguments(action: Callable[..., Any], given: Callable[..., list[Any
 
 
 def _undo(undo: Callable[..., Any], data: bytes) -> Callable[..., Any]:
-    parameters = _parameters(undo)
+    signature = _signature(undo)
 
-    def given(result: Any) -> list[Any]:
-        context = codec.decode(data, _annotation(parameters[0]), where="context")
-        return [context, result] if len(parameters) > 1 else [context]
+    def given(result: Any) -> Call:
+        return table_call(signature, _context(signature, data), "result", result)
 
     return _without_arguments(undo, given)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from durable_saga.binding import signature_of, table_call
 from durable_saga.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent
-from durable_saga.definition import place_of
+from durable_saga.definition import is_async, place_of
 from durable_saga.errors import DefinitionError
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
@@ -50,7 +51,7 @@ def _check_item(item: Any) -> None:
     if item.when_skipped not in ("run", "skip"):
         raise DefinitionError(f"{item.place}: when_skipped is {item.when_skipped!r}: 'run' or 'skip'")
     if item.condition is not None:
-        _check_call(item, "condition", item.condition, 2, 2, "(context, results)")
+        _check_condition(item, "condition", item.condition, "(context, results)")
     if isinstance(item, Parallel):
         if not item.steps:
             raise DefinitionError(f"{item.place}: group {item.name!r} has no steps")
@@ -71,7 +72,7 @@ def _check_item(item: Any) -> None:
 
 
 def _check_step(item: Step) -> None:
-    _check_call(item, "action", item.action, 1, 2, "(context) or (context, results)")
+    _check_call(item, "action", item.action, "results")
     _check_seconds(f"{item.place}: step {item.name!r}", "timeout", item.timeout)
     _check_seconds(f"{item.place}: step {item.name!r}", "compensation_timeout", item.compensation_timeout)
     if item.compensation_strategy not in ("deferred", "immediate", "conditional"):
@@ -86,22 +87,51 @@ def _check_step(item: Step) -> None:
         if item.compensation_strategy != "deferred":
             raise DefinitionError(f"{item.place}: step {item.name!r} has a compensation_strategy and no compensation")
         return
-    _check_call(item, "compensation", item.compensation, 1, 2, "(context) or (context, result)")
+    _check_call(item, "compensation", item.compensation, "result")
     if item.compensation_when is not None:
-        _check_call(item, "compensation_when", item.compensation_when, 2, 2, "(context, error)")
+        _check_condition(item, "compensation_when", item.compensation_when, "(context, error)")
 
 
-def _check_call(item: Any, what: str, function: Callable[..., Any], least: int, most: int, due: str) -> None:
-    if not callable(function):
+def _check_call(item: Any, what: str, function: Callable[..., Any], second: str) -> None:
+    """An action or compensation: of the context, or of the context and what is named by `second`."""
+    due = f"(context) or (context, {second})"
+    signature = _signature(item, what, function, due)
+    try:
+        table_call(signature, None, second, None)
+    except TypeError:
+        raise _takes_other(item, what, function, due) from None
+
+
+def _check_condition(item: Any, what: str, function: Callable[..., Any], due: str) -> None:
+    """What decides: of two arguments, and not async."""
+    signature = _signature(item, what, function, due)
+    if is_async(function):
+        raise DefinitionError(f"{_place(function, item)}: the {what} of step {item.name!r} is async: it only computes")
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise _takes_other(item, what, function, due) from None
+
+
+def _signature(item: Any, what: str, function: Any, due: str) -> inspect.Signature:
+    if not callable(function) or isinstance(function, type):
         raise DefinitionError(f"{item.place}: the {what} of step {item.name!r} is {function!r}: give a function {due}")
-    parameters = inspect.signature(function).parameters.values()
-    if any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in parameters):
-        return
-    needed = [one for one in parameters if one.default is one.empty]
-    if not (len(needed) <= most and least <= len(list(parameters))):
-        place = place_of(getattr(function, "__func__", function))
-        names = ", ".join(one.name for one in parameters)
-        raise DefinitionError(f"{place}: the {what} of step {item.name!r} takes ({names}); it is called with {due}")
+    try:
+        return signature_of(function)
+    except TypeError as error:
+        raise DefinitionError(f"{item.place}: the {what} of step {item.name!r}: {error}") from None
+
+
+def _takes_other(item: Any, what: str, function: Callable[..., Any], due: str) -> DefinitionError:
+    names = ", ".join(inspect.signature(function).parameters)
+    return DefinitionError(
+        f"{_place(function, item)}: the {what} of step {item.name!r} takes ({names}); it is called with {due}"
+    )  # fmt: skip
+
+
+def _place(function: Callable[..., Any], item: Any) -> str:
+    inner = getattr(function, "__func__", function)
+    return place_of(inner) if hasattr(inner, "__code__") else str(item.place)
 
 
 def _check_seconds(whose: str, what: str, value: Any) -> None:

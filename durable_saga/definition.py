@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from durable_saga.binding import journaled_defaults
 from durable_saga.retry import Retry, to_ms
 
 
@@ -30,6 +31,11 @@ class Definition:
                 f"{place_of(self.function)}: an annotation of {self.name} can't be looked up ({error}); name a class of"
                 " the module's top level, imported outside `if TYPE_CHECKING`"
             ) from error
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Those of its parameters that are journaled where a call leaves them open."""
+        return journaled_defaults(self.signature)
 
     @cached_property
     def is_async(self) -> bool:
@@ -100,6 +106,12 @@ class SagaDefinition(Definition):
     keys: Callable[..., Sequence[str]] | None = None
     attributes: Callable[..., Mapping[str, Any]] | None = None
     any_signal: Callable[..., Any] | None = None
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call of it surely gives something to await: an async function or method, or an object that is called so."""
+    inner = inspect.unwrap(function)
+    return any(inspect.iscoroutinefunction(one) for one in (function, inner, getattr(type(inner), "__call__", None)))  # noqa: B004
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -143,20 +143,22 @@ class SagaStarted(_message.Message):
     def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
-    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once")
+    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     COMPENSATION_FIELD_NUMBER: _ClassVar[int]
     NO_EFFECT_FIELD_NUMBER: _ClassVar[int]
     AT_MOST_ONCE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
     compensation: str
     no_effect: bool
     at_most_once: bool
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ...) -> None: ...
+    defaults: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("call", "result", "attempt")
@@ -229,14 +231,16 @@ class SagaTimedOut(_message.Message):
     def __init__(self) -> None: ...
 
 class CompensationRegistered(_message.Message):
-    __slots__ = ("call", "name", "input")
+    __slots__ = ("call", "name", "input", "defaults")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    defaults: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class UnwindStarted(_message.Message):
     __slots__ = ("failure", "cancelled", "call", "pending")

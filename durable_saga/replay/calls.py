@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durable_saga import codec
+from durable_saga import binding, codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import LimitExceeded, rebuild_exception
 from durable_saga.pb import history_pb2 as h
@@ -30,7 +30,8 @@ _COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
 
 @dataclass(slots=True)
 class Pending:
-    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process."""
+    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process. `defaults`
+    are what the call left open and its compensation will get, `kept_defaults` the same as the history has them."""
 
     call: str
     definition: StepDefinition
@@ -42,10 +43,14 @@ class Pending:
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+    kept_defaults: bytes = b""
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data or b"", self.definition.signature)
+        if self.kept_defaults:
+            args, kwargs = binding.with_defaults_of(self.definition.signature, args, kwargs, self.kept_defaults)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
         )  # fmt: skip
@@ -69,7 +74,10 @@ class Calls:
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
         data = None if surely else codec.encode_call(args, kwargs, where=f"step {definition.name}")
-        return self._run(core.loop.scope().next(), definition, data, plain)
+        defaults = definition.defaults if definition.compensation is not None else None
+        if defaults:
+            defaults = binding.left_open(definition.signature, defaults, args, kwargs)
+        return self._run(core.loop.scope().next(), definition, data, plain, defaults)
 
     async def _run(
         self,
@@ -77,6 +85,7 @@ class Calls:
         definition: StepDefinition,
         data: bytes | None,
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
+        defaults: dict[str, Any] | None,
     ) -> Any:
         core = self._core
         core.check_cancelled()
@@ -84,6 +93,8 @@ class Calls:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
         retry = definition.retry or default_retry(core)
         pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation, retry)
+        if defaults:
+            pending.defaults = defaults
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:
@@ -110,6 +121,9 @@ class Calls:
         asked.call, asked.name, asked.input.data = call, definition.name, pending.data
         if definition.compensation is not None:
             asked.compensation = definition.compensation.name
+            if pending.defaults:
+                asked.defaults.data = codec.encode(pending.defaults, where=f"defaults of step {definition.name}")
+                self._core.stack.entries[call].defaults = asked.defaults.data
         if not definition.effect:
             asked.no_effect = True
         if definition.at_most_once:
@@ -144,6 +158,10 @@ class Calls:
             pending.from_history, pending.data, pending.plain = True, body.input.data, None
         if (entry := self._core.stack.entries.get(body.call)) is not None:
             entry.data = body.input.data
+            if body.HasField("defaults"):
+                entry.defaults = body.defaults.data
+                if pending is not None:
+                    pending.kept_defaults = body.defaults.data
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -198,12 +216,25 @@ def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The step's arguments, and its result (None: it never returned) where the compensation asks for one."""
+    """The step's arguments by their names, defaults too, and its result (None: it never returned) where it is asked for."""
     args, kwargs = codec.decode_call(entry.data or b"", entry.signature)
-    return args, {"result": entry.result(), **kwargs} if entry.definition.takes_result else dict(kwargs)
+    arguments = binding.bound(entry.signature, args, kwargs, entry.defaults)
+    result = (entry.result(),) if entry.definition.takes_result else ()
+    return binding.call_of(entry.definition.signature, entry.signature, arguments, result=result)
 
 
-def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """Fix the arguments of on_failure() at the call."""
-    definition.signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result else kwargs))
-    return codec.encode_call(args, kwargs, where=f"compensation {definition.name}")
+def registration(
+    next_call: Callable[[], str], definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Entry, h.Event]:
+    """What on_failure() asks for; the arguments are fixed at the call. Raises TypeError and NotSerializable."""
+    signature = definition.signature
+    given = signature.bind_partial(*args, **kwargs).arguments
+    signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result and "result" not in given else kwargs))
+    data = codec.encode_call(args, kwargs, where=f"compensation {definition.name}")
+    entry = Entry(next_call(), definition.name, definition, data, signature)
+    event = h.Event(compensation_registered=h.CompensationRegistered(call=entry.call, name=entry.name))
+    event.compensation_registered.input.data = data
+    if left := binding.left_open(signature, definition.defaults, args, kwargs):
+        entry.defaults = codec.encode(left, where=f"defaults of {definition.name}")
+        event.compensation_registered.defaults.data = entry.defaults
+    return entry, event

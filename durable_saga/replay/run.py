@@ -30,7 +30,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
 from durable_saga.replay.attributes import Attributes
-from durable_saga.replay.calls import Calls, encode_registered
+from durable_saga.replay.calls import Calls, registration
 from durable_saga.replay.commands import Effect, Output
 from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.forward import Forward
@@ -42,7 +42,7 @@ from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import current_scope
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.state import State
-from durable_saga.replay.unwind import Entry, Scope, Stack
+from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 
 anyio_order.install()
@@ -177,12 +177,9 @@ class Core:
 
     def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.check_cancelled()
-        data = encode_registered(definition, args, kwargs)
-        call = self.loop.scope().next()
-        self.stack.register(Entry(call, definition.name, definition, data, definition.signature), current_scope(self))
-        self.ask(h.Event(compensation_registered=h.CompensationRegistered(
-            call=call, name=definition.name, input=p.Payload(data=data),
-        )))  # fmt: skip
+        entry, event = registration(self.loop.scope().next, definition, args, kwargs)
+        self.stack.register(entry, current_scope(self))
+        self.ask(event)
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -320,7 +317,8 @@ class Core:
 
 
 def _registered(core: Core, body: h.CompensationRegistered) -> None:
-    core.stack.entries[body.call].data = body.input.data
+    entry = core.stack.entries[body.call]
+    entry.data, entry.defaults = body.input.data, body.defaults.data
 
 
 def _is_urgent(event: h.Event) -> bool:

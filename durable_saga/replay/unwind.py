@@ -46,7 +46,7 @@ def _nothing() -> None:
 class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
-    it returned. `planned`: an unwind holds it."""
+    it returned. `planned`: an unwind holds it. `defaults`: what the call left open, as the journal has it."""
 
     call: str
     name: str
@@ -58,6 +58,7 @@ class Entry:
     attempt: int = 1
     not_before_ms: int = 0
     planned: bool = False
+    defaults: bytes | None = None
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
