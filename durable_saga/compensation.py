@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from durable_saga.binding import check_call, signature_of
-from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, timeout_ms_of
+from durable_saga.definition import CompensationDefinition, StepDefinition, check_decides, place_of, timeout_ms_of
 from durable_saga.retry import FOREVER, Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,10 +32,12 @@ def compensation(
     """Give a compensation its own policy; the default tries for ever. `timeout` is for one attempt, in seconds.
 
     `strategy="immediate"`: it runs at once when its own step fails, before the saga goes on; and, if the step was done, when
-    the saga fails. `when` gets the error that leads to the unwind and says whether this compensation is needed; it runs in
-    the saga's code, so it only computes. Use it below `@charge.compensation`, or on a function that goes to `on_failure()`.
+    the saga fails. `when` gets the error that leads to the unwind (of a group: the first in it that is no cancellation; of a
+    compensation that runs at once: the step's) and says whether this compensation is needed; it only computes. Use it below
+    `@charge.compensation`, or on a function that goes to `on_failure()`.
     Raises ValueError and TypeError for wrong values.
     """
+    check_decides(when, "the condition of a compensation (when=)", "error")
     if strategy not in ("deferred", "immediate"):
         raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 

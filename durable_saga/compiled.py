@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from durable_saga import codec
@@ -22,10 +23,12 @@ from durable_saga.declarative import (
     running_event,
     running_table,
 )
-from durable_saga.declared_checks import check
+from durable_saga.declared_checks import check, defined
+from durable_saga.declared_order import in_order, order_units
 from durable_saga.definition import CompensationDefinition, SagaDefinition, StepDefinition
 from durable_saga.inside import event, state
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.scopes import run_child
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 
@@ -34,9 +37,8 @@ Call = tuple[list[Any], dict[str, Any]]
 
 def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
     """Raises DefinitionError for a table that is wrong."""
-    items = list(saga.define())
-    check(saga, items)
-    order = saga.compensation_order()
+    items = defined(saga)
+    order = check(saga, items)
     running: dict[int, list[Execution]] = {}
 
     async def run(context: Any) -> dict[str, Any]:
@@ -56,14 +58,16 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
         if executions := running.get(id(core)):
             running_event.set(fact)
             running_table.set(executions[-1])
-            await saga.handle_event(fact.name, data, core.key.saga)
+            outcome: Any = saga.handle_event(fact.name, data, core.key.saga)
+            if inspect.isawaitable(outcome):
+                await outcome
 
     run.__name__, run.__qualname__ = saga.name, type(saga).__qualname__
     run.__doc__ = type(saga).__doc__
     return SagaFunction(
         SagaDefinition(
             name=saga.name, function=run, timeout_ms=0 if saga.timeout is None else to_ms(saga.timeout, name="timeout"),
-            handlers={}, compensation_order=None if order is None else (lambda _: list(order)),
+            handlers={}, compensation_order=None if order is None else partial(in_order, order_units(items), order),
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
             keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
         )
@@ -98,13 +102,23 @@ class Execution:
         missing = [name for name in dependencies if name in self._skipped]
         if missing and item.when_skipped == "skip":
             self._skip(item, f"{', '.join(missing)} was skipped")
-        elif item.condition is not None and not item.condition(self._context, dict(self._results)):
+        elif not self._is_due(item):
             self._skip(item, "its condition says no")
         elif isinstance(item, Parallel):
             await _all([self._after(member, ()) for member in item.steps])
         else:
             self._results[_name(item)] = await self._saga.execute_step(_name(item), self._context, state)
         self._done[_name(item)].set()
+
+    def _is_due(self, item: SagaStep) -> bool:
+        if item.condition is None:
+            return True
+        says = item.condition(copy.deepcopy(self._context), copy.deepcopy(self._results))
+        if inspect.isawaitable(says):
+            if inspect.iscoroutine(says):
+                says.close()
+            raise TypeError(f"{item.place}: the condition of step {_name(item)!r} is async: it only computes")
+        return bool(says)
 
     def _skip(self, item: SagaStep, reason: str) -> None:
         core = core_of_saga()
@@ -130,7 +144,8 @@ class Execution:
             return await event(item.event, timeout=item.timeout)
         if isinstance(item, SubSaga):
             make = item.context or (lambda context, _: context)
-            return await function_of(item.saga)(make(self._context, dict(self._results)))
+            given = make(self._context, copy.deepcopy(self._results))
+            return await run_child(core_of_saga(), function_of(item.saga).definition, (given,), {}, label=name)
         assert isinstance(item, Step), f"{name} is a step"
         return await core_of_saga().calls.call(self._definition(item), (), {})
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from durable_saga.binding import journaled_defaults
+from durable_saga.binding import journaled_defaults, signature_of
 from durable_saga.retry import Retry, to_ms
 
 
@@ -112,6 +112,20 @@ def is_async(function: Any) -> bool:
     """Whether a call of it surely gives something to await: an async function or method, or an object that is called so."""
     inner = inspect.unwrap(function)
     return any(inspect.iscoroutinefunction(one) for one in (function, inner, getattr(type(inner), "__call__", None)))  # noqa: B004
+
+
+def check_decides(function: Any, what: str, argument: str) -> None:
+    """Raises TypeError for a condition or an order that can't decide: not callable, async, or of other parameters."""
+    if function is None:
+        return
+    if not callable(function):
+        raise TypeError(f"{what} is {function!r}: give a function of ({argument})")
+    if is_async(function):
+        raise TypeError(f"{place_of(function)}: {what} is async, but it only computes: give a plain function of ({argument})")
+    try:
+        signature_of(function).bind(None)
+    except TypeError:
+        raise TypeError(f"{place_of(function)}: {what} does not fit: it is called with ({argument})") from None
 
 
 def place_of(function: Callable[..., Any]) -> str:

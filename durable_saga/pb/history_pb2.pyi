@@ -243,16 +243,20 @@ class CompensationRegistered(_message.Message):
     def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class UnwindStarted(_message.Message):
-    __slots__ = ("failure", "cancelled", "call", "pending")
+    __slots__ = ("failure", "cancelled", "call", "pending", "notes", "order")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     failure: _payload_pb2.Failure
     cancelled: bool
     call: str
     pending: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CompensationScheduled(_message.Message):
     __slots__ = ("call", "name")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga import binding, codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
-from durable_saga.errors import LimitExceeded, rebuild_exception
+from durable_saga.errors import LimitExceeded, UnsupportedOperation, rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
@@ -68,6 +68,8 @@ class Calls:
         core = self._core
         if core.loop.discarded:
             raise Discarded
+        if core.judging:
+            raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
@@ -198,7 +200,7 @@ class Calls:
 
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None and entry.definition.immediate and entry.state == REGISTERED:
-            self._core.unwinding.at_once(entry, fact.failure, then=tell)
+            self._core.unwinding.at_once(entry, fact.failure, error, then=tell)
         else:
             tell()
 

@@ -89,6 +89,8 @@ class Forward:
             return
         if core.unwinding.has_parts and (error is None or self.is_to_be_held):
             return  # what is being undone comes to its end first
+        if error is None and core.unwinding.settle_postponed():
+            return
         if error is None:
             self._complete(self.main.result())
         else:

@@ -84,7 +84,7 @@ class Core:
         self.effects: list[Effect] = []
         self.state, self.attributes = State(self), Attributes(self)
         self.holding, self.continuing = Holding(self), Continuing(self)
-        self.urgent, self.activation = False, 0
+        self.urgent, self.activation, self.judging = False, 0, False
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
@@ -119,12 +119,13 @@ class Core:
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
         self.history.replaying = True
-        self.declared = Declared(self, events)
+        self.declared, self.unwinding.judging.events = Declared(self, events), events
         back = taken_back(events)
         with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
             for event in events:
                 self._replay_one(event, taken_back=event.seq in back)
         self.history.finish_replay(self.loop.now_ms)
+        self.unwinding.judging.events = ()
         self.declared.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 

@@ -46,10 +46,10 @@ class OpenScope:
 
     def __init__(
         self, core: Core, *, name: str, saga_type: str = "", order: Callable[[list[str]], list[str]] | None = None,
-        parallel: bool = False,
+        parallel: bool = False, label: str = "",
     ) -> None:  # fmt: skip
         self._core = core
-        self._scope = Scope("", name, order, parallel)
+        self._scope = Scope("", name, order, parallel, label=label)
         self._saga_type = saga_type
         self._token: Token[Scope | None] | None = None
 
@@ -115,8 +115,11 @@ async def wait_shielded(core: Core, future: asyncio.Future[Any]) -> None:
                 raise  # the whole saga unwinds now, and this scope with it
 
 
-async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own."""
+async def run_child(
+    core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *, label: str = ""
+) -> Any:
+    """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own. `label` is its
+    name in the compensation order of its parent, where that is not its own."""
     definition.signature.bind(*args, **kwargs)
     data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
     own_args, own_kwargs = codec.decode_call(data, definition.signature)
@@ -124,7 +127,7 @@ async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any],
     async def run() -> Any:
         scope = OpenScope(
             core, name=definition.name, saga_type=definition.name, order=definition.compensation_order,
-            parallel=definition.compensation_parallel,
+            parallel=definition.compensation_parallel, label=label,
         )  # fmt: skip
         path = core.loop.scope().path
         _child.set((path, definition))

@@ -9,7 +9,7 @@ one that is stuck does not keep the others from running.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,8 @@ def _nothing() -> None:
 class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
-    it returned. `planned`: an unwind holds it. `defaults`: what the call left open, as the journal has it."""
+    it returned. `planned`: an unwind holds it. `defaults`: what the call left open, as the journal has it.
+    `postponed`: its scope was cancelled by this, and its condition waits for the error that was the reason."""
 
     call: str
     name: str
@@ -59,6 +60,15 @@ class Entry:
     not_before_ms: int = 0
     planned: bool = False
     defaults: bytes | None = None
+    postponed: BaseException | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def unsettled(self) -> bool:
+        return self.state in UNSETTLED and self.postponed is None
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
@@ -71,7 +81,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Scope:
-    """What is undone as one unit. `plan` is set when an unwind reaches it: its items in the order in which they run."""
+    """What is undone as one unit. `plan` is set when an unwind reaches it: its items in the order in which they run. `label` is
+    its name for an order of compensations, where that is not its own."""
 
     call: str
     name: str
@@ -79,6 +90,11 @@ class Scope:
     parallel: bool = False
     items: list[Entry | Scope] = field(default_factory=list)
     plan: list[Entry | Scope] | None = None
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
 
     def entries(self) -> Iterator[Entry]:
         for item in self.items:
@@ -94,17 +110,21 @@ class Scope:
             if isinstance(item, Scope):
                 yield from item.scopes()
 
-    def start(self) -> None:
-        """Fix the order of the unwind, here and below. What runs already keeps its place."""
-        live = [item for item in self.items if isinstance(item, Scope) or item.state in UNSETTLED]
-        live.reverse()
-        if self.order is not None:
-            wanted = {name: place for place, name in enumerate(self.order([item.name for item in live]))}
-            live.sort(key=lambda item: wanted.get(item.name, len(wanted)))
+    def live(self) -> list[Entry | Scope]:
+        """What an unwind has to do here, last registered first."""
+        return [item for item in reversed(self.items) if isinstance(item, Scope) or item.unsettled]
+
+    def start(self, order: Sequence[str] = ()) -> None:
+        """Fix the order of the unwind, here and below; `order` names the calls where it is not the reverse of registration.
+        What runs already keeps its place."""
+        live = self.live()
+        if order:
+            places = {call: place for place, call in enumerate(order)}
+            live.sort(key=lambda item: min((places.get(one, len(places)) for one in _calls(item)), default=len(places)))
         self.plan = live
         for item in live:
             if isinstance(item, Scope):
-                item.start()
+                item.start(order)
             else:
                 item.planned = True
 
@@ -124,10 +144,14 @@ class Scope:
 
     def busy(self) -> bool:
         """Whether the engine still has something to do here, without an operator."""
-        return any(entry.state in (REGISTERED, RUNNING) for entry in self.entries())
+        return any(entry.unsettled and entry.state != STUCK for entry in self.entries())
 
     def settled(self) -> bool:
-        return not any(entry.state in UNSETTLED for entry in self.entries())
+        return not any(entry.unsettled for entry in self.entries())
+
+
+def _calls(item: Entry | Scope) -> list[str]:
+    return [item.call] if isinstance(item, Entry) else [entry.call for entry in item.entries() if entry.unsettled]
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
+from durable_saga.replay.judging import Judging, is_mere_cancellation, leading_error
 from durable_saga.replay.scopes import wait_shielded
 from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
 
@@ -38,17 +39,15 @@ class Unwinding:
         self._cancelled = False
         self._had_entries = False
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
+        self.judging = Judging(core)
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
 
     def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
         self._failure, self._cancelled = failure, cancelled
         core = self._core
-        pending = _not_begun(core.stack.root)
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled, pending=pending)))
         self._partial.clear()
-        self._leave_out(core.stack.root, error)
-        core.stack.root.start()
+        self._begin(core.stack.root, h.UnwindStarted(failure=failure, cancelled=cancelled), error)
         self._had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in core.stack.entries.values())
 
     def go_on(self) -> None:
@@ -68,25 +67,42 @@ class Unwinding:
     async def scope_failed(self, scope: Scope, error: BaseException) -> None:
         """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(
-            failure=failure_from_exception(error), call=scope.call, pending=_not_begun(scope),
-        )))  # fmt: skip
-        self._leave_out(scope, error)
+        started = h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)
+        self._begin(scope, started, error, may_postpone=True)
         if scope.settled():
             return
         future = core.loop.create_future()
-        self._begin(scope, lambda: future.set_result(None))
+        self._partial.append((scope, lambda: future.set_result(None)))
         await wait_shielded(core, future)
 
-    def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
-        """Run the compensation of a step that failed; `then` is called when it is settled."""
-        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call])
+    def at_once(self, entry: Entry, failure: p.Failure, error: BaseException, then: Callable[[], None]) -> None:
+        """Run the compensation of a step that failed, unless its condition says no; `then` is called when that is settled."""
+        needed = self.judging.recorded_at_once(entry.call)
+        if needed is None:
+            needed = self.judging.is_needed(entry, error)
+        if not needed:
+            entry.step("not due")
+            self._tell_left_out(entry, error)
+            then()
+            return
+        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call], notes=self.judging.take_new())
         self._core.ask(h.Event(unwind_started=started))
-        self._begin(Scope(entry.call, entry.name, items=[entry]), then)
-
-    def _begin(self, scope: Scope, then: Callable[[], None]) -> None:
+        scope = Scope(entry.call, entry.name, items=[entry])
         scope.start()
         self._partial.append((scope, then))
+
+    def settle_postponed(self) -> bool:
+        """The saga ends well: what was left open where a scope was cancelled is decided by that cancellation. True: something
+        is being undone."""
+        for scope in list(self._core.stack.root.scopes()):
+            errors = [item.postponed for item in scope.items if isinstance(item, Entry) and item.postponed is not None]
+            if not errors:
+                continue
+            self._begin(scope, h.UnwindStarted(failure=failure_from_exception(errors[0]), call=scope.call), errors[0])
+            self._partial.append((scope, lambda: None))
+        if self._partial:
+            self.go_on_partially()
+        return bool(self._partial)
 
     def go_on_partially(self) -> bool:
         """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
@@ -108,20 +124,35 @@ class Unwinding:
 
     # --- both ----------------------------------------------------------------------------------------------------------
 
-    def _leave_out(self, scope: Scope, error: BaseException) -> None:
-        """Compensations with a condition that says no are skipped, and that is recorded. One whose condition fails is run."""
-        for entry in scope.entries():
-            when = entry.definition.when
-            if when is None or entry.state != REGISTERED:
-                continue
-            try:
-                wanted = when(error)
-            except Exception:
-                wanted = True  # to undo is the safe side; the condition's own error is no reason to leave an effect behind
-            if not wanted:
-                entry.step("not due")
-                skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {type(error).__name__}")
-                self._core.ask(h.Event(compensation_skipped=skipped))
+    def _begin(self, scope: Scope, started: h.UnwindStarted, error: BaseException, *, may_postpone: bool = False) -> None:
+        """Ask the conditions and the order, record what they say, and fix the plan."""
+        recorded = self.judging.recorded(started.call)
+        may_postpone = may_postpone and is_mere_cancellation(error)
+        not_begun = [entry for entry in scope.entries() if entry.state == REGISTERED]
+        left_out = []
+        for entry in not_begun:
+            entry.postponed = None
+            if recorded is not None and entry.call in recorded.skipped:
+                left_out.append(entry)
+            elif entry.planned or entry.definition.when is None:
+                continue  # what an unwind within this one holds is decided
+            elif may_postpone and (recorded is None or entry.call not in recorded.pending):
+                entry.postponed = error
+            elif not (recorded is not None and recorded.whole) and not self.judging.is_needed(entry, error):
+                left_out.append(entry)
+        started.pending.extend(entry.call for entry in not_begun if entry.unsettled)
+        for entry in left_out:
+            entry.step("not due")
+        started.order.extend(recorded.order if recorded is not None else self.judging.order_of(scope))
+        started.notes.extend(self.judging.take_new())
+        self._core.ask(h.Event(unwind_started=started))
+        for entry in left_out:
+            self._tell_left_out(entry, error)
+        scope.start(started.order)
+
+    def _tell_left_out(self, entry: Entry, error: BaseException) -> None:
+        reason = f"its condition says no to {type(leading_error(error)).__name__}"
+        self._core.ask(h.Event(compensation_skipped=h.CompensationSkipped(call=entry.call, reason=reason)))
 
     def _start(self, entries: list[Entry]) -> None:
         core = self._core
@@ -177,7 +208,3 @@ class Unwinding:
     def _effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
-
-
-def _not_begun(scope: Scope) -> list[str]:
-    return [entry.call for entry in scope.entries() if entry.state == REGISTERED]
