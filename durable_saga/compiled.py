@@ -170,7 +170,7 @@ class Execution:
             name=getattr(undo, "__name__", item.name), function=_undo(undo, self._data), retry=item.compensation_retry,
             timeout_ms=0 if limit is None else to_ms(limit, name="compensation_timeout"), takes_result=True,
             immediate=item.compensation_strategy == "immediate",
-            when=None if when is None else (lambda error: when(context, error)),
+            when=None if when is None else (lambda error: when(context, error)), once=(self, item.name),
         )  # fmt: skip
 
 

@@ -53,13 +53,15 @@ class CompensationDefinition(Definition):
     """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`.
 
     `immediate`: it runs at once when its own step fails, before the saga goes on. `when` gets the error that leads to an
-    unwind and says whether this one is needed; it is saga code, so it only computes."""
+    unwind and says whether this one is needed; it is saga code, so it only computes. `once` is the same for all calls of what
+    counts as one step, and is undone once."""
 
     retry: Retry
     timeout_ms: int
     takes_result: bool
     immediate: bool = False
     when: Callable[[BaseException], bool] | None = None
+    once: Any = None
 
 
 @dataclass(kw_only=True)

@@ -221,7 +221,7 @@ def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]
     """The step's arguments by their names, defaults too, and its result (None: it never returned) where it is asked for."""
     args, kwargs = codec.decode_call(entry.data or b"", entry.signature)
     arguments = binding.bound(entry.signature, args, kwargs, entry.defaults)
-    result = (entry.result(),) if entry.definition.takes_result else ()
+    result = (entry.last_result(),) if entry.definition.takes_result else ()
     return binding.call_of(entry.definition.signature, entry.signature, arguments, result=result)
 
 

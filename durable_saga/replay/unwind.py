@@ -15,8 +15,8 @@ from typing import Any
 
 from durable_saga.definition import CompensationDefinition
 
-REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED = (
-    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed",
+REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED, REPLACED = (
+    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed", "replaced",
 )  # fmt: skip
 UNSETTLED = (REGISTERED, RUNNING, STUCK)
 
@@ -25,6 +25,9 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "not needed"): NOT_NEEDED,
     (REGISTERED, "not due"): SKIPPED,
     (REGISTERED, "pivot"): PASSED,
+    (REGISTERED, "replaced"): REPLACED,
+    (REPLACED, "restored"): REGISTERED,
+    (REPLACED, "not needed"): NOT_NEEDED,
     (REGISTERED, "skip"): SKIPPED,
     (REGISTERED, "resolve"): RESOLVED,
     (RUNNING, "completed"): DONE,
@@ -47,7 +50,8 @@ class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
     it returned. `planned`: an unwind holds it. `defaults`: what the call left open, as the journal has it.
-    `postponed`: its scope was cancelled by this, and its condition waits for the error that was the reason."""
+    `postponed`: its scope was cancelled by this, and its condition waits for the error that was the reason. `earlier`: the same
+    step before, whose place this one has taken."""
 
     call: str
     name: str
@@ -61,6 +65,7 @@ class Entry:
     planned: bool = False
     defaults: bytes | None = None
     postponed: BaseException | None = None
+    earlier: Entry | None = None
 
     @property
     def title(self) -> str:
@@ -69,6 +74,13 @@ class Entry:
     @property
     def unsettled(self) -> bool:
         return self.state in UNSETTLED and self.postponed is None
+
+    def last_result(self) -> Any:
+        """What the step returned last, None if it never did."""
+        entry: Entry | None = self
+        while entry is not None and entry.result is _nothing:
+            entry = entry.earlier
+        return entry.result() if entry is not None else None
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
@@ -160,16 +172,28 @@ class Stack:
 
     root: Scope
     entries: dict[str, Entry] = field(default_factory=dict)
+    last_of: dict[Any, Entry] = field(default_factory=dict)
 
     def register(self, entry: Entry, scope: Scope) -> None:
         assert entry.call not in self.entries, f"two compensations for call {entry.call}"
         self.entries[entry.call] = entry
         scope.items.append(entry)
+        if (once := entry.definition.once) is not None:
+            earlier = self.last_of.get(once)
+            if earlier is not None and any(item is earlier for item in scope.items) and earlier.step("replaced"):
+                entry.earlier = earlier
+            self.last_of[once] = entry
 
     def not_needed(self, call: str) -> None:
-        """The step's effect is proven not to have happened."""
-        if (entry := self.entries.get(call)) is not None:
-            entry.step("not needed")
+        """The step's effect is proven not to have happened. What an earlier call of the same step did is to be undone then."""
+        entry = self.entries.get(call)
+        if entry is None or (was := entry.state) == NOT_NEEDED or not entry.step("not needed") or was == REPLACED:
+            return
+        earlier = entry.earlier
+        while earlier is not None and earlier.state == NOT_NEEDED:
+            earlier = earlier.earlier
+        if earlier is not None and earlier.step("restored"):
+            self.last_of[earlier.definition.once] = earlier
 
     def pass_pivot(self) -> None:
         """What stands here now is never undone."""

@@ -128,6 +128,9 @@ class Unwinding:
         """Ask the conditions and the order, record what they say, and fix the plan."""
         recorded = self.judging.recorded(started.call)
         may_postpone = may_postpone and is_mere_cancellation(error)
+        for entry in scope.entries():
+            if recorded is not None and entry.call in recorded.pending:
+                entry.step("restored")  # an older history has one compensation for each call of a step
         not_begun = [entry for entry in scope.entries() if entry.state == REGISTERED]
         left_out = []
         for entry in not_begun:
