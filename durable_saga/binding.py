@@ -1,4 +1,4 @@
-"""What a compensation is called with: the arguments to which its step's parameters were bound, defaults too, by name.
+"""Which parameters get which arguments: by name, for a compensation, those to which its step's were bound, defaults too.
 
 A default that the call left open counts as it was at the call: it is journaled beside the arguments, so that a later deploy
 with another default undoes what was done. What can't be journaled, or is larger than DEFAULT_BYTES_MAX, and what an older
@@ -13,7 +13,7 @@ from inspect import Parameter, Signature
 from typing import Any
 
 from durable_saga import codec
-from durable_saga.errors import DecodeError, DurableSagaError
+from durable_saga.errors import DecodeError, DurableSagaError, InvalidArgument
 
 DEFAULT_BYTES_MAX = 1024
 _PLACED = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -148,6 +148,16 @@ def check_call(undo: Signature, of: Signature, *, takes_result: bool) -> None:
             filled[one.name] = None
     args, named = call_of(undo, of, filled, result=(None,) if takes_result else ())
     undo.bind(*args, **named)
+
+
+def check_start(name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
+    signature.bind(*args, **kwargs)
+    data = codec.encode_call(args, kwargs, where=f"saga {name}")
+    try:
+        codec.decode_call(data, signature)
+    except DecodeError as error:
+        raise InvalidArgument(f"saga {name} can't be started with this: {error}") from error
 
 
 def table_call(signature: Signature, context: Any, name: str, value: Any) -> tuple[list[Any], dict[str, Any]]:

@@ -11,9 +11,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
 from durable_saga.arrivals import fill
+from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
-from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -229,7 +229,7 @@ class Client:
         attributes: dict[str, str] = {}
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            _check_fits(definition, args, kwargs)
+            check_start(definition.name, definition.signature, args, kwargs)
             timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
@@ -332,16 +332,6 @@ def _ms_of(time: datetime | None) -> int:
     if time.tzinfo is None:
         raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
     return -((_EPOCH - time) // timedelta(milliseconds=1))
-
-
-def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
-    definition.signature.bind(*args, **kwargs)
-    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
-    try:
-        codec.decode_call(data, definition.signature)
-    except errors.DecodeError as error:
-        raise errors.InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
 
 
 def _who() -> str:

@@ -22,7 +22,7 @@ _KINDS = (Step, Parallel, WaitForEvent, SubSaga)
 
 def defined(saga: Saga) -> list[Any]:
     """The items of its table. Raises DefinitionError, also for a `define()` that fails or gives something else."""
-    where = _class_place(saga)
+    where = class_place(type(saga))
     try:
         items: Any = saga.define()
     except NotImplementedError as error:
@@ -37,7 +37,7 @@ def defined(saga: Saga) -> list[Any]:
 
 def check(saga: Saga, items: Sequence[Any]) -> list[str] | None:
     """The saga's compensation order, None without one. Raises DefinitionError."""
-    where = _class_place(saga)
+    where = class_place(type(saga))
     _check_class(saga, where)
     if not items:
         raise DefinitionError(f"{where}: saga {saga.name} defines no steps")
@@ -318,8 +318,7 @@ def failed_with(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def _class_place(saga: Saga) -> str:
-    kind = type(saga)
+def class_place(kind: type[Saga]) -> str:
     try:
         return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
     except (OSError, TypeError):
