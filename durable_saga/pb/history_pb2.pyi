@@ -451,12 +451,16 @@ class KeyDeclared(_message.Message):
     def __init__(self, call: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class SettlingStarted(_message.Message):
-    __slots__ = ("result", "pending")
+    __slots__ = ("result", "pending", "notes", "order")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     result: _payload_pb2.Payload
     pending: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalRejected(_message.Message):
     __slots__ = ("call", "message_id", "name", "failure")

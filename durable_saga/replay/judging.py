@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from durable_saga.pb import history_pb2 as h
-from durable_saga.replay.history import INTENTS, kind_of
 from durable_saga.replay.unwind import Entry, Scope
 
 if TYPE_CHECKING:
@@ -58,10 +56,8 @@ class Judging:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.events: Sequence[h.Event] = ()
         self._notes: list[str] = []
         self._new: list[str] = []
-        self._is_whole = False
 
     def take_notes(self) -> list[str]:
         """Those since the last time, for the log."""
@@ -87,14 +83,14 @@ class Judging:
             self._note(f"{whose} failed, so the compensation runs: {_text(problem)}")
             return True
 
-    def order_of(self, scope: Scope) -> list[str]:
+    def order_of(self, scope: Scope, wanted: Callable[[Entry], bool]) -> list[str]:
         """The calls in the order in which they are to be undone; empty where none of the scopes has an order of its own."""
         if all(one.order is None for one in scope.scopes()):
             return []
-        return [entry.call for entry in self._in_order(scope)]
+        return [entry.call for entry in self._in_order(scope, wanted)]
 
-    def _in_order(self, scope: Scope) -> Iterator[Entry]:
-        live = scope.live()
+    def _in_order(self, scope: Scope, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+        live = scope.live(wanted)
         if scope.order is not None:
             places = self._places(scope, [item.title for item in live])
             live.sort(key=lambda item: places.get(item.title, len(places)))
@@ -102,7 +98,7 @@ class Judging:
             if isinstance(item, Entry):
                 yield item
             else:
-                yield from self._in_order(item)
+                yield from self._in_order(item, wanted)
 
     def _places(self, scope: Scope, titles: list[str]) -> dict[str, int]:
         whose = f"the compensation order of {scope.title}"
@@ -148,39 +144,31 @@ class Judging:
 
     # --- a replay ------------------------------------------------------------------------------------------------------
 
-    def recorded(self, call: str) -> Recorded | None:
-        """The unwind of this call, if the history has it right here."""
+    def recorded(self, call: str | None) -> Recorded | None:
+        """The unwind of this call (empty: of the saga; None: its settling), if the history has it right here."""
+        if not self._core.history.replaying:
+            return None
         found: Recorded | None = None
-        for event, kind in self._asked_here():
-            body = getattr(event, kind)
-            if kind == "unwind_started" and body.call == call and found is None:
-                found = Recorded(frozenset(body.pending), body.order)
-            elif kind == "compensation_skipped" and found is not None:
-                found.skipped.add(body.call)
-        if found is not None:
-            found.whole = self._is_whole
+        events, goes_on = self._core.history.activation()
+        for event in events:
+            if event.HasField("compensation_skipped") and found is not None:
+                found.skipped.add(event.compensation_skipped.call)
+            elif found is None and call is None and event.HasField("settling_started"):
+                found = Recorded(frozenset(event.settling_started.pending), event.settling_started.order, whole=goes_on)
+            elif found is None and event.HasField("unwind_started") and event.unwind_started.call == call:
+                found = Recorded(frozenset(event.unwind_started.pending), event.unwind_started.order, whole=goes_on)
         return found
 
     def recorded_at_once(self, call: str) -> bool | None:
         """Whether the compensation of a failed step ran at once; None: the history does not say."""
-        for event, kind in self._asked_here():
-            if kind == "unwind_started" and event.unwind_started.call == call:
+        if not self._core.history.replaying:
+            return None
+        for event in self._core.history.activation()[0]:
+            if event.HasField("unwind_started") and event.unwind_started.call == call:
                 return True
-            if kind == "compensation_skipped" and event.compensation_skipped.call == call:
+            if event.HasField("compensation_skipped") and event.compensation_skipped.call == call:
                 return False
         return None
-
-    def _asked_here(self) -> Iterator[tuple[h.Event, str]]:
-        """What was asked for behind the fact that is replayed now."""
-        self._is_whole = False
-        if not self._core.history.replaying:
-            return
-        for place in range(self._core.history.next_seq, len(self.events)):
-            kind = kind_of(self.events[place])
-            if kind not in INTENTS:
-                self._is_whole = True
-                return
-            yield self.events[place], kind
 
 
 def _text(error: BaseException) -> str:

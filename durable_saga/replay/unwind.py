@@ -19,6 +19,8 @@ REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED, REPLACE
     "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed", "replaced",
 )  # fmt: skip
 UNSETTLED = (REGISTERED, RUNNING, STUCK)
+UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
+"""What is known of the effect that an entry undoes: no outcome yet; it happened, and the saga knows; it may have happened."""
 
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "schedule"): RUNNING,
@@ -30,6 +32,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REPLACED, "not needed"): NOT_NEEDED,
     (REGISTERED, "skip"): SKIPPED,
     (REGISTERED, "resolve"): RESOLVED,
+    (RUNNING, "not needed"): NOT_NEEDED,
     (RUNNING, "completed"): DONE,
     (RUNNING, "attempt failed"): RUNNING,
     (RUNNING, "stuck"): STUCK,
@@ -45,13 +48,17 @@ def _nothing() -> None:
     """What a step has returned that did not return."""
 
 
+def any_entry(_: Entry) -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
-    it returned. `planned`: an unwind holds it. `defaults`: what the call left open, as the journal has it.
-    `postponed`: its scope was cancelled by this, and its condition waits for the error that was the reason. `earlier`: the same
-    step before, whose place this one has taken."""
+    it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
+    holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
+    condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken."""
 
     call: str
     name: str
@@ -63,6 +70,8 @@ class Entry:
     attempt: int = 1
     not_before_ms: int = 0
     planned: bool = False
+    effect: str = STANDS
+    error: BaseException | None = None
     defaults: bytes | None = None
     postponed: BaseException | None = None
     earlier: Entry | None = None
@@ -74,6 +83,14 @@ class Entry:
     @property
     def unsettled(self) -> bool:
         return self.state in UNSETTLED and self.postponed is None
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.effect == IN_DOUBT and self.state in UNSETTLED
+
+    @property
+    def left_open(self) -> bool:
+        return self.postponed is not None and self.state in UNSETTLED
 
     def last_result(self) -> Any:
         """What the step returned last, None if it never did."""
@@ -122,21 +139,21 @@ class Scope:
             if isinstance(item, Scope):
                 yield from item.scopes()
 
-    def live(self) -> list[Entry | Scope]:
-        """What an unwind has to do here, last registered first."""
-        return [item for item in reversed(self.items) if isinstance(item, Scope) or item.unsettled]
+    def live(self, wanted: Callable[[Entry], bool] = any_entry) -> list[Entry | Scope]:
+        """What an unwind of what is wanted has to do here, last registered first."""
+        return [item for item in reversed(self.items) if isinstance(item, Scope) or (item.unsettled and wanted(item))]
 
-    def start(self, order: Sequence[str] = ()) -> None:
-        """Fix the order of the unwind, here and below; `order` names the calls where it is not the reverse of registration.
-        What runs already keeps its place."""
-        live = self.live()
+    def start(self, order: Sequence[str] = (), wanted: Callable[[Entry], bool] = any_entry) -> None:
+        """Fix the order of the unwind of what is wanted, here and below; `order` names the calls where it is not the reverse of
+        registration. What runs already keeps its place."""
+        live = self.live(wanted)
         if order:
             places = {call: place for place, call in enumerate(order)}
             live.sort(key=lambda item: min((places.get(one, len(places)) for one in _calls(item)), default=len(places)))
         self.plan = live
         for item in live:
             if isinstance(item, Scope):
-                item.start(order)
+                item.start(order, wanted)
             else:
                 item.planned = True
 
@@ -156,7 +173,7 @@ class Scope:
 
     def busy(self) -> bool:
         """Whether the engine still has something to do here, without an operator."""
-        return any(entry.unsettled and entry.state != STUCK for entry in self.entries())
+        return any(entry.planned and entry.state in (REGISTERED, RUNNING) for entry in self.entries())
 
     def settled(self) -> bool:
         return not any(entry.unsettled for entry in self.entries())
@@ -184,21 +201,30 @@ class Stack:
                 entry.earlier = earlier
             self.last_of[once] = entry
 
-    def not_needed(self, call: str) -> None:
-        """The step's effect is proven not to have happened. What an earlier call of the same step did is to be undone then."""
+    def not_needed(self, call: str) -> bool:
+        """The step's effect is proven not to have happened; True: nothing is to be undone for it. What an earlier call of the
+        same step did is to be undone then; where an unwind holds this one, this one does that."""
         entry = self.entries.get(call)
-        if entry is None or (was := entry.state) == NOT_NEEDED or not entry.step("not needed") or was == REPLACED:
-            return
-        earlier = entry.earlier
+        if entry is None:
+            return False
+        earlier, was = entry.earlier, entry.state
         while earlier is not None and earlier.state == NOT_NEEDED:
             earlier = earlier.earlier
-        if earlier is not None and earlier.step("restored"):
+        if (earlier is not None and entry.planned) or not entry.step("not needed"):
+            return False
+        if was == REGISTERED and earlier is not None and earlier.step("restored"):
             self.last_of[earlier.definition.once] = earlier
+        return True
 
     def pass_pivot(self) -> None:
-        """What stands here now is never undone."""
+        """What stands here now is never undone. What is in doubt is no part of what the saga goes on with: it is settled."""
         for entry in self.entries.values():
-            entry.step("pivot")
+            if entry.effect == STANDS:
+                entry.step("pivot")
+
+    def in_doubt(self) -> list[Entry]:
+        """What is to be settled before a good end: also what a cancelled scope left to the error that was the reason."""
+        return [entry for entry in self.entries.values() if entry.in_doubt or entry.left_open]
 
     def any_in(self, *states: str) -> bool:
         return any(entry.state in states for entry in self.entries.values())

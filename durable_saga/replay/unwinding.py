@@ -1,13 +1,14 @@
 """Runs the unwinds of one run: starts compensations in the order of the stack, takes their outcomes, ends the saga.
 
-Three things unwind: the whole saga, at its end; a scope that fails while the saga goes on; one step whose compensation is to
-run at once. All of them go through `Scope`, and are shielded from cancellation by construction: no user coroutine takes
-part in them. The unwind of the saga takes over what the others have begun.
+Four things unwind: the whole saga, at its end; a scope that fails while the saga goes on; one step whose compensation is to
+run at once; and what is in doubt when the saga's code is done, before the saga ends well (it *settles*, docs/laws.md). All of
+them go through `Scope`, and are shielded from cancellation by construction: no user coroutine takes part in them. The unwind
+of the saga takes over what the others have begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
-from durable_saga.replay.judging import Judging, is_mere_cancellation, leading_error
+from durable_saga.replay.judging import Judging, Recorded, is_mere_cancellation, leading_error
+from durable_saga.replay.phases import SETTLING
 from durable_saga.replay.scopes import wait_shielded
-from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
+from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope, any_entry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -40,6 +42,7 @@ class Unwinding:
         self._had_entries = False
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
         self.judging = Judging(core)
+        self._end: Callable[[], None] | None = None
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
 
@@ -54,13 +57,40 @@ class Unwinding:
         """Start what can start; end when all is settled; be stuck when only an operator can go on."""
         core = self._core
         self._start(core.stack.root.ready())
-        if core.stack.any_in(REGISTERED, RUNNING):
-            core.status = h.COMPENSATING
-        elif core.stack.any_in(STUCK):
+        if core.stack.any_planned_in(REGISTERED, RUNNING):
+            core.status = h.RUNNING if self._end is not None else h.COMPENSATING
+        elif core.stack.any_planned_in(STUCK):
             core.status = h.COMPENSATION_STUCK
+        elif self._end is not None:
+            self._end()
         else:
             undone = h.COMPENSATED if self._had_entries or core.stack.any_in("done", "resolved") else h.FAILED
             core.end(h.CANCELLED if self._cancelled else undone, failure=self._failure)
+
+    def settle(self, end: Callable[[], None], *, result: bytes = b"") -> None:
+        """The saga's code is done: undo what is in doubt, then `end()`. Raises nothing, and ends at once if nothing is."""
+        core = self._core
+        doubtful = core.stack.in_doubt()
+        if not doubtful or core.history.ended_at_once():
+            end()
+            return
+        self._end = end
+        started = h.SettlingStarted(pending=[entry.call for entry in doubtful if entry.state == REGISTERED])
+        if result:
+            started.result.data = result
+        calls = {entry.call for entry in doubtful}
+        recorded = self.judging.recorded(None)
+        errors = {entry.call: entry.error if entry.in_doubt else entry.postponed for entry in doubtful}
+        left_out = [
+            entry for entry in doubtful
+            if entry.state == REGISTERED and not self._is_needed(entry, errors[entry.call], recorded)
+        ]  # fmt: skip
+        for entry in doubtful:
+            entry.postponed = None
+        self._record(h.Event(settling_started=started), started, core.stack.root, left_out, recorded, lambda e: e.call in calls)
+        for entry in left_out:
+            self._tell_left_out(entry, errors[entry.call])
+        core.phase, core.deadline_ms = SETTLING, 0  # no time-out or request to stop concerns it any more
 
     # --- a part of it, while the saga goes on ------------------------------------------------------------------------------
 
@@ -90,19 +120,6 @@ class Unwinding:
         scope = Scope(entry.call, entry.name, items=[entry])
         scope.start()
         self._partial.append((scope, then))
-
-    def settle_postponed(self) -> bool:
-        """The saga ends well: what was left open where a scope was cancelled is decided by that cancellation. True: something
-        is being undone."""
-        for scope in list(self._core.stack.root.scopes()):
-            errors = [item.postponed for item in scope.items if isinstance(item, Entry) and item.postponed is not None]
-            if not errors:
-                continue
-            self._begin(scope, h.UnwindStarted(failure=failure_from_exception(errors[0]), call=scope.call), errors[0])
-            self._partial.append((scope, lambda: None))
-        if self._partial:
-            self.go_on_partially()
-        return bool(self._partial)
 
     def go_on_partially(self) -> bool:
         """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
@@ -135,27 +152,39 @@ class Unwinding:
         left_out = []
         for entry in not_begun:
             entry.postponed = None
-            if recorded is not None and entry.call in recorded.skipped:
-                left_out.append(entry)
-            elif entry.planned or entry.definition.when is None:
-                continue  # what an unwind within this one holds is decided
-            elif may_postpone and (recorded is None or entry.call not in recorded.pending):
+            if may_postpone and _is_open(entry) and (recorded is None or entry.call not in recorded.pending):
                 entry.postponed = error
-            elif not (recorded is not None and recorded.whole) and not self.judging.is_needed(entry, error):
+            elif not self._is_needed(entry, error, recorded):
                 left_out.append(entry)
         started.pending.extend(entry.call for entry in not_begun if entry.unsettled)
-        for entry in left_out:
-            entry.step("not due")
-        started.order.extend(recorded.order if recorded is not None else self.judging.order_of(scope))
-        started.notes.extend(self.judging.take_new())
-        self._core.ask(h.Event(unwind_started=started))
+        self._record(h.Event(unwind_started=started), started, scope, left_out, recorded)
         for entry in left_out:
             self._tell_left_out(entry, error)
-        scope.start(started.order)
 
-    def _tell_left_out(self, entry: Entry, error: BaseException) -> None:
-        reason = f"its condition says no to {type(leading_error(error)).__name__}"
-        self._core.ask(h.Event(compensation_skipped=h.CompensationSkipped(call=entry.call, reason=reason)))
+    def _is_needed(self, entry: Entry, error: BaseException | None, recorded: Recorded | None) -> bool:
+        """As the history has it; else as its condition says. What an unwind within this one holds is decided."""
+        if recorded is not None and (recorded.whole or entry.call in recorded.skipped):
+            return entry.call not in recorded.skipped
+        return error is None or not _is_open(entry) or self.judging.is_needed(entry, error)
+
+    def _record(
+        self, event: h.Event, started: h.UnwindStarted | h.SettlingStarted, scope: Scope, left_out: Sequence[Entry],
+        recorded: Recorded | None, wanted: Callable[[Entry], bool] = any_entry,
+    ) -> None:  # fmt: skip
+        """Ask for the start of an unwind, and fix its plan. `event` holds a copy of what is `started`."""
+        for entry in left_out:
+            entry.step("not due")
+        order = recorded.order if recorded is not None else self.judging.order_of(scope, wanted)
+        asked = event.unwind_started if isinstance(started, h.UnwindStarted) else event.settling_started
+        asked.order.extend(order)
+        asked.notes.extend(self.judging.take_new())
+        self._core.ask(event)
+        scope.start(order, wanted)
+
+    def _tell_left_out(self, entry: Entry, error: BaseException | None) -> None:
+        what = type(leading_error(error)).__name__ if error is not None else "it"
+        skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {what}")
+        self._core.ask(h.Event(compensation_skipped=skipped))
 
     def _start(self, entries: list[Entry]) -> None:
         core = self._core
@@ -165,11 +194,11 @@ class Unwinding:
             core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
-            core.want(partial(self._effect, entry))
+            core.want(partial(self.effect, entry))
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
-        return [self._effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
+        return [self.effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
 
     def wants(self, fact: Any) -> bool:
         entry = self._core.stack.entries.get(fact.call)
@@ -185,7 +214,7 @@ class Unwinding:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
-        self._core.want(partial(self._effect, entry))
+        self._core.want(partial(self.effect, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
@@ -208,6 +237,11 @@ class Unwinding:
             raise AssertionError(f"compensation {call} is {before}: it can't be {event}")
         return entry
 
-    def _effect(self, entry: Entry) -> RunCompensation:
+    def effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
+
+
+def _is_open(entry: Entry) -> bool:
+    """It has a condition, and no unwind holds it yet."""
+    return entry.definition.when is not None and not entry.planned
