@@ -149,8 +149,7 @@ class ActiveRun:
 
     def _take(self) -> None:
         output = self._core.take()
-        if warning := self._core.history.warning():
-            log.warning("saga %s grows: %s", self.key.saga, warning)
+        _warn(self._core)
         self._unsent += output.events
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
@@ -288,6 +287,13 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _warn(core: Core) -> None:
+    if warning := core.history.warning():
+        log.warning("saga %s grows: %s", core.key.saga, warning)
+    for note in core.unwinding.judging.take_notes():
+        log.warning("saga %s: %s", core.key.saga, note)
 
 
 def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], status: h.Status) -> w.WorkerItem:
