@@ -268,7 +268,7 @@ class Waker:
         if now_ms < shard.since_ms + self._config.lease_ms:
             return True
         fresh = head.updated_ms > now_ms - self._config.claim_grace_ms
-        return fresh and self._sessions.named(head.owner) is not None
+        return fresh and self._sessions.named(head.owner, head.run.namespace) is not None
 
     async def nudged(self, run: Run) -> None:
         """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""

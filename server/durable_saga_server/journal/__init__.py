@@ -50,6 +50,15 @@ class JournalFull(JournalError):
     code = "RESOURCE_EXHAUSTED"
 
 
+class JournalDamaged(JournalError):
+    """What stands there can't be read: a run's own events, or the file. Waiting does not mend it; everything else goes on.
+    `left`: the events of the run that could be read."""
+
+    def __init__(self, message: str, left: Sequence[h.Event] = ()) -> None:
+        self.left = left
+        super().__init__(message)
+
+
 class SchemaTooNew(JournalError):
     """The journal's tables were made by a newer version of this program. Upgrade this program; never write to it."""
 

@@ -6,6 +6,7 @@ import sqlite3
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import INBOX_MESSAGES_MAX, InboxFull, Run
+from durable_saga_server.journal.damage import read_messages
 from durable_saga_server.journal.rules import in_order
 from durable_saga_server.journal.sqlite_rows import RUN_IS, run_key
 
@@ -51,4 +52,4 @@ def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
 
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
     found = db.execute(f"SELECT message FROM inbox WHERE {RUN_IS} AND message IS NOT NULL", run_key(run))
-    return in_order(h.InboxMessage.FromString(message) for (message,) in found)
+    return in_order(read_messages(run, (message for (message,) in found)))
