@@ -87,8 +87,10 @@ def _check_value(field: Any, value: Any) -> None:
     elif isinstance(value, bytes):
         if len(value) > HASH_BYTES_MAX:
             raise ServiceError("INVALID_ARGUMENT", f"{name} has {len(value)} bytes; at most {HASH_BYTES_MAX} are allowed")
-    elif not isinstance(value, bool) and not 0 <= value <= (most := NUMBERS.get(name, limits.NUMBER_MAX)):
-        raise ServiceError("INVALID_ARGUMENT", f"{name} is {value}; 0 to {most} are allowed")
+    elif not isinstance(value, bool):
+        most = NUMBERS.get(name, limits.NUMBER_MAX)
+        if not 0 <= value <= most:
+            raise ServiceError("INVALID_ARGUMENT", f"{name} is {value}; 0 to {most} are allowed")
 
 
 def gated(call: Callable[[Any], Awaitable[R]]) -> Callable[[Any], Awaitable[R]]:

@@ -82,6 +82,7 @@ class _Hand:
             if not future.done():
                 future.set_exception(JournalError(f"the thread {self.name} ended while it was at work: try again"))
         self.busy_since = 0.0
+        self.connection = None  # it is that thread's; what it had begun is rolled back
         self.start()
 
     def _loop(self) -> None:
