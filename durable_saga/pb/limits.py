@@ -27,7 +27,7 @@ CONSUMED_PER_COMMIT_MAX = 20_000
 EVENTS_PER_COMMIT_MAX = 20_000
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 """In the journal, its large payloads apart."""
-COMMIT_BYTES_MAX = 16 * 1024 * 1024
+COMMIT_BYTES_TAKEN_MAX = 16 * 1024 * 1024
 """In the journal, large payloads apart."""
 SEQ_MAX = 1_000_000
 """Far above EVENTS_PER_RUN_MAX, where the worker stops a saga and unwinds it."""

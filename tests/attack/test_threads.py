@@ -114,6 +114,7 @@ def test_a_commit_out_of_range_is_unknown_with_its_batch_and_fails_alone(tmp_pat
     asyncio.run(scenario())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is what the test brings about
 def test_a_thread_that_ended_all_the_same_begins_anew(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

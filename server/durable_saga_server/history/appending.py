@@ -72,10 +72,10 @@ def _check_bounds(commit: w.Commit, first: int) -> None:
     size, count = commit.ByteSize(), len(commit.events)
     if size > limits.EVENT_BYTES_MAX:  # then one of its events may be too large, payloads that go into chunks apart
         sizes = [event.ByteSize() - _data_bytes(event) for event in commit.events]
-        if max(sizes) > limits.EVENT_BYTES_MAX or sum(sizes) > limits.COMMIT_BYTES_MAX:
+        if max(sizes) > limits.EVENT_BYTES_MAX or sum(sizes) > limits.COMMIT_BYTES_TAKEN_MAX:
             raise Rejected(
                 f"an event of {max(sizes)} bytes in a commit of {sum(sizes)}; EVENT_BYTES_MAX is {limits.EVENT_BYTES_MAX},"
-                f" COMMIT_BYTES_MAX {limits.COMMIT_BYTES_MAX}"
+                f" COMMIT_BYTES_TAKEN_MAX {limits.COMMIT_BYTES_TAKEN_MAX}"
             )
     if count > limits.EVENTS_PER_COMMIT_MAX or first + count > limits.SEQ_MAX:
         raise Rejected(f"{count} events from {first} on; EVENTS_PER_COMMIT_MAX is {limits.EVENTS_PER_COMMIT_MAX}")
