@@ -7,8 +7,8 @@ in the journal.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -268,10 +268,11 @@ class Dispatcher:
             if head is None or head.status not in OPEN:
                 return
             again_ms = self._clock.now_ms() + DAMAGED_AGAIN_MS
+            commit_id = hashlib.sha256(head.last_commit + again_ms.to_bytes(8, "big")).digest()[:16]
             await self._journal.add_hint(Hint(again_ms, run))
             await self._journal.commit_many([
                 Commit(
-                    run, head.incarnation, head.epoch, uuid.uuid4().bytes, head.next_seq, [], head.status, head.updated_ms,
+                    run, head.incarnation, head.epoch, commit_id, head.next_seq, [], head.status, head.updated_ms,
                     again_ms, release=True, blocked=str(error)[:BLOCKED_CHARACTERS_MAX],
                 )
             ])  # fmt: skip

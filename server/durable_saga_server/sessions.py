@@ -8,7 +8,6 @@ secret alone.
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,7 +19,6 @@ from durable_saga_server.journal import Head, Run
 
 UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """Waits to be sent to a worker: beyond it, it is given no runs and no messages, and nothing more that it says is read."""
-SECRET_BYTES = 16
 NAMES_REMEMBERED_MAX = 20_000
 
 
@@ -147,9 +145,9 @@ class Sessions:
         if session in self._all:
             self._all.remove(session)
 
-    def secret(self, name: str, shown: bytes) -> bytes:
-        """The secret of a name, new where none was given or shown. Whoever had the name first can take it back from one who
-        came while it was away. Raises ServiceError: it is in use, and the secret was not shown."""
+    def secret(self, name: str, shown: bytes, new: bytes) -> bytes:
+        """The secret of a name, the new one where none was given or shown. Whoever had the name first can take it back from one
+        who came while it was away. Raises ServiceError: it is in use, and the secret was not shown."""
         known = self._secrets.get(name, [])
         if any(hmac.compare_digest(one, shown) for one in known):
             return shown
@@ -159,11 +157,10 @@ class Sessions:
                 f"a worker named {name!r} is connected: give each worker a name of its own. If it was this one, its old"
                 " connection is not noticed as lost yet: it is let in as soon as that is",
             )
-        given = secrets.token_bytes(SECRET_BYTES)
-        self._secrets[name] = [*known[:1], given]
+        self._secrets[name] = [*known[:1], new]
         if len(self._secrets) > NAMES_REMEMBERED_MAX:
             del self._secrets[next(iter(self._secrets))]
-        return given
+        return new
 
     def owner(self, run: Run) -> Session | None:
         return next((one for one in self._all if run in one.owned), None)

@@ -19,7 +19,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
+from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.mailbox import Mailbox
 from durable_saga_server.tending import mistake, tend
 
@@ -203,6 +203,9 @@ class Waker:
             return  # the shard has another home now, which reads it again
         try:
             again_ms = await self._decide(row, shard)
+        except JournalDamaged as error:  # waiting does not mend it
+            log.error("%s", error)
+            again_ms = await self._put_off(Run(*row[1:]))
         except JournalError as error:
             log.warning("%s can't be looked at: %s", row[2], error)
             again_ms = _AGAIN_MS

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
+HELLO_SECONDS_MAX = 10.0
 UNDER_WAY_MAX = 1_000
 """Of what one worker said and is not done yet; then its stream is read no further."""
 
@@ -67,7 +68,11 @@ class WorkStreams:
 
     async def serve(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
         """One stream, until either side ends it. Raises ServiceError for a wrong greeting."""
-        first = await anext(aiter(incoming), None)
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await anext(aiter(incoming), None)
+        except TimeoutError:
+            raise ServiceError("DEADLINE_EXCEEDED", f"no Hello came within {HELLO_SECONDS_MAX:.0f} s") from None
         if first is None or not first.items or not first.items[0].HasField("hello"):
             raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
         session = await self._greet(first.items[0].hello)
@@ -106,7 +111,8 @@ class WorkStreams:
             check_hello(hello)
         except Rejected as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-        secret, now_ms = service.sessions.secret(hello.worker, hello.secret), service.clock.now_ms()
+        secret = service.sessions.secret(hello.worker, hello.secret, service.ids.new())
+        now_ms = service.clock.now_ms()
         if (old := service.sessions.named(hello.worker)) is not None:
             old.close()
             old.owned.clear()  # the same worker says below what it still owns
