@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -112,7 +113,8 @@ class GrpcServer:
         async def work(
             _: Any, incoming: AsyncIterator[worker_pb2.WorkerFrame], context: grpc.aio.ServicerContext[Any, Any]
         ) -> AsyncIterator[worker_pb2.ServerFrame]:
-            async for frame in service.work(incoming):
+            task = asyncio.current_task()
+            async for frame in service.work(incoming, task.cancel if task is not None else None):
                 yield frame
 
         return work

@@ -121,8 +121,10 @@ class HistoryService:
             self._watching.discard(changed)
             self.cell.off_change(changed.set)
 
-    def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        return self.streams.serve(incoming)
+    def work(
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+    ) -> AsyncIterator[w.ServerFrame]:
+        return self.streams.serve(incoming, break_off)
 
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)

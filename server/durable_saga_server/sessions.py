@@ -67,6 +67,8 @@ class Session:
     under_way: int = 0
     """What it said and is not done yet."""
     behind: dict[Run, Behind] = field(default_factory=dict)
+    is_over: bool = False
+    break_off: Callable[[], object] | None = None
     on_room: Callable[[], None] | None = None
     """Called when there is room again for messages of those that are behind."""
 

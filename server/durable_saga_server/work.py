@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import worker_pb2 as w
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 HELLO_SECONDS_MAX = 10.0
+BREAK_OFF_SECONDS = 2.0
+"""A stream whose worker is taken for dead has so long to end by itself."""
 UNDER_WAY_MAX = 1_000
 """Of what one worker said and is not done yet; then its stream is read no further."""
 
@@ -66,8 +68,11 @@ class WorkStreams:
             session.send(w.ServerItem(revoke=w.Revoke(key=key_of(run), epoch=epoch, reason=reason)))
         self._service.dispatcher.ended(run)
 
-    async def serve(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        """One stream, until either side ends it. Raises ServiceError for a wrong greeting."""
+    async def serve(
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+    ) -> AsyncIterator[w.ServerFrame]:
+        """One stream, until either side ends it. `break_off` ends it where the other side takes nothing any more. Raises
+        ServiceError for a wrong greeting."""
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 first = await anext(aiter(incoming), None)
@@ -76,6 +81,7 @@ class WorkStreams:
         if first is None or not first.items or not first.items[0].HasField("hello"):
             raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
         session = await self._greet(first.items[0].hello)
+        session.break_off = break_off
         session.on_room = lambda: self._catch_up_soon(session)
         reader = asyncio.create_task(self._read(session, incoming, list(first.items[1:])))
         watchdog = asyncio.create_task(self._watch(session))
@@ -92,8 +98,7 @@ class WorkStreams:
             session.close()
             reader.cancel()
             watchdog.cancel()
-            self._service.sessions.remove(session)
-            self._later(self._after(session))
+            self._over(session)
 
     def _later(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -200,14 +205,27 @@ class WorkStreams:
 
     async def _watch(self, session: Session) -> None:
         config, clock = self._service.config, self._service.clock
+        why, stands_since_ms, moved_ms = f"was not heard of for {config.lease_ms} ms", 0, session.moved_ms
         while (now_ms := clock.now_ms()) < session.seen_ms + config.lease_ms:
-            if session.outbox and now_ms > session.moved_ms + config.unread_ms_max:
-                log.warning("worker %s has read nothing for %s ms: its sagas go to others", session.name, config.unread_ms_max)
-                session.close()
-                return
+            is_still = bool(session.outbox) and session.moved_ms == moved_ms
+            stands_since_ms, moved_ms = (stands_since_ms or now_ms) if is_still else 0, session.moved_ms
+            if stands_since_ms and now_ms - stands_since_ms > config.unread_ms_max:
+                why = f"has read nothing for {config.unread_ms_max} ms"
+                break
             await clock.sleep(max(session.seen_ms + config.lease_ms - now_ms, 10) / 1000)
-        log.warning("worker %s was not heard of for %s ms: its sagas go to others", session.name, config.lease_ms)
+        log.warning("worker %s %s: its sagas go to others", session.name, why)
         session.close()
+        self._over(session)
+        await clock.sleep(BREAK_OFF_SECONDS)
+        if session.break_off is not None:
+            session.break_off()  # it waits for the worker to read, which may never be
+
+    def _over(self, session: Session) -> None:
+        """Once, whoever notices first."""
+        if not session.is_over:
+            session.is_over = True
+            self._service.sessions.remove(session)
+            self._later(self._after(session))
 
     async def _after(self, session: Session) -> None:
         """The stream is gone. Its worker may come back within a grace and say what it owns."""

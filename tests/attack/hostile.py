@@ -65,11 +65,13 @@ async def standing(folder: pathlib.Path, config: Config | None = None) -> AsyncI
     await server.start()
     await service.join(f"127.0.0.1:{server.port}")
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 80 << 20)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
-        yield Raw(service, server, channel)
-    stopping = asyncio.create_task(server.stop(1))
-    await service.shut_down()
-    await stopping
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+            yield Raw(service, server, channel)
+    finally:
+        stopping = asyncio.create_task(server.stop(1))
+        await service.shut_down()
+        await stopping
 
 
 class Hostile:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import time
+from collections.abc import AsyncIterator
+from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
+from durable_saga_server import dispatch, work
+from durable_saga_server.config import Config
 from durable_saga_server.history.appending import _VALUES, Rejected, check_commit, check_hello, check_release
 from durable_saga_server.sessions import UNREAD_BYTES_MAX
 
@@ -267,6 +273,55 @@ def test_a_worker_that_does_not_read_is_sent_a_bounded_part_and_nothing_twice(tm
                         break
             assert len(set(got)) == len(got) == 1_000, "all of them, and none twice"
             worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_reads_nothing_at_all_is_taken_for_dead(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with standing(tmp_path, Config(lease_ms=500, unread_ms_max=500, reconnect_grace_ms=100)) as raw:
+            await raw.start("s")
+            worker = Hostile(raw, reads=False)
+            while not (await raw.describe("s")).owner:
+                await asyncio.sleep(0.02)
+
+            async def beat() -> None:
+                while True:
+                    worker.say(w.WorkerItem(heartbeat=w.Heartbeat()))
+                    await asyncio.sleep(0.1)
+
+            beating = asyncio.create_task(beat())
+            (session,) = raw.service.sessions
+            handler: Any = getattr(session.break_off, "__self__")  # noqa: B009 - a callable has none for the type checker
+            await asyncio.gather(*(raw.signal("s", f"m{n}", 15_000) for n in range(900)))
+            while any(one.name == "evil" for one in raw.service.sessions):
+                await asyncio.sleep(0.05)
+            beating.cancel()
+            assert "has read nothing" in caplog.text
+            async with asyncio.timeout(10):
+                while not handler.done():  # nothing of its stream is kept
+                    await asyncio.sleep(0.05)
+            worker.close()
+            other = Hostile(raw, "good")
+            assert len((await other.assign("s")).inbox) == dispatch.ASSIGN_MESSAGES_MAX
+            other.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_says_no_hello_is_ended(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "HELLO_SECONDS_MAX", 0.2)
+
+    async def scenario() -> None:
+        async with standing(tmp_path) as raw:
+
+            async def silent() -> AsyncIterator[w.WorkerFrame]:
+                await asyncio.sleep(10)
+                yield w.WorkerFrame()
+
+            with pytest.raises(grpc.aio.AioRpcError, match="no Hello came"):
+                async for _ in raw.work.Work(silent()):
+                    pass
 
     asyncio.run(scenario())
 
