@@ -203,12 +203,9 @@ class Waker:
             return  # the shard has another home now, which reads it again
         try:
             again_ms = await self._decide(row, shard)
-        except JournalDamaged as error:  # waiting does not mend it
-            log.error("%s", error)
-            again_ms = await self._put_off(Run(*row[1:]))
         except JournalError as error:
             log.warning("%s can't be looked at: %s", row[2], error)
-            again_ms = _AGAIN_MS
+            again_ms = await self._put_off(Run(*row[1:])) if isinstance(error, JournalDamaged) else _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
             mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} is looked at again", error)
             again_ms = await self._put_off(Run(*row[1:]))
