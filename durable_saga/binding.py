@@ -161,7 +161,8 @@ def check_start(definition: Definition, args: Sequence[Any], kwargs: Mapping[str
         data = codec.encode_call(args, kwargs, where=what, signature=signature, function=definition.function)
         codec.decode_call(data, signature)
     except (DecodeError, WrongType) as error:
-        raise InvalidArgument(f"{what} can't be started with this: {str(error).removeprefix(what + ": ")}") from error
+        why = str(error).removeprefix(f"{what}: ")
+        raise InvalidArgument(f"{what} can't be started with this: {why}") from error
     return data
 
 

@@ -89,11 +89,12 @@ class Handle(Generic[R]):
         """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
         key = self._key
+        seq = 0
         while True:
-            page = await self._history_page(key, len(events))
-            key = page.key
+            page = await self._history_page(key, seq)
+            key, seq = page.key, page.next_seq
             events += page.events
-            if not page.events:
+            if not page.events and not page.damaged:
                 return events
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
