@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
-from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.errors import DurableSagaError, render_failure
+from durable_saga.failures import failure_from_exception
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, timeout_ms_of
+from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, retry_of, timeout_ms_of
 from durable_saga.retry import FOREVER, Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,7 +40,8 @@ def compensation(
         raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 
     def decorate(function: F) -> F:
-        setattr(function, _POLICY, _Policy(retry, timeout_ms_of(timeout, function), name, strategy == "immediate", when))
+        policy = retry_of(retry, function) or FOREVER
+        setattr(function, _POLICY, _Policy(policy, timeout_ms_of(timeout, function), name, strategy == "immediate", when))
         return function
 
     return decorate

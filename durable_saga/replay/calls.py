@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
-from durable_saga.errors import LimitExceeded, rebuild_exception
+from durable_saga.errors import LimitExceeded
+from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
@@ -42,12 +43,14 @@ class Pending:
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
+    interruptions: int = 0
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data or b"", self.definition.signature)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
+            self.interruptions,
         )  # fmt: skip
 
 
@@ -164,6 +167,7 @@ class Calls:
         pending = self.pending[fact.call]
         pending.attempt = fact.attempt + 1
         pending.not_before_ms = fact.retry_at_ms
+        pending.interruptions += fact.interrupted
         pending.from_history = self._core.history.replaying  # the next attempt may have started where this was committed
         self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
         self._core.want(pending.effect)
@@ -173,6 +177,8 @@ class Calls:
         if fact.failure.not_applied:
             self._core.stack.not_needed(fact.call)
         error = rebuild_exception(fact.failure, step=pending.definition.name, call=fact.call)
+        if fact.HasField("result"):
+            self._returned_all_the_same(fact)
 
         def tell() -> None:
             if not pending.future.done():
@@ -183,6 +189,11 @@ class Calls:
             self._core.unwinding.at_once(entry, fact.failure, then=tell)
         else:
             tell()
+
+    def _returned_all_the_same(self, fact: h.StepFailed) -> None:
+        """A result that does not fit its annotation failed the step; what undoes it gets it."""
+        if (entry := self._core.stack.entries.get(fact.call)) is not None:
+            entry.result = partial(codec.decode, fact.result.data, where=f"rejected result of call {fact.call}")
 
 
 def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:

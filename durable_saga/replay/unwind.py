@@ -58,6 +58,8 @@ class Entry:
     attempt: int = 1
     not_before_ms: int = 0
     planned: bool = False
+    interruptions: int = 0
+    failing_since_ms: int = 0
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
