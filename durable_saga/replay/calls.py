@@ -169,7 +169,7 @@ class Calls:
         pending.not_before_ms = fact.retry_at_ms
         pending.interruptions += fact.interrupted
         pending.from_history = self._core.history.replaying  # the next attempt may have started where this was committed
-        self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
+        self._core.urgent |= fact.interrupted or fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
         self._core.want(pending.effect)
 
     def failed(self, fact: h.StepFailed) -> None:
