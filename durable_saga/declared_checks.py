@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from durable_saga.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent
-from durable_saga.definition import place_of
+from durable_saga.definition import leaves_in_doubt, place_of, proofs_of
 from durable_saga.errors import DefinitionError
-from durable_saga.retry import to_ms
+from durable_saga.retry import policy_of, to_ms
 from durable_saga.saga import SagaFunction
 
 _KINDS = (Step, Parallel, WaitForEvent, SubSaga)
@@ -74,6 +74,13 @@ def _check_step(item: Step) -> None:
     _check_call(item, "action", item.action, 1, 2, "(context) or (context, results)")
     _check_seconds(f"{item.place}: step {item.name!r}", "timeout", item.timeout)
     _check_seconds(f"{item.place}: step {item.name!r}", "compensation_timeout", item.compensation_timeout)
+    try:
+        policy_of(item.retry, name="retry")
+        policy_of(item.compensation_retry, name="compensation_retry")
+        proofs_of(item.not_applied, item.action)
+        leaves_in_doubt(item.in_doubt, item.action)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{item.place}: step {item.name!r}: {error}") from None
     if item.compensation_strategy not in ("deferred", "immediate", "conditional"):
         strategy = item.compensation_strategy
         raise DefinitionError(f"{item.place}: compensation_strategy is {strategy!r}: deferred, immediate or conditional")
@@ -108,7 +115,8 @@ def _check_seconds(whose: str, what: str, value: Any) -> None:
     if value is None:
         return
     try:
-        to_ms(value, name=what)
+        if to_ms(value, name=what) == 0:
+            raise ValueError(f"{what} is {value!r}: nothing is that quick; leave it out for no time-out")
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{whose}: {error}") from None
 
