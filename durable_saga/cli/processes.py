@@ -21,6 +21,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
 from durable_saga.saga import SagaFunction
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker import Worker
 
 _journal = click.option(
@@ -111,20 +112,29 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
     show_default=True,
     help="Worker processes; one that dies is started again.",
 )
+@click.option(
+    "--activation-seconds-max",
+    type=click.FloatRange(min=0.1),
+    default=ACTIVATION_SECONDS_MAX,
+    show_default=True,
+    help="Saga code that runs for longer without waiting is taken out.",
+)
 @click.option("--verbose", is_flag=True)
-def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
+def worker(
+    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
+) -> None:  # fmt: skip
     """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
     _log(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
-        supervise(processes, _child, (app, url, namespace, concurrency, verbose))
+        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, verbose))
     else:
-        output.run(_work(sagas, url, namespace, concurrency))
+        output.run(_work(sagas, url, namespace, concurrency, activation_seconds_max))
 
 
-async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int) -> None:
+async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int, seconds: float) -> None:
     async with connect(url, namespace=namespace) as client:
-        one = Worker(client, sagas=sagas, concurrency=concurrency)
+        one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, one.stop)
         _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
@@ -171,11 +181,11 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
+def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float, verbose: bool) -> None:
     _log(verbose)
     end_with_parent()
     try:
-        output.run(_work(find_sagas(app), url, namespace, concurrency))
+        output.run(_work(find_sagas(app), url, namespace, concurrency, seconds))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -13,7 +13,6 @@ from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import LimitExceeded, rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import CancelStep, RunStep
-from durable_saga.replay.loop import Discarded
 from durable_saga.replay.scopes import current_scope, default_retry
 from durable_saga.replay.unwind import REGISTERED, Entry
 from durable_saga.retry import Retry
@@ -62,7 +61,7 @@ class Calls:
         """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
         core = self._core
         if core.loop.discarded:
-            raise Discarded
+            return core.forward.refused()
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
@@ -79,7 +78,8 @@ class Calls:
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
     ) -> Any:
         core = self._core
-        core.check_cancelled()
+        if core.forward.refuses:
+            await core.forward.refused()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
         retry = definition.retry or default_retry(core)
