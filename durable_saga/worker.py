@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
+from durable_saga import grpc_guard
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.blocked import BlockedSagas
@@ -21,6 +22,7 @@ from durable_saga.client import Client
 from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.heartbeat import Heartbeat
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
@@ -70,6 +72,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
+        refuse_client_in_saga("a worker")
+        grpc_guard.install()
         self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
         transport = self._client.transport
         heartbeat = Heartbeat(transport.routes, self.name) if transport.needs_heartbeats else None
