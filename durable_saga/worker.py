@@ -34,7 +34,7 @@ from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 HEARTBEAT_SECONDS = 2.0
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 24.0
 _Key = tuple[str, str, int]
 
 

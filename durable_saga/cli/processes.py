@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -16,6 +14,7 @@ import click
 
 from durable_saga.cli import output, web
 from durable_saga.cli.purging import purge, retention
+from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
@@ -135,8 +134,7 @@ def worker(
 async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int, seconds: float) -> None:
     async with connect(url, namespace=namespace) as client:
         one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, one.stop)
+        stop_on_signals(one.stop)
         _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
         await one.run()
 

@@ -109,6 +109,11 @@ class Dispatcher:
         self._changed.set()
         return True
 
+    def offer(self, run: Run, saga_type: str, session: Session) -> None:
+        """To this worker, which has room, unless somebody has it by now."""
+        if run not in self._assigning:
+            self._begin(run, saga_type, session, orphan=False)
+
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
         """Whether runs of this type wait for room: a new one then stands behind them."""
         return bool(self._queues.get((namespace, saga_type)))

@@ -107,6 +107,7 @@ class WorkStreams:
             for owned in hello.owned:
                 await self._reclaim(session, owned)
             session.greeted = True
+            service.blocked.offer(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             service.sessions.remove(session)
@@ -225,6 +226,7 @@ class WorkStreams:
         def done(answer: Answer) -> None:
             if isinstance(answer, Committed):
                 reply(w.CommitReply.COMMITTED)
+                self._service.blocked.goes_on(run)
                 if request.status not in OPEN or request.release:
                     dispatcher.given_up(session, run, request.epoch)
                     dispatcher.look_again()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -80,9 +81,30 @@ async def fails_in_a_callback() -> str:
     await sleep(2)
     await tick(2)
     return "went on"
+
+@step
+async def hangs() -> None:
+    await asyncio.sleep(600)
+
+@step
+async def takes_no_notice() -> None:
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            pass
+
+@step
+async def blocks() -> None:
+    while True:
+        pass
+
+@saga
+async def works(how: str) -> None:
+    await {"hangs": hangs, "takes_no_notice": takes_no_notice, "blocks": blocks}[how]()
 """
 EXITS = ["exits", "exits_in_a_task", "exits_in_a_callback"]
-Play = Callable[[Callable[[Client], Awaitable[None]]], str]
+Play = Callable[..., str]
 
 
 @pytest.fixture
@@ -91,7 +113,7 @@ def play(tmp_path: pathlib.Path) -> object:
     (tmp_path / "nasty.py").write_text(APP)
     processes: list[Process] = []
 
-    def run(scenario: Callable[[Client], Awaitable[None]]) -> str:
+    def run(scenario: Callable[[Client], Awaitable[None]], code: int = 0) -> str:
         command = ["-m", "durable_saga", "server", "--journal", f"sqlite:///{tmp_path}/d.db", "--listen", "127.0.0.1:0"]
         server = Process("server", command, tmp_path, "listening on")
         processes.append(server)
@@ -106,12 +128,27 @@ def play(tmp_path: pathlib.Path) -> object:
                 await scenario(client)
 
         asyncio.run(play())
-        assert worker.stop() == 0, "the worker lived, and ended by SIGTERM"
+        assert worker.stop() == code, "the worker lived, and ended by SIGTERM"
         return (tmp_path / "worker.log").read_text()
 
     yield run
     for process in processes:
         process.kill()
+
+
+@pytest.mark.parametrize("how", ["takes_no_notice", "blocks"])
+def test_a_worker_ends_in_its_time_whatever_its_steps_do(play: Play, how: str) -> None:
+    async def scenario(client: Client) -> None:
+        for one in ("hangs", how):
+            handle = await client.start("works", one, id=one)
+            while len(await handle.history()) < 2:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+
+    began = time.monotonic()
+    log = play(scenario, 1)
+    assert "is ended; it stood here" in log
+    assert time.monotonic() - began < 60
 
 
 async def blocked(handle: Handle[object]) -> c.Description:
