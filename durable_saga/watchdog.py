@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import signal
 import sys
 import threading
 import time
@@ -40,6 +41,8 @@ CAREFUL_SECONDS = 1.0
 SAY_STUCK_SECONDS = 1.0
 RENEWED_AFTER_SECONDS = 0.2
 """Then it gets the exception at each line that it goes on to."""
+LOCK_SECONDS_MAX = 3.0
+"""Of processor time for which the interpreter's lock may be held; less than a lease."""
 T = TypeVar("T")
 _OURS = ("durable_saga.", "asyncio.", "logging.", "threading.", "importlib.", "contextlib.", "concurrent.", "warnings.")
 _raise_in_thread: Any = ctypes.PYFUNCTYPE(None, ctypes.c_ulong, ctypes.py_object)(
@@ -113,6 +116,13 @@ class Watch:
         events._set_running_loop(before)
         sys.set_asyncgen_hooks(*hooks)
 
+    def take_out_here(self, frame: FrameType | None) -> None:
+        """Called by a signal, in this thread. Raises TakenOut if an activation runs."""
+        if self._inside:
+            self._place, self._stack = told(frame)
+            self._armed = self._turn
+            raise TakenOut
+
     # --- the watchdog's side ---------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> float:
@@ -151,6 +161,7 @@ _here = _Here()
 _watches: dict[int, Watch] = {}
 _start_once = threading.Lock()
 _started = False
+_watches_lock = False
 
 
 def watch_here() -> Watch:
@@ -165,8 +176,19 @@ def watch_here() -> Watch:
     return _here.watch
 
 
+def watch_the_lock() -> None:
+    """For a process of ours, in its main thread: code in C that holds the interpreter's lock and looks at signals, such as a
+    regular expression, is taken out, after LOCK_SECONDS_MAX. No thread could do that. Uses SIGVTALRM."""
+    global _watches_lock
+    signal.signal(signal.SIGVTALRM, lambda _, frame: watch_here().take_out_here(frame))
+    signal.setitimer(signal.ITIMER_VIRTUAL, LOCK_SECONDS_MAX, LOCK_SECONDS_MAX)
+    _watches_lock = True
+
+
 def _run() -> None:
     while True:
+        if _watches_lock:
+            signal.setitimer(signal.ITIMER_VIRTUAL, LOCK_SECONDS_MAX, LOCK_SECONDS_MAX)
         now, pause = time.monotonic(), LOOK_SECONDS
         for ident, watch in list(_watches.items()):
             if ident not in sys._current_frames():

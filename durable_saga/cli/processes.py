@@ -20,7 +20,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
 from durable_saga.saga import SagaFunction
-from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker import Worker
 
 _journal = click.option(
@@ -135,6 +135,7 @@ async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int
     async with connect(url, namespace=namespace) as client:
         one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
         stop_on_signals(one.stop)
+        watch_the_lock()
         _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
         await one.run()
 

@@ -161,7 +161,7 @@ def test_a_saga_that_swallows_everything_is_given_up_alone(play: Play) -> None:
     async def scenario(client: Client) -> None:
         nasty = await client.start("listener", id="nasty")
         assert await (await client.start("innocent", id="first")).result(20) == "ok"
-        told = await asyncio.wait_for(blocked(nasty), 20)
+        told = await asyncio.wait_for(blocked(nasty), 50)
         assert "nasty.py:20 in listener" in told.blocked
         assert await (await client.start("innocent", id="second")).result(20) == "ok"
         await nasty.cancel()
@@ -175,11 +175,11 @@ def test_a_saga_that_never_yields_is_taken_out_and_its_step_is_not_repeated(play
     async def scenario(client: Client) -> None:
         nasty = await client.start(name, id="nasty")
         other = await client.start("innocent", id="other")
-        told = await asyncio.wait_for(blocked(nasty), 20)
+        told = await asyncio.wait_for(blocked(nasty), 50)
         assert "nasty.py" in told.blocked
         assert f"in {name}" in told.blocked
         assert "activation_seconds_max is 1" in told.blocked
-        assert await other.result(20) == "ok"
+        assert await other.result(50) == "ok"
         if name == "spins":
             assert [one.state for one in told.steps] == ["done"]
 

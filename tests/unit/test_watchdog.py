@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
+import signal
 import sys
 import threading
 import time
@@ -71,6 +73,22 @@ def test_code_that_never_yields_is_taken_out_with_its_stack(code: object) -> Non
         watch_here().call(0.2, code)  # type: ignore[arg-type]
     assert "test_watchdog.py" in raised.value.stack
     assert "test_watchdog.py" in str(raised.value)
+
+
+def test_a_regular_expression_that_holds_the_lock_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOCK_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(watchdog, "_watches_lock", False)
+    watch = watch_here()
+    watchdog.watch_the_lock()
+    try:
+        with pytest.raises(ActivationTooLong) as raised:
+            watch.call(0.2, lambda: re.match("(a+)+$", "a" * 60 + "b"))
+    finally:
+        watchdog._watches_lock = False
+        time.sleep(0.05)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
+    assert "test_watchdog.py" in raised.value.stack
 
 
 def test_what_is_in_time_is_left_alone_and_its_errors_pass() -> None:
