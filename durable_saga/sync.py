@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from durable_saga.client import Client, Handle
 from durable_saga.codec import Converters
 from durable_saga.connect import connect
+from durable_saga.errors import UnsupportedOperation
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.saga import SagaFunction
@@ -63,6 +65,11 @@ class SyncClient:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop and wait for it."""
+        try:
+            refuse_client_in_saga("SyncClient")
+        except UnsupportedOperation:
+            work.close()
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def start(self, saga: SagaFunction[..., R] | str, *args: Any, **kwargs: Any) -> SyncHandle[R]:

@@ -18,7 +18,6 @@ from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
 from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import CancelStep, RunStep
-from durable_saga.replay.loop import Discarded
 from durable_saga.replay.scopes import default_retry, enlist
 from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import IN_DOUBT, REGISTERED, RUNNING, STANDS, UNDER_WAY, Entry
@@ -77,7 +76,7 @@ class Calls:
         """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
         core = self._core
         if core.loop.discarded:
-            raise Discarded
+            return core.forward.refused()
         if core.judging:
             raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
@@ -103,7 +102,8 @@ class Calls:
     ) -> Any:
         core = self._core
         self.unawaited.begun(call)
-        core.check_cancelled()
+        if core.forward.refuses:
+            await core.forward.refused()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
         retry = definition.retry or default_retry(core)

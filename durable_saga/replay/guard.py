@@ -77,6 +77,21 @@ class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
         _mark.environment = self._before
 
 
+def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
+    """Let a function of another library say this sentence where saga code calls it, by BlockingCall."""
+    _wrap(owner, name, _refuse(sentence))
+
+
+def outside() -> None:
+    """This thread runs no saga code, whatever was cut short."""
+    _mark.environment = None
+
+
+def inside() -> bool:
+    """Whether this thread runs saga code."""
+    return _mark.environment is not None
+
+
 def _install() -> None:
     global _installed
     with _install_once:

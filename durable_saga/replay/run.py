@@ -149,11 +149,11 @@ class Core:
         again = self.phase == REPLAY_AGAIN
         return Output(events, effects, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
 
-    def discard(self) -> None:
-        """Drop the run from memory; its code asks for nothing any more."""
+    def discard(self) -> str:
+        """Drop the run from memory; its code asks for nothing any more. Tells where it went on all the same, or ""."""
         self.calls.unawaited.drop()
         with guarded(self):
-            self.loop.discard()
+            return self.loop.discard()
 
     def now(self) -> float:
         """Unix time in seconds, as the saga sees it."""

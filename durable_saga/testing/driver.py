@@ -20,6 +20,7 @@ from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunSt
 from durable_saga.replay.history import INTENTS
 from durable_saga.retry import Retry
 from durable_saga.testing.faults import NO_FAULTS, Faults
+from durable_saga.watched_core import WatchedCore
 
 START_MS = 1_700_000_000_000
 TURNS_MAX = 20_000
@@ -73,6 +74,7 @@ class Driver:
     processes: int = 0
     now_ms: int = START_MS
     core: Core = field(init=False)
+    watched: WatchedCore = field(init=False)
     _waiting: dict[str, Attempt] = field(default_factory=dict)
     _unsent: list[h.Event] = field(default_factory=list)
     _held: list[Effect] = field(default_factory=list)
@@ -135,10 +137,11 @@ class Driver:
 
     def _revive(self) -> None:
         if hasattr(self, "core"):
-            self.core.discard()
+            self.watched.discard()
         self.processes += 1
         self.core = Core(self.definition, h.RunKey(namespace="test", saga="saga", run=1))
-        self.core.replay(self.journal)
+        self.watched = WatchedCore(self.core)
+        self.watched.replay(self.journal)
         self._waiting, self._unsent, self._held, self._replay_again = {}, [], [], False
         self._take()
         for place, message in enumerate(self.early):
@@ -171,7 +174,7 @@ class Driver:
         return True
 
     def _feed(self, event: h.Event) -> None:
-        self.core.feed(event, self.now_ms)
+        self.watched.feed(event, self.now_ms)
         self._take()
 
     # --- what happens next -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import holds_large
+from durable_saga_server.blocked import BlockedRuns
 from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
 from durable_saga_server.chains import Chains
@@ -60,6 +61,7 @@ class HistoryService:
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
+        self.blocked = BlockedRuns(self.dispatcher)
         self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
         self.chains = Chains(self)

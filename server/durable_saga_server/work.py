@@ -135,6 +135,7 @@ class WorkStreams:
             for owned in hello.owned:
                 await self.reclaim(session, owned)
             session.greeted = True
+            service.blocked.offer(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             service.sessions.remove(session)

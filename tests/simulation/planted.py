@@ -88,7 +88,8 @@ _flush = ActiveRun.flush
 def _start_before(self: Any) -> None:
     _flush(self)
     held, self._held_in_flight = self._held_in_flight, []
-    self._start_all(held)
+    self._starts.start_all(held)
+    self._arm()
 
 
 _replied = ActiveRun.replied
