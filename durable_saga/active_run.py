@@ -269,9 +269,7 @@ class ActiveRun:
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
         if not blocked and not self._over and (wrong := self._watched.discard()):
-            self._block(
-                SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
-            )
+            self._block(_swallowed(wrong))
             return
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
@@ -288,6 +286,10 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _swallowed(wrong: str) -> SwallowedCancellation:
+    return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
 
 
 def _warn(core: Core) -> None:
