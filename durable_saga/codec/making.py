@@ -28,7 +28,7 @@ def fill(plan: Plan) -> None:
         _same_as(plan, bound_of(annotation))
     elif isinstance(annotation, typing.NewType):
         _same_as(plan, annotation.__supertype__)
-    elif hasattr(annotation, "__value__"):
+    elif hasattr(annotation, "__value__") and typing.get_origin(annotation) is None:
         _same_as(plan, annotation.__value__)  # type X = …
     elif (origin := typing.get_origin(annotation)) is not None:
         _fill_generic(plan, origin, typing.get_args(annotation))
