@@ -159,6 +159,21 @@ def test_names_in_quotes_inside_of_an_annotation_are_looked_up() -> None:
         codec.encode([], where="v", annotation=list["Item"])
 
 
+@dataclasses.dataclass
+class Outer:
+    @dataclasses.dataclass
+    class Inner:
+        number: int
+
+    inner: Inner
+    others: list[Inner]
+
+
+def test_a_class_within_a_class_is_found() -> None:
+    value = Outer(Outer.Inner(1), [Outer.Inner(2)])
+    assert codec.decode(codec.encode(value, where="v", annotation=Outer), Outer) == value
+
+
 def test_a_class_of_a_function_that_holds_itself_works() -> None:
     @dataclasses.dataclass
     class Local:
