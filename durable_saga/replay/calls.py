@@ -84,6 +84,8 @@ class Calls:
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
+        if surely:  # what can't be journaled is told here also then
+            codec.check_call(args, kwargs, where=f"step {definition.name}", signature=definition.signature)
         data = None if surely else _encoded(definition, args, kwargs)
         defaults = definition.defaults if definition.compensation is not None else None
         if defaults:
