@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
-from durable_saga_server.dispatch import key_of
+from durable_saga_server.dispatch import HISTORY_BYTES_HANDED_MAX, key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.view import Folding, fold
@@ -70,6 +70,9 @@ class Reading:
             folding.add(page.events)
             seq = page.next_seq
             view.damaged = view.damaged or page.damaged
+            if folding.size > HISTORY_BYTES_HANDED_MAX:
+                view.damaged = f"its history is too long to be described: {folding.size} bytes up to event {seq}"
+                break
         folding.finish()
         if seq < head.next_seq and not view.damaged:
             view.damaged = f"it is damaged: {head.next_seq - seq} of its events, from {seq} on, are not there"

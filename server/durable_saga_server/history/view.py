@@ -7,6 +7,7 @@ from typing import Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
 from durable_saga_server.history.appending import OPEN
 
@@ -33,7 +34,7 @@ class Folding:
         self._into = into
         self._steps: dict[str, c.StepView] = {}
         self._children: dict[str, str] = {}
-        self._size = self._large = 0
+        self.size = self._large = 0
 
     def add(self, events: Iterable[h.Event]) -> None:
         for event in events:
@@ -41,7 +42,7 @@ class Folding:
 
     def _add(self, event: h.Event) -> None:
         steps, children, into = self._steps, self._children, self._into
-        self._size, self._large = self._size + event.ByteSize(), self._large + event.large_bytes
+        self.size, self._large = self.size + event.ByteSize(), self._large + event.large_bytes
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
@@ -66,7 +67,7 @@ class Folding:
 
     def finish(self) -> None:
         self._into.steps.extend(self._steps.values())
-        into, size, large = self._into, self._size, self._large
+        into, size, large = self._into, self.size, self._large
         into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
 
 
@@ -171,7 +172,7 @@ def _step(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
         view.state = state
         view.attempts = max(view.attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
-            view.last_error = f"{body.failure.type}: {body.failure.message}"
+            view.last_error = f"{body.failure.type}: {body.failure.message}"[:REASON_CHARACTERS_MAX]
         if state != "retrying":
             view.ended_ms = event.time_ms
 
@@ -183,7 +184,7 @@ def _compensation(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
         view.compensation_state, view.compensation_seq = state, event.seq
         view.compensation_attempts = max(view.compensation_attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
-            view.compensation_error = f"{body.failure.type}: {body.failure.message}"
+            view.compensation_error = f"{body.failure.type}: {body.failure.message}"[:REASON_CHARACTERS_MAX]
 
     return change
 
