@@ -167,12 +167,12 @@ class Attempts:
         elif isinstance(error, asyncio.CancelledError) and attempt.task is not None and attempt.task.cancelling():
             self._executor.loop.call_later(STRAY_CANCEL_SECONDS, self._stray, attempt, error)
         else:
-            self._settle(attempt, ended(attempt.effect, value, error, self._around()))
+            self._settle(attempt, ended(attempt.effect, value, error, self._around))
 
     def _stray(self, attempt: Attempt, error: BaseException) -> None:
         """It was cancelled, and not by us. The program ends, and then nobody comes here; or the step has cancelled itself."""
         if attempt.is_wanted:
-            self._settle(attempt, ended(attempt.effect, None, error, self._around()))
+            self._settle(attempt, ended(attempt.effect, None, error, self._around))
 
     def _leave_its_thread(self, attempt: Attempt) -> None:
         """It is cancelled or too late, in a thread that can't be stopped; or one that has not even begun."""
