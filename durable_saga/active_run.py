@@ -274,8 +274,8 @@ class ActiveRun:
         status = h.RUNNING if blocked and self._core.ended else self._core.status
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(status),
-            saga_type=self._core.definition.name, consumed=self._inbox.spent,
+            wake_in_ms=_until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
+            status=h.Status.Name(status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
         self.via = self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
@@ -294,6 +294,11 @@ def _warn(core: Core) -> None:
         log.warning("saga %s grows: %s", core.key.saga, warning)
     for note in core.unwinding.judging.take_notes():
         log.warning("saga %s: %s", core.key.saga, note)
+
+
+def _until(time_ms: int, now_ms: int) -> int:
+    """0: there is no such time."""
+    return max(time_ms - now_ms, 1) if time_ms else 0
 
 
 def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], status: h.Status) -> w.WorkerItem:

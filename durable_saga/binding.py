@@ -10,10 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
-from durable_saga.errors import DecodeError, DurableSagaError, InvalidArgument
+from durable_saga.errors import DecodeError, DurableSagaError, InvalidArgument, WrongType
+
+if TYPE_CHECKING:
+    from durable_saga.definition import Definition
 
 DEFAULT_BYTES_MAX = 1024
 _PLACED = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -150,14 +153,17 @@ def check_call(undo: Signature, of: Signature, *, takes_result: bool) -> None:
     undo.bind(*args, **named)
 
 
-def check_start(name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
+def check_start(definition: Definition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """The arguments as bytes. Raises TypeError, NotSerializable, and InvalidArgument for what is not as annotated."""
+    what, signature = f"saga {definition.name}", definition.signature
     signature.bind(*args, **kwargs)
-    data = codec.encode_call(args, kwargs, where=f"saga {name}")
     try:
+        data = codec.encode_call(args, kwargs, where=what, signature=signature, function=definition.function)
         codec.decode_call(data, signature)
-    except DecodeError as error:
-        raise InvalidArgument(f"saga {name} can't be started with this: {error}") from error
+    except (DecodeError, WrongType) as error:
+        why = str(error).removeprefix(f"{what}: ")
+        raise InvalidArgument(f"{what} can't be started with this: {why}") from error
+    return data
 
 
 def table_call(signature: Signature, context: Any, name: str, value: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -174,7 +180,7 @@ def table_call(signature: Signature, context: Any, name: str, value: Any) -> tup
     return args, named
 
 
-def signature_of(function: Any) -> Signature:
+def plain_signature(function: Any) -> Signature:
     """Without a look at the annotations. Raises TypeError for a function that does not tell it."""
     try:
         return inspect.signature(function)

@@ -89,11 +89,12 @@ class Handle(Generic[R]):
         """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
         key = self._key
+        seq = 0
         while True:
-            page = await self._history_page(key, len(events))
-            key = page.key
+            page = await self._history_page(key, seq)
+            key, seq = page.key, page.next_seq
             events += page.events
-            if not page.events:
+            if not page.events and not page.damaged:
                 return events
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
@@ -162,9 +163,12 @@ class Client:
 
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
-        saga_timeout: float | timedelta | None = None,
+        saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
     ) -> None:  # fmt: skip
-        """`saga_timeout` is for sagas that declare none."""
+        """`saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
+        journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
+        name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
+        codec.register(converters or {})
         self.transport = transport
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
@@ -227,16 +231,17 @@ class Client:
         name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
+        data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            check_start(definition.name, definition.signature, args, kwargs)
+            data = check_start(definition, args, kwargs)
             timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
-            input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
+            input=p.Payload(data=data),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
             default_timeout_ms=self._default_timeout_ms, attributes=attributes,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from durable_saga.binding import check_call, signature_of
+from durable_saga.binding import check_call, plain_signature
 from durable_saga.definition import CompensationDefinition, StepDefinition, check_decides, place_of, timeout_ms_of
 from durable_saga.retry import FOREVER, Retry
 
@@ -51,8 +51,8 @@ def compensation(
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
     policy = getattr(function, _POLICY, _Policy())
-    names = signature_of(function).parameters
-    of_names = signature_of(of.function).parameters if of else {}
+    names = plain_signature(function).parameters
+    of_names = plain_signature(of.function).parameters if of else {}
     definition = CompensationDefinition(
         name=str(policy.name or getattr(function, "__name__", repr(function))),
         function=function,
@@ -68,7 +68,7 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
 
 
 def _check_fits(definition: CompensationDefinition, of: StepDefinition) -> None:
-    wanted, given = signature_of(definition.function), signature_of(of.function)
+    wanted, given = plain_signature(definition.function), plain_signature(of.function)
     try:
         check_call(wanted, given, takes_result=definition.takes_result)
     except TypeError as error:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-from durable_saga.binding import signature_of, table_call
+from durable_saga.binding import plain_signature, table_call
 from durable_saga.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent, function_of
 from durable_saga.declared_order import order_units
 from durable_saga.definition import is_async, place_of
@@ -208,7 +208,7 @@ def _signature(item: Any, what: str, function: Any, due: str) -> inspect.Signatu
     if not callable(function) or isinstance(function, type):
         raise DefinitionError(f"{item.place}: the {what} of step {item.name!r} is {function!r}: give a function {due}")
     try:
-        return signature_of(function)
+        return plain_signature(function)
     except TypeError as error:
         raise DefinitionError(f"{item.place}: the {what} of step {item.name!r}: {error}") from None
 

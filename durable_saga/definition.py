@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from durable_saga.binding import journaled_defaults, signature_of
+from durable_saga.binding import journaled_defaults, plain_signature
 from durable_saga.retry import Retry, to_ms
 
 
@@ -24,13 +25,7 @@ class Definition:
     @cached_property
     def signature(self) -> inspect.Signature:
         """With annotations as objects. Raises TypeError when one names something that isn't there."""
-        try:
-            return inspect.signature(self.function, eval_str=True)
-        except NameError as error:
-            raise TypeError(
-                f"{place_of(self.function)}: an annotation of {self.name} can't be looked up ({error}); name a class of"
-                " the module's top level, imported outside `if TYPE_CHECKING`"
-            ) from error
+        return signature_of(self.function, self.name)
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
@@ -111,6 +106,37 @@ class SagaDefinition(Definition):
     any_signal: Callable[..., Any] | None = None
 
 
+def signature_of(function: Callable[..., Any], name: str = "") -> inspect.Signature:
+    """With annotations as objects, those inside of others too. Raises TypeError, with file and line, when one names something
+    that isn't there."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+        if not any(_names_inside(one) for one in (signature.return_annotation, *_annotations(signature))):
+            return signature
+        hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+    except (NameError, AttributeError, SyntaxError) as error:
+        raise TypeError(
+            f"{place_of(function)}: an annotation of {name or getattr(function, '__name__', function)} can't be looked up"
+            f" ({error}); name a class of the module's top level, imported outside `if TYPE_CHECKING`"
+        ) from error
+    parameters = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in signature.parameters.values()]
+    result = hints.get("return", signature.return_annotation)
+    return signature.replace(parameters=parameters, return_annotation=result)
+
+
+def _annotations(signature: inspect.Signature) -> list[Any]:
+    return [one.annotation for one in signature.parameters.values()]
+
+
+def _names_inside(annotation: Any) -> bool:
+    """Whether a name is left that was written in quotes inside of an annotation: `list["Item"]`."""
+    if isinstance(annotation, str | typing.ForwardRef):
+        return True
+    if typing.get_origin(annotation) is typing.Literal:
+        return False
+    return any(_names_inside(one) for one in typing.get_args(annotation))
+
+
 def is_async(function: Any) -> bool:
     """Whether a call of it surely gives something to await: an async function or method, or an object that is called so."""
     inner = inspect.unwrap(function)
@@ -126,7 +152,7 @@ def check_decides(function: Any, what: str, argument: str) -> None:
     if is_async(function):
         raise TypeError(f"{place_of(function)}: {what} is async, but it only computes: give a plain function of ({argument})")
     try:
-        signature_of(function).bind(None)
+        plain_signature(function).bind(None)
     except TypeError:
         raise TypeError(f"{place_of(function)}: {what} does not fit: it is called with ({argument})") from None
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
+from durable_saga import codec
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.client import Client
@@ -26,6 +27,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
 from durable_saga.retry import Retry, to_ms
+from durable_saga.served_clock import ServedClock
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
@@ -42,12 +44,15 @@ class Worker:
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
+        converters: codec.Converters | None = None,
     ) -> None:  # fmt: skip
+        """`converters` are those of `Client`."""
+        codec.register(converters or {})
         self._retry = retry or Retry()
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
-        self.clock = clock or SystemClock()
+        self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
@@ -173,6 +178,7 @@ class Worker:
             self._assigned(stream, item.assign)
         elif kind == "welcome":
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
+            self.clock.told(item.welcome.server, item.welcome.now_ms)
             self._links.welcomed(stream, item.welcome)
         elif kind == "cell":
             self._links.learn(stream, item.cell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from durable_saga.cli import output, web
+from durable_saga.cli import logs, output, web
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
@@ -27,15 +26,6 @@ _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
 )
 _listen = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
-
-
-def _log(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("cassandra").setLevel(logging.ERROR)
 
 
 def _say(text: str) -> None:
@@ -67,7 +57,7 @@ def _serve(
 @click.option("--verbose", is_flag=True)
 def server(journal: str, listen: str, strict: bool, advertise: str, retention: int, verbose: bool) -> None:
     """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
-    _log(verbose)
+    logs.begin(verbose)
     output.run(_serve(journal, listen, strict, retention, advertise))
 
 
@@ -80,7 +70,7 @@ def server(journal: str, listen: str, strict: bool, advertise: str, retention: i
 @click.option("--verbose", is_flag=True)
 def dev(file: str, listen: str, with_page: bool, page_listen: str, retention: int, verbose: bool) -> None:
     """Run a history server on one SQLite file, with the web page, for a laptop."""
-    _log(verbose)
+    logs.begin(verbose)
     beside = web.Beside(page_listen) if with_page else None
     output.run(_dev(f"sqlite:///{file}", listen, retention, beside))
 
@@ -114,7 +104,7 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
 @click.option("--verbose", is_flag=True)
 def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
     """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
-    _log(verbose)
+    logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
         supervise(processes, _child, (app, url, namespace, concurrency, verbose))
@@ -186,7 +176,7 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
 
 
 def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
-    _log(verbose)
+    logs.begin(verbose)
     end_with_parent()
     try:
         output.run(_work(find_sagas(app), url, namespace, concurrency))

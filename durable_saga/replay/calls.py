@@ -82,7 +82,7 @@ class Calls:
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
-        data = None if surely else codec.encode_call(args, kwargs, where=f"step {definition.name}")
+        data = None if surely else _encoded(definition, args, kwargs)
         defaults = definition.defaults if definition.compensation is not None else None
         if defaults:
             defaults = binding.left_open(definition.signature, defaults, args, kwargs)
@@ -134,7 +134,7 @@ class Calls:
         definition, call = pending.definition, pending.call
         if pending.data is None:
             assert pending.plain is not None, "arguments that are not encoded are plain"
-            pending.data = codec.encode_call(*pending.plain, where=f"step {definition.name}")
+            pending.data = _encoded(definition, *pending.plain)
             if (entry := self._core.stack.entries.get(call)) is not None:
                 entry.data = pending.data
         event = h.Event()
@@ -276,6 +276,12 @@ class Calls:
             return None
 
 
+def _encoded(definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    return codec.encode_call(
+        args, kwargs, where=f"step {definition.name}", signature=definition.signature, function=definition.function,
+    )  # fmt: skip
+
+
 def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
     """Whether none of the arguments can be changed by whom they are given to, and none of those is long."""
     is_small = True
@@ -303,7 +309,9 @@ def registration(
     signature = definition.signature
     given = signature.bind_partial(*args, **kwargs).arguments
     signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result and "result" not in given else kwargs))
-    data = codec.encode_call(args, kwargs, where=f"compensation {definition.name}")
+    data = codec.encode_call(
+        args, kwargs, where=f"compensation {definition.name}", signature=signature, function=definition.function,
+    )  # fmt: skip
     entry = Entry(next_call(), definition.name, definition, data, signature)
     event = h.Event(compensation_registered=h.CompensationRegistered(call=entry.call, name=entry.name))
     event.compensation_registered.input.data = data
