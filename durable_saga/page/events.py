@@ -135,6 +135,10 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     ),
     "pivot_passed": lambda body, _: "the pivot is passed: it only goes forward now",
     "saga_held": lambda body, _: f"held: {_failed(body)}",
+    "settling_started": lambda body, _: (
+        f"its code is done; {len(body.pending)} calls whose outcome is in doubt are undone before the end"
+    ),
+    "signal_rejected": lambda body, _: f"the message {body.name} is rejected: {_failed(body)}",
     "key_declared": lambda body, _: f"events for the key {body.key} reach it now",
 }
 _TONES = {
@@ -143,4 +147,5 @@ _TONES = {
     "saga_held": "bad", "saga_timed_out": "bad", "signal_received": "person", "cancel_requested": "person",
     "compensate_requested": "person", "recover_requested": "person", "saga_terminated": "person",
     "compensation_decided": "person", "step_cancelled": "bad",
+    "settling_started": "undo", "signal_rejected": "bad",
 }  # fmt: skip
