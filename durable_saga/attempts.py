@@ -20,7 +20,7 @@ from durable_saga.errors import StepInterrupted, StepTimedOut, failure_from_exce
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.retry import Retry, decide, delay_ms
-from durable_saga.step_context import StepContext, current
+from durable_saga.step_context import StepContext, current, key_prefix
 
 LINGER_SECONDS_MAX = 60.0
 Report = Callable[[h.Event], object]
@@ -46,10 +46,11 @@ class Attempts:
     is past its pivot, where a step that fails is always tried again, also one that was begun before."""
 
     def __init__(
-        self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
+        self, executor: Executor, key: h.RunKey, incarnation: bytes, epoch: int, report: Report,
+        forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._saga, self._calls = key.saga, f"{key.namespace}/{key.saga}/{key.run}/"
+        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only

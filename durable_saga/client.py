@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga import codec, errors
+from durable_saga import arguments, codec, errors
 from durable_saga.arrivals import fill
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
@@ -18,7 +19,7 @@ from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import missing_in
+from durable_saga.pb.payloads import is_same_value, missing_in
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
@@ -40,13 +41,17 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 class Handle(Generic[R]):
     """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
-    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given."""
+    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given.
+    `already_started`: the start that gave this handle found the saga there, with the same arguments."""
 
-    def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
+    def __init__(
+        self, client: Client, saga: str, result_type: Any = Any, run: int = 0, *, already_started: bool = False
+    ) -> None:  # fmt: skip
         self._client = client
         self._result_type = result_type
         self._run = run
         self.id = saga
+        self.already_started = already_started
 
     @property
     def _key(self) -> h.RunKey:
@@ -220,10 +225,11 @@ class Client:
         self, saga: AnySaga | str, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
-        when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
-        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable, ValueError
-        for what `attributes=` of the saga gives."""
+        """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
+        (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
+        belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
+        InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
+        NotSerializable, ValueError for what `attributes=` of the saga gives."""
         name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
@@ -238,12 +244,28 @@ class Client:
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
-            default_timeout_ms=self._default_timeout_ms, attributes=attributes,
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
         )  # fmt: skip
         reply = await self.transport.call("start", request)
-        if reply.already_started and reply.saga_type != name:
-            raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
-        return Handle(self, saga_id, result_type)
+        if reply.already_started:
+            signature = None if isinstance(saga, str) else function_of(saga).definition.signature
+            await self._check_same(request, reply, signature)
+        return Handle(self, saga_id, result_type, already_started=reply.already_started)
+
+    async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
+        """Raises AlreadyStarted."""
+        first, second = there.input, asked.input
+        if there.saga_type == asked.saga_type:
+            if not there.HasField("input") or is_same_value(first, second):  # an earlier server does not tell
+                return
+            await self.fill(there.key, there)
+            if arguments.are_same(first.data, second.data, signature):
+                return
+        was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
+        raise errors.AlreadyStarted(
+            f"saga {asked.saga!r} was started before, as {was}; this start is"
+            f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
+        )
 
     def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
         """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,

@@ -29,6 +29,7 @@ class SyncHandle(Generic[R]):
         self._client = client
         self._handle = handle
         self.id = handle.id
+        self.already_started = handle.already_started
 
     def result(self, timeout: float | timedelta | None = None) -> R:
         return self._client.run(self._handle.result(timeout))

@@ -65,7 +65,7 @@ def _zoned(time: datetime | None) -> datetime | None:
 @click.command()
 @click.argument("saga")
 @click.argument("arguments", nargs=-1)
-@click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
+@click.option("--id", "saga_id", help="An id of your own; a second start with the same arguments gives the first.")
 @click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
 @click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
 @click.option(
@@ -82,15 +82,17 @@ def start(
 
     async def work(client: Client) -> Any:
         handle = await client.start(what, *_values(arguments), id=saga_id, timeout=timeout)
-        return await _result(handle) if wait else handle.id
+        if handle.already_started and (wait or output.is_terminal()):
+            click.echo(f"saga {handle.id} was started before, with the same arguments", err=True)
+        return await _result(handle) if wait else handle
 
     result = _with_client(work, url, namespace)
     if wait:
         output.print_json(result)
     elif output.is_terminal():
-        click.echo(result)
+        click.echo(result.id)
     else:
-        output.print_json({"id": result})
+        output.print_json({"id": result.id, "already_started": result.already_started})
 
 
 async def _result(handle: Handle[Any]) -> Any:

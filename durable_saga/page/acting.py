@@ -165,7 +165,8 @@ async def start(request: Request, form: Form) -> Response:
         if clash := sorted({"id", "timeout", "saga", "self"} & kwargs.keys()):
             raise Refused(400, f"An argument named {clash[0]} can't be given by name here: give the arguments as a list.")
         handle = await write(page.client.start(kind, *args, id=saga_id, timeout=timeout, **kwargs))
-        return go(request, address("/saga", id=handle.id), f"{kind} is started.")
+        said = f"{kind} was started before, with the same arguments." if handle.already_started else f"{kind} is started."
+        return go(request, address("/saga", id=handle.id), said)
 
     return await _try(request, "start.html", {"types": []}, form, work())
 

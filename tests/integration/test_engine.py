@@ -38,7 +38,7 @@ def test_a_saga_returns_its_result(play: Play) -> None:
     async def scenario(client: Client) -> None:
         handle = await client.start(s.trip, ["car", "hotel"], id="trip-1")
         assert await handle.result() == ["booked car", "booked hotel"]
-        again = await client.start(s.trip, ["other"], id="trip-1")
+        again = await client.start(s.trip, ["car", "hotel"], id="trip-1")
         assert await again.result() == ["booked car", "booked hotel"]
         with pytest.raises(AlreadyStarted, match="trip"):
             await client.start(s.handled, id="trip-1")
