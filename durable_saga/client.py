@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -23,6 +23,7 @@ from durable_saga.pb.payloads import is_same_value, missing_in
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+from durable_saga.sending import checked_signal
 from durable_saga.transport import Transport
 
 P = ParamSpec("P")
@@ -45,10 +46,12 @@ class Handle(Generic[R]):
     `already_started`: the start that gave this handle found the saga there, with the same arguments."""
 
     def __init__(
-        self, client: Client, saga: str, result_type: Any = Any, run: int = 0, *, already_started: bool = False
+        self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
+        already_started: bool = False,
     ) -> None:  # fmt: skip
         self._client = client
-        self._result_type = result_type
+        self._result_type = definition.result_type if definition is not None else Any
+        self._handlers = definition.handlers if definition is not None else {}
         self._run = run
         self.id = saga
         self.already_started = already_started
@@ -114,30 +117,34 @@ class Handle(Generic[R]):
             await self._client.fill(page.key, page)
         return page
 
-    async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
-        Raises AlreadyEnded."""
-        data = codec.encode_call(args, {}, where=f"signal {name}")
+    async def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
+        `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
+        that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
+        that name."""
+        name, data = checked_signal(signal, args, self._handlers)
         request = c.SignalRequest(
             key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
-    async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
-        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
+        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
+        can go on, and `describe()` shows it until then. Returns why it can't go on now, empty where nothing is known. Raises
+        AlreadyEnded, also for one that unwinds already or is past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("cancel", request)
+        return str((await self._client.transport.call("cancel", request)).waits_for)
 
-    async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
-        """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
+        """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
         request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("compensate", request)
+        return str((await self._client.transport.call("compensate", request)).waits_for)
 
-    async def recover(self, reason: str = "", *, who: str | None = None) -> None:
-        """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
-        saga is not held."""
+    async def recover(self, reason: str = "", *, who: str | None = None) -> str:
+        """Let a held saga go on forward from its failed step; results that it has are kept. Returns as cancel() does. Raises
+        AlreadyEnded when the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("recover", request)
+        return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
@@ -230,13 +237,14 @@ class Client:
         belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
         InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
         NotSerializable, ValueError for what `attributes=` of the saga gives."""
-        name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
+        name, timeout_ms = saga if isinstance(saga, str) else function_of(saga).definition.name, 0
+        definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
         if not isinstance(saga, str):
             definition = function_of(saga).definition
             _check_fits(definition, args, kwargs)
-            timeout_ms, result_type = definition.timeout_ms, definition.result_type
+            timeout_ms = definition.timeout_ms
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
@@ -248,9 +256,8 @@ class Client:
         )  # fmt: skip
         reply = await self.transport.call("start", request)
         if reply.already_started:
-            signature = None if isinstance(saga, str) else function_of(saga).definition.signature
-            await self._check_same(request, reply, signature)
-        return Handle(self, saga_id, result_type, already_started=reply.already_started)
+            await self._check_same(request, reply, definition.signature if definition is not None else None)
+        return Handle(self, saga_id, definition, already_started=reply.already_started)
 
     async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
         """Raises AlreadyStarted."""
@@ -270,7 +277,7 @@ class Client:
     def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
         """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
         if it continued in new ones; 0 is the newest."""
-        return Handle(self, id, saga.definition.result_type if saga is not None else Any, run)
+        return Handle(self, id, saga.definition if saga is not None else None, run)
 
     async def publish(
         self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -40,11 +40,11 @@ class SyncHandle(Generic[R]):
     def history(self) -> list[h.Event]:
         return self._client.run(self._handle.history())
 
-    def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        self._client.run(self._handle.signal(name, *args, message_id=message_id))
+    def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        self._client.run(self._handle.signal(signal, *args, message_id=message_id))
 
-    def cancel(self, reason: str = "") -> None:
-        self._client.run(self._handle.cancel(reason))
+    def cancel(self, reason: str = "") -> str:
+        return self._client.run(self._handle.cancel(reason))
 
     def terminate(self, reason: str = "") -> None:
         self._client.run(self._handle.terminate(reason))

@@ -18,6 +18,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict
 
 SAY_BLOCKED_SECONDS = 1.0
+TAKES_EFFECT_LATER = "It takes effect when the saga can go on, which it can't now:"
 _url = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -189,15 +190,19 @@ def list_sagas(
     output.table(("saga", "type", "status", "started", "ended"), rows)
 
 
-def _verb(name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[None]], *more: Any) -> click.Command:
+def _verb(
+    name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[str | None]], *more: Any
+) -> click.Command:  # fmt: skip
     """A command that does one thing to one saga and says so."""
 
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
-        _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
-        if output.is_terminal():
-            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
+        waits_for = _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
+        if not output.is_terminal():
+            output.print_json({"id": saga_id, "done": name} | ({"waits_for": waits_for} if waits_for else {}))
+        elif waits_for:
+            click.echo(f"{saga_id}: the {name} is recorded. {TAKES_EFFECT_LATER} {waits_for}")
         else:
-            output.print_json({"id": saga_id, "done": name})
+            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 
     decorated: Any = command
     for parameter in (_namespace, _url, *reversed(more)):
@@ -263,8 +268,8 @@ COMMANDS: tuple[click.Command, ...] = (
     signal,
     publish,
     stats,
-    _verb("cancel", "asked to stop; it unwinds", lambda one, o: one.cancel(o["reason"]), _reason),
-    _verb("compensate", "stops its forward work and unwinds", lambda one, o: one.compensate(o["reason"]), _reason),
+    _verb("cancel", "asked to stop; what it has done is undone then", lambda one, o: one.cancel(o["reason"]), _reason),
+    _verb("compensate", "asked to stop its forward work and to unwind", lambda one, o: one.compensate(o["reason"]), _reason),
     _verb("recover", "goes on forward from its failed step", lambda one, o: one.recover(o["reason"]), _reason),
     _verb("terminate", "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason),
     _verb(

@@ -12,6 +12,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.message_view import taken_ids
 from durable_saga_server.history.view import fold
 from durable_saga_server.journal import Filter, Head, Run
 from durable_saga_server.journal.rules import passes
@@ -57,7 +58,10 @@ class Reading:
         """`events` are what is known of its history, from the start."""
         view = self._view(head)
         first = [*events[: head.next_seq]]
-        fold([*first, *await self._events(head, len(first), head.next_seq)], view)
+        waiting = await self._service.journal.inbox(head.run) if head.status != h.CONTINUED else []
+        every = [*first, *await self._events(head, len(first), head.next_seq)]
+        taken = taken_ids(every) if waiting else set()
+        fold(every, view, [one for one in waiting if one.message_id not in taken])
         return view
 
     @guard_journal

@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from durable_saga_server.journal import JournalError, JournalFull, JournalUnavailable
+from durable_saga_server.journal.sqlite_place import Place
 
 BATCH_WRITES_MAX = 2_000
 BUSY_TIMEOUT_MS = 10_000
@@ -38,7 +39,8 @@ class Hands:
     """Open from `open()` to `close()`. Use it from one event loop."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = os.path.abspath(path)
+        self._place = Place(self._path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -60,10 +62,12 @@ class Hands:
         try:
             await self._hand(self._writes, first)
             self._own = _connect(self._path, 0)
+            self._start(self._read_loop, "journal-reads")
+            await self._hand(self._reads, _nothing)
         except (JournalError, sqlite3.Error) as error:
             await self.close()
             raise error if isinstance(error, JournalError) else _translate(error, self._path) from error
-        self._start(self._read_loop, "journal-reads")
+        self._place.remember()  # every connection is there now: none makes a new file later
 
     async def close(self) -> None:
         """Finish what waits, then close the file."""
@@ -81,10 +85,10 @@ class Hands:
         """In a transaction that is durable when this returns; `size` of what could be written apart. Raises JournalError."""
         self._written += 1
         alone, self._size = size == self._size == 1, size
-        if self._own is None or not self._is_own_work(alone) or not _begin(self._own):
+        if self._own is None or self._place.is_lost or not self._is_own_work(alone) or not _begin(self._own):
             return await self._write_in_thread(work)
         began = perf_counter()
-        answer: T | Exception = _transact(self._own, [work], self._path)[0]
+        answer: T | Exception = _transact(self._own, [work], self._place)[0]
         self._ended = perf_counter()
         self._wrote_this_turn = True
         asyncio.get_running_loop().call_soon(self._next_turn)
@@ -142,19 +146,28 @@ class Hands:
         while (batch := _next_batch(self._writes)) is not None:
             try:
                 connection = connection or _connect(self._path, BUSY_TIMEOUT_MS)
+                if self._place.is_lost:
+                    self._place.check()  # it may have been put back
                 connection.execute("BEGIN IMMEDIATE")
-            except (sqlite3.Error, OSError) as error:
-                _answer(batch, [_translate(error, self._path)] * len(batch))
+            except (sqlite3.Error, OSError, JournalError) as error:
+                problem = error if isinstance(error, JournalError) else _translate(error, self._path)
+                _answer(batch, [problem] * len(batch))
             else:
-                _answer(batch, _transact(connection, [work for work, _, _ in batch], self._path))
+                _answer(batch, _transact(connection, [work for work, _, _ in batch], self._place))
         if connection is not None:
             connection.close()
 
     def _read_loop(self) -> None:
-        connection = _connect(self._path, BUSY_TIMEOUT_MS)
+        connection: sqlite3.Connection | None = None
         while (batch := _next_batch(self._reads)) is not None:
-            _answer(batch, [_attempt_read(work, connection, self._path) for work, _, _ in batch])
-        connection.close()
+            try:
+                connection = connection or _connect(self._path, BUSY_TIMEOUT_MS)
+            except (sqlite3.Error, OSError) as error:
+                _answer(batch, [_translate(error, self._path)] * len(batch))
+            else:
+                _answer(batch, [_attempt_read(work, connection, self._path) for work, _, _ in batch])
+        if connection is not None:
+            connection.close()
 
 
 def _connect(path: str, busy_timeout_ms: int) -> sqlite3.Connection:
@@ -167,6 +180,11 @@ def _connect(path: str, busy_timeout_ms: int) -> sqlite3.Connection:
     return connection
 
 
+def _nothing(db: sqlite3.Connection) -> None:
+    """A read that only asks for the connection."""
+    db.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
 def _begin(connection: sqlite3.Connection) -> bool:
     """False: somebody else writes, or something is wrong that the thread will meet too."""
     try:
@@ -176,14 +194,15 @@ def _begin(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
+def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], place: Place) -> list[Any]:
     """The answers of these, in the transaction that is begun. A refusal of ours is one's own answer; an error of SQLite is
-    everyone's, and nothing is written."""
+    everyone's, and nothing is written. Nothing is acknowledged that went into a file which is not at its place any more."""
     try:
         answers = [_attempt(work, connection) for work in works]
         connection.execute("COMMIT")
+        place.check()
     except Exception as error:
-        problem = _translate(error, path) if isinstance(error, sqlite3.Error | OSError) else error
+        problem = _translate(error, place.path) if isinstance(error, sqlite3.Error | OSError) else error
         _roll_back(connection)
         return [problem] * len(works)
     except BaseException:  # Ctrl-C: the lock is not kept
