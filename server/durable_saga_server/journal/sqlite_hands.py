@@ -39,8 +39,8 @@ class Hands:
     """Open from `open()` to `close()`. Use it from one event loop."""
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.abspath(path)
-        self._place = Place(self._path)
+        self._path = path
+        self._place = Place(path)
         self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

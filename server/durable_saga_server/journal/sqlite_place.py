@@ -16,12 +16,13 @@ class Place:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._file = os.path.abspath(path)  # the program may change its folder
         self._known: tuple[tuple[str, int, int], ...] = ()
         self.is_lost = False
 
     def remember(self) -> None:
         """What there is now belongs to the open journal. A file that has no name in a folder is never lost."""
-        found = ((name, _identity(name)) for name in (self.path, f"{self.path}-wal"))
+        found = ((name, _identity(name)) for name in (self._file, f"{self._file}-wal"))
         self._known = tuple((name, *identity) for name, identity in found if identity is not None)
 
     def check(self) -> None:
