@@ -30,10 +30,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNDONE = ", and what it had done was undone"
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
-    h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
-    h.CANCELLED: (errors.SagaCancelled, "was cancelled, and what it had done was undone"),
+    h.COMPENSATED: (errors.SagaCompensated, f"failed{_UNDONE}"),
+    h.CANCELLED: (errors.SagaCancelled, f"was cancelled{_UNDONE}"),
     h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
     h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
     h.HELD: (errors.SagaHeld, "failed and is held: recover or compensate it"),
@@ -78,7 +79,7 @@ class Handle(Generic[R]):
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
-                    raise kind(self.id, found.failure if found.HasField("failure") else None, words)
+                    raise kind(self.id, found.failure if found.HasField("failure") else None, _in_fact(words, found))
 
     async def describe(self, *, large: bool = True) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
@@ -352,6 +353,14 @@ class Client:
             limit=limit, page=page, correlation_key=key,
         ))  # fmt: skip
         return reply
+
+
+def _in_fact(words: str, one: c.Description) -> str:
+    """Not that something was undone where nothing was."""
+    states = {step.compensation_state for step in one.steps}
+    if states & {"done", "resolved"}:
+        return words
+    return words.replace(_UNDONE, "; nothing was undone" if "skipped" in states else "; there was nothing to undo")
 
 
 def _ms_of(time: datetime | None) -> int:

@@ -150,6 +150,22 @@ def test_a_message_that_nobody_read_is_shown_by_its_name(play: Play) -> None:
     play(scenario, [waits, fails])
 
 
+def test_an_end_does_not_claim_an_undo_where_nothing_was_undone(play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        nothing = await client.start(waits, id="n-1")
+        await nothing.cancel()
+        with pytest.raises(SagaCancelled, match="was cancelled; there was nothing to undo"):
+            await nothing.result()
+        skipped = await client.start(fails, id="n-2")
+        await until(client, "n-2", "compensation_stuck")
+        for call in (await skipped.overview()).stuck_steps.values():
+            await skipped.skip_compensation(call)
+        with pytest.raises(SagaCompensated, match="failed; nothing was undone"):
+            await skipped.result()
+
+    play(scenario, [waits, fails])
+
+
 def test_a_rejected_message_is_told_with_its_error() -> None:
     view = c.MessageView(message_id="m", kind="signal", state="rejected", name="add", received_ms=1_000)
     view.failure.type, view.failure.message = "ValueError", "too many"
