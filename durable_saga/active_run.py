@@ -46,7 +46,7 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
         self._watched = WatchedCore(core, worker.activation_seconds_max)
-        self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: core.past_pivot)
+        self._attempts = Attempts(worker.executor, self.key, self.incarnation, self.epoch, self.fact, lambda: core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held, self._held_in_flight = list[Effect](), list[Effect]()

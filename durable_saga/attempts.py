@@ -21,7 +21,7 @@ from durable_saga.outcomes import Circumstances, ended, failed, is_proof, late, 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.retry import Retry
-from durable_saga.step_context import StepContext
+from durable_saga.step_context import StepContext, key_prefix
 from durable_saga.threads import Threads
 
 LINGER_SECONDS_MAX = 60.0
@@ -54,10 +54,11 @@ class Attempts:
     begun before."""
 
     def __init__(
-        self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
+        self, executor: Executor, key: h.RunKey, incarnation: bytes, epoch: int, report: Report,
+        forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._saga, self._calls = key.saga, f"{key.namespace}/{key.saga}/{key.run}/"
+        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only

@@ -9,6 +9,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from durable_saga.errors import UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
+
+INCARNATION_CHARACTERS = 16
 
 
 class Stop:
@@ -22,9 +25,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """`idempotency_key` is the same for every attempt of this call, `namespace/saga/run/call` (a compensation's ends in
-    `/undo`). `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a
-    worker that was replaced. `attempt` counts from 1."""
+    """`idempotency_key` is the same for every attempt of this call: `namespace/saga/run/incarnation/call`, and `/undo` behind
+    it for a compensation. The incarnation, INCARNATION_CHARACTERS hexadecimal digits, is another one in each life of a saga id:
+    a saga that is started after an earlier one of its id was purged repeats nothing.
+
+    `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a worker that was
+    replaced. `attempt` counts from 1."""
 
     idempotency_key: str
     fencing_token: int
@@ -43,6 +49,11 @@ class StepContext:
         """Raises asyncio.CancelledError, which `except Exception` lets pass, when this attempt is cancelled."""
         if self._stop.reason:
             raise asyncio.CancelledError(self._stop.reason)
+
+
+def key_prefix(key: h.RunKey, incarnation: bytes) -> str:
+    """What the idempotency keys of a run begin with."""
+    return f"{key.namespace}/{key.saga}/{key.run}/{incarnation.hex()[:INCARNATION_CHARACTERS]}/"
 
 
 current: ContextVar[Callable[[], StepContext]] = ContextVar("durable_saga_step")

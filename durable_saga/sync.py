@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -32,6 +32,7 @@ class SyncHandle(Generic[R]):
         self._client = client
         self._handle = handle
         self.id = handle.id
+        self.already_started = handle.already_started
 
     def result(self, timeout: float | timedelta | None = None) -> R:
         return self._client.run(self._handle.result(timeout))
@@ -42,11 +43,11 @@ class SyncHandle(Generic[R]):
     def history(self) -> list[h.Event]:
         return self._client.run(self._handle.history())
 
-    def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        self._client.run(self._handle.signal(name, *args, message_id=message_id))
+    def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        self._client.run(self._handle.signal(signal, *args, message_id=message_id))
 
-    def cancel(self, reason: str = "") -> None:
-        self._client.run(self._handle.cancel(reason))
+    def cancel(self, reason: str = "") -> str:
+        return self._client.run(self._handle.cancel(reason))
 
     def terminate(self, reason: str = "") -> None:
         self._client.run(self._handle.terminate(reason))

@@ -144,8 +144,8 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
 _TONES = {
     "step_completed": "good", "compensation_completed": "undo", "compensation_scheduled": "undo", "unwind_started": "undo",
     "step_attempt_failed": "bad", "step_failed": "bad", "compensation_attempt_failed": "bad", "compensation_stuck": "bad",
+    "settling_started": "undo", "signal_rejected": "bad",
     "saga_held": "bad", "saga_timed_out": "bad", "signal_received": "person", "cancel_requested": "person",
     "compensate_requested": "person", "recover_requested": "person", "saga_terminated": "person",
     "compensation_decided": "person", "step_cancelled": "bad",
-    "settling_started": "undo", "signal_rejected": "bad",
 }  # fmt: skip

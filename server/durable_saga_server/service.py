@@ -146,18 +146,21 @@ class HistoryService:
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
         check_attributes(request.attributes)
+        if len(request.start_id) not in (0, 16):
+            raise ServiceError("INVALID_ARGUMENT", f"a start_id has 16 bytes, not {len(request.start_id)}")
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
             if (there := await self.journal.head(run)) is not None:
-                return _already(there)
+                return await self._already(request, there)
             await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
             request = await self.large.detach(run, request)
         now_ms = self.clock.now_ms()
         waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
-            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
+            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
+            seed=request.start_id or self.ids.new(),
             keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
         ))  # fmt: skip
         head = Head(
@@ -171,7 +174,7 @@ class HistoryService:
             try:
                 outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
                 if outcome.head.incarnation != head.incarnation:
-                    return _already(outcome.head)
+                    return await self._already(request, outcome.head)
                 if session is not None:
                     await self.dispatcher.give_new(session, head, event, handing)
                 else:
@@ -193,7 +196,13 @@ class HistoryService:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
             await self.clock.sleep(0.1)
 
-
-def _already(there: Head) -> c.StartReply:
-    """The first start wins."""
-    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=shown(there.status))
+    async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
+        """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
+        first = next((event.saga_started for event in await self.journal.events(there.run, 0, 1)), h.SagaStarted())
+        is_own = bool(request.start_id) and first.seed == request.start_id
+        reply = c.StartReply(
+            key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)
+        )  # fmt: skip
+        if reply.already_started and first.saga_type:
+            reply.input.CopyFrom(first.input)
+        return reply
