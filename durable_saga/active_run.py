@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
-from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.errors import DurableSagaError, NonDeterminism, failure_from_exception, render_failure
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -46,7 +46,7 @@ class ActiveRun:
         self._loop = asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
-        self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: core.past_pivot)
+        self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: self._core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held: list[Effect] = []
@@ -72,7 +72,13 @@ class ActiveRun:
             self._core.replay(assign.events)
             self._take()
         except Exception as error:
-            self._block(error)
+            missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
+            if not missing:
+                self._block(error)
+                return
+            self._core.discard()  # large arguments may differ in their bytes alone: fetch them and look
+            self._core = Core(self._core.definition, self.key)
+            self._arrivals.take(assign, missing, self._begin)
             return
         reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:

@@ -12,8 +12,9 @@ from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import LimitExceeded, rebuild_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.arguments import Difference, calls_differ, encode_plain
 from durable_saga.replay.commands import CancelStep, RunStep
-from durable_saga.replay.loop import Discarded
+from durable_saga.replay.loop import Discarded, waiting_at
 from durable_saga.replay.scopes import current_scope, default_retry
 from durable_saga.replay.unwind import REGISTERED, Entry
 from durable_saga.retry import Retry
@@ -30,7 +31,8 @@ _COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
 
 @dataclass(slots=True)
 class Pending:
-    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process."""
+    """A step between its intent and its outcome, and what a replay compares with the history. `from_history`: this attempt may
+    have started in another process."""
 
     call: str
     definition: StepDefinition
@@ -39,9 +41,48 @@ class Pending:
     future: asyncio.Future[Any]
     activation: int
     retry: Retry | None
+    entry: Entry | None = None
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def undo(self) -> str:
+        undo = self.definition.compensation
+        return "" if undo is None else undo.name
+
+    def place(self) -> str:
+        return waiting_at(self.future.get_loop(), self.call)
+
+    def differs(self, body: h.StepScheduled) -> Difference | None:
+        given = self.data
+        if given is None:
+            assert self.plain is not None, "arguments that are not encoded are plain"
+            given = encode_plain(*self.plain)
+        held = body.input
+        return None if held.data == given else calls_differ(held, given, self.definition.signature)
+
+    def make(self) -> h.Event:
+        """The intent. A replay comes here only with what its history does not have."""
+        definition = self.definition
+        if self.data is None:
+            assert self.plain is not None, "arguments that are not encoded are plain"
+            self.data = codec.encode_call(*self.plain, where=f"step {definition.name}")
+            if self.entry is not None:
+                self.entry.data = self.data
+        event = h.Event()
+        asked = event.step_scheduled
+        asked.call, asked.name, asked.input.data = self.call, definition.name, self.data
+        if definition.compensation is not None:
+            asked.compensation = definition.compensation.name
+        if not definition.effect:
+            asked.no_effect = True
+        if definition.at_most_once:
+            asked.at_most_once = True
+        return event
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
@@ -87,34 +128,15 @@ class Calls:
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:
-            core.stack.register(Entry(call, definition.name, undo, data, definition.signature), current_scope(core))
-        make = partial(self._scheduled, pending)
-        core.history.step(call, definition.name, undo.name if undo is not None else "", make, core.loop.now_ms)
+            pending.entry = Entry(call, definition.name, undo, data, definition.signature)
+            core.stack.register(pending.entry, current_scope(core))
+        core.history.step(call, pending, core.loop.now_ms)
         core.want(pending.effect)
         try:
             return await pending.future
         except asyncio.CancelledError:
             self._cancel(call)
             raise
-
-    def _scheduled(self, pending: Pending) -> h.Event:
-        """The intent. A replay comes here only with what its history does not have."""
-        definition, call = pending.definition, pending.call
-        if pending.data is None:
-            assert pending.plain is not None, "arguments that are not encoded are plain"
-            pending.data = codec.encode_call(*pending.plain, where=f"step {definition.name}")
-            if (entry := self._core.stack.entries.get(call)) is not None:
-                entry.data = pending.data
-        event = h.Event()
-        asked = event.step_scheduled
-        asked.call, asked.name, asked.input.data = call, definition.name, pending.data
-        if definition.compensation is not None:
-            asked.compensation = definition.compensation.name
-        if not definition.effect:
-            asked.no_effect = True
-        if definition.at_most_once:
-            asked.at_most_once = True
-        return event
 
     def effects(self) -> list[RunStep]:
         """What runs now, for a process that takes over."""

@@ -165,10 +165,11 @@ class Core:
         if not self.history.replaying:
             self.effects.append(make())
 
-    def ask(self, event: h.Event) -> None:
+    def ask(self, event: h.Event, type: Any = Any) -> None:
+        """`type`: see History.intent()."""
         if event.HasField("key_declared"):
             self.continuing.keys[event.key_declared.key] = None
-        self.history.intent(event, self.loop.now_ms)
+        self.history.intent(event, self.loop.now_ms, type)
 
     def check_cancelled(self) -> None:
         """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
@@ -182,7 +183,7 @@ class Core:
         self.stack.register(Entry(call, definition.name, definition, data, definition.signature), current_scope(self))
         self.ask(h.Event(compensation_registered=h.CompensationRegistered(
             call=call, name=definition.name, input=p.Payload(data=data),
-        )))  # fmt: skip
+        )), definition.signature)  # fmt: skip
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -297,7 +298,7 @@ class Core:
             end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=unread, next=following)
             if result is not None:
                 end.result.data = result
-            self.ask(h.Event(saga_ended=end))
+            self.ask(h.Event(saga_ended=end), self.definition.result_type)
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
