@@ -47,10 +47,10 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
         self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: self._core.past_pivot)
+        self._attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
-        self._held: list[Effect] = []
-        self._held_in_flight: list[Effect] = []
+        self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
         self._delayed: dict[str, RunStep | RunCompensation] = {}
         self._inbox = Inbox(assign.events)
@@ -72,13 +72,7 @@ class ActiveRun:
             self._core.replay(assign.events)
             self._take()
         except Exception as error:
-            missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
-            if not missing:
-                self._block(error)
-                return
-            self._core.discard()  # large arguments may differ in their bytes alone: fetch them and look
-            self._core = Core(self._core.definition, self.key)
-            self._arrivals.take(assign, missing, self._begin)
+            _could_not_begin(self, assign, error)
             return
         reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
@@ -321,3 +315,14 @@ def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
         if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
             return events[:place], events[place:]
     return events, []
+
+
+def _could_not_begin(run: ActiveRun, assign: w.Assign, error: Exception) -> None:
+    """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
+    if missing:
+        run._core.discard()
+        run._core = Core(run._core.definition, run.key)
+        run._arrivals.take(assign, missing, run._begin)
+    else:
+        run._block(error)

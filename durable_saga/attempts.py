@@ -49,6 +49,7 @@ class Attempts:
         self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
     ) -> None:  # fmt: skip
         self._executor = executor
+        self._run_number, self.saga_type = key.run, ""
         self._saga, self._calls = key.saga, f"{key.namespace}/{key.saga}/{key.run}/"
         self._epoch = epoch
         self._report = report
@@ -111,7 +112,10 @@ class Attempts:
 
     def _context(self, effect: RunStep | RunCompensation) -> StepContext:
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
-        return StepContext(key, self._epoch, self._saga, effect.call, effect.attempt)
+        return StepContext(
+            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
+            self.saga_type,
+        )  # fmt: skip
 
     async def _call_in_time(self, effect: RunStep | RunCompensation) -> Any:
         seconds = effect.definition.timeout_ms / 1000

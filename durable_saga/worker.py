@@ -24,7 +24,7 @@ from durable_saga.heartbeat import Heartbeat
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.replay import Core
+from durable_saga.replay import Core, guard
 from durable_saga.retry import Retry, to_ms
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Worker:
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
     ) -> None:  # fmt: skip
+        guard.install()
         self._retry = retry or Retry()
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000

@@ -81,6 +81,9 @@ class Forward:
                 core.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self.stop})"))
             return
         self._cancel_all()
+        if core.loop.generators.close_all():
+            core.loop.run_until_idle()
+            self._cancel_all()
         error = asyncio.CancelledError() if self.main.cancelled() else self.main.exception()
         if self.stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
             error = self.stop
