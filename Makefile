@@ -32,7 +32,8 @@ test: setup
 # Unit tests and laws on every Python that we promise, each in an environment of its own. Versions that are not here are named.
 test-versions: setup
 	@missing=""; failed=""; for version in $(VERSIONS); do \
-	  python=$$(command -v python$$version || ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+	  python=$$(ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+	  [ -n "$$python" ] || python=$$(command -v python$$version); \
 	  if [ -z "$$python" ] || ! "$$python" -c "import ssl" 2>/dev/null; then missing="$$missing $$version"; continue; fi; \
 	  environment=$(VENV)-$$version; echo "Python $$version"; \
 	  [ $$environment/.set-up -nt requirements.lock ] || { "$$python" -m venv $$environment \
