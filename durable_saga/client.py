@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga import codec, errors
+from durable_saga import arguments, codec, errors
 from durable_saga.arrivals import fill
+from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.definition import SagaDefinition
@@ -18,20 +20,22 @@ from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import missing_in
+from durable_saga.pb.payloads import is_same_value, missing_in
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+from durable_saga.sending import checked_signal
 from durable_saga.transport import Transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNDONE = ", and what it had done was undone"
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
-    h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
-    h.CANCELLED: (errors.SagaCancelled, "was cancelled, and what it had done was undone"),
+    h.COMPENSATED: (errors.SagaCompensated, f"failed{_UNDONE}"),
+    h.CANCELLED: (errors.SagaCancelled, f"was cancelled{_UNDONE}"),
     h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
     h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
     h.HELD: (errors.SagaHeld, "failed and is held: recover or compensate it"),
@@ -40,13 +44,19 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 class Handle(Generic[R]):
     """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
-    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given."""
+    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given.
+    `already_started`: the start that gave this handle found the saga there, with the same arguments."""
 
-    def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
+    def __init__(
+        self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
+        already_started: bool = False,
+    ) -> None:  # fmt: skip
         self._client = client
-        self._result_type = result_type
+        self._result_type = definition.result_type if definition is not None else Any
+        self._handlers = definition.handlers if definition is not None else {}
         self._run = run
         self.id = saga
+        self.already_started = already_started
 
     @property
     def _key(self) -> h.RunKey:
@@ -70,7 +80,7 @@ class Handle(Generic[R]):
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
-                    raise kind(self.id, found.failure if found.HasField("failure") else None, words)
+                    raise kind(self.id, found.failure if found.HasField("failure") else None, _in_fact(words, found))
 
     async def describe(self, *, large: bool = True) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
@@ -89,11 +99,12 @@ class Handle(Generic[R]):
         """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
         key = self._key
+        seq = 0
         while True:
-            page = await self._history_page(key, len(events))
-            key = page.key
+            page = await self._history_page(key, seq)
+            key, seq = page.key, page.next_seq
             events += page.events
-            if not page.events:
+            if not page.events and not page.damaged:
                 return events
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
@@ -109,30 +120,34 @@ class Handle(Generic[R]):
             await self._client.fill(page.key, page)
         return page
 
-    async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
-        Raises AlreadyEnded."""
-        data = codec.encode_call(args, {}, where=f"signal {name}")
+    async def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
+        `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
+        that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
+        that name."""
+        name, data = checked_signal(signal, args, self._handlers)
         request = c.SignalRequest(
             key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
-    async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
-        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
+        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
+        can go on, and `describe()` shows it until then. Returns why it can't go on now, empty where nothing is known. Raises
+        AlreadyEnded, also for one that unwinds already or is past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("cancel", request)
+        return str((await self._client.transport.call("cancel", request)).waits_for)
 
-    async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
-        """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
+        """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
         request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("compensate", request)
+        return str((await self._client.transport.call("compensate", request)).waits_for)
 
-    async def recover(self, reason: str = "", *, who: str | None = None) -> None:
-        """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
-        saga is not held."""
+    async def recover(self, reason: str = "", *, who: str | None = None) -> str:
+        """Let a held saga go on forward from its failed step; results that it has are kept. Returns as cancel() does. Raises
+        AlreadyEnded when the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("recover", request)
+        return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
@@ -162,9 +177,12 @@ class Client:
 
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
-        saga_timeout: float | timedelta | None = None,
+        saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
     ) -> None:  # fmt: skip
-        """`saga_timeout` is for sagas that declare none."""
+        """`saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
+        journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
+        name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
+        codec.register(converters or {})
         self.transport = transport
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
@@ -220,35 +238,53 @@ class Client:
         self, saga: AnySaga | str, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
-        when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
-        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable, ValueError
-        for what `attributes=` of the saga gives."""
-        name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
+        """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
+        (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
+        belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
+        InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
+        NotSerializable, ValueError for what `attributes=` of the saga gives."""
+        name, timeout_ms = saga if isinstance(saga, str) else function_of(saga).definition.name, 0
+        definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
+        data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            _check_fits(definition, args, kwargs)
-            timeout_ms, result_type = definition.timeout_ms, definition.result_type
+            data = check_start(definition, args, kwargs)
+            timeout_ms = definition.timeout_ms
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
-            input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
+            input=p.Payload(data=data),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
-            default_timeout_ms=self._default_timeout_ms, attributes=attributes,
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
         )  # fmt: skip
         reply = await self.transport.call("start", request)
-        if reply.already_started and reply.saga_type != name:
-            raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
-        return Handle(self, saga_id, result_type)
+        if reply.already_started:
+            await self._check_same(request, reply, definition.signature if definition is not None else None)
+        return Handle(self, saga_id, definition, already_started=reply.already_started)
+
+    async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
+        """Raises AlreadyStarted."""
+        first, second = there.input, asked.input
+        if there.saga_type == asked.saga_type:
+            if not there.HasField("input") or is_same_value(first, second):  # an earlier server does not tell
+                return
+            await self.fill(there.key, there)
+            if arguments.are_same(first.data, second.data, signature):
+                return
+        was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
+        raise errors.AlreadyStarted(
+            f"saga {asked.saga!r} was started before, as {was}; this start is"
+            f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
+        )
 
     def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
         """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
         if it continued in new ones; 0 is the newest."""
-        return Handle(self, id, saga.definition.result_type if saga is not None else Any, run)
+        return Handle(self, id, saga.definition if saga is not None else None, run)
 
     async def publish(
         self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
@@ -325,6 +361,14 @@ class Client:
         return reply
 
 
+def _in_fact(words: str, one: c.Description) -> str:
+    """Not that something was undone where nothing was."""
+    states = {step.compensation_state for step in one.steps}
+    if states & {"done", "resolved"}:
+        return words
+    return words.replace(_UNDONE, "; nothing was undone" if "skipped" in states else "; there was nothing to undo")
+
+
 def _ms_of(time: datetime | None) -> int:
     """Unix milliseconds, rounded up; 0 for None."""
     if time is None:
@@ -332,16 +376,6 @@ def _ms_of(time: datetime | None) -> int:
     if time.tzinfo is None:
         raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
     return -((_EPOCH - time) // timedelta(milliseconds=1))
-
-
-def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
-    definition.signature.bind(*args, **kwargs)
-    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
-    try:
-        codec.decode_call(data, definition.signature)
-    except errors.DecodeError as error:
-        raise errors.InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
 
 
 def _who() -> str:

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_saga.compensation import compensation_definition
-from durable_saga.definition import CompensationDefinition
+from durable_saga.definition import CompensationDefinition, check_decides
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.closing import Discarded
 from durable_saga.replay.keys import check_key
-from durable_saga.replay.loop import Discarded, SagaLoop
+from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import OpenScope
 from durable_saga.retry import to_ms
 from durable_saga.step import StepFunction
@@ -25,13 +26,19 @@ if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 
-def _core(asked: str) -> Core:
+_READING = ("now()", "state.get()")
+
+
+def _core(asked: str, *, awaited: bool = False) -> Core:
+    """`awaited`: what is asked for refuses by itself once the run was dropped."""
     loop = events._get_running_loop()
     if not isinstance(loop, SagaLoop):
         raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
-    if loop.discarded:
+    if loop.discarded and not awaited:
         raise Discarded
     core: Core = loop.owner
+    if core.judging and asked not in _READING:
+        raise UnsupportedOperation(f"{asked} in a condition or an order of compensations: they only compute")
     return core
 
 
@@ -58,7 +65,7 @@ async def sleep(duration: float | timedelta) -> None:
 async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
     `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
-    return await _core("signal()").signals.wait(name, type)
+    return await _core("signal()", awaited=True).signals.wait(name, type)
 
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -66,7 +73,7 @@ def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
     UnsupportedOperation for a function without a name, NotSerializable."""
     core = _core("on_failure()")
-    core.on_failure(_undo_definition(undo), args, kwargs)
+    core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
 
 def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
@@ -111,6 +118,7 @@ def scope(
 ) -> AbstractAsyncContextManager[None]:
     """`async with scope():` undoes what was done inside when the block fails, before the error reaches the code around it,
     which may catch it: the saga does not fail by it. `order` and `parallel` are as for a saga."""
+    check_decides(order, "the order of a scope", "names")
     return OpenScope(_core("scope()"), name=name, order=order, parallel=parallel)
 
 

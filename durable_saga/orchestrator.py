@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
-from durable_saga.errors import NotFound, UnsupportedOperation
+from durable_saga.errors import AlreadyEnded, NotFound, UnsupportedOperation
 from durable_saga.overview import Overview
 from durable_saga.retry import Retry
 from durable_saga.worker import HEARTBEAT_SECONDS, Worker
 
 Seconds = float | timedelta
+_UNWOUND = ("compensated", "failed", "cancelled")
 
 
 class SagaManager:
@@ -111,8 +112,9 @@ class SagaOrchestrator:
     async def start(
         self, saga: str | AnySaga, *args: Any, id: str | None = None, timeout: Seconds | None = None, **kwargs: Any
     ) -> str:
-        """Start a registered saga, by its name; its id is returned. The same id twice starts once. Raises NotFound for a name
-        that is not registered, with the names that are."""
+        """Start a registered saga, by its name; its id is returned. The same id twice, with the same arguments, starts once.
+        Raises AlreadyStarted for an id with other arguments, and NotFound for a name that is not registered, with the names
+        that are."""
         name = saga if isinstance(saga, str) else function_of(saga).definition.name
         if name not in self._sagas:
             raise NotFound(f"no saga {name!r} is registered; there are {', '.join(sorted(self._sagas)) or 'none'}")
@@ -138,8 +140,13 @@ class SagaOrchestrator:
         await self.handle(saga_id).recover(reason)
 
     async def compensate(self, saga_id: str, reason: str = "") -> None:
-        """Stop forward work and unwind. Raises AlreadyEnded for a saga that has ended or is past its pivot."""
-        await self.handle(saga_id).compensate(reason)
+        """Stop forward work and unwind. One that was unwound already (compensated, failed, cancelled) is left as it is. Raises
+        AlreadyEnded for a saga that is completed, terminated or past its pivot."""
+        try:
+            await self.handle(saga_id).compensate(reason)
+        except AlreadyEnded:
+            if (await self.get_saga(saga_id)).status not in _UNWOUND:
+                raise
 
 
 class EventBus:

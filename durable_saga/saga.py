@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from durable_saga.definition import SagaDefinition, place_of, timeout_ms_of
+from durable_saga.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
 from durable_saga.retry import Retry
@@ -18,6 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
+SIGNAL_NAME = "__durable_saga_signal__"
+"""Where a handler keeps the name of its signal."""
 
 
 class SagaFunction(Generic[P, R_co]):
@@ -41,13 +43,15 @@ class SagaFunction(Generic[P, R_co]):
     def signal(self, /, *, name: str) -> Callable[[F], F]: ...
     def signal(self, function: Any = None, /, *, name: str | None = None) -> Any:
         """Declare a handler for a signal (its function's name, or `name`). It runs inside the saga, so the rules of saga
-        code hold; an exception in it fails the saga. Raises TypeError for a second handler of one name."""
+        code hold. If it raises, what it did is undone, the message is recorded as rejected, and the saga goes on; handlers at
+        work when the saga returns are let finish. Raises TypeError for a second handler of one name."""
 
         def declare(function: F) -> F:
             key = name or function.__name__
             if key in self.definition.handlers:
                 raise TypeError(f"saga {self.definition.name} has a handler for signal {key!r} already")
             self.definition.handlers[key] = function
+            setattr(function, SIGNAL_NAME, key)
             return function
 
         return declare if function is None else declare(function)
@@ -99,6 +103,8 @@ def saga(
     if when_failed not in ("compensate", "hold"):
         raise ValueError(f"when_failed is {when_failed!r}: 'compensate' or 'hold'")
 
+    check_decides(compensation_order, "compensation_order", "names")
+
     def decorate(function: Callable[..., Any]) -> SagaFunction[Any, Any]:
         if not inspect.iscoroutinefunction(function):
             raise TypeError(f"{place_of(function)}: @saga needs an async function; write `async def {function.__name__}`")
@@ -110,7 +116,7 @@ def saga(
                 handlers={},
                 compensation_order=compensation_order,
                 compensation_parallel=compensation_parallel,
-                retry=retry,
+                retry=retry_of(retry, function),
                 hold=when_failed == "hold",
                 keys=keys,
                 attributes=attributes,

@@ -1,22 +1,38 @@
-"""What a running step or compensation may know of itself: above all the key that makes its effect happen once."""
+"""What a running step or compensation may know of itself: above all the key that makes its effect happen once, and whether
+somebody still waits for it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga.errors import UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import saga_log
+
+INCARNATION_CHARACTERS = 16
+
+
+class Stop:
+    """One attempt's word that it is to end. Set on the worker's loop, read in any thread."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """`idempotency_key` is the same for every attempt of this call, `namespace/saga/run/call` (a compensation's ends in
-    `/undo`). `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a
-    worker that was replaced. `attempt` counts from 1. `step` is the
-    name of the step or compensation."""
+    """`idempotency_key` is the same for every attempt of this call: `namespace/saga/run/incarnation/call`, and `/undo` behind
+    it for a compensation. The incarnation, INCARNATION_CHARACTERS hexadecimal digits, is another one in each life of a saga id:
+    a saga that is started after an earlier one of its id was purged repeats nothing.
+
+    `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a worker that was
+    replaced. `attempt` counts from 1. `step` is the name of the step or compensation."""
 
     idempotency_key: str
     fencing_token: int
@@ -26,6 +42,23 @@ class StepContext:
     step: str = ""
     run: int = 1
     saga_type: str = ""
+    _stop: Stop = field(default_factory=Stop, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody waits for this attempt any more: its saga was cancelled, its time-out is over, or the worker has lost the
+        saga. A function in a thread learns of it here; it may then raise NotApplied, if it has done nothing yet."""
+        return bool(self._stop.reason)
+
+    def raise_if_cancelled(self) -> None:
+        """Raises asyncio.CancelledError, which `except Exception` lets pass, when this attempt is cancelled."""
+        if self._stop.reason:
+            raise asyncio.CancelledError(self._stop.reason)
+
+
+def key_prefix(key: h.RunKey, incarnation: bytes) -> str:
+    """What the idempotency keys of a run begin with."""
+    return f"{key.namespace}/{key.saga}/{key.run}/{incarnation.hex()[:INCARNATION_CHARACTERS]}/"
 
 
 current: ContextVar[Callable[[], StepContext]] = ContextVar("durable_saga_step")

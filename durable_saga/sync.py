@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from durable_saga.client import Client, Handle
+from durable_saga.codec import Converters
 from durable_saga.connect import connect
+from durable_saga.errors import UnsupportedOperation
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.saga import SagaFunction
@@ -29,6 +32,7 @@ class SyncHandle(Generic[R]):
         self._client = client
         self._handle = handle
         self.id = handle.id
+        self.already_started = handle.already_started
 
     def result(self, timeout: float | timedelta | None = None) -> R:
         return self._client.run(self._handle.result(timeout))
@@ -39,11 +43,11 @@ class SyncHandle(Generic[R]):
     def history(self) -> list[h.Event]:
         return self._client.run(self._handle.history())
 
-    def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        self._client.run(self._handle.signal(name, *args, message_id=message_id))
+    def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        self._client.run(self._handle.signal(signal, *args, message_id=message_id))
 
-    def cancel(self, reason: str = "") -> None:
-        self._client.run(self._handle.cancel(reason))
+    def cancel(self, reason: str = "") -> str:
+        return self._client.run(self._handle.cancel(reason))
 
     def terminate(self, reason: str = "") -> None:
         self._client.run(self._handle.terminate(reason))
@@ -52,14 +56,21 @@ class SyncHandle(Generic[R]):
 class SyncClient:
     """`with SyncClient("localhost:7233") as client: client.start(place_order, order).result()`"""
 
-    def __init__(self, url: str, *, namespace: str = "default", strict: bool = True) -> None:
-        self._client: Client = connect(url, namespace=namespace, strict=strict)
+    def __init__(
+        self, url: str, *, namespace: str = "default", strict: bool = True, converters: Converters | None = None
+    ) -> None:
+        self._client: Client = connect(url, namespace=namespace, strict=strict, converters=converters)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop and wait for it."""
+        try:
+            refuse_client_in_saga("SyncClient")
+        except UnsupportedOperation:
+            work.close()
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def start(self, saga: SagaFunction[..., R] | str, *args: Any, **kwargs: Any) -> SyncHandle[R]:

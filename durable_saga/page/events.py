@@ -8,6 +8,7 @@ from typing import Any
 
 from durable_saga.page.showing import Text, in_words, lasted, text_of, when
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import status_name
 from durable_saga.readable import as_dict
 
 _VERBS = {
@@ -81,7 +82,7 @@ def _again(body: Any) -> str:
 
 def _ended(body: Any, _: str) -> str:
     unread = f", with {len(body.unread)} messages unread" if body.unread else ""
-    return f"ended: {in_words(h.Status.Name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
+    return f"ended: {in_words(status_name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
 
 
 def _unwind(body: Any, _: str) -> str:
@@ -134,11 +135,16 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     ),
     "pivot_passed": lambda body, _: "the pivot is passed: it only goes forward now",
     "saga_held": lambda body, _: f"held: {_failed(body)}",
+    "settling_started": lambda body, _: (
+        f"its code is done; {len(body.pending)} calls whose outcome is in doubt are undone before the end"
+    ),
+    "signal_rejected": lambda body, _: f"the message {body.name} is rejected: {_failed(body)}",
     "key_declared": lambda body, _: f"events for the key {body.key} reach it now",
 }
 _TONES = {
     "step_completed": "good", "compensation_completed": "undo", "compensation_scheduled": "undo", "unwind_started": "undo",
     "step_attempt_failed": "bad", "step_failed": "bad", "compensation_attempt_failed": "bad", "compensation_stuck": "bad",
+    "settling_started": "undo", "signal_rejected": "bad",
     "saga_held": "bad", "saga_timed_out": "bad", "signal_received": "person", "cancel_requested": "person",
     "compensate_requested": "person", "recover_requested": "person", "saga_terminated": "person",
     "compensation_decided": "person", "step_cancelled": "bad",

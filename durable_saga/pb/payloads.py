@@ -65,6 +65,13 @@ def is_missing(payload: p.Payload) -> bool:
     return bool(payload.size) and not payload.data
 
 
+def is_same_value(one: p.Payload, other: p.Payload) -> bool:
+    """Byte for byte, whether the data is here or only a reference."""
+    if is_missing(one) or is_missing(other):
+        return (one.hash or hash_of(one.data)) == (other.hash or hash_of(other.data))
+    return bool(one.data == other.data)
+
+
 def missing_in(message: Any) -> list[p.Payload]:
     return [payload for payload in payloads(message) if is_missing(payload)]
 

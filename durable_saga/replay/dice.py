@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from random import Random
+from typing import Any
 from uuid import UUID
+
+DiceState = tuple[dict[str, Any], dict[str, int]]
 
 
 class Dice:
@@ -43,6 +46,16 @@ class Dice:
         if self._is_one:
             return self._stream("").randbytes(count)
         return hashlib.shake_128(self._next("urandom")).digest(count)
+
+    def state(self) -> DiceState:
+        """What `restore()` takes back to here."""
+        return {name: stream.getstate() for name, stream in self._streams.items()}, dict(self._counts)
+
+    def restore(self, state: DiceState) -> None:
+        streams, self._counts = state
+        self._streams = {name: stream for name, stream in self._streams.items() if name in streams}
+        for name, stream in self._streams.items():
+            stream.setstate(streams[name])
 
     def _uuid(self, stream: str) -> UUID:
         if self._is_one:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
 from durable_saga.errors import LimitExceeded, NonDeterminism, NotSerializable, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.closing import Discarded
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -63,6 +65,20 @@ class Forward:
             if self.main is not None:
                 self.main.cancel(str(reason))
 
+    @property
+    def refuses(self) -> bool:
+        """Nothing new can be begun."""
+        return self.stop is not None and self._core.phase == "forward"
+
+    def refused(self) -> Coroutine[Any, Any, Any]:
+        """What an await of a stopped or dropped run gives. Raises at once; code that takes no notice of that waits."""
+        core = self._core
+        if core.loop.refuses():
+            if core.loop.discarded:
+                raise Discarded
+            core.check_cancelled()
+        return core.loop.never()
+
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """An error in a signal handler is an error of the saga."""
         if not task.cancelled() and (error := task.exception()) is not None and self.stop is None:
@@ -80,6 +96,8 @@ class Forward:
             elif self.stop is not None:
                 core.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self.stop})"))
             return
+        if self.stop is None and core.signals.is_handling and self._ended_well() and not core.history.ended_at_once():
+            return  # what was acknowledged is carried out before the end
         self._cancel_all()
         if core.loop.generators.close_all():
             core.loop.run_until_idle()
@@ -92,6 +110,8 @@ class Forward:
             return
         if core.unwinding.has_parts and (error is None or self.is_to_be_held):
             return  # what is being undone comes to its end first
+        if error is None and not core.history.ended_at_once():
+            error = core.calls.unawaited.take_error()
         if error is None:
             self._complete(self.main.result())
         else:
@@ -111,6 +131,15 @@ class Forward:
         finally:
             self._failed_child = None
 
+    @property
+    def is_done(self) -> bool:
+        """The saga's own code is: nothing new is begun."""
+        return self.main is not None and self.main.done()
+
+    def _ended_well(self) -> bool:
+        assert self.main is not None, "a history starts with saga_started"
+        return not self.main.cancelled() and self.main.exception() is None
+
     def _cancel_all(self) -> None:
         """Cancel every task that is left, again while they go on; bounded."""
         loop = self._core.loop
@@ -126,11 +155,14 @@ class Forward:
         core.calls.cancel_all()
         core.state.flush()
         try:
-            data = codec.encode(result, where=f"result of saga {core.definition.name}")
+            data = codec.encode(
+                result, where=f"result of saga {core.definition.name}", annotation=core.definition.result_type,
+                function=core.definition.function,
+            )  # fmt: skip
         except (NotSerializable, LimitExceeded) as error:
             core.fail(error)
             return
-        core.end(h.COMPLETED, result=data)
+        core.unwinding.settle(partial(core.end, h.COMPLETED, result=data), result=data)
 
     def idle_at(self) -> str:
         """Where the main coroutine waits, for messages."""

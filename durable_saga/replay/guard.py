@@ -7,6 +7,7 @@ source lines for a traceback or a debugger, and time zones. Clock and dice: `sta
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from typing import Any, Protocol
@@ -84,6 +85,29 @@ class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
 def outside() -> guarded:
     """What is called in here has the machine's clock and dice and may do anything, though saga code called it."""
     return guarded(None)
+
+
+def leave() -> None:
+    """This thread runs no saga code, whatever was cut short."""
+    mark.environment = None
+
+
+def inside() -> bool:
+    """Whether this thread runs saga code."""
+    return mark.environment is not None
+
+
+def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
+    """Let a function of another library say this sentence where saga code calls it, by BlockingCall."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if mark.environment is not None:
+            raise BlockingCall(sentence)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, wrapper)
 
 
 def install() -> None:

@@ -2,7 +2,8 @@
 
 It owns the order of callbacks and the saga's clock. Time moves only when the core says so, tasks and futures hash by their
 birth number (asyncio and anyio keep them in sets), and whatever asks for a file, socket, thread or process raises a
-sentence that says what to do instead. A callback that raises fails the activation; an activation is bounded.
+sentence that says what to do instead. A callback that raises is told in the log, as asyncio does; one of the engine's own fails
+the activation. An activation is bounded. Code that does not let itself be closed is given up, not waited for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import logging
 import sys
 import zlib
 from asyncio import events
@@ -17,12 +19,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
-from durable_saga.errors import LimitExceeded, UnsupportedOperation
+from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
+from durable_saga.replay.closing import Discarded, TakenOut, close, keep
 from durable_saga.replay.generators import Generators
 
+log = logging.getLogger(__name__)
 CALLBACKS_PER_ACTIVATION_MAX = 1_000_000
 NEVER_SECONDS = 253_402_300_799.0
 """The end of the year 9999, the last that a datetime can name."""
+REFUSALS_MAX = 1_000
+"""So often an await raises at once because the saga is stopped or dropped; who asks again all the same then waits."""
 _ORDERLESS = ("as_completed", "as_completed.<locals>.<setcomp>", "_AsCompletedIterator.__init__")
 
 
@@ -74,19 +80,6 @@ def _place_of(path: str) -> int:
     return (zlib.crc32(parent.encode()) << 16) + (int(last) if last.isdigit() else zlib.crc32(last.encode()))
 
 
-def waiting_at(loop: Any, call: str) -> str:
-    """The line of the saga's code that awaits this call, for a message; empty when no task does so directly."""
-    for task in list(loop.tasks.values()):
-        place, step = "", task.get_coro()
-        while (frame := getattr(step, "cr_frame", None)) is not None:
-            if frame.f_code.co_qualname == "Calls._run" and frame.f_locals.get("call") == call:
-                return place
-            if not frame.f_globals.get("__name__", "").startswith(("durable_saga.", "asyncio", "contextlib")):
-                place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-            step = step.cr_await
-    return ""
-
-
 class Entered:
     """The loop of a saga is the thread's running loop inside; for one that is so already, nothing happens."""
 
@@ -130,6 +123,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self._lazy: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._failure: BaseException | None = None
+        self._refusals = 0
 
     def next_birth(self) -> int:
         self._births += 1
@@ -154,7 +148,10 @@ class SagaLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    try:
+                        handle._run()
+                    except (SystemExit, KeyboardInterrupt) as error:
+                        self.owner.forward.interrupt(error)  # of the saga, not of the process that runs it
                 budget -= 1
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
@@ -195,8 +192,21 @@ class SagaLoop(asyncio.AbstractEventLoop):
             self._make_ready(heapq.heappop(self._timers)[2])
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if "handle" in context and self._failure is None and isinstance(context.get("exception"), BaseException):
-            self._failure = context["exception"]
+        """As asyncio: told in the log, once; a replay does not tell it again. What makes the run impossible fails it."""
+        error, handle = context.get("exception"), context.get("handle")
+        if handle is not None and (isinstance(error, _FATAL) or _is_ours(handle._callback)):
+            self._failure = self._failure or error
+        elif not isinstance(error, (*_FATAL, Discarded, TakenOut)) and not self.owner.history.replaying:
+            log.error("saga %s: %s", self.owner.key.saga, context.get("message", "an error"), exc_info=error)
+
+    def refuses(self) -> bool:
+        """Whether an await of a stopped or dropped saga raises once more; not for code that takes no notice."""
+        self._refusals += 1
+        return self._refusals <= REFUSALS_MAX
+
+    async def never(self) -> Any:
+        """Where code waits that takes no notice."""
+        return await self.create_future()
 
     # --- what asyncio needs ----------------------------------------------------------------------------------------
 
@@ -265,6 +275,8 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self.tasks.pop(task.birth, None)  # type: ignore[attr-defined]  # all tasks of this loop are SagaTasks
+        if self.owner.history.replaying:
+            task._log_traceback = False  # it was told when it happened
 
     def scope(self) -> Scope:
         """The scope of the code that runs now."""
@@ -308,25 +320,40 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     # --- dropping a run ----------------------------------------------------------------------------------------------
 
-    def discard(self) -> None:
-        """Close every coroutine. What saga code does in `finally` meets `discarded` and can't ask for anything."""
+    def discard(self) -> str:
+        """Close every coroutine. What saga code does in `finally` meets `discarded` and can't ask for anything. Tells where one
+        goes on all the same, or "": it is never run again."""
         if self.discarded:
-            return
-        self.discarded = True
+            return ""
+        self.discarded, self._refusals, place = True, 0, ""
         self._ready.clear()
         self._lazy.clear()
         self._timers.clear()
         with self.entered():
             for task in list(self.tasks.values()):
-                try:
-                    task.get_coro().close()
-                except (Exception, Discarded, asyncio.CancelledError):
-                    pass  # the run is gone from memory; what its cleanup says reaches nobody
+                place = close(task) or place
+        self.tasks.clear()
+        self._ready.clear()
+        return place
+
+    def give_up(self) -> None:
+        """What `discard()`, when it was cut short, has not closed is never run again."""
+        for task in self.tasks.values():
+            keep(task)
         self.tasks.clear()
 
 
-class Discarded(BaseException):
-    """Raised at an await of a saga that was dropped from memory. Not for user code."""
+_FATAL = (NonDeterminism, FutureEventKind, LimitExceeded)
+
+
+def _is_ours(callback: Any) -> bool:
+    """A callback of the engine's or of asyncio's own machinery: the step of a task, say."""
+    while (inner := getattr(callback, "func", None)) is not None:
+        callback = inner
+    module = getattr(callback, "__module__", None) or ""
+    return (
+        f"{module}.".startswith(("durable_saga.", "asyncio.", "_asyncio.")) or type(callback).__name__ == "TaskStepMethWrapper"
+    )
 
 
 _ADVICE = {

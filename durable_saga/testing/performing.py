@@ -10,10 +10,14 @@ from functools import partial
 from typing import Any
 
 from durable_saga.errors import StepTimedOut
+from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunStep
-from durable_saga.step_context import StepContext, current
+from durable_saga.step_context import StepContext, current, key_prefix
 from durable_saga.testing.driver import Attempt, Driver, Ended
 from durable_saga.testing.faults import Mishap
+
+_KEYS = key_prefix(h.RunKey(namespace="test", saga="saga", run=1), b"test run")
+"""Each run of a test is the first life of its saga, in a world of its own."""
 
 
 class InjectedFailure(Exception):
@@ -46,7 +50,10 @@ class Performer:
             return Ended(error=_injected(effect), final=final)
         try:
             value = await self._call(effect, epoch, kind)
-        except Exception as error:
+        except BaseException as error:  # as a worker does: what a step raises is its failure
+            task = asyncio.current_task()
+            if isinstance(error, GeneratorExit) or (task is not None and task.cancelling()):
+                raise
             return Ended(error=error)
         if mishap == "dies after":
             return Ended(died=True)
@@ -61,9 +68,9 @@ class Performer:
             self.used.add(name)
             given = getattr(function, "given", None)  # a table's step gets its arguments from the saga
             if given is not None:
-                args, kwargs = given(**kwargs), {}
+                args, kwargs = given(**kwargs)
             function = self.mocks[name]
-        key = f"test/saga/1/{effect.call}{'' if kind == 'do' else '/undo'}"
+        key = f"{_KEYS}{effect.call}{'' if kind == 'do' else '/undo'}"
         token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt, name))
         seconds = effect.definition.timeout_ms / 1000 or None
         try:

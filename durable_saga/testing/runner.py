@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.binding import check_start
 from durable_saga.declarative import AnySaga, function_of
+from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -26,6 +28,7 @@ from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
 from durable_saga.testing.mocks import check_name, find_service, mocked, names_of
 from durable_saga.testing.performing import Performer
+from durable_saga.watched_core import WatchedCore
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,15 @@ class SagaResult:
 
 @dataclass
 class SagaTestRunner:
-    """Runs sagas, one after the other; mocks and events stay until `reset()`."""
+    """Runs sagas, one after the other; mocks and events stay until `reset()`. `converters` are those of `Client`."""
 
+    converters: InitVar[codec.Converters | None] = None
     _step_mocks: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _services: list[tuple[str, dict[str, Callable[..., Any]]]] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
+
+    def __post_init__(self, converters: codec.Converters | None) -> None:
+        codec.register(converters or {})
 
     def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
         """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async or
@@ -102,7 +109,8 @@ class SagaTestRunner:
         self._messages.clear()
 
     async def run(self, saga: AnySaga, *args: Any, **kwargs: Any) -> SagaResult:
-        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName."""
+        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName,
+        InvalidArgument for an argument that is not of its parameter's type, and DefinitionError."""
         return await self.run_with(NO_FAULTS, saga, *args, **kwargs)
 
     async def run_with(self, faults: Faults, saga: AnySaga, /, *args: Any, **kwargs: Any) -> SagaResult:
@@ -112,7 +120,7 @@ class SagaTestRunner:
         return result
 
     async def _run(self, faults: Faults, saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaResult:
-        definition = function_of(saga).definition
+        definition = _fits(saga, args, kwargs)
         there = names_of(saga)
         for name in self._step_mocks:
             check_name(name, there, "step")
@@ -122,8 +130,9 @@ class SagaTestRunner:
             try:
                 await performer.drive(driver)
             finally:
-                if not driver.core.ended:
-                    driver.core.discard()
+                driver.watched.discard()
+        if driver.core.forward.cannot_start is not None:
+            raise driver.core.forward.cannot_start
         return _result(driver)
 
     async def explore(
@@ -136,6 +145,8 @@ class SagaTestRunner:
         `setup()` makes the world anew before each run; `invariant(world, result)`, or `invariant(result)` without a setup,
         says by AssertionError, or False, that it is broken; it may be async. Raises ScheduleFailed with the shortest
         schedule that breaks it, in words. `say` is told how far it is. At most `schedules_max` runs (SCHEDULES_MAX)."""
+
+        _fits(saga, args, kwargs)
 
         async def run(faults: Faults) -> SagaResult:
             return await self._run(faults, saga, args, kwargs)
@@ -159,6 +170,13 @@ class SagaTestRunner:
                 setattr(found, name, original) if own else delattr(found, name)
 
 
+def _fits(saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaDefinition:
+    """Raises DefinitionError for the saga, and for arguments what `client.start()` raises."""
+    definition = function_of(saga).definition
+    check_start(definition, args, kwargs)
+    return definition
+
+
 def _result(driver: Driver) -> SagaResult:
     from durable_saga_server.history.view import fold  # pure: the same words as a server's
 
@@ -180,7 +198,8 @@ def _result(driver: Driver) -> SagaResult:
 
 def _replay(driver: Driver) -> None:
     core = Core(driver.definition, h.RunKey(namespace="test", saga="saga", run=1))
+    watched = WatchedCore(core)
     try:
-        core.replay(driver.journal)
+        watched.replay(driver.journal)
     finally:
-        core.discard()
+        watched.discard()

@@ -7,25 +7,33 @@ in the journal.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
+from durable_saga.pb.payloads import HISTORY_BYTES_MAX
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
+from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
-from durable_saga_server.sessions import Ownership, Session, Sessions
+from durable_saga_server.sessions import Behind, Ownership, Session, Sessions
 from durable_saga_server.tending import tend
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
 ASSIGN_BYTES_MAX = 4 * 1024 * 1024
 ASSIGN_MESSAGES_MAX = 500
+INBOX_LOOKS_MAX = 3
+"""In a row; what comes faster than that is caught up a moment later."""
+DAMAGED_AGAIN_MS = 60_000
+HISTORY_BYTES_HANDED_MAX = 3 * HISTORY_BYTES_MAX
+"""A longer one is not read to its end: no worker writes such a thing."""
 _AGAIN_SECONDS = 0.25
 _EVERY_EPOCH = 2**63
 
@@ -38,11 +46,15 @@ def run_of(key: h.RunKey) -> Run:
     return Run(key.namespace, key.saga, key.run)
 
 
-def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool) -> None:
-    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces."""
+def assign(
+    session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool, former: str = "",
+) -> None:  # fmt: skip
+    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces.
+    `former`: the owner that did not give it back; what another process had under way was cut off."""
     if is_home:
         session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
     item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
+    item.interrupted = former not in ("", session.name)
     size = 0
     for event in events:
         if size > ASSIGN_BYTES_MAX:
@@ -51,10 +63,13 @@ def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.In
             item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
         size += event.ByteSize()
         item.events.append(event)
-    item.inbox.extend(inbox[:ASSIGN_MESSAGES_MAX])
+    first = inbox[:ASSIGN_MESSAGES_MAX]
+    item.inbox.extend(first)
+    if is_home:
+        session.owned[head.run].sent.update((message.message_id, None) for message in first)
+    session.behind.pop(head.run, None)
     session.send(w.ServerItem(assign=item))
-    for message in inbox[ASSIGN_MESSAGES_MAX:]:
-        session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
+    session.deliver(head.run, key_of(head.run), head.epoch, inbox[ASSIGN_MESSAGES_MAX:])
 
 
 class Handing:
@@ -68,6 +83,12 @@ class Handing:
         self.look = look
         self.gone = 0
         self.messages: list[h.InboxMessage] = []
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Dispatcher:
@@ -90,10 +111,7 @@ class Dispatcher:
         self._task = tend("dispatcher", self._run, self._clock)
 
     async def stop(self) -> None:
-        tasks = [*self._assigning.values(), *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled([*self._assigning.values(), *([self._task] if self._task else [])])
 
     def wake(self, run: Run, saga_type: str, *, orphan: bool = False) -> bool:
         """The run can go on. `orphan`: whoever owns it is gone, so it is taken over; otherwise an owner that came meanwhile
@@ -108,6 +126,11 @@ class Dispatcher:
         queue[run] = orphan or queue.get(run, False)
         self._changed.set()
         return True
+
+    def offer(self, run: Run, saga_type: str, session: Session) -> None:
+        """To this worker, which has room, unless somebody has it by now."""
+        if run not in self._assigning:
+            self._begin(run, saga_type, session, orphan=False)
 
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
         """Whether runs of this type wait for room: a new one then stands behind them."""
@@ -150,23 +173,29 @@ class Dispatcher:
     async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
         with self.handing(run, look=True) as handing:
             try:
-                head = await self.acquire(run, session.name, orphan=orphan)
-                if head is None:
+                taken = await self.take_over(run, session.name, orphan=orphan)
+                if taken is None:
                     return
+                head, former = taken
                 events = await self._history(head)
                 inbox = await self.unread(run, handing)
+            except JournalDamaged as error:
+                await self._set_aside(run, error)
+                return
             except JournalError as error:
                 log.warning("%s can't be handed out: %s", run.saga, error)
                 await self._clock.sleep(_AGAIN_SECONDS)
                 self.wake(run, saga_type, orphan=orphan)
                 return
-            self._give(session, head, events, inbox)
+            self._give(session, head, events, inbox, former)
 
-    def _give(self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
+    def _give(
+        self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], former: str = ""
+    ) -> None:  # fmt: skip
         if session.closed:  # the worker went away before it got it
             self.wake(head.run, head.saga_type, orphan=True)
         else:
-            assign(session, head, events, inbox, is_home=self._cell.is_home(head.run))
+            assign(session, head, events, inbox, is_home=self._cell.is_home(head.run), former=former)
 
     async def give_new(self, session: Session, head: Head, event: h.Event, handing: Handing) -> None:
         """A run that has just begun, with the worker as its owner."""
@@ -222,13 +251,60 @@ class Dispatcher:
         """What stands in the inbox goes to the owner once more: another server may have put it there. Raises
         JournalError."""
         epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
-        for message in await self._journal.inbox(head.run):
-            session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+        await self.catch_up(session, head.run, epoch)
+
+    async def catch_up(self, session: Session, run: Run, epoch: int) -> None:
+        """What it has not got of the inbox, in order: what comes while that is read stands behind it. Raises JournalError."""
+        behind = session.behind.setdefault(run, Behind(epoch))
+        inbox: Sequence[h.InboxMessage] = []
+        for _ in range(INBOX_LOOKS_MAX):
+            behind.more = False
+            try:
+                inbox = await self._journal.inbox(run)
+            except BaseException:  # its hint brings it back; until then what comes is sent as it comes
+                session.behind.pop(run, None)
+                raise
+            if not behind.more:
+                break
+        if session.behind.get(run) is not behind:
+            return  # it was handed out anew meanwhile, or caught up by another look
+        del session.behind[run]
+        session.deliver(run, key_of(run), epoch, inbox)
+        if behind.more:
+            session.behind.setdefault(run, Behind(epoch))
+            if session.on_room is not None:
+                session.on_room()
+
+    async def _set_aside(self, run: Run, error: JournalDamaged) -> None:
+        """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
+        log.error("%s", error)
+        try:
+            head = await self._journal.head(run)
+            if head is None or head.status not in OPEN:
+                return
+            again_ms = self._clock.now_ms() + DAMAGED_AGAIN_MS
+            commit_id = hashlib.sha256(head.last_commit + again_ms.to_bytes(8, "big")).digest()[:16]
+            await self._journal.add_hint(Hint(again_ms, run))
+            await self._journal.commit_many([
+                Commit(
+                    run, head.incarnation, head.epoch, commit_id, head.next_seq, [], head.status, head.updated_ms,
+                    again_ms, release=True, blocked=str(error)[:BLOCKED_CHARACTERS_MAX],
+                )
+            ])  # fmt: skip
+        except JournalError as other:
+            log.warning("%s can't be set aside: %s", run.saga, other)
 
     async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
-        """Take the run over under a new epoch. None: it is gone, has ended, or has an owner that is not to be disturbed.
-        After an unknown outcome, or when somebody else was faster, it is tried again, higher. Raises JournalError."""
+        """As take_over(), without the former owner."""
+        taken = await self.take_over(run, owner, orphan=orphan)
+        return None if taken is None else taken[0]
+
+    async def take_over(self, run: Run, owner: str, *, orphan: bool = True) -> tuple[Head, str] | None:
+        """Take the run over under a new epoch; with it comes the owner that did not give it back, if there was one. None: it is
+        gone, has ended, or has an owner that is not to be disturbed. After an unknown outcome, or when somebody else was
+        faster, it is tried again, higher. Raises JournalError."""
         before: Head | None = None
+        former = ""
         for attempt in range(ACQUIRE_ATTEMPTS_MAX):
             head = await self._journal.head(run)
             if head is None or head.status not in OPEN:
@@ -237,26 +313,33 @@ class Dispatcher:
                 await self.deliver_unread(session, head)
                 return None  # one of our own workers has it
             if head.owner and not orphan and not _is_own_try(head, before, owner):
-                if (session := self.sessions.named(head.owner)) is not None:
+                if (session := self.sessions.named(head.owner, run.namespace)) is not None:
                     await self.deliver_unread(session, head)
                 return None  # another server gave it to somebody meanwhile; its home sees to it that he lives
+            if not _is_own_try(head, before, owner):
+                former = head.owner
             before = head
             outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
             if isinstance(outcome, Committed):
                 assert outcome.head is not None, "an acquire tells the head"
-                return outcome.head
+                return outcome.head, former
             await self._clock.sleep(0.02 * 2**attempt)
         raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
 
     async def _history(self, head: Head) -> list[h.Event]:
         events: list[h.Event] = []
-        while len(events) < head.next_seq:
+        size = 0
+        while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
             page = await self._journal.events(head.run, len(events), self._config.events_per_read)
             if not page:
                 break
+            size += sum(event.ByteSize() for event in page)
             events += page
         if len(events) != head.next_seq:
-            raise JournalError(f"{head.run.saga}: {len(events)} events where the head says {head.next_seq}")
+            raise JournalDamaged(
+                f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
+                f" the head says {head.next_seq}"
+            )
         return events
 
 

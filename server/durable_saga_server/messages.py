@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.limits import status_name
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.asking import why_without_effect
 from durable_saga_server.history.view import DECIDABLE
 from durable_saga_server.journal import Commit, Committed, Head, Run
 
@@ -70,16 +71,16 @@ class Messages:
     @guard_journal
     @_repeatable
     async def cancel(self, request: c.CancelRequest) -> c.MessageReply:
-        await self._refuse_past_pivot(request.key)
+        blocked = await self._unwindable(request.key)
         cancel = h.CancelRequested(message_id=request.message_id, reason=request.reason, who=request.who)
-        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel))
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel), blocked)
 
     @guard_journal
     @_repeatable
     async def compensate(self, request: c.CompensateRequest) -> c.MessageReply:
-        await self._refuse_past_pivot(request.key)
+        blocked = await self._unwindable(request.key)
         compensate = h.CompensateRequested(message_id=request.message_id, reason=request.reason, who=request.who)
-        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate))
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate), blocked)
 
     @guard_journal
     @_repeatable
@@ -88,18 +89,18 @@ class Messages:
         if head.status != h.HELD:
             raise ServiceError(
                 "FAILED_PRECONDITION",
-                f"saga {request.key.saga!r} is {h.Status.Name(head.status)}: only a saga that is HELD can be recovered",
+                f"saga {request.key.saga!r} is {status_name(head.status)}: only a saga that is HELD can be recovered",
             )
         recover = h.RecoverRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, recover=recover))
 
-    async def _refuse_past_pivot(self, key: h.RunKey) -> None:
+    async def _unwindable(self, key: h.RunKey) -> str:
+        """Why the saga can't go on now, empty: nothing is known. Raises ServiceError where an unwind can't be asked for."""
         await self._service.reading.open_head(key)
-        if (await self._service.reading.describe(c.DescribeRequest(key=key))).past_pivot:
-            raise ServiceError(
-                "FAILED_PRECONDITION",
-                f"saga {key.saga!r} is past its pivot: it only goes forward, what it did before can't be compensated",
-            )
+        described = await self._service.reading.describe(c.DescribeRequest(key=key))
+        if reason := why_without_effect(described):
+            raise ServiceError("FAILED_PRECONDITION", reason)
+        return described.blocked
 
     @guard_journal
     async def publish(self, request: c.PublishRequest) -> c.PublishReply:
@@ -171,19 +172,20 @@ class Messages:
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)
 
-    async def _message(self, key: h.RunKey, message: h.InboxMessage) -> c.MessageReply:
-        """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner."""
+    async def _message(self, key: h.RunKey, message: h.InboxMessage, blocked: str = "") -> c.MessageReply:
+        """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner. `blocked`: why it can't
+        take effect yet, as far as it is known before the head is read."""
         check_name("message id", message.message_id, self._service.config.id_characters_max)
         head = await self._service.reading.open_head(key)
         self._service.large.check_room()
         message = await self._service.large.detach(head.run, message)
         message.received_ms, message.place = self._next_place()
         if await self._had_before(head.run, message.message_id):
-            return c.MessageReply(duplicate=True)
+            return c.MessageReply(duplicate=True, waits_for=blocked or head.blocked)
         new = await self.put(head, message)
         if self._service.sessions.owner(head.run) is None:
             await self._service.chains.follow(head.run)  # it may have ended, and the next one begun, without this message
-        return c.MessageReply(duplicate=not new)
+        return c.MessageReply(duplicate=not new, waits_for=blocked or head.blocked)
 
     def _next_place(self) -> tuple[int, int]:
         """Milliseconds, and a place in them: after all that this server gave before, even where the clock stands still."""
@@ -219,12 +221,11 @@ class Messages:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
         service.dispatcher.messages_came(head.run, messages)
-        if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
+        if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner, head.run.namespace)) is not None:
             if (owned := session.owned.get(head.run)) is None and not session.greeted:
                 return  # its inbox is looked at when the worker has told that it owns the run
             epoch = owned.epoch if owned is not None else head.epoch
-            for message in messages:
-                session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+            session.deliver(head.run, key_of(head.run), epoch, messages)
         elif (member := service.cell.with_worker(head.owner)) is not None:
             await service.waker.mailbox.nudge(member, head.run)
         elif not head.owner:

@@ -11,6 +11,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
+from durable_saga_server.blocked import BlockedRuns
 from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
 from durable_saga_server.chains import Chains
@@ -27,11 +28,12 @@ from durable_saga_server.failures import (
     check_payload,
     guard_journal,
 )
+from durable_saga_server.gates import gated
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.rules import attributes_in
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
-from durable_saga_server.reading import Reading
+from durable_saga_server.reading import Reading, shown
 from durable_saga_server.sessions import Sessions
 from durable_saga_server.wake import Waker
 from durable_saga_server.work import WorkStreams
@@ -59,6 +61,7 @@ class HistoryService:
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
+        self.blocked = BlockedRuns(self.dispatcher)
         self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
         self.chains = Chains(self)
@@ -69,9 +72,9 @@ class HistoryService:
         self.reading = Reading(self)
         admission = Admission(self.config.calls_at_once_max)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": admission.admitted(self.start), "Beat": self.beat, "Fetch": self.large.fetch,
-            **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
-            **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
+            "Start": gated(admission.admitted(self.start)), "Beat": gated(self.beat), "Fetch": gated(self.large.fetch),
+            **{name: gated(admission.admitted(getattr(self.messages, name.lower()))) for name in MESSAGE_CALLS},
+            **{name: gated(getattr(self.reading, name.lower())) for name in READING_CALLS},
         }  # fmt: skip
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
@@ -120,8 +123,10 @@ class HistoryService:
             self._watching.discard(changed)
             self.cell.off_change(changed.set)
 
-    def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        return self.streams.serve(incoming)
+    def work(
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+    ) -> AsyncIterator[w.ServerFrame]:
+        return self.streams.serve(incoming, break_off)
 
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)
@@ -141,18 +146,21 @@ class HistoryService:
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
         check_attributes(request.attributes)
+        if len(request.start_id) not in (0, 16):
+            raise ServiceError("INVALID_ARGUMENT", f"a start_id has 16 bytes, not {len(request.start_id)}")
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
             if (there := await self.journal.head(run)) is not None:
-                return _already(there)
+                return await self._already(request, there)
             await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
             request = await self.large.detach(run, request)
         now_ms = self.clock.now_ms()
         waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
-            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
+            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
+            seed=request.start_id or self.ids.new(),
             keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
             rules=DETERMINISM_RULES,
         ))  # fmt: skip
@@ -167,7 +175,7 @@ class HistoryService:
             try:
                 outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
                 if outcome.head.incarnation != head.incarnation:
-                    return _already(outcome.head)
+                    return await self._already(request, outcome.head)
                 if session is not None:
                     await self.dispatcher.give_new(session, head, event, handing)
                 else:
@@ -189,8 +197,13 @@ class HistoryService:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
             await self.clock.sleep(0.1)
 
-
-def _already(there: Head) -> c.StartReply:
-    """The first start wins."""
-    status = h.Status.Name(there.status)
-    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=status)
+    async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
+        """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
+        first = next((event.saga_started for event in await self.journal.events(there.run, 0, 1)), h.SagaStarted())
+        is_own = bool(request.start_id) and first.seed == request.start_id
+        reply = c.StartReply(
+            key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)
+        )  # fmt: skip
+        if reply.already_started and first.saga_type:
+            reply.input.CopyFrom(first.input)
+        return reply

@@ -10,6 +10,7 @@ from durable_saga_server.journal import Run
 
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
+from durable_saga.step_context import key_prefix
 from tests.simulation import sagas
 from tests.simulation.oracle import Record
 
@@ -62,21 +63,27 @@ def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
             yield "G6", f"message {message_id} was acknowledged and never reached it"
 
 
+def _key(run: Run, record: Record, call: str) -> str:
+    incarnation = record.head.incarnation if record.head is not None else b""
+    return key_prefix(h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run), incarnation) + call
+
+
 def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
     if record.head is not None and record.head.status == h.TERMINATED:
         return
     for call, step in record.steps.items():
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
+        account = world.services.ledger.get(_key(run, record, call))
         completed, failed = record.of_call("step_completed", call), record.of_call("step_failed", call)
         if completed is None and failed is None and record.of_call("step_cancelled", call) is None:
             yield "G4", f"step {call} has no outcome in the history"
         if account is None:
-            if completed is not None or (failed is not None and not step.at_most_once):
+            proven = failed is not None and (failed.failure.not_applied or failed.failure.type.endswith("StepInterrupted"))
+            if completed is not None or (failed is not None and not proven):
                 yield "G4", f"step {call} ({step.name}) has an outcome and was never attempted"
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
     for call in record.kinds.get("compensation_completed", {}):
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}/undo")
+        account = world.services.ledger.get(f"{_key(run, record, call)}/undo")
         if account is None or not account.answers:
             yield "G5", f"the compensation of {call} is recorded as done and the service knows nothing of it"
 
@@ -92,7 +99,7 @@ def _undone(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
         skipped = name == sagas.CONDITIONAL and record.of_call("compensation_skipped", call) is not None
         if not (proven or settled or skipped):
             yield "G5", f"it ended as {h.Status.Name(record.head.status)} and the call {call} ({name}) was not undone"
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
+        account = world.services.ledger.get(_key(run, record, call))
         if proven and account is not None and account.done:
             yield "G5", f"call {call} ({name}) is recorded as not executed, and it was"
 
