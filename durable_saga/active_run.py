@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
-from durable_saga.errors import DurableSagaError, SwallowedCancellation
+from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -46,7 +47,8 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
         self._watched = WatchedCore(core, worker.activation_seconds_max)
-        self._attempts = Attempts(worker.executor, self.key, self.incarnation, self.epoch, self.fact, lambda: core.past_pivot)
+        self._attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
+        self._attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
@@ -72,7 +74,7 @@ class ActiveRun:
             tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted)
             self._take()
         except BaseException as error:  # whatever it is, it is this saga's
-            self._block(error)
+            _could_not_begin(self, assign, error)
             return
         reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
@@ -288,6 +290,10 @@ class ActiveRun:
         return self._over
 
 
+def _attempts_of(run: ActiveRun, worker: Worker, forward_only: Callable[[], bool]) -> Attempts:
+    return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+
+
 def _swallowed(wrong: str) -> SwallowedCancellation:
     return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
 
@@ -324,3 +330,15 @@ def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
         if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
             return events[:place], events[place:]
     return events, []
+
+
+def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:
+    """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
+    if missing:
+        run._core.discard()
+        run._core = Core(run._core.definition, run.key)
+        run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
+        run._arrivals.take(assign, missing, run._begin)
+    else:
+        run._block(error)

@@ -58,6 +58,7 @@ class Attempts:
         forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
+        self._run_number, self.saga_type = key.run, ""
         self._saga, self._calls = key.saga, key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
@@ -141,7 +142,10 @@ class Attempts:
     def _context(self, attempt: Attempt) -> StepContext:
         effect = attempt.effect
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
-        return StepContext(key, self._epoch, self._saga, effect.call, effect.attempt, attempt.stop)
+        return StepContext(
+            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
+            self.saga_type, attempt.stop,
+        )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:
         attempt.expire()

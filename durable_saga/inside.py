@@ -49,12 +49,12 @@ def now() -> datetime:
 
 def random() -> _random.Random:
     """A generator seeded by the run: `random().randint(1, 6)`."""
-    return _core("random()").random
+    return _core("random()").dice.saga()
 
 
 def uuid4() -> _uuid.UUID:
     """A random UUID that is the same in every replay."""
-    return _uuid.UUID(int=_core("uuid4()").random.getrandbits(128), version=4)
+    return _core("uuid4()").dice.uuid4()
 
 
 async def sleep(duration: float | timedelta) -> None:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from durable_saga.errors import LimitExceeded
 from durable_saga.replay.closing import TakenOut
-from durable_saga.replay.guard import outside
+from durable_saga.replay.guard import leave
 
 log = logging.getLogger(__name__)
 ACTIVATION_SECONDS_MAX = 10.0
@@ -112,7 +112,7 @@ class Watch:
         with self._lock:
             _clear_in_thread(self._ident, None)
             self._armed = 0
-        outside()
+        leave()
         events._set_running_loop(before)
         sys.set_asyncgen_hooks(*hooks)
 

@@ -27,7 +27,7 @@ from durable_saga.heartbeat import Heartbeat
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.replay import Core
+from durable_saga.replay import Core, guard
 from durable_saga.retry import Retry, policy_of, to_ms
 from durable_saga.served_clock import ServedClock
 from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
@@ -51,6 +51,7 @@ class Worker:
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
+        guard.install()
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000

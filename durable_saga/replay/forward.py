@@ -99,6 +99,9 @@ class Forward:
         if self.stop is None and core.signals.is_handling and self._ended_well() and not core.history.ended_at_once():
             return  # what was acknowledged is carried out before the end
         self._cancel_all()
+        if core.loop.generators.close_all():
+            core.loop.run_until_idle()
+            self._cancel_all()
         error = asyncio.CancelledError() if self.main.cancelled() else self.main.exception()
         if self.stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
             error = self.stop

@@ -16,6 +16,7 @@ from durable_saga.definition import SagaDefinition
 from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 from durable_saga.replay.history import INTENTS
 from durable_saga.retry import Retry
@@ -88,7 +89,7 @@ class Driver:
         )  # fmt: skip
         started = h.SagaStarted(
             saga_type=self.definition.name, input=p.Payload(data=data), timeout_ms=self.definition.timeout_ms,
-            seed=b"s" * 16,
+            seed=b"s" * 16, rules=DETERMINISM_RULES,
         )  # fmt: skip
         self.journal = [h.Event(seq=0, time_ms=START_MS, saga_started=started)]
         self._revive()

@@ -71,7 +71,7 @@ class Performer:
                 args, kwargs = given(**kwargs)
             function = self.mocks[name]
         key = f"{_KEYS}{effect.call}{'' if kind == 'do' else '/undo'}"
-        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt))
+        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt, name))
         seconds = effect.definition.timeout_ms / 1000 or None
         try:
             async with asyncio.timeout(seconds) as limit:

@@ -10,7 +10,7 @@ from durable_saga.pb import cell_pb2
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import holds_large
+from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
 from durable_saga_server.blocked import BlockedRuns
 from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
@@ -162,6 +162,7 @@ class HistoryService:
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
             seed=request.start_id or self.ids.new(),
             keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
+            rules=DETERMINISM_RULES,
         ))  # fmt: skip
         head = Head(
             run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),

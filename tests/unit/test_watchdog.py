@@ -10,19 +10,24 @@ import sys
 import threading
 import time
 from asyncio import events
+from typing import Any
 
 import pytest
 
 from durable_saga import watchdog
+from durable_saga.replay.dice import Dice
 from durable_saga.replay.guard import guarded, inside
 from durable_saga.watchdog import ActivationTooLong, watch_here
 
 
-class Dice:
-    random = random.Random(1)
+class World:
+    dice, is_repeating = Dice(b"seed", 1), False
 
     def now(self) -> float:
         return 0.0
+
+    def log_context(self) -> dict[str, Any]:
+        return {}
 
 
 def spin() -> None:
@@ -108,7 +113,7 @@ def test_the_guard_and_the_running_loop_are_put_right_when_code_is_taken_out() -
 
         def code() -> None:
             events._set_running_loop(other)
-            guarded(Dice()).__enter__()
+            guarded(World()).__enter__()
             spin()
 
         loop = asyncio.get_running_loop()
