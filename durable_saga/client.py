@@ -55,7 +55,7 @@ class Handle(Generic[R]):
     ) -> None:  # fmt: skip
         self._client = client
         self._result_type = definition.result_type if definition is not None else Any
-        self._handlers = definition.handlers if definition is not None else {}
+        self._definition = definition
         self._run = run
         self.id = saga
         self.already_started = already_started
@@ -126,8 +126,8 @@ class Handle(Generic[R]):
         """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
         `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
         that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
-        that name."""
-        name, data = checked_signal(signal, args, self._handlers)
+        that name; also for a name that neither a handler of that saga has nor any code here waits for."""
+        name, data = checked_signal(signal, args, self._definition)
         request = c.SignalRequest(
             key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
