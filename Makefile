@@ -7,7 +7,7 @@ LAWS := tests/laws tests/journal/test_agreement.py tests/unit/test_attributes.py
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: setup browser test test-versions check demo bench bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
+.PHONY: setup browser test test-versions check demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -79,6 +79,10 @@ bench-scale: setup
 # PEERS=restate,dbos-sqlite for some of them; ROUNDS, QUICK=1, INTO, ADD=1: benchmarks/peers/__main__.py
 bench-peers: setup
 	$(BIN)/python -u -m benchmarks.peers
+
+# This tree and that of a commit by turns: make bench-against COMMIT=main~20 ROUNDS=7
+bench-against: setup
+	$(BIN)/python -m benchmarks.against $(COMMIT)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

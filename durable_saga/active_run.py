@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
@@ -21,6 +21,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import Core, Effect, RunStep
+from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
 from durable_saga.starts import Alarms, Starts
 from durable_saga.watched_core import WatchedCore
@@ -42,20 +43,18 @@ class ActiveRun:
     """Made from an Assign. `worker` sends its items and forgets it when it is over."""
 
     def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
-        self._worker = worker
-        self._loop = asyncio.get_running_loop()
+        self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
         self._watched = WatchedCore(core, worker.activation_seconds_max)
         self._attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
         self._attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
-        self._unsent: list[h.Event] = []
+        self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
         self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
-        self._starts = Starts(self._attempts, worker.clock)
-        self._inbox = Inbox(assign.events)
+        self._starts, self._inbox = Starts(self._attempts, worker.clock), Inbox(assign.events)
         self._arrivals = Arrivals(self.key, worker.fetch, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
@@ -100,12 +99,12 @@ class ActiveRun:
         if event is not None and not self.fact(event) and not self._core.leaves_messages:
             self._inbox.spend(message.message_id)
 
-    def fact(self, event: h.Event) -> bool:
-        """Something happened: tell the core, and do what follows. False: it is of no interest any more."""
+    def fact(self, event: h.Event, result: Any = NOT_DECODED) -> bool:
+        """Something happened (see Core.feed()): do what follows. False: it is of no interest any more."""
         if self._over or self._wrong is not None:
             return True
         try:
-            wanted = self._watched.feed(event, self._worker.clock.now_ms())
+            wanted = self._watched.feed(event, self._worker.clock.now_ms(), result)
             self._take()
         except BaseException as error:  # whatever it is, it is this saga's
             self._block(error, event)
@@ -153,8 +152,8 @@ class ActiveRun:
     def _take(self) -> None:
         output = self._watched.take()
         self._status = output.status
-        _warn(self._core)
         self._unsent += output.events
+        self._unsent_bytes += output.size
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
         for effect in output.effects:
@@ -174,12 +173,14 @@ class ActiveRun:
             self._starts.start_all(held)
             self._arm()
             return
-        events, rest = _cut(self._unsent)
+        is_small = self._unsent_bytes <= COMMIT_BYTES_MAX and len(self._unsent) <= COMMIT_EVENTS_MAX
+        events, rest = (self._unsent, []) if is_small else _cut(self._unsent)
         status = h.RUNNING if rest and self._core.ended else self._status
         self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, status)
         self._in_flight = self._item.commit
         self._in_flight.consumed.extend(self._inbox.consumed(events))
         self._unsent, self._urgent = rest, bool(rest)
+        self._unsent_bytes = sum(event.ByteSize() for event in rest) if rest else 0
         if not rest:  # effects wait for all that came up before them
             self._held, self._held_in_flight = [], self._held
         self._send(self._in_flight)
@@ -212,8 +213,8 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = [self._core.next_timer_ms, self._core.deadline_ms, *self._starts.times_ms]
-        return min(filter(None, times), default=0) if any(times) else 0
+        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
+        return min(filter(None, times)) if any(times) else 0
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""
@@ -296,13 +297,6 @@ def _attempts_of(run: ActiveRun, worker: Worker, forward_only: Callable[[], bool
 
 def _swallowed(wrong: str) -> SwallowedCancellation:
     return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
-
-
-def _warn(core: Core) -> None:
-    if warning := core.history.warning():
-        log.warning("saga %s grows: %s", core.key.saga, warning)
-    for note in core.unwinding.judging.take_notes():
-        log.warning("saga %s: %s", core.key.saga, note)
 
 
 def _until(time_ms: int, now_ms: int) -> int:

@@ -17,9 +17,10 @@ from typing import Any
 from durable_saga.attempt import Attempt
 from durable_saga.clock import Chance, Clock
 from durable_saga.errors import StepInterrupted, StepTimedOut
-from durable_saga.outcomes import Circumstances, ended, failed, is_proof, late, not_applied, tell_log
+from durable_saga.outcomes import COMPLETED, Circumstances, ended, failed, is_proof, late, not_applied, tell_log
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
+from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.retry import Retry
 from durable_saga.step_context import StepContext, key_prefix
 from durable_saga.threads import Threads
@@ -28,7 +29,8 @@ LINGER_SECONDS_MAX = 60.0
 SWALLOWED_AFTER_SECONDS = 0.1
 """So long may an async attempt take to end when its time is over, before it is reported without waiting for it."""
 STRAY_CANCEL_SECONDS = 1.0
-Report = Callable[[h.Event], object]
+Report = Callable[..., object]
+"""Called with a fact, and for one that settles its attempt with the result of Fact too."""
 
 
 class Executor:
@@ -172,12 +174,12 @@ class Attempts:
         elif isinstance(error, asyncio.CancelledError) and attempt.task is not None and attempt.task.cancelling():
             self._executor.loop.call_later(STRAY_CANCEL_SECONDS, self._stray, attempt, error)
         else:
-            self._settle(attempt, ended(attempt.effect, value, error, self._around))
+            self._settle(attempt, *ended(attempt.effect, value, error, self._around))
 
     def _stray(self, attempt: Attempt, error: BaseException) -> None:
         """It was cancelled, and not by us. The program ends, and then nobody comes here; or the step has cancelled itself."""
         if attempt.is_wanted:
-            self._settle(attempt, ended(attempt.effect, None, error, self._around))
+            self._settle(attempt, *ended(attempt.effect, None, error, self._around))
 
     def _leave_its_thread(self, attempt: Attempt) -> None:
         """It is cancelled or too late, in a thread that can't be stopped; or one that has not even begun."""
@@ -212,13 +214,14 @@ class Attempts:
             event.step_failed.failure.not_applied = True
         self._settle(attempt, event)
 
-    def _settle(self, attempt: Attempt, event: h.Event) -> None:
+    def _settle(self, attempt: Attempt, event: h.Event, result: Any = NOT_DECODED) -> None:
         """Its outcome is told."""
         self._unwant(attempt)
         if attempt.is_over:
             self._forget(attempt)
-        tell_log(self._saga, attempt.effect, event, self._executor.clock.now_ms())
-        self._report(event)
+        if event.WhichOneof("kind") not in COMPLETED:
+            tell_log(self._saga, attempt.effect, event, self._executor.clock.now_ms())
+        self._report(event, result)
 
     def _tell_late(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         """What it proves after all."""
@@ -246,7 +249,7 @@ class Attempts:
             attempt.close()
             if not attempt.is_wanted:
                 self._tell_unbegun(attempt)
-        if attempt.is_over and not attempt.is_wanted:
+        if attempt.is_over and not attempt.is_wanted and self._last.get(attempt.effect.call) is attempt:
             self._forget(attempt)
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error  # the loop's handler shows it: an error of ours

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
-import time
 from typing import Protocol
+
+from durable_saga.machine import Machine
 
 
 class Clock(Protocol):
@@ -15,7 +15,7 @@ class Clock(Protocol):
 
 class SystemClock:
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        return Machine.time_ns() // 1_000_000
 
 
 class Chance(Protocol):
@@ -28,7 +28,7 @@ class Chance(Protocol):
 
 class SystemChance:
     def new(self) -> bytes:
-        return os.urandom(16)
+        return Machine.urandom(16)
 
     def random(self) -> float:
         return random.random()

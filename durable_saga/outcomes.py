@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_saga import codec
 from durable_saga.definition import StepDefinition, place_of
@@ -18,13 +18,14 @@ from durable_saga.failures import failure_from_exception
 from durable_saga.kept import name_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.commands import RunCompensation, RunStep
+from durable_saga.replay.commands import NOT_DECODED, RunCompensation, RunStep
 from durable_saga.retry import Retry, decide_and_tell, delay_ms
 
 log = logging.getLogger(__name__)
 FAILING_COMPENSATION_SECONDS_MAX = 300
 """A compensation that has failed for longer is an ERROR in the log."""
 LOG_CHARACTERS_MAX = 300
+COMPLETED = frozenset({"step_completed", "compensation_completed"})
 _KNOWN = frozenset({str, int, float, bool, bytes, type(None)})
 _NOT_REPEATED = (StepInterrupted, ResultRejected)
 Attempted = RunStep | RunCompensation
@@ -42,19 +43,26 @@ class Circumstances:
     final: bool = False
 
 
-def ended(effect: Attempted, value: Any, error: BaseException | None, around: Callable[[], Circumstances]) -> h.Event:
+class Fact(NamedTuple):
+    """`result`: what the saga gets of it, decoded while the result was checked; NOT_DECODED: to be decoded."""
+
+    event: h.Event
+    result: Any = NOT_DECODED
+
+
+def ended(effect: Attempted, value: Any, error: BaseException | None, around: Callable[[], Circumstances]) -> Fact:
     """The fact for an attempt that returned `value`, or raised `error`."""
     data = b""
     if error is None:
         if isinstance(effect, RunCompensation):
-            return h.Event(compensation_completed=h.CompensationCompleted(call=effect.call, attempt=effect.attempt))
+            return Fact(h.Event(compensation_completed=h.CompensationCompleted(call=effect.call, attempt=effect.attempt)))
         try:
-            data = _encoded(value, effect.definition)
+            data, again = _encoded(value, effect.definition)
         except BaseException as found:  # a class's own code runs here, and may raise anything
             error, data = _rejected(effect.definition, value, found), _as_it_is(value)
         else:
-            return completed(effect, data)
-    return failed(effect, error, around(), data)
+            return Fact(completed(effect, data), again)
+    return Fact(failed(effect, error, around(), data))
 
 
 def completed(effect: RunStep, data: bytes) -> h.Event:
@@ -92,7 +100,7 @@ def late(effect: RunStep, value: Any, error: BaseException | None) -> h.Event | 
     if error is not None:
         return not_applied(effect, error) if is_proof(effect.definition, error) else None
     try:
-        data = _encoded(value, effect.definition)
+        data, _ = _encoded(value, effect.definition)
     except BaseException:  # nobody could be told; its compensation runs without its result
         return None
     return completed(effect, data)
@@ -112,8 +120,6 @@ def is_proof(definition: StepDefinition, error: BaseException) -> bool:
 
 def tell_log(saga: str, effect: Attempted, event: h.Event, now_ms: int) -> None:
     """A line for an attempt that failed: which, why, and when the next one is."""
-    if event.HasField("step_completed") or event.HasField("compensation_completed"):
-        return
     body = getattr(event, str(event.WhichOneof("kind")))
     kind = "step" if isinstance(effect, RunStep) else "compensation"
     again = getattr(body, "retry_at_ms", 0)
@@ -140,12 +146,11 @@ def _wait_ms(effect: Attempted, error: BaseException, around: Circumstances) -> 
     return found, note
 
 
-def _encoded(value: Any, definition: StepDefinition) -> bytes:
-    """Raises what is wrong with it, decoding it again included."""
+def _encoded(value: Any, definition: StepDefinition) -> tuple[bytes, Any]:
+    """Its bytes, and what they decode to. Raises what is wrong with it, decoding it again included."""
     where, annotation = f"result of {definition.name}", definition.result_type
     data = codec.encode(value, where=where, annotation=annotation, function=definition.function)
-    _check(value, data, definition)
-    return data
+    return data, _decoded(value, data, annotation)
 
 
 def _as_it_is(value: Any) -> bytes:
@@ -156,12 +161,12 @@ def _as_it_is(value: Any) -> bytes:
         return b""
 
 
-def _check(value: Any, data: bytes, definition: StepDefinition) -> None:
-    """Raises what decoding it would raise."""
-    annotation = definition.result_type
-    if annotation is Any or (type(value) in _KNOWN and (annotation is type(value) or (annotation is None and value is None))):
-        return
-    codec.decode(data, annotation, where="it")
+def _decoded(value: Any, data: bytes, annotation: Any) -> Any:
+    """A copy of the value that nobody else has; NOT_DECODED where nothing is to be checked. Raises what decoding raises."""
+    kind = type(value)
+    if kind in _KNOWN and (annotation is kind or annotation is Any or (annotation is None and value is None)):
+        return value
+    return NOT_DECODED if annotation is Any else codec.decode(data, annotation, where="it")
 
 
 def _rejected(definition: StepDefinition, value: Any, found: BaseException) -> ResultRejected:

@@ -21,9 +21,10 @@ class Alarms:
         self._set.append(self._loop.call_later(seconds, ring))
 
     def clear(self) -> None:
-        for handle in self._set:
-            handle.cancel()
-        self._set.clear()
+        if self._set:
+            for handle in self._set:
+                handle.cancel()
+            self._set.clear()
 
 
 class Starts:
@@ -54,8 +55,9 @@ class Starts:
             self._attempts.start(self._delayed.pop(call))
 
     @property
-    def times_ms(self) -> list[int]:
-        return [effect.not_before_ms for effect in self._delayed.values()]
+    def next_ms(self) -> int:
+        """When the first one is due, 0: none waits."""
+        return min(effect.not_before_ms for effect in self._delayed.values()) if self._delayed else 0
 
     @property
     def is_bound(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
-from durable_saga.replay.commands import Output
+from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 
 log = logging.getLogger(__name__)
@@ -25,14 +26,16 @@ class WatchedCore:
         """Raises ActivationTooLong, and as Core.replay()."""
         self._watch.call(self._seconds, self._core.replay, events)
 
-    def feed(self, event: h.Event, now_ms: int) -> bool:
+    def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
         """Raises ActivationTooLong, and as Core.feed()."""
-        return self._watch.call(self._seconds, self._core.feed, event, now_ms)
+        return self._watch.call(self._seconds, self._core.feed, event, now_ms, result)
 
     def take(self) -> Output:
-        """As Core.take(); a history that grows too long is told in the log, once."""
+        """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""
         if warning := self._core.history.warning():
             log.warning("saga %s grows: %s", self._core.key.saga, warning)
+        for note in self._core.unwinding.judging.take_notes():
+            log.warning("saga %s: %s", self._core.key.saga, note)
         return self._core.take()
 
     def discard(self) -> str:

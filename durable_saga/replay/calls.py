@@ -19,7 +19,7 @@ from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.arguments import Difference, calls_differ, encode_plain
 from durable_saga.replay.awaiting import waiting_at
-from durable_saga.replay.commands import CancelStep, RunStep
+from durable_saga.replay.commands import NOT_DECODED, CancelStep, RunStep
 from durable_saga.replay.scopes import default_retry, enlist
 from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import IN_DOUBT, REGISTERED, RUNNING, STANDS, UNDER_WAY, Entry
@@ -116,6 +116,7 @@ class Calls:
         self._core = core
         self.pending: dict[str, Pending] = {}
         self.unawaited = Unawaited()
+        self.given: Any = NOT_DECODED  # the result in the fact that is being taken
         self._cut_off: dict[str, Pending] = {}  # failed or cancelled, with a compensation: their attempts may still tell
 
     def call(self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
@@ -254,7 +255,9 @@ class Calls:
             return
         self._core.urgent |= pending.definition.effect
         what = f"result of step {pending.definition.name}"
-        value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+        value, self.given = self.given, NOT_DECODED
+        if value is NOT_DECODED:
+            value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None:
             entry.result = partial(codec.decode, fact.result.data, pending.definition.result_type, where=what)

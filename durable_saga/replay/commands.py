@@ -58,6 +58,8 @@ class CancelStep:
     call: str
 
 
+NOT_DECODED: Any = object()
+"""In the place of a result that stands in its event alone."""
 Effect = RunStep | RunCompensation | CancelStep
 
 
@@ -67,6 +69,8 @@ class Output:
 
     events: list[h.Event] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the events."""
     status: h.Status = h.RUNNING
     next_timer_ms: int = 0
     replay_again: bool = False

@@ -117,6 +117,7 @@ class History:
         self.next_seq = 0
         self.replaying = False
         self.added: list[h.Event] = []
+        self.added_bytes = 0
         self._bytes = 0
         self._large_bytes = 0
         self.is_large = False  # a fifth of a limit is used up
@@ -174,6 +175,7 @@ class History:
             event.large_bytes = large_bytes(event)
         self._count(event, size)
         self.added.append(event)
+        self.added_bytes += size
 
     def count(self, event: h.Event) -> None:
         """One more event, replayed or new."""

@@ -32,7 +32,7 @@ from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import anyio_order
 from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls
-from durable_saga.replay.commands import Effect, Output
+from durable_saga.replay.commands import NOT_DECODED, Effect, Output
 from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.dice import Dice
 from durable_saga.replay.forward import Forward
@@ -135,8 +135,9 @@ class Core:
         self.declared.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
-    def feed(self, event: h.Event, now_ms: int) -> bool:
-        """Take one new fact and run until idle. False: the fact is of no interest any more and was not recorded."""
+    def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
+        """Take one new fact and run until idle. `result`: of a completed step, a copy that nobody else has. False: the fact is
+        of no interest any more and was not recorded."""
         kind = kind_of(event)
         if not self._wants(kind, getattr(event, kind)):
             return False
@@ -144,6 +145,7 @@ class Core:
         if kind == "recover_requested":
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
+        self.calls.given = result
         with self.loop.entered(), guarded(self):
             self._apply(event, kind)
         return True
@@ -151,10 +153,11 @@ class Core:
     def take(self) -> Output:
         """What came up since the last call."""
         events, effects = self.history.added, self.effects
-        self.history.added, self.effects = [], []
+        size = self.history.added_bytes
+        self.history.added, self.history.added_bytes, self.effects = [], 0, []
         urgent, self.urgent = self.urgent, False
         again = self.phase == REPLAY_AGAIN
-        return Output(events, effects, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
+        return Output(events, effects, size, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
 
     def discard(self) -> str:
         """Drop the run from memory; its code asks for nothing any more. Tells where it went on all the same, or ""."""

@@ -250,7 +250,7 @@ class Driver:
     # --- outcomes --------------------------------------------------------------------------------------------------------
 
     def _outcome(self, effect: Attempt, ended: Ended) -> h.Event:
-        return outcomes.ended(effect, ended.value, ended.error, lambda: self._around(effect, ended))
+        return outcomes.ended(effect, ended.value, ended.error, lambda: self._around(effect, ended)).event
 
     def _around(self, effect: Attempt, ended: Ended) -> outcomes.Circumstances:
         dice = random.Random(effect.call).random()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
@@ -65,7 +64,7 @@ class Chains:
         """See to it that the run after this one is there and has what this one left unread; gives its head, None if it was
         purged already. Once the first run knows of it, it is not made again."""
         journal, run = self._service.journal, head.run
-        following, first = replace(run, run=run.run + 1), replace(run, run=1)
+        following, first = run._replace(run=run.run + 1), run._replace(run=1)
         root = head if run == first else await journal.head(first)
         if root is None:
             return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from typing import Protocol
+
+from durable_saga.machine import Machine
 
 
 class Clock(Protocol):
@@ -22,7 +22,7 @@ class Ids(Protocol):
 
 class SystemClock:
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        return Machine.time_ns() // 1_000_000
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -30,4 +30,4 @@ class SystemClock:
 
 class RandomIds:
     def new(self) -> bytes:
-        return uuid.uuid4().bytes
+        return Machine.urandom(16)

@@ -18,7 +18,7 @@ from durable_saga_server.committer import Answer
 from durable_saga_server.dispatch import run_of
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN, Rejected, check_commit, references, tell_large, wake_ms
-from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Unknown
+from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
 from durable_saga_server.parking import owns, set_aside
 from durable_saga_server.sessions import Session
 
@@ -45,7 +45,8 @@ class Commits:
         try:
             if request.key.namespace != session.namespace:
                 raise Rejected(f"the worker serves namespace {session.namespace!r}")
-            refers = check_commit(request, self._service.clock.now_ms())
+            now_ms = self._service.clock.now_ms()
+            refers = check_commit(request, now_ms)
             if refers or holds_large(request):
                 self._begin(session, self._prepare(session, request, references(request)))
                 return
@@ -55,10 +56,11 @@ class Commits:
             if run_of(request.key) in session.owned:
                 self._begin(session, set_aside(self._service, session, request, f"its worker's commit was rejected: {error}"))
             return
-        owned = session.owned.get(run_of(request.key))
+        run = run_of(request.key)
+        owned = session.owned.get(run)
         is_known = owned is not None and owned.epoch == request.epoch and owned.incarnation == request.incarnation
         if is_known and request.status != h.CONTINUED:
-            self._commit(session, request)
+            self._commit(session, request, run, now_ms)
         else:
             self._begin(session, self._prepare(session, request, []))
 
@@ -69,8 +71,8 @@ class Commits:
         refused.key.CopyFrom(request.key)
         session.send(w.ServerItem(commit_reply=refused))
 
-    def _commit(self, session: Session, request: w.Commit) -> None:
-        run, dispatcher = run_of(request.key), self._service.dispatcher
+    def _commit(self, session: Session, request: w.Commit, run: Run, now_ms: int) -> None:
+        dispatcher = self._service.dispatcher
 
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
             answer = w.CommitReply(
@@ -85,7 +87,8 @@ class Commits:
         def done(answer: Answer) -> None:
             if isinstance(answer, Committed):
                 reply(w.CommitReply.COMMITTED)
-                session.consumed(run, request.consumed)
+                if request.consumed:
+                    session.consumed(run, request.consumed)
                 self._service.blocked.goes_on(run)
                 if request.status not in OPEN or request.release:
                     dispatcher.given_up(session, run, request.epoch)
@@ -104,7 +107,7 @@ class Commits:
                     log.warning("saga %s: a commit is refused: %s", run.saga, answer)
                 reply(w.CommitReply.REFUSED, str(answer), 500 if answer.code else REFUSED_AGAIN_MS)
 
-        now_ms = max(request.events[-1].time_ms, self._service.clock.now_ms())  # of the head: it never goes back
+        now_ms = max(request.events[-1].time_ms, now_ms)  # of the head: it never goes back
         self._service.committer.submit(
             Commit(
                 run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
@@ -136,7 +139,7 @@ class Commits:
             detached = await self._service.large.detach(run, request)
             if detached is not request or referred:
                 tell_large(detached)
-            self._commit(session, detached)
+            self._commit(session, detached, run, self._service.clock.now_ms())
         except (JournalError, ServiceError) as error:
             log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
             outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import client_pb2 as c
@@ -200,7 +199,7 @@ class Messages:
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
         """A repetition of what one of the runs before this one got: it has read it, or handed it on."""
-        before = [replace(run, run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
+        before = [run._replace(run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
         had = await asyncio.gather(*(self._service.journal.has_message(one, message_id) for one in before))
         newest = next((one for one, has in zip(before, had, strict=True) if has), None)
         if newest is not None:

@@ -7,7 +7,6 @@ Runs of a chain go in order, the first run last, so that a run that is gone neve
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
@@ -45,20 +44,20 @@ class Retention:
     async def look_gone(self, run: Run) -> None:
         """A run that is not there. It may be the last of a chain, purged by a write whose outcome nobody heard."""
         if self._service.config.retention_ms and run.run > 1:
-            await self._end_chain(replace(run, run=1))
+            await self._end_chain(run._replace(run=1))
 
     async def _end_chain(self, first: Run) -> None:
         """The first run stays until the last is gone; its purge leads here, or its hint, which is there until that is done."""
         root = await self._service.journal.head(first)
         if root is None or root.status != h.CONTINUED or root.newest < 2:
             return
-        if await self._service.journal.head(replace(first, run=root.newest)) is None:
+        if await self._service.journal.head(first._replace(run=root.newest)) is None:
             await self._purge(root)
 
     async def _purge_in_order(self, head: Head) -> int:
         """What is left before it, then the run itself. When to look again, 0: there is no more to do."""
         service, run = self._service, head.run
-        first, is_last = replace(run, run=1), head.status != h.CONTINUED
+        first, is_last = run._replace(run=1), head.status != h.CONTINUED
         await service.chains.newest(run.namespace, run.saga)  # the first run names the newest then
         root = await service.journal.head(first)
         if root is not None and root.newest < run.run + (not is_last):
@@ -67,7 +66,7 @@ class Retention:
         oldest = await self._oldest(run)
         until = min(run.run, oldest + PURGED_PER_LOOK_MAX)
         for number in range(oldest, until):
-            before = await service.journal.head(replace(run, run=number))
+            before = await service.journal.head(run._replace(run=number))
             if before is not None:
                 if (due_ms := self._due_ms(before)) > service.clock.now_ms():
                     return due_ms
@@ -89,7 +88,7 @@ class Retention:
         gone, there = 1, run.run
         while there - gone > 1:
             middle = (gone + there) // 2
-            if await self._service.journal.head(replace(run, run=middle)) is None:
+            if await self._service.journal.head(run._replace(run=middle)) is None:
                 gone = middle
             else:
                 there = middle

@@ -6,7 +6,7 @@ violation stops the world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durable_saga_server.history.appending import OPEN
@@ -194,7 +194,7 @@ class Oracle:
         if len(self._world.servers) > 1:
             return
         chain = self.chain(run)
-        inboxes = [self._world.memory._inbox.get(replace(run, run=number + 1), {}) for number in range(len(chain))]
+        inboxes = [self._world.memory._inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
         waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
         taken = {one for record in chain for one in record.messages}
         taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
@@ -270,6 +270,6 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
-        inboxes = [self._world.memory._inbox.get(replace(run, run=number + 1), {}) for number in range(len(self.chain(run)))]
+        inboxes = [self._world.memory._inbox.get(run._replace(run=number + 1), {}) for number in range(len(self.chain(run)))]
         if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")

@@ -36,7 +36,7 @@ class Bench:
     facts: list[h.Event] = field(default_factory=list)
     answers: dict[str, bool] = field(default_factory=dict)
 
-    def report(self, event: h.Event) -> bool:
+    def report(self, event: h.Event, result: Any = None) -> bool:
         self.facts.append(event)
         return self.answers.get(str(event.WhichOneof("kind")), False)
 

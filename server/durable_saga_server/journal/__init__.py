@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from durable_saga.pb import history_pb2 as h
 
@@ -73,9 +73,8 @@ class InboxFull(JournalError):
     """The run has INBOX_MESSAGES_MAX unread messages, or INBOX_BYTES_MAX. Nothing was written; the sender waits or gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Names one run. `run` is 1 for the first run of a saga id."""
+class Run(NamedTuple):
+    """Names one run. `run` is 1 for the first run of a saga id. A tuple, since it is the key of every table."""
 
     namespace: str
     saga: str

@@ -15,6 +15,8 @@ from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import SHARDS, Attributes, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
 
 DIGITS_MAX = 18
+_WITH_KEYS = frozenset({"saga_started", "key_declared"})
+_WITH_ATTRIBUTES = frozenset({"saga_started", "attributes_set"})
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
 
@@ -86,10 +88,11 @@ def keys_in(events: Iterable[h.Event]) -> list[str]:
     """The correlation keys that events declare."""
     found: list[str] = []
     for event in events:
-        if event.HasField("saga_started"):
-            found += event.saga_started.keys
-        elif event.HasField("key_declared"):
-            found.append(event.key_declared.key)
+        if (kind := event.WhichOneof("kind")) in _WITH_KEYS:
+            if kind == "saga_started":
+                found += event.saga_started.keys
+            else:
+                found.append(event.key_declared.key)
     return found
 
 
@@ -97,10 +100,8 @@ def attributes_in(events: Iterable[h.Event], before: Attributes = ()) -> Attribu
     """The search attributes after events that may set some."""
     found: dict[str, str] = {}
     for event in events:
-        if event.HasField("saga_started"):
-            found.update(event.saga_started.attributes)
-        elif event.HasField("attributes_set"):
-            found.update(event.attributes_set.attributes)
+        if (kind := event.WhichOneof("kind")) in _WITH_ATTRIBUTES:
+            found.update(getattr(event, kind).attributes)
     return tuple(sorted((dict(before) | found).items())) if found else before
 
 
