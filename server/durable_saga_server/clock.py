@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import Protocol
-
-from durable_saga.machine import Machine
 
 
 class Clock(Protocol):
@@ -18,6 +18,13 @@ class Clock(Protocol):
 class Ids(Protocol):
     def new(self) -> bytes:
         """16 bytes that nobody else has."""
+
+
+class Machine:
+    """The machine's own functions, also where sagas run in this process: the SDK gives saga code others under these names."""
+
+    time_ns = staticmethod(getattr(time.time_ns, "__wrapped__", time.time_ns))
+    urandom = staticmethod(getattr(os.urandom, "__wrapped__", os.urandom))
 
 
 class SystemClock:
