@@ -67,7 +67,8 @@ class SagaTask(asyncio.Task[Any]):
         self._place = _place_of(scope.path) if loop.rules else self.birth
         self.scope = scope
         self.own_context = context
-        name = name or f"task-{scope.path if loop.rules else self.birth}"
+        if name is None:
+            name = f"task-{scope.path if loop.rules else self.birth}"
         super().__init__(coro, loop=loop, name=name, context=context, **options)
         self._log_destroy_pending = False  # a saga that is dropped from memory leaves tasks behind on purpose
 

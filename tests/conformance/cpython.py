@@ -1,8 +1,7 @@
 """Plays CPython's own tests of asyncio, as this interpreter ships them: on asyncio, or each as a saga.
 
-`python -m tests.conformance.cpython asyncio|saga OUT.json MODULE...` writes {test: {"outcome", "why", "digest"}}. In a saga, a
-test is played from its start to its end, then replayed from its journal; the digest is of the journal and of the order in which
-the loop was asked for callbacks. Classes that differ from another only in asyncio's own task or future (pure Python, C,
+`python -m tests.conformance.cpython asyncio|saga OUT.json MODULE...` writes {test: {"outcome", "why", "digest"}}.
+Classes that differ from another only in asyncio's own task or future (pure Python, C,
 subclasses) are played once: a saga has but one.
 """
 
@@ -12,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import gc
-import hashlib
 import importlib
 import inspect
 import io
@@ -27,19 +25,12 @@ from inspect import signature
 from typing import Any
 from unittest import mock
 
-from durable_saga import saga
-from durable_saga.declarative import function_of
-from durable_saga.pb import history_pb2 as h
-from durable_saga.replay import Core
-from durable_saga.testing.driver import Driver
-from durable_saga.watched_core import WatchedCore
+from tests.conformance.acting import in_saga
 from tests.conformance.stage import Stage
 
 MODULES = ("test_tasks", "test_taskgroups", "test_timeouts", "test_waitfor", "test_locks", "test_queues", "test_futures")
 OF_OTHER_TASKS = ("Py", "CTaskSubclass_", "CTask_PyFuture_", "CTask_CFuture_Subclass", "CTask_Future_", "CSubFuture")
 """How the names of such classes begin."""
-_outcome: dict[str, str] = {}
-_trace: list[str] = []
 
 
 def cases(module: Any) -> Iterator[unittest.TestCase]:
@@ -68,23 +59,12 @@ def on_asyncio(case: unittest.TestCase) -> dict[str, str]:
 # --- in a saga -----------------------------------------------------------------------------------------------------------
 
 
-@saga(name="conformance")
-async def play(module: str, kind: str, method: str) -> str:
-    case = getattr(sys.modules[module], kind)(method)
-    try:
-        await (_play_async(case) if isinstance(case, unittest.IsolatedAsyncioTestCase) else _play_sync(case))
-        _outcome.update(outcome="pass", why="")
-    except unittest.SkipTest:
-        _outcome.update(outcome="skip", why="")
-    except BaseException as error:
-        _outcome.update(outcome="fail", why=f"{type(error).__name__}: {error}".splitlines()[0])
-        if not isinstance(error, Exception):
-            raise
-    return _outcome["outcome"]
+async def _play(kind: type[unittest.TestCase], method: str) -> None:
+    case = kind(method)
+    await (_play_async(case) if isinstance(case, unittest.IsolatedAsyncioTestCase) else _play_sync(case))
 
 
 async def _play_async(case: unittest.IsolatedAsyncioTestCase) -> None:
-    _observe(asyncio.get_running_loop())
     try:
         case.setUp()
         await case.asyncSetUp()
@@ -109,9 +89,7 @@ async def _play_between(test: Any) -> None:
 
 
 async def _play_sync(case: Any) -> None:
-    loop: Any = asyncio.get_running_loop()
-    _observe(loop)
-    stage = Stage(loop)
+    stage = Stage(asyncio.get_running_loop())
     case.new_test_loop = stage.new_test_loop
     case.set_event_loop = lambda loop, cleanup=True: asyncio.set_event_loop(None)
     case.close_loop = lambda loop: None
@@ -151,60 +129,6 @@ def _as_unittest(case: unittest.TestCase, stage: Stage) -> None:
         raise wrong
 
 
-def _observe(loop: Any) -> None:
-    """Keeps the order in which the loop is asked for callbacks."""
-    call_soon = loop.call_soon
-
-    def observed(callback: Any, *args: Any, context: Any = None) -> Any:
-        inner = callback
-        while isinstance(inner, functools.partial):
-            inner = inner.func
-        task = getattr(inner, "__self__", None)
-        _trace.append(f"{getattr(inner, '__qualname__', type(inner).__name__)} {getattr(task, 'birth', '')}")
-        return call_soon(callback, *args, context=context)
-
-    loop.call_soon = observed
-
-
-def in_saga(case: unittest.TestCase) -> dict[str, str]:
-    kind = type(case)
-    driver = Driver(function_of(play).definition, (kind.__module__, kind.__name__, case._testMethodName))
-    _begin()
-    try:
-        for attempt in driver.play():
-            raise AssertionError(f"a test has no steps: {attempt}")
-        found, order = dict(_outcome), list(_trace)
-        if driver.status != "COMPLETED":
-            failure = driver.journal[-1].saga_ended.failure.message or found["why"]
-            found = {"outcome": driver.status.lower(), "why": failure}
-        _replay(driver, found, order)
-    except Exception as error:
-        found, order = {"outcome": "engine", "why": f"{type(error).__name__}: {error}".splitlines()[0]}, []
-    finally:
-        driver.watched.discard()
-    events = [h.Event.SerializeToString(event, deterministic=True).hex() for event in driver.journal]
-    found["digest"] = hashlib.sha256("\n".join([*events, *order]).encode()).hexdigest()[:16]
-    return found
-
-
-def _replay(driver: Driver, found: dict[str, str], order: list[str]) -> None:
-    """The same once more: callbacks and all. Of a test that waits for ever there is nothing more to come."""
-    _begin()
-    watched = WatchedCore(Core(driver.definition, h.RunKey(namespace="test", saga="saga", run=1)))
-    try:
-        watched.replay(driver.journal)
-    finally:
-        watched.discard()
-    if _trace != order and driver.status == "COMPLETED":
-        found.update(outcome="replay", why="callbacks in another order")
-
-
-def _begin() -> None:
-    _outcome.clear()
-    _outcome.update(outcome="none", why="")
-    _trace.clear()
-
-
 def main(mode: str, out: str, *modules: str) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -214,7 +138,11 @@ def main(mode: str, out: str, *modules: str) -> None:
         gc.freeze()  # some collect garbage a hundred times
         for case in cases(module):
             with contextlib.redirect_stderr(io.StringIO()):
-                found[name_of(case)] = on_asyncio(case) if mode == "asyncio" else in_saga(case)
+                found[name_of(case)] = (
+                    on_asyncio(case)
+                    if mode == "asyncio"
+                    else in_saga(functools.partial(_play, type(case), case._testMethodName))
+                )
             asyncio.events._set_running_loop(None)
     pathlib.Path(out).write_text(json.dumps(found, indent=0))
 
