@@ -17,6 +17,7 @@ import zlib
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from types import MethodType
 from typing import Any, NoReturn
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
@@ -218,7 +219,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        if getattr(callback, "__name__", "") != "_deliver_cancellation":
+        if type(callback) is not MethodType or callback.__name__ != "_deliver_cancellation":
             self._make_ready(handle)
         elif self.rules and (self._ready or asyncio.current_task(self) is not None):
             self._ready.append(handle)
