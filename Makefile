@@ -15,6 +15,7 @@ $(SET_UP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary anyio --dest var/sources "$$(grep ^anyio== requirements.lock)"
 	touch $(SET_UP)
 
 # For tests/page. As root on Debian it is installed here; elsewhere this says what is missing, and only those tests fail.
@@ -29,7 +30,7 @@ browser:
 test: setup
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
 
-# Unit tests and laws on every Python that we promise, each in an environment of its own. Versions that are not here are named.
+# Unit tests, laws and conformance on every Python that we promise, each in an environment of its own. Versions that are not here are named.
 test-versions: setup
 	@missing=""; failed=""; for version in $(VERSIONS); do \
 	  python=$$(ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
@@ -39,7 +40,7 @@ test-versions: setup
 	  [ $$environment/.set-up -nt requirements.lock ] || { "$$python" -m venv $$environment \
 	    && $$environment/bin/python -m pip install --quiet -r requirements.lock \
 	    && $$environment/bin/python -m pip install --quiet --no-deps -e . && touch $$environment/.set-up; } || exit 1; \
-	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws) || failed="$$failed $$version"; \
+	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance) || failed="$$failed $$version"; \
 	done; \
 	[ -z "$$missing" ] || echo "not tested, no such Python here:$$missing"; \
 	[ -z "$$failed" ] || { echo "failed on Python$$failed"; exit 1; }

@@ -41,6 +41,9 @@ CAREFUL_SECONDS = 1.0
 SAY_STUCK_SECONDS = 1.0
 RENEWED_AFTER_SECONDS = 0.2
 """Then it gets the exception at each line that it goes on to."""
+RENEWED_EVERY = 4 if sys.version_info[:2] == (3, 12) else 1
+"""Of so many times. On Python 3.12, what is raised where a handler jumps back counts as raised in its `try`: what came at each
+line would be caught there for ever, so chance must find the place between. That takes some seconds."""
 LOCK_SECONDS_MAX = 3.0
 """Of processor time for which the interpreter's lock may be held; less than a lease."""
 T = TypeVar("T")
@@ -68,7 +71,7 @@ def _renewed(ident: int) -> type[TakenOut]:
     """An exception that asks for the next one when it is made: code gets out of loops that catch it at their innermost. That is
     done by a function in C, since a line of Python would be met by the next one."""
     kind = type("TakenOutAgain", (TakenOut,), {})
-    kind.__init__ = partial(_raise_in_thread, ident, kind)  # type: ignore[misc]
+    kind.__init__ = staticmethod(partial(_raise_in_thread, ident, kind))  # type: ignore[misc]
     return kind
 
 
@@ -85,6 +88,7 @@ class Watch:
         self._seconds = 0.0
         self._place = self._stack = ""
         self._seen_turn, self._since, self._said = 0, 0.0, False
+        self._hits = 0
 
     def call(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
         """`function(*args)`, which may take `seconds`. Raises ActivationTooLong, then whatever it did is to be thrown away."""
@@ -140,7 +144,8 @@ class Watch:
         careful = late < CAREFUL_SECONDS and (frame is None or _is_ours(frame))
         del frame
         if not careful:
-            self._hit(turn, self._renewed if late > RENEWED_AFTER_SECONDS else TakenOut)
+            self._hits += 1
+            self._hit(turn, self._renewed if late > RENEWED_AFTER_SECONDS and self._hits % RENEWED_EVERY == 0 else TakenOut)
         if late > SAY_STUCK_SECONDS and not self._said:
             self._said = True
             log.error("saga code can't be taken out, it stands in C or catches everything: %s\n%s", self._place, self._stack)

@@ -53,11 +53,6 @@ def encode_call(
     return data
 
 
-def check_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, where: str, signature: inspect.Signature) -> None:
-    """Raises what encode_call() would, of arguments that are scalars."""
-    _bounded(_plain_call(args, kwargs, where, signature), where)
-
-
 def _plain_call(
     args: Sequence[Any], kwargs: Mapping[str, Any], where: str, signature: inspect.Signature | None
 ) -> list[Any]:  # fmt: skip

@@ -155,14 +155,15 @@ def _shaped(code: int, items: Any) -> Any:
     """Raises ValueError when it is not what that extension holds."""
     if type(items) is not list:
         raise ValueError("an extension without its list")
-    if code == ext.MAP:
+    if code == ext.RECORD:
+        if not (len(items) in (1, 2) and type(items[0]) is type(items[-1]) is dict):
+            raise ValueError("a record without its fields")
+    elif code == ext.MAP:
         if not all(type(pair) is list and len(pair) == 2 for pair in items):
             raise ValueError("a map without its pairs")
     elif code == ext.TAGGED:
         if len(items) != 2 or type(items[0]) is not str:
             raise ValueError("a tagged value without its name")
-    elif code == ext.RECORD and not (0 < len(items) < 3 and all(type(one) is dict for one in items)):
-        raise ValueError("a record without its fields")
     return items
 
 

@@ -8,10 +8,8 @@ them is one. A large value is known by its hash.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import msgpack
 
 from durable_saga import codec
 from durable_saga.pb import payload_pb2 as p
@@ -20,15 +18,6 @@ from durable_saga.pb.payloads import hash_of, is_missing
 SHOWN_CHARACTERS_MAX = 300
 Difference = tuple[str, str]
 """What the history holds and what the code gives, in words."""
-_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
-
-
-def encode_plain(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """The bytes of encode_call() for texts, bytes, numbers and None alone; several times as fast."""
-    try:
-        return _pack((args, kwargs))  # type: ignore[no-any-return]
-    except (OverflowError, ValueError):
-        return codec.encode_call(args, kwargs, where="arguments")
 
 
 def calls_differ(held: p.Payload, given: bytes, signature: inspect.Signature) -> Difference | None:

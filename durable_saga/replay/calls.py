@@ -17,7 +17,7 @@ from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
 from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
-from durable_saga.replay.arguments import Difference, calls_differ, encode_plain
+from durable_saga.replay.arguments import Difference, calls_differ
 from durable_saga.replay.awaiting import waiting_at
 from durable_saga.replay.commands import NOT_DECODED, CancelStep, RunStep
 from durable_saga.replay.scopes import default_retry, enlist
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 PENDING_CALLS_MAX = 2_000
 BACKOFF_UNCOMMITTED_MS_MAX = 1_000
-SURELY_SMALL = 1_000
-_SIZED = frozenset({str, bytes})
-_COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
+_COPY_FREE = frozenset({str, bytes, int, float, bool, type(None)})
+"""Of arguments that nobody can change behind the caller's back."""
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Pending:
 
     call: str
     definition: StepDefinition
-    data: bytes | None
+    data: bytes
     plain: tuple[Sequence[Any], Mapping[str, Any]] | None
     future: asyncio.Future[Any]
     activation: int
@@ -67,22 +66,18 @@ class Pending:
     def place(self) -> str:
         return waiting_at(self.future.get_loop(), self.call)
 
+    def is_alike(self, body: h.StepScheduled) -> bool:
+        definition = self.definition
+        is_undone = definition.compensation is not None or not body.compensation
+        return is_undone and bool(body.input.data == self.data and body.name == definition.name)
+
     def differs(self, body: h.StepScheduled) -> Difference | None:
-        given = self.data
-        if given is None:
-            assert self.plain is not None, "arguments that are not encoded are plain"
-            given = encode_plain(*self.plain)
         held = body.input
-        return None if held.data == given else calls_differ(held, given, self.definition.signature)
+        return None if held.data == self.data else calls_differ(held, self.data, self.definition.signature)
 
     def make(self) -> h.Event:
         """The intent. A replay comes here only with what its history does not have."""
         definition = self.definition
-        if self.data is None:
-            assert self.plain is not None, "arguments that are not encoded are plain"
-            self.data = _encoded(definition, *self.plain)
-            if self.entry is not None:
-                self.entry.data = self.data
         event = h.Event()
         asked = event.step_scheduled
         asked.call, asked.name, asked.input.data = self.call, definition.name, self.data
@@ -100,7 +95,7 @@ class Pending:
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
-        args, kwargs = self.plain or codec.decode_call(self.data or b"", self.definition.signature)
+        args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
         if self.kept_defaults:
             args, kwargs = binding.with_defaults_of(self.definition.signature, args, kwargs, self.kept_defaults)
         return RunStep(
@@ -128,12 +123,8 @@ class Calls:
             raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
-        is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
-        plain = (args, kwargs) if is_copy_free else None
-        surely = is_copy_free and is_small and core.history.replaying
-        if surely:  # what can't be journaled is told here also then
-            codec.check_call(args, kwargs, where=f"step {definition.name}", signature=definition.signature)
-        data = None if surely else _encoded(definition, args, kwargs)
+        data = _encoded(definition, args, kwargs)
+        plain = (args, kwargs) if _COPY_FREE.issuperset(map(type, (*args, *kwargs.values()) if kwargs else args)) else None
         defaults = definition.defaults if definition.compensation is not None else None
         if defaults:
             defaults = binding.left_open(definition.signature, defaults, args, kwargs)
@@ -145,7 +136,7 @@ class Calls:
         self,
         call: str,
         definition: StepDefinition,
-        data: bytes | None,
+        data: bytes,
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
         defaults: dict[str, Any] | None,
     ) -> Any:
@@ -319,18 +310,6 @@ def _encoded(definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[st
     return codec.encode_call(
         args, kwargs, where=f"step {definition.name}", signature=definition.signature, function=definition.function,
     )  # fmt: skip
-
-
-def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
-    """Whether none of the arguments can be changed by whom they are given to, and none of those is long."""
-    is_small = True
-    for value in values:
-        kind = type(value)
-        if kind not in _COPY_FREE:
-            return False, is_small
-        if kind in _SIZED and len(value) > SURELY_SMALL:
-            is_small = False
-    return True, is_small
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -29,7 +29,7 @@ class _Kind(type):
         if not isinstance(loop, SagaLoop):
             return cls.stands_for(*args, **kwargs)
         kwargs.pop("loop", None)
-        return loop.create_future() if cls.stands_for is plain_future else loop.create_task(*args, **kwargs)
+        return loop.create_future(*args, **kwargs) if cls.stands_for is plain_future else loop.create_task(*args, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.stands_for) if "stands_for" in vars(cls) else super().__instancecheck__(instance)

@@ -17,6 +17,7 @@ import zlib
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from types import MethodType
 from typing import Any, NoReturn
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
@@ -68,7 +69,8 @@ class SagaTask(asyncio.Task[Any]):
         self._place = _place_of(scope.path) if loop.rules else self.birth
         self.scope = scope
         self.own_context = context
-        name = name or f"task-{scope.path if loop.rules else self.birth}"
+        if name is None:
+            name = f"task-{scope.path if loop.rules else self.birth}"
         super().__init__(coro, loop=loop, name=name, context=context, **options)
         self._log_destroy_pending = False  # a saga that is dropped from memory leaves tasks behind on purpose
 
@@ -218,7 +220,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        if getattr(callback, "__name__", "") != "_deliver_cancellation":
+        if type(callback) is not MethodType or callback.__name__ != "_deliver_cancellation":
             self._make_ready(handle)
         elif self.rules and (self._ready or asyncio.current_task(self) is not None):
             self._ready.append(handle)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Coroutine
+from types import CodeType
 from typing import Any
 
 from durable_saga.errors import NotAwaited
@@ -18,7 +19,7 @@ class Unawaited:
 
     def __init__(self) -> None:
         self._keys = 0
-        self._made: dict[str, tuple[str, Coroutine[Any, Any, Any], Place]] = {}
+        self._made: dict[str, tuple[str, Coroutine[Any, Any, Any], CodeType, int]] = {}
 
     def key(self) -> str:
         """For a call that has no id before it begins."""
@@ -28,7 +29,7 @@ class Unawaited:
     def made(self, call: str, what: str, coroutine: Coroutine[Any, Any, Any], *, depth: int) -> Coroutine[Any, Any, Any]:
         """`depth`: how many frames up the saga's own line is."""
         frame = sys._getframe(depth)
-        self._made[call] = (what, coroutine, Place(frame.f_code, frame.f_lasti))
+        self._made[call] = (what, coroutine, frame.f_code, frame.f_lasti)
         return coroutine
 
     def begun(self, call: str) -> None:
@@ -36,14 +37,15 @@ class Unawaited:
 
     def take_error(self) -> NotAwaited | None:
         """For the first of them, None if all were awaited."""
-        for what, coroutine, place in self._made.values():
+        for what, coroutine, code, instruction in self._made.values():
             if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                 self.drop()
+                place = Place(code, instruction)
                 return NotAwaited(f"{place}: {what}() was called and never awaited, so nothing of it was done: write `await`")
         return None
 
     def drop(self) -> None:
         """Without the interpreter's own warning, which would come at any time and names no line."""
-        for _, coroutine, _ in self._made.values():
+        for _, coroutine, *_ in self._made.values():
             coroutine.close()
         self._made.clear()

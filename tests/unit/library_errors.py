@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import decimal
 import email.errors
 import json
@@ -83,6 +84,11 @@ def unavailable() -> BaseException:
     return grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, metadata, metadata, details="down", debug_error_string="")
 
 
+def wrong_sql() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.execute("select")
+
+
 def retried() -> None:
     tenacity.Retrying(stop=tenacity.stop_after_attempt(1))(int, "x")
 
@@ -132,7 +138,7 @@ ERRORS: dict[str, Callable[[], Any]] = {
     "url": lambda: urllib.error.HTTPError("http://a", 500, "broken", Message(), None),
     "dns": lambda: socket.gaierror(-2, "Name or service not known"),
     "ssl": lambda: ssl.SSLCertVerificationError(1, "certificate verify failed"),
-    "sqlite": lambda: sqlite3.connect(":memory:").execute("select"),
+    "sqlite": wrong_sql,
     "unicode": lambda: b"\xff".decode(),
     "encode": lambda: "\udce9".encode(),
     "file": lambda: pathlib.Path("caf\udce9.txt").read_text(),

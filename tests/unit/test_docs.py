@@ -16,6 +16,7 @@ import logging
 import pathlib
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 import types
@@ -61,6 +62,9 @@ def module() -> Iterator[types.ModuleType]:
     made = types.ModuleType("page")
     sys.modules["page"] = made
     yield made
+    for value in vars(made).values():
+        if isinstance(value, sqlite3.Connection):
+            value.close()
     del sys.modules["page"]
 
 
