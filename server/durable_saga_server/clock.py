@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -23,8 +24,8 @@ class Ids(Protocol):
 class Machine:
     """The machine's own functions, also where sagas run in this process: the SDK gives saga code others under these names."""
 
-    time_ns = staticmethod(getattr(time.time_ns, "__wrapped__", time.time_ns))
-    urandom = staticmethod(getattr(os.urandom, "__wrapped__", os.urandom))
+    time_ns: Callable[[], int] = staticmethod(getattr(time.time_ns, "__wrapped__", time.time_ns))
+    urandom: Callable[[int], bytes] = staticmethod(getattr(os.urandom, "__wrapped__", os.urandom))
 
 
 class SystemClock:
