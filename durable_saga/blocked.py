@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from durable_saga.errors import render_failure
 from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.redaction import redacted
 from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.watchdog import ActivationTooLong
 
@@ -72,5 +73,5 @@ def _reason(error: BaseException) -> str:
     """The user's file and line first, then the error."""
     failure = failure_from_exception(error)
     if isinstance(error, ActivationTooLong):
-        failure.traceback = error.stack
+        failure.traceback = redacted(error.stack)
     return render_failure(failure)[-BLOCKED_CHARACTERS_MAX:]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga import arguments, codec, errors
+from durable_saga import arguments, codec, errors, redaction
 from durable_saga.arrivals import fill
 from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
@@ -182,13 +182,15 @@ class Client:
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
         saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
-        payload_codec: PayloadCodec | None = None,
+        payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
     ) -> None:  # fmt: skip
-        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md).
+        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md);
+        `redact` takes out of failures and log lines what they may not tell, in the whole process (docs/security.md).
         `saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
         journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
         name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
         codec.register(converters or {})
+        redaction.use(redact)
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None
         self.transport = transport if self.sealing is None else SealingTransport(transport, self.sealing)
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")

@@ -1,6 +1,7 @@
-"""The codec with which commands open and seal values, `--codec shop.keys:sealed`; and the files of its keys.
+"""The codec with which commands open and seal values, `--codec shop.keys:sealed`, and the files of its keys; and what takes
+secrets out of failures, `--redact shop.keys:hide`.
 
-The name of the codec is kept in the environment, so that the worker processes that a command begins have it too.
+Both names are kept in the environment, so that the worker processes that a command begins have them too.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from durable_saga.redaction import Redact
     from durable_saga.sealing import KeyFolder, PayloadCodec
 
-VARIABLE = "DURABLE_SAGA_CODEC"
+CODEC, REDACT = "DURABLE_SAGA_CODEC", "DURABLE_SAGA_REDACT"
 
 
-def _remember(_: click.Context, __: click.Parameter, value: str | None) -> None:
+def _remember(_: click.Context, option: click.Parameter, value: str | None) -> None:
     if value:
-        os.environ[VARIABLE] = value
+        os.environ[CODEC if option.name == "codec" else REDACT] = value
 
 
 def with_codec(command: click.Command) -> click.Command:
@@ -31,28 +33,50 @@ def with_codec(command: click.Command) -> click.Command:
     elif any(parameter.name == "url" for parameter in command.params):
         command.params.append(
             click.Option(
-                ["--codec"], envvar=VARIABLE, expose_value=False, callback=_remember, metavar="MODULE:NAME",
+                ["--codec"], envvar=CODEC, expose_value=False, callback=_remember, metavar="MODULE:NAME",
                 help="Opens and seals values here (docs/encryption.md).",
             )
         )  # fmt: skip
+        if command.name == "worker":
+            command.params.append(
+                click.Option(
+                    ["--redact"], envvar=REDACT, expose_value=False, callback=_remember, metavar="MODULE:NAME",
+                    help="A function from text to text, for failures and logs (docs/security.md).",
+                )
+            )  # fmt: skip
     return command
 
 
 def chosen() -> PayloadCodec | None:
     """The codec that --codec or the environment names. Raises ClickException when it is not there."""
-    name = os.environ.get(VARIABLE, "")
+    name = os.environ.get(CODEC, "")
     if not name:
         return None
+    found = _named("--codec", name)
+    if not (callable(getattr(found, "seal", None)) and callable(getattr(found, "open", None))):
+        raise click.ClickException(f"--codec {name} is no codec of payloads, such as Sealed(KeyFolder('keys')): {found!r:.100}")
+    return found  # type: ignore[no-any-return]
+
+
+def redact_chosen() -> Redact | None:
+    """The function that --redact or the environment names. Raises ClickException when it is not there."""
+    name = os.environ.get(REDACT, "")
+    if not name:
+        return None
+    found = _named("--redact", name)
+    if not callable(found):
+        raise click.ClickException(f"--redact {name} is no function from text to text: {found!r:.100}")
+    return found  # type: ignore[no-any-return]
+
+
+def _named(option: str, name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = getattr(importlib.import_module(module_name), attribute)
+        return getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
-        raise click.ClickException(f"--codec {name}: {type(error).__name__}: {error}") from error
-    if not (callable(getattr(found, "seal", None)) and callable(getattr(found, "open", None))):
-        raise click.ClickException(f"--codec {name} is no codec of payloads, such as Sealed(KeyFolder('keys')): {found!r:.100}")
-    return found  # type: ignore[no-any-return]
+        raise click.ClickException(f"{option} {name}: {type(error).__name__}: {error}") from error
 
 
 @click.group()

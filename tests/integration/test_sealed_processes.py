@@ -145,3 +145,21 @@ def test_the_page_opens_values_where_it_has_the_codec(stand: Stand, codec: str) 
         page.kill()
     assert (s.SECRET in shown) == bool(codec)
     assert ("sealed with the key customer-7:1" in shown) == (not codec)
+
+
+def test_a_worker_takes_a_redaction_by_its_name(stand: Stand) -> None:
+    (stand.folder / "hiding.py").write_text(
+        "def hide(text: str) -> str:\n    return text.replace('declined', 'said no to')\n\nNOTHING = 1\n"
+    )
+    stand.worker.kill()
+    environment = {**stand.environment, "DURABLE_SAGA_REDACT": "hiding:hide", "PYTHONPATH": str(stand.folder)}
+    stand.worker.start(environment)
+    shown = stand.cli("start", "fails", json.dumps(s.SECRET), "--id", "7/f", "--wait", code=1)
+    assert f"the bank said no to {s.SECRET}" in shown
+    assert "said no to" in (stand.folder / "worker.log").read_text()
+    refused = [sys.executable, "-m", "durable_saga", "worker", APP, "--redact", "hiding:NOTHING"]
+    done = subprocess.run(
+        refused, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
+    )
+    assert done.returncode == 1
+    assert "is no function from text to text" in done.stderr
