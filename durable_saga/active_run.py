@@ -55,7 +55,7 @@ class ActiveRun:
         self._urgent = self._replay_again = self._over = False
         self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
         self._starts, self._inbox = Starts(self._attempts, worker.clock), Inbox(assign.events)
-        self._arrivals = Arrivals(self.key, worker.fetch, self._block, self._arm)
+        self._arrivals = Arrivals(self.key, worker, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
         self._item: w.WorkerItem | None = None  # what it is sent in
@@ -175,10 +175,10 @@ class ActiveRun:
             return
         is_small = self._unsent_bytes <= COMMIT_BYTES_MAX and len(self._unsent) <= COMMIT_EVENTS_MAX
         events, rest = (self._unsent, []) if is_small else _cut(self._unsent)
-        status = h.RUNNING if rest and self._core.ended else self._status
-        self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, status)
+        self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, more=bool(rest))
+        if self._item is None:
+            return
         self._in_flight = self._item.commit
-        self._in_flight.consumed.extend(self._inbox.consumed(events))
         self._unsent, self._urgent = rest, bool(rest)
         self._unsent_bytes = sum(event.ByteSize() for event in rest) if rest else 0
         if not rest:  # effects wait for all that came up before them
@@ -304,15 +304,28 @@ def _until(time_ms: int, now_ms: int) -> int:
     return max(time_ms - now_ms, 1) if time_ms else 0
 
 
-def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], status: h.Status) -> w.WorkerItem:
-    """Filled in place: a message that is given to another one is copied."""
+def _commit(
+    run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], *, more: bool
+) -> w.WorkerItem | None:  # fmt: skip
+    """Filled in place: a message that is given to another one is copied. `more`: events that go into a later one. None: it
+    can't be sealed, so nothing of it is committed, and the run is blocked."""
     item = w.WorkerItem()
     commit = item.commit
-    commit.request, commit.commit_id, commit.status = request, commit_id, status
+    commit.request, commit.commit_id = request, commit_id
+    commit.status = h.RUNNING if more and run._core.ended else run._status
     commit.key.CopyFrom(run.key)
     commit.incarnation, commit.epoch = run.incarnation, run.epoch
     commit.events.extend(events)
+    commit.consumed.extend(run._inbox.consumed(events))
     strip_large(commit)
+    if run._worker.sealing is not None:
+        try:
+            run._worker.sealing.seal_events(commit.events, run.key)
+        except Exception as error:  # what a codec raises too
+            run._unsent, run._held, run._wrong = [], [], error
+            run._alarms.clear()
+            run._go_on_blocking()
+            return None
     return item
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import is_missing, payloads
+from durable_saga.sealing.messages import Sealing, open_arrived
 
 FETCHES_AT_ONCE_MAX = 4
 Fetch = Callable[[h.RunKey, p.Payload], Awaitable[bytes]]
@@ -31,28 +32,37 @@ async def fill(key: h.RunKey, found: Sequence[p.Payload], fetch: Fetch) -> None:
 
 def needed(assign: w.Assign) -> list[p.Payload]:
     """References whose data a replay needs: all but the arguments of steps that are done with and can't be undone, and the
-    saga's state, which its code sets again."""
+    saga's state, which its code sets again. Of what is sealed, all: it can't be compared by its hash."""
     done = {event.step_completed.call for event in assign.events if event.HasField("step_completed")}
     found: list[p.Payload] = []
     for event in assign.events:
-        if not event.large_bytes or event.HasField("state_changed"):
+        if not event.large_bytes or (event.HasField("state_changed") and not event.sealed):
             continue
         step = event.step_scheduled if event.HasField("step_scheduled") else None
-        if step is None or step.compensation or step.call not in done:
+        if event.sealed or step is None or step.compensation or step.call not in done:
             found += payloads(event)
     for message in assign.inbox:
         found += payloads(message)
     return [payload for payload in found if is_missing(payload)]
 
 
+class Reader(Protocol):
+    """Who fetches and opens values."""
+
+    sealing: Sealing | None
+
+    def fetch(self, key: h.RunKey, payload: p.Payload, /) -> Awaitable[bytes]: ...
+
+
 class Arrivals:
-    """`failed` is told an error of a fetch; nothing more is handled after it. `empty` is called when nothing waits any more."""
+    """Opens what is sealed. `failed` is told an error of a fetch, or why a value can't be opened; nothing more is handled after
+    it. `empty` is called when nothing waits any more."""
 
     def __init__(
-        self, key: h.RunKey, fetch: Fetch, failed: Callable[[Exception], None], empty: Callable[[], None]
+        self, key: h.RunKey, reader: Reader, failed: Callable[[Exception], None], empty: Callable[[], None]
     ) -> None:  # fmt: skip
         self._key = key
-        self._fetch = fetch
+        self._reader = reader
         self._failed = failed
         self._empty = empty
         self._waiting: deque[tuple[Any, Sequence[p.Payload], Callable[[Any], None]]] = deque()
@@ -64,7 +74,12 @@ class Arrivals:
     def take(self, arrived: Any, missing: Sequence[p.Payload], handle: Callable[[Any], None]) -> None:
         """Handle it now, or once its large values, and what came before it, are there."""
         if self._task is None and not missing:
-            handle(arrived)
+            try:
+                open_arrived(self._reader.sealing, arrived, self._key)
+            except Exception as error:
+                self._failed(error)
+            else:
+                handle(arrived)
             return
         self._waiting.append((arrived, missing, handle))
         if self._task is None:
@@ -74,7 +89,8 @@ class Arrivals:
         try:
             while self._waiting:
                 arrived, missing, handle = self._waiting.popleft()
-                await fill(self._key, missing, self._fetch)
+                await fill(self._key, missing, self._reader.fetch)
+                open_arrived(self._reader.sealing, arrived, self._key)
                 handle(arrived)
         except Exception as error:
             self._waiting.clear()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from durable_saga.errors import render_failure
 from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.redaction import redacted
+from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.watchdog import ActivationTooLong
 
 log = logging.getLogger(__name__)
@@ -37,14 +39,16 @@ class _Blocked:
 class BlockedSagas:
     """Owned by a worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealing: Sealing | None = None) -> None:
+        self._sealing = sealing
         self._sagas: dict[_Key, _Blocked] = {}
 
     def __len__(self) -> int:
         return len(self._sagas)
 
     def again(self, key: h.RunKey, error: BaseException) -> tuple[str, int]:
-        """It is blocked, once more perhaps: say so, unless it was said. The reason, and the milliseconds until the next try."""
+        """It is blocked, once more perhaps: say so, unless it was said. The reason, as a journal may
+        keep it, and the milliseconds until the next try."""
         reason = _reason(error)
         place, now = (key.namespace, key.saga, key.run), time.monotonic()
         one = self._sagas.pop(place, None)
@@ -57,7 +61,7 @@ class BlockedSagas:
         first_ms = TOO_LONG_RETRY_MS if isinstance(error, ActivationTooLong) else BLOCKED_RETRY_MS
         retry_ms = min(first_ms * 2 ** min(one.times, 20), BLOCKED_RETRY_MS_MAX)
         one.times += 1
-        return reason, retry_ms
+        return hidden_reason(self._sealing, reason, error, key), retry_ms
 
     def goes_on(self, key: h.RunKey) -> None:
         """It has got something done."""
@@ -69,5 +73,5 @@ def _reason(error: BaseException) -> str:
     """The user's file and line first, then the error."""
     failure = failure_from_exception(error)
     if isinstance(error, ActivationTooLong):
-        failure.traceback = error.stack
+        failure.traceback = redacted(error.stack)
     return render_failure(failure)[-BLOCKED_CHARACTERS_MAX:]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga import arguments, codec, errors
+from durable_saga import arguments, codec, errors, redaction
 from durable_saga.arrivals import fill
 from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
@@ -24,6 +24,9 @@ from durable_saga.pb.payloads import is_same_value, missing_in
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+from durable_saga.sealing.messages import Sealing, check_open
+from durable_saga.sealing.payload_codec import PayloadCodec, Subject
+from durable_saga.sealing.transport import SealingTransport
 from durable_saga.sending import checked_signal
 from durable_saga.transport import Transport
 
@@ -79,6 +82,7 @@ class Handle(Generic[R]):
                     key.run = 0
                 if found.status == h.COMPLETED:
                     await self._client.fill(found.key, found.result)
+                    check_open(self._client.sealing, found.key, found.result)
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
@@ -180,12 +184,17 @@ class Client:
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
         saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
+        payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
     ) -> None:  # fmt: skip
-        """`saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
+        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md);
+        `redact` takes out of failures and log lines what they may not tell, in the whole process (docs/security.md).
+        `saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
         journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
         name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
         codec.register(converters or {})
-        self.transport = transport
+        redaction.use(redact)
+        self.sealing = Sealing(payload_codec) if payload_codec is not None else None
+        self.transport = transport if self.sealing is None else SealingTransport(transport, self.sealing)
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
         self.chance = chance or SystemChance()
@@ -203,8 +212,11 @@ class Client:
         return bytes((await self.transport.call("fetch", request)).data)
 
     async def fill(self, key: h.RunKey, message: Any) -> None:
-        """Put the data into every reference of a message."""
-        await fill(key, missing_in(message), self.fetch)
+        """Put the data into every reference of a message, opened where that can be done."""
+        if missing := missing_in(message):
+            await fill(key, missing, self.fetch)
+            if self.sealing is not None:
+                self.sealing.open(message, Subject(key.namespace, key.saga), strict=False)
 
     async def __aenter__(self) -> Client:
         return self
@@ -272,9 +284,10 @@ class Client:
         """Raises AlreadyStarted."""
         first, second = there.input, asked.input
         if there.saga_type == asked.saga_type:
-            if not there.HasField("input") or is_same_value(first, second):  # an earlier server does not tell
-                return
+            if not there.HasField("input") or (not first.HasField("seal") and is_same_value(first, second)):
+                return  # an earlier server does not tell the input
             await self.fill(there.key, there)
+            check_open(self.sealing, there.key, first)
             if arguments.are_same(first.data, second.data, signature):
                 return
         was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"

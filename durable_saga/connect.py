@@ -6,16 +6,19 @@ from datetime import timedelta
 
 from durable_saga.client import Client
 from durable_saga.codec import Converters
+from durable_saga.redaction import Redact
+from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.transport import GrpcTransport, LocalTransport
 
 
 def connect(
     url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
-    converters: Converters | None = None,
+    converters: Converters | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
 ) -> Client:  # fmt: skip
     """`localhost:7233`, `a:7233,b:7233` (some servers of one cell; they tell of the others), `sqlite:///orders.db`,
     `cassandra://host1,host2/keyspace`, `memory:`. Nothing is contacted before the first call. `saga_timeout`
-    (seconds or a timedelta) is for sagas that declare none. `converters` are those of `Client`. Raises ValueError for another
+    (seconds or a timedelta) is for sagas that declare none. `converters` are those of `Client`. `codec` seals values before
+    they leave this process, and opens them: docs/encryption.md. `redact` is that of `Client`. Raises ValueError for another
     URL."""
     if "://" not in url and url != "memory:":
         seeds = [seed.strip() for seed in url.split(",")]
@@ -25,9 +28,23 @@ def connect(
                 raise ValueError(
                     f"{seed!r}: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
                 )
-        return Client(GrpcTransport(*seeds), namespace=namespace, saga_timeout=saga_timeout, converters=converters)
+        return Client(
+            GrpcTransport(*seeds),
+            namespace=namespace,
+            saga_timeout=saga_timeout,
+            converters=converters,
+            payload_codec=codec,
+            redact=redact,
+        )
     from durable_saga_server.journal.open import open_journal  # the engine in this process; a client alone needs none
     from durable_saga_server.service import HistoryService
 
     engine = HistoryService(open_journal(url, strict=strict), name="embedded")
-    return Client(LocalTransport(engine), namespace=namespace, saga_timeout=saga_timeout, converters=converters)
+    return Client(
+        LocalTransport(engine),
+        namespace=namespace,
+        saga_timeout=saga_timeout,
+        converters=converters,
+        payload_codec=codec,
+        redact=redact,
+    )

@@ -34,6 +34,9 @@ DurableSagaError
 ├── NotSerializable            a value can't be journaled; names its type and the path to it
 │   └── WrongType              it is not of the type that its annotation says
 ├── DecodeError                a journaled value does not fit the annotation; names the place
+├── CannotOpen                 a sealed value can't be opened here
+│   ├── MissingKey             the key is not here, or no codec is: bring it, and what waits goes on
+│   └── SealBroken             the value was changed, or belongs to another saga
 └── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
 """
 
@@ -226,6 +229,18 @@ class WrongType(NotSerializable):
 
 class DecodeError(DurableSagaError):
     """A journaled value does not fit the annotation."""
+
+
+class CannotOpen(DurableSagaError):
+    """A sealed value can't be opened here."""
+
+
+class MissingKey(CannotOpen):
+    """The key, or the codec, is not here; the message says which. Nothing is lost by that."""
+
+
+class SealBroken(CannotOpen):
+    """A sealed value was changed, cut off, or moved here from where it belongs; or the key of that id is another one."""
 
 
 class LimitExceeded(DurableSagaError):

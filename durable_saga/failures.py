@@ -19,6 +19,7 @@ from typing import Any
 from durable_saga.errors import NotApplied, StepFailed
 from durable_saga.kept import STR_RAISED, Keeper, cleaned, name_of
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.redaction import redacted
 from durable_saga.remade import base_names, remake
 
 FAILURE_DEPTH_MAX = 8
@@ -117,15 +118,17 @@ def _message(error: BaseException) -> str | None:
     """None: its class can't say."""
     args = _args(error)
     if type(error).__str__ is BaseException.__str__ and len(args) == 1 and type(args[0]) is str:
-        return cleaned(args[0], MESSAGE_CHARACTERS_MAX)
+        return cleaned(redacted(args[0]), MESSAGE_CHARACTERS_MAX)
     text = _tried(lambda: str(error), None)
-    return cleaned(text, MESSAGE_CHARACTERS_MAX) if isinstance(text, str) else None
+    return cleaned(redacted(str.__str__(text)), MESSAGE_CHARACTERS_MAX) if isinstance(text, str) else None
 
 
 def _without_str(error: BaseException) -> str:
     """What its arguments tell."""
     args = [arg for arg in _args(error) if type(arg) in (*_SMALL, str)]
-    return ", ".join(cleaned(arg, 200) if isinstance(arg, str) else _tried(partial(str, arg), "") for arg in args)
+    return ", ".join(
+        cleaned(redacted(str.__str__(arg)), 200) if isinstance(arg, str) else _tried(partial(str, arg), "") for arg in args
+    )
 
 
 def _args(error: BaseException) -> tuple[Any, ...]:
@@ -145,7 +148,7 @@ def _code_of(error: BaseException) -> str:
             return ""
     if isinstance(code, Enum) and not isinstance(code, int | str):
         code = code.name
-    return cleaned(str(code), CODE_CHARACTERS_MAX) if code else ""
+    return cleaned(redacted(str.__str__(str(code))), CODE_CHARACTERS_MAX) if code else ""
 
 
 def _user_traceback(error: BaseException) -> str:
@@ -158,7 +161,7 @@ def _user_traceback(error: BaseException) -> str:
         else:
             code = frame.f_code
             rows.append(traceback.FrameSummary(code.co_filename, line, code.co_qualname, lookup_line=False))
-    text = cleaned("".join(traceback.StackSummary.from_list(list(rows)).format()))
+    text = cleaned(redacted("".join(traceback.StackSummary.from_list(list(rows)).format())))
     return text[-TRACEBACK_CHARACTERS_MAX:] + (f"  ({ours} frames of the engine)\n" if ours and rows else "")
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from durable_saga import codec
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.redaction import redacted, redacted_bytes
 
 PLAIN, ENUM, FAILURE, OBJECT, LEFT_OUT = range(5)
 KEPT_BYTES_MAX = 8 * 1024
@@ -167,9 +168,9 @@ def _plain(value: Any, depth: int) -> Any:
     if issubclass(kind, Enum):
         return _plain(value.value, depth + 1)
     if issubclass(kind, str):
-        return cleaned(_short(value, str.__len__(value), "characters"))
+        return cleaned(redacted(str.__str__(_short(value, str.__len__(value), "characters"))))
     if issubclass(kind, bytes):
-        return bytes.__add__(_short(value, bytes.__len__(value), "bytes"), b"")
+        return redacted_bytes(bytes.__add__(_short(value, bytes.__len__(value), "bytes"), b""))
     if issubclass(kind, int):
         return _short(int.__int__(value), int.bit_length(value), "bits", INTEGER_BITS_MAX)
     if issubclass(kind, float):

@@ -17,6 +17,7 @@ from durable_saga.declarative import AnySaga, function_of
 from durable_saga.errors import AlreadyEnded, NotFound, UnsupportedOperation
 from durable_saga.overview import Overview
 from durable_saga.retry import Retry
+from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.worker import HEARTBEAT_SECONDS, Worker
 
 Seconds = float | timedelta
@@ -33,14 +34,14 @@ class SagaManager:
 
     def __init__(
         self, journal: str, *, tables: str = "", timeout: Seconds | None = None, retry: Retry | None = None,
-        namespace: str = "default", strict: bool = True,
+        namespace: str = "default", strict: bool = True, codec: PayloadCodec | None = None,
     ) -> None:  # fmt: skip
         if tables:
             parts = urlsplit(journal)
             if parts.scheme != "cassandra":
                 raise ValueError(f"tables={tables!r} is for a Cassandra keyspace; a SQLite file holds one journal: use another")
             journal += ("&" if parts.query else "?") + f"tables={tables}"
-        self.client: Client = connect(journal, namespace=namespace, strict=strict, saga_timeout=timeout)
+        self.client: Client = connect(journal, namespace=namespace, strict=strict, saga_timeout=timeout, codec=codec)
         self.timeout = timeout
         self.retry = retry
 

@@ -22,6 +22,8 @@ def value_of(payload: p.Payload) -> Any:
     """None for an empty payload, a sentence for one that is only referred to."""
     if is_missing(payload):
         return f"a value of {payload.size:,} bytes"
+    if payload.HasField("seal") and not payload.seal.kept_bytes:
+        return f"sealed with the key {payload.seal.key}"
     try:
         return codec.decode(payload.data) if payload.data else None
     except DecodeError as error:

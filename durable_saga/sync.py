@@ -20,6 +20,7 @@ from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.saga import SagaFunction
+from durable_saga.sealing.payload_codec import PayloadCodec
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -57,9 +58,15 @@ class SyncClient:
     """`with SyncClient("localhost:7233") as client: client.start(place_order, order).result()`"""
 
     def __init__(
-        self, url: str, *, namespace: str = "default", strict: bool = True, converters: Converters | None = None
+        self,
+        url: str,
+        *,
+        namespace: str = "default",
+        strict: bool = True,
+        converters: Converters | None = None,
+        codec: PayloadCodec | None = None,
     ) -> None:
-        self._client: Client = connect(url, namespace=namespace, strict=strict, converters=converters)
+        self._client: Client = connect(url, namespace=namespace, strict=strict, converters=converters, codec=codec)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)
         self._thread.start()

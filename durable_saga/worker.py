@@ -55,7 +55,7 @@ class Worker:
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
-        self.blocked = BlockedSagas()
+        self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
@@ -68,6 +68,7 @@ class Worker:
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
         self.fetch = client.fetch
+        self.sealing = client.sealing
         self._links = Links(client.transport, self, sagas_max)
         self._dirty: list[ActiveRun] = []
         self._requests = 0

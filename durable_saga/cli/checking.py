@@ -37,6 +37,8 @@ def check(paths: tuple[pathlib.Path, ...]) -> None:
 def replay(file: pathlib.Path, app: str) -> None:
     """Replay a history (of `history --raw FILE`) with the code of today; exit code 1 when they differ."""
     events = read_history(file)
+    if any(event.sealed or event.saga_started.input.HasField("seal") for event in events):
+        raise click.ClickException(f"{file} was written without the key: `history --raw` opens it with --codec")
     definitions = [function_of(one).definition for one in find_sagas(app)]
     sagas = {one.name: one for one in definitions}
     saga_type = events[0].saga_started.saga_type if events else ""

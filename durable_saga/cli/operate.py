@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ import click
 
 from durable_saga import codec
 from durable_saga.cli import output
+from durable_saga.cli.codecs import chosen
 from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
@@ -38,7 +40,7 @@ _run = click.option("--run", type=int, default=0, help="Of a saga that continued
 
 def _with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
     async def go() -> Any:
-        async with connect(url, namespace=namespace) as client:
+        async with connect(url, namespace=namespace, codec=chosen()) as client:
             return await work(client)
 
     return output.run(go())
@@ -161,7 +163,7 @@ def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -
 def _write_raw(path: str, events: Sequence[h.Event]) -> None:
     """Raises ClickException for a file that can't be written."""
     try:
-        with open(path, "wb") as file:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # values stand in it
             for event in events:
                 data = event.SerializeToString()
                 file.write(len(data).to_bytes(4, "big") + data)

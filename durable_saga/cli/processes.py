@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from durable_saga.cli import logs, output, web
+from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
@@ -123,7 +124,7 @@ def worker(
 
 
 async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int, seconds: float) -> None:
-    async with connect(url, namespace=namespace) as client:
+    async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
         one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
         stop_on_signals(one.stop)
         watch_the_lock()

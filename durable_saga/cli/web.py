@@ -10,15 +10,16 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
+from durable_saga.cli.codecs import chosen
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
 
 def _bind(url: str, listen: str, **options: Any) -> Any:
-    """Raises ImportError without the extra, ValueError and OSError."""
+    """Raises ImportError without the extra, ValueError and OSError, and ClickException for a codec that is not there."""
     from durable_saga.page.serving import bind
 
-    return bind(url, listen, **options)
+    return bind(url, listen, codec=chosen(), **options)
 
 
 @click.command()
@@ -60,7 +61,7 @@ class Beside:
             self._page = _bind(url, self._listen)
         except ImportError:
             click.echo(f"no page: {NEEDS}")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, click.ClickException) as error:
             click.echo(f"no page: {error}")
         else:
             logging.getLogger("uvicorn").setLevel(logging.WARNING)

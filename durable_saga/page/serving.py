@@ -15,6 +15,7 @@ from durable_saga.connect import connect
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
 from durable_saga.page.guarding import LOOPBACK, TOKEN_CHARACTERS_MIN
+from durable_saga.sealing.payload_codec import PayloadCodec
 
 log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
@@ -62,7 +63,7 @@ class PageServer:
 
 def bind(
     url: str, listen: str, *, namespace: str = "default", token: str = "", hosts: Sequence[str] = (),
-    warn: Callable[[str], None] = log.warning,
+    warn: Callable[[str], None] = log.warning, codec: PayloadCodec | None = None,
 ) -> PageServer:  # fmt: skip
     """Take the address. Raises ValueError for one that can't be meant, or that is open to others without a token, and for a
     `url` that is none; OSError for an address that is taken."""
@@ -88,7 +89,7 @@ def bind(
     try:
         bound.bind(address)
         bound.listen()  # who comes before the first page is made waits, and is not turned away
-        client = connect(url, namespace=namespace)
+        client = connect(url, namespace=namespace, codec=codec)
     except ValueError:
         bound.close()
         raise

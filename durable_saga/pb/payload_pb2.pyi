@@ -7,17 +7,33 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Payload(_message.Message):
-    __slots__ = ("data", "hash", "size")
+    __slots__ = ("data", "hash", "size", "seal")
     DATA_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     hash: bytes
     size: int
-    def __init__(self, data: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+    seal: Seal
+    def __init__(self, data: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., size: _Optional[int] = ..., seal: _Optional[_Union[Seal, _Mapping]] = ...) -> None: ...
+
+class Seal(_message.Message):
+    __slots__ = ("codec", "key", "header", "published", "kept_bytes")
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    codec: str
+    key: str
+    header: bytes
+    published: bool
+    kept_bytes: int
+    def __init__(self, codec: _Optional[str] = ..., key: _Optional[str] = ..., header: _Optional[bytes] = ..., published: _Optional[bool] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable", "attributes", "args", "members", "bases", "notes")
+    __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable", "attributes", "args", "members", "bases", "notes", "sealed", "seal")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     TRACEBACK_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +46,8 @@ class Failure(_message.Message):
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     BASES_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     type: str
     message: str
     traceback: str
@@ -42,4 +60,6 @@ class Failure(_message.Message):
     members: _containers.RepeatedCompositeFieldContainer[Failure]
     bases: _containers.RepeatedScalarFieldContainer[str]
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: _Optional[bool] = ..., non_retryable: _Optional[bool] = ..., attributes: _Optional[bytes] = ..., args: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., bases: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    sealed: bytes
+    seal: Seal
+    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: _Optional[bool] = ..., non_retryable: _Optional[bool] = ..., attributes: _Optional[bytes] = ..., args: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., bases: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., sealed: _Optional[bytes] = ..., seal: _Optional[_Union[Seal, _Mapping]] = ...) -> None: ...

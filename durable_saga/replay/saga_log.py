@@ -17,6 +17,8 @@ CONTEXT = ("saga", "run", "saga_type", "step", "attempt")
 _NOTHING: dict[str, Any] = dict.fromkeys(CONTEXT, "")
 step_context: Callable[[], dict[str, Any]] | None = None
 """What runs as a step here, told by who runs steps; empty for none."""
+redact: Callable[[logging.LogRecord], None] | None = None
+"""Takes out of a record what it may not tell; asked for ours, and for those of sagas and steps."""
 _handle = logging.Logger.handle
 _START = getattr(logging, "_startTime", 0)
 
@@ -38,8 +40,11 @@ def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
     environment = mark.environment
     if environment is not None and environment.is_repeating:
         return
-    for name, value in context().items():
+    found = context()
+    for name, value in found.items():
         record.__dict__.setdefault(name, value)
+    if redact is not None and (found["saga"] or record.name.startswith("durable_saga")):
+        redact(record)
     if environment is None:
         _handle(logger, record)
         return

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from durable_saga_server.journal import JournalError
 from durable_saga_server.journal.sqlite_errors import is_of_all, translate
 from durable_saga_server.journal.sqlite_place import Place
+from durable_saga_server.journal.sqlite_private import claim
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,10 @@ class Hands:
 
     async def open(self, first: Work[Any]) -> None:
         """`first` is written before anything else. Raises JournalUnavailable, JournalDamaged, and what `first` raises."""
+        try:
+            claim(self._path)
+        except OSError as error:
+            raise translate(error, self._path) from error
         self._is_open = True
         self._writes.start()
         try:

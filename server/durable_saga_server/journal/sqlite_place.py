@@ -45,7 +45,7 @@ class Place:
 def _identity(path: str) -> tuple[int, int] | None:
     """Device and inode."""
     try:
-        found = os.stat(path)
+        found = os.lstat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

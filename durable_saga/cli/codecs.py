@@ -1,0 +1,137 @@
+"""The codec with which commands open and seal values, `--codec shop.keys:sealed`, and the files of its keys; and what takes
+secrets out of failures, `--redact shop.keys:hide`.
+
+Both names are kept in the environment, so that the worker processes that a command begins have them too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from durable_saga.redaction import Redact
+    from durable_saga.sealing import KeyFolder, PayloadCodec
+
+CODEC, REDACT = "DURABLE_SAGA_CODEC", "DURABLE_SAGA_REDACT"
+
+
+def _remember(_: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value:
+        os.environ[CODEC if option.name == "codec" else REDACT] = value
+
+
+def with_codec(command: click.Command) -> click.Command:
+    """The command, and those of a group, take --codec where they take --url."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_codec(one)
+    elif any(parameter.name == "url" for parameter in command.params):
+        command.params.append(
+            click.Option(
+                ["--codec"], envvar=CODEC, expose_value=False, callback=_remember, metavar="MODULE:NAME",
+                help="Opens and seals values here (docs/encryption.md).",
+            )
+        )  # fmt: skip
+        if command.name == "worker":
+            command.params.append(
+                click.Option(
+                    ["--redact"], envvar=REDACT, expose_value=False, callback=_remember, metavar="MODULE:NAME",
+                    help="A function from text to text, for failures and logs (docs/security.md).",
+                )
+            )  # fmt: skip
+    return command
+
+
+def chosen() -> PayloadCodec | None:
+    """The codec that --codec or the environment names. Raises ClickException when it is not there."""
+    name = os.environ.get(CODEC, "")
+    if not name:
+        return None
+    found = _named("--codec", name)
+    if not (callable(getattr(found, "seal", None)) and callable(getattr(found, "open", None))):
+        raise click.ClickException(f"--codec {name} is no codec of payloads, such as Sealed(KeyFolder('keys')): {found!r:.100}")
+    return found  # type: ignore[no-any-return]
+
+
+def redact_chosen() -> Redact | None:
+    """The function that --redact or the environment names. Raises ClickException when it is not there."""
+    name = os.environ.get(REDACT, "")
+    if not name:
+        return None
+    found = _named("--redact", name)
+    if not callable(found):
+        raise click.ClickException(f"--redact {name} is no function from text to text: {found!r:.100}")
+    return found  # type: ignore[no-any-return]
+
+
+def _named(option: str, name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        raise click.ClickException(f"{option} {name}: {type(error).__name__}: {error}") from error
+
+
+@click.group()
+def keys() -> None:
+    """The keys of a KeyFolder: what values are sealed with."""
+
+
+_folder = click.option(
+    "--keys", "folder", envvar="DURABLE_SAGA_KEYS", required=True, type=click.Path(file_okay=False), help="Their folder."
+)
+
+
+@keys.command()
+@click.argument("name")
+@_folder
+def create(name: str, folder: str) -> None:
+    """Make the first, or the next, key of NAME: what is sealed from now on is sealed with it."""
+    try:
+        print(_keys(folder).create(name), flush=True)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@keys.command("list")
+@_folder
+def list_keys(folder: str) -> None:
+    """The ids of all keys."""
+    try:
+        for one in _keys(folder).ids():
+            print(one, flush=True)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@keys.command()
+@click.argument("name")
+@_folder
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def erase(name: str, folder: str, yes: bool) -> None:
+    """Erase all keys of NAME: what they sealed can't be opened any more, here and in every backup of the journal."""
+    from durable_saga.errors import MissingKey
+
+    if not yes:
+        click.confirm(f"Everything that was sealed for {name!r} is lost then. Erase its keys?", abort=True)
+    try:
+        erased = _keys(folder).erase(name)
+    except (MissingKey, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    print(f"erased: {', '.join(erased)}", flush=True)
+
+
+def _keys(folder: str) -> KeyFolder:
+    from durable_saga.sealing import KeyFolder
+
+    return KeyFolder(folder)
+
+
+COMMANDS: tuple[click.Command, ...] = (keys,)
