@@ -16,6 +16,7 @@ from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.endings import error_of
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -33,18 +34,7 @@ from durable_saga.transport import Transport
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
-NAMES_MAX = 5
-"""Of steps, in the text of an error."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNDONE = ", and what it had done was undone"
-_ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
-    h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
-    h.COMPENSATED: (errors.SagaCompensated, f"failed{_UNDONE}"),
-    h.CANCELLED: (errors.SagaCancelled, f"was cancelled{_UNDONE}"),
-    h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
-    h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
-    h.HELD: (errors.SagaHeld, "failed and is held: recover or compensate it"),
-}
 
 
 class Handle(Generic[R]):
@@ -84,9 +74,8 @@ class Handle(Generic[R]):
                     await self._client.fill(found.key, found.result)
                     check_open(self._client.sealing, found.key, found.result)
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
-                if found.status in _ENDINGS:
-                    kind, words = _ENDINGS[found.status]
-                    raise kind(self.id, found.failure if found.HasField("failure") else None, _in_fact(words, found))
+                if (error := error_of(self.id, found)) is not None:
+                    raise error
 
     async def describe(self, *, large: bool = True) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
@@ -374,17 +363,6 @@ class Client:
             limit=limit, page=page, correlation_key=key,
         ))  # fmt: skip
         return reply
-
-
-def _in_fact(words: str, one: c.Description) -> str:
-    """With what was undone, in that order, and not that something was where nothing was."""
-    undone = [step for step in one.steps if step.compensation_state in ("done", "resolved")]
-    if not undone:
-        is_skipped = any(step.compensation_state == "skipped" for step in one.steps)
-        return words.replace(_UNDONE, "; nothing was undone" if is_skipped else "; there was nothing to undo")
-    names = [step.name for step in sorted(undone, key=lambda step: step.compensation_seq)]
-    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
-    return words.replace(_UNDONE, f"{_UNDONE}: {', '.join(names[:NAMES_MAX])}{more}")
 
 
 def _ms_of(time: datetime | None) -> int:

@@ -6,45 +6,57 @@ from datetime import timedelta
 
 from durable_saga.client import Client
 from durable_saga.codec import Converters
+from durable_saga.credentials import SCHEME, Token, credentials_of
+from durable_saga.pb.redaction import redact as without_secrets
 from durable_saga.redaction import Redact
 from durable_saga.sealing.payload_codec import PayloadCodec
-from durable_saga.transport import GrpcTransport, LocalTransport
+from durable_saga.transport import GrpcTransport, LocalTransport, Transport
 
 
 def connect(
     url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
-    converters: Converters | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
+    converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
+    token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
 ) -> Client:  # fmt: skip
     """`localhost:7233`, `a:7233,b:7233` (some servers of one cell; they tell of the others), `sqlite:///orders.db`,
     `cassandra://host1,host2/keyspace`, `memory:`. Nothing is contacted before the first call. `saga_timeout`
     (seconds or a timedelta) is for sagas that declare none. `converters` are those of `Client`. `codec` seals values before
-    they leave this process, and opens them: docs/encryption.md. `redact` is that of `Client`. Raises ValueError for another
-    URL."""
-    if "://" not in url and url != "memory:":
-        seeds = [seed.strip() for seed in url.split(",")]
-        for seed in seeds:
-            host, _, port = seed.rpartition(":")
-            if not host or not port.isdigit():
-                raise ValueError(
-                    f"{seed!r}: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
-                )
+    they leave this process, and opens them: docs/encryption.md. `redact` is that of `Client`.
+
+    `grpcs://a:7233,b:7233` speaks TLS: `ca`, `cert` and `key` are PEM files, `token` is a text or a function that gives the one
+    of now (docs/identity.md). What is None comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none
+    of it. Raises ValueError for another URL and for what does not fit together, OSError for a file that can't be read."""
+
+    def client(transport: Transport) -> Client:
         return Client(
-            GrpcTransport(*seeds),
-            namespace=namespace,
-            saga_timeout=saga_timeout,
-            converters=converters,
-            payload_codec=codec,
-            redact=redact,
+            transport, namespace=namespace, saga_timeout=saga_timeout, converters=converters, payload_codec=codec, redact=redact
         )
+
+    if url.startswith(SCHEME) or ("://" not in url and url != "memory:"):
+        seeds = _seeds(url.removeprefix(SCHEME))
+        credentials = credentials_of(tls=url.startswith(SCHEME), ca=ca, cert=cert, key=key, token=token)
+        return client(GrpcTransport(*seeds, credentials=credentials))
+    if ca or cert or key or token:
+        raise ValueError("ca, cert, key and token are for servers; a journal is opened in this process")
     from durable_saga_server.journal.open import open_journal  # the engine in this process; a client alone needs none
     from durable_saga_server.service import HistoryService
 
     engine = HistoryService(open_journal(url, strict=strict), name="embedded")
-    return Client(
-        LocalTransport(engine),
-        namespace=namespace,
-        saga_timeout=saga_timeout,
-        converters=converters,
-        payload_codec=codec,
-        redact=redact,
-    )
+    return client(LocalTransport(engine))
+
+
+def _seeds(servers: str) -> list[str]:
+    """Raises ValueError."""
+    seeds = [seed.strip() for seed in servers.split(",")]
+    for seed in seeds:
+        if "@" in seed:
+            raise ValueError(
+                f"{without_secrets(SCHEME + seed)!r} holds a user or a password: a URL ends in logs and process lists. Set"
+                " DURABLE_SAGA_TOKEN or DURABLE_SAGA_TOKEN_FILE instead"
+            )
+        host, _, port = seed.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(
+                f"{seed!r}: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
+            )
+    return seeds

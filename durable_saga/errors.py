@@ -7,6 +7,7 @@ DurableSagaError
 │   ├── InvalidArgument        the request is wrong; the message says what and what to do
 │   ├── AlreadyEnded           the saga takes no more messages
 │   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
+│   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
 │   ├── Unavailable            the server or its journal can't be reached: try again later
 │   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
 │       ├── SagaFailed         failed, and nothing was to be undone
@@ -78,6 +79,11 @@ class Exhausted(ClientError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
         super().__init__(message)
+
+
+class NotAllowed(ClientError):
+    """The server does not know the caller (no certificate or token that it takes), or the caller has not the role that this
+    wants; the message says which. Nothing was done; the same call will not succeed until somebody has changed that."""
 
 
 class Unavailable(ClientError):

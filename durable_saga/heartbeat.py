@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from durable_saga.credentials import Credentials, Metadata
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
 from durable_saga.routes import Routes
@@ -25,8 +26,9 @@ BLOCKED_SECONDS = 1.0
 class Heartbeat:
     """Beats from `start()` to `stop()`; call both on the worker's loop."""
 
-    def __init__(self, routes: Routes, worker: str) -> None:
+    def __init__(self, routes: Routes, worker: str, credentials: Credentials | None = None) -> None:
         self._routes = routes
+        self._credentials = credentials or Credentials()
         self._worker = worker
         self._stopped = threading.Event()
         self._seen = time.monotonic()
@@ -45,15 +47,23 @@ class Heartbeat:
 
     def _run(self) -> None:
         channels: dict[str, grpc.Channel] = {}
+        version = self._credentials.version()
         try:
             while not self._stopped.wait(BEAT_SECONDS):
                 targets = self._routes.targets()
-                for target in [target for target in channels if target not in targets]:
+                before, version = version, self._credentials.version()
+                for target in [target for target in channels if version != before or target not in targets]:
                     channels.pop(target).close()
                 request = w.BeatRequest(worker=self._worker, blocked_at=self._blocked_at())
                 for target in targets:
-                    channel = channels.get(target) or channels.setdefault(target, grpc.insecure_channel(target))
-                    self._beat(channel, request)
+                    try:
+                        if target not in channels:
+                            channels[target] = self._credentials.blocking_channel(target)
+                        metadata = self._credentials.metadata(target)
+                    except Exception as error:  # of a file or the user's function: the next beat looks again
+                        log.warning("no sign of life to %s: %s", target, error)
+                    else:
+                        self._beat(channels[target], request, metadata)
                 try:
                     self._loop.call_soon_threadsafe(self._alive)
                 except RuntimeError:
@@ -62,9 +72,9 @@ class Heartbeat:
             for channel in channels.values():
                 channel.close()
 
-    def _beat(self, channel: grpc.Channel, request: w.BeatRequest) -> None:
+    def _beat(self, channel: grpc.Channel, request: w.BeatRequest, metadata: Metadata | None) -> None:
         """Not waited for, and the streams tell failures; but kept, since gRPC cancels a call whose future is collected."""
-        call = worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_TIMEOUT_SECONDS)
+        call = worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_TIMEOUT_SECONDS, metadata=metadata)
         self._under_way = [one for one in self._under_way if not one.done()]
         self._under_way.append(call)
 

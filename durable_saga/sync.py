@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from durable_saga.client import Client, Handle
 from durable_saga.codec import Converters
 from durable_saga.connect import connect
+from durable_saga.credentials import Token
 from durable_saga.errors import UnsupportedOperation
 from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import client_pb2 as c
@@ -58,15 +59,14 @@ class SyncClient:
     """`with SyncClient("localhost:7233") as client: client.start(place_order, order).result()`"""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        namespace: str = "default",
-        strict: bool = True,
-        converters: Converters | None = None,
+        self, url: str, *, namespace: str = "default", strict: bool = True, converters: Converters | None = None,
+        ca: str | None = None, cert: str | None = None, key: str | None = None, token: Token | None = None,
         codec: PayloadCodec | None = None,
-    ) -> None:
-        self._client: Client = connect(url, namespace=namespace, strict=strict, converters=converters, codec=codec)
+    ) -> None:  # fmt: skip
+        """As `connect()`."""
+        self._client: Client = connect(
+            url, namespace=namespace, strict=strict, converters=converters, ca=ca, cert=cert, key=key, token=token, codec=codec
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)
         self._thread.start()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -13,6 +14,7 @@ import grpc.aio
 
 from durable_saga import errors
 from durable_saga.call_stream import Broken, CallStream
+from durable_saga.credentials import Credentials, Metadata
 from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
@@ -49,6 +51,8 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
     "INVALID_ARGUMENT": errors.InvalidArgument,
     "FAILED_PRECONDITION": errors.AlreadyEnded,
     "ALREADY_EXISTS": errors.AlreadyStarted,
+    "PERMISSION_DENIED": errors.NotAllowed,
+    "UNAUTHENTICATED": errors.NotAllowed,
 }
 
 
@@ -68,6 +72,7 @@ class Transport(Protocol):
     than once: each carries the id that makes it take effect once."""
 
     routes: Routes
+    credentials: Credentials
     needs_heartbeats: bool
     """Of a thread of their own: the other side is another process, and can't see that a blocked loop still lives."""
 
@@ -118,10 +123,12 @@ async def call_any(
 class _Channel:
     """A connection to one target, with its stubs."""
 
-    def __init__(self, target: str) -> None:
-        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    def __init__(self, target: str, credentials: Credentials) -> None:
+        self._target = target
+        self._credentials = credentials
+        self._channel = credentials.channel(target, _OPTIONS)
         self.sagas: Any = client_pb2_grpc.SagasStub(self._channel)
-        self.work = worker_pb2_grpc.WorkStub(self._channel)
+        self.work: Any = worker_pb2_grpc.WorkStub(self._channel)
         self._calls: CallStream | None = None
         self._unary_until = 0.0
 
@@ -141,16 +148,24 @@ class _Channel:
                 if reply.code != "UNIMPLEMENTED":
                     raise _failed(reply.code, reply.message, reply.retry_after_ms)
         try:
-            return await getattr(self.sagas, name)(request)
+            return await getattr(self.sagas, name)(request, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise _told(error) from None
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """Anew for each call and stream: a token may have been renewed. Raises NotAllowed where it can't be read."""
+        try:
+            return self._credentials.metadata(self._target)
+        except Exception as error:  # the file can't be read, or what the user's function raises
+            raise errors.NotAllowed(f"there is no token to show: {error}") from error
 
     def _stream(self) -> CallStream | None:
         """None: calls are unary for now."""
         if self._calls is None or not self._calls.is_open:
             if self._unary_until > asyncio.get_running_loop().time():
                 return None
-            self._calls = CallStream(self.sagas.Calls)
+            self._calls = CallStream(partial(self.sagas.Calls, metadata=self.metadata))
         return None if self._calls.is_full else self._calls
 
     async def end(self) -> None:
@@ -171,16 +186,24 @@ class GrpcTransport:
 
     needs_heartbeats = True
 
-    def __init__(self, *seeds: str) -> None:
+    def __init__(self, *seeds: str, credentials: Credentials | None = None) -> None:
         self.routes = Routes(seeds)
+        self.credentials = credentials or Credentials()
+        self._version = self.credentials.version()
         self._channels: dict[str, _Channel] = {}
         self._watch: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._said = float("-inf")
 
     def _open(self, target: str) -> _Channel:
+        if (version := self.credentials.version()) != self._version:
+            self._version = version
+            self._forget_channels([])
         if target not in self._channels:
-            self._channels[target] = _Channel(target)
+            try:
+                self._channels[target] = _Channel(target, self.credentials)
+            except OSError as error:
+                raise Unreached(f"a file of the connection can't be read: {error}") from error
         return self._channels[target]
 
     async def ready(self) -> None:
@@ -212,15 +235,16 @@ class GrpcTransport:
         while True:
             for target in list(dict.fromkeys([*self.routes.targets(), *self.routes.seeds])):
                 try:
-                    async for cell in self._open(target).sagas.WatchCell(cell_pb2.CellRequest()):
+                    channel = self._open(target)
+                    async for cell in channel.sagas.WatchCell(cell_pb2.CellRequest(), metadata=channel.metadata):
                         self.routes.learn(cell, target)
-                        self._forget_channels()
-                except grpc.aio.AioRpcError:
+                        self._forget_channels([*self.routes.targets(), *self.routes.seeds])
+                except (grpc.aio.AioRpcError, errors.ClientError):
                     continue  # the calls tell what is wrong
             await asyncio.sleep(WATCH_AGAIN_SECONDS)
 
-    def _forget_channels(self) -> None:
-        used = {*self.routes.targets(), *self.routes.seeds}
+    def _forget_channels(self, used: Sequence[str]) -> None:
+        """All but these."""
         for target in [target for target in self._channels if target not in used]:
             gone = self._channels.pop(target)
             self._closing.add(task := asyncio.create_task(gone.end()))
@@ -228,7 +252,8 @@ class GrpcTransport:
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         try:
-            async for frame in self._open(target).work.Work(outgoing):
+            channel = self._open(target)
+            async for frame in channel.work.Work(outgoing, metadata=channel.metadata):
                 yield frame
         except grpc.aio.AioRpcError as error:
             raise _told(error) from None
@@ -250,6 +275,7 @@ class LocalTransport:
 
     def __init__(self, service: Any) -> None:
         self.routes = Routes([""])
+        self.credentials = Credentials()
         self._service = service
         self._started: asyncio.Future[None] | None = None
 

@@ -15,6 +15,7 @@ from durable_saga import codec
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
 from durable_saga.cli.processes import find_saga
+from durable_saga.cli.secured import client_options
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
@@ -24,13 +25,20 @@ from durable_saga.readable import as_dict, printable
 
 SAY_BLOCKED_SECONDS = 1.0
 TAKES_EFFECT_LATER = "It takes effect when the saga can go on, which it can't now:"
-_url = click.option(
+_servers = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
     default="localhost:7233",
     show_default=True,
-    help="host:port, or a journal's URL.",
+    help="host:port, grpcs://host:port, or a journal's URL.",
 )
+
+
+def _url(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where the command goes, and as whom."""
+    return _servers(client_options(command))
+
+
 _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 
 

@@ -14,6 +14,7 @@ import click
 from durable_saga.cli import logs, output, web
 from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.purging import purge, retention
+from durable_saga.cli.secured import Door, client_options, insecure, server_options
 from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
@@ -35,8 +36,8 @@ def _say(text: str) -> None:
 
 
 def _serve(
-    journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "", *,
-    ready: Callable[[str], None] = _say, **options: Any,
+    journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "", *, door: Door | None = None,
+    insecure: bool = False, ready: Callable[[str], None] = _say, **options: Any,
 ) -> Any:  # fmt: skip
     try:
         from durable_saga_server.config import Config
@@ -47,7 +48,10 @@ def _serve(
         config = Config(retention_ms=retention_ms)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--retention") from error
-    return serve(journal, listen, strict=strict, advertise=advertise, config=config, ready=ready, **options)
+    return serve(
+        journal, listen, strict=strict, advertise=advertise, config=config, ready=ready,
+        tls=None if door is None else door.tls, insecure=insecure, **options,
+    )  # fmt: skip
 
 
 @click.command()
@@ -56,11 +60,15 @@ def _serve(
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
 @click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
 @retention
+@server_options
+@insecure
 @click.option("--verbose", is_flag=True)
-def server(journal: str, listen: str, strict: bool, advertise: str, retention: int, verbose: bool) -> None:
+def server(
+    journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, verbose: bool
+) -> None:  # fmt: skip
     """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
     logs.begin(verbose)
-    output.run(_serve(journal, listen, strict, retention, advertise))
+    output.run(_serve(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
 
 
 @click.command()
@@ -69,15 +77,18 @@ def server(journal: str, listen: str, strict: bool, advertise: str, retention: i
 @click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
 @click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @retention
+@insecure
 @click.option("--verbose", is_flag=True)
-def dev(file: str, listen: str, with_page: bool, page_listen: str, retention: int, verbose: bool) -> None:
+def dev(
+    file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool, verbose: bool
+) -> None:  # fmt: skip
     """Run a history server on one SQLite file, with the web page, for a laptop."""
     logs.begin(verbose)
     beside = web.Beside(page_listen) if with_page else None
-    output.run(_dev(f"sqlite:///{file}", listen, retention, beside))
+    output.run(_dev(f"sqlite:///{file}", listen, retention, insecure, beside))
 
 
-async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside | None) -> None:
+async def _dev(journal: str, listen: str, retention_ms: int, insecure: bool, beside: web.Beside | None) -> None:
     def ready(text: str) -> None:
         _say(text)
         if beside is not None:
@@ -85,7 +96,7 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
 
     try:
         before_stop = beside.stop if beside is not None else None
-        await _serve(journal, listen, False, retention_ms, ready=ready, before_stop=before_stop)
+        await _serve(journal, listen, False, retention_ms, insecure=insecure, ready=ready, before_stop=before_stop)
     finally:
         if beside is not None:
             await beside.stop()
@@ -110,6 +121,7 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
     show_default=True,
     help="Saga code that runs for longer without waiting is taken out.",
 )
+@client_options
 @click.option("--verbose", is_flag=True)
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool

@@ -11,6 +11,7 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
+from durable_saga.cli.secured import client_options, insecure, page_tls_options
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
@@ -28,13 +29,19 @@ def _bind(url: str, listen: str, **options: Any) -> Any:
 @click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
 @click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="Asked for at the login; better by its variable.")
 @click.option("--host", "hosts", multiple=True, help="A name that a proxy gives it; may be given more than once.")
+@click.option("--behind-tls", is_flag=True, help="A proxy before it speaks TLS: cookies are for https alone.")
+@page_tls_options
+@insecure
+@client_options
 @click.option("--verbose", is_flag=True)
-def page(url: str, namespace: str, listen: str, token: str, hosts: tuple[str, ...], verbose: bool) -> None:
+def page(
+    url: str, namespace: str, listen: str, token: str, hosts: tuple[str, ...], verbose: bool, **options: Any
+) -> None:  # fmt: skip
     """Run the web page of the engine at URL, host:port or a journal, until SIGTERM."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip
-    output.run(_page(url, listen, namespace=namespace, token=token, hosts=hosts))
+    output.run(_page(url, listen, namespace=namespace, token=token, hosts=hosts, **options))
 
 
 async def _page(url: str, listen: str, **options: Any) -> None:

@@ -61,15 +61,21 @@ _ROUTES = (
 
 
 def application(
-    client: Client, *, url: str, token: str = "", hosts: Sequence[str] = LOOPBACK, clock: Clock | None = None
-) -> ASGIApp:
+    client: Client, *, url: str, token: str = "", hosts: Sequence[str] = LOOPBACK, clock: Clock | None = None,
+    is_secure: bool = False,
+) -> ASGIApp:  # fmt: skip
     """`url` is only shown. With a `token` every page wants a login; without one, requests are taken for `hosts` only."""
     app = Starlette(
         routes=_ROUTES,
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=["*"] if token else list(hosts), www_redirect=False),
             Middleware(
-                SessionMiddleware, secret_key=secret_of(token), session_cookie=COOKIE, max_age=LOGIN_SECONDS, same_site="lax"
+                SessionMiddleware,
+                secret_key=secret_of(token),
+                session_cookie=COOKIE,
+                max_age=LOGIN_SECONDS,
+                same_site="lax",
+                https_only=is_secure,
             ),
             Middleware(LoginGuard, token=token),
         ],

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 import uvicorn
 
@@ -15,10 +14,17 @@ from durable_saga.connect import connect
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
 from durable_saga.page.guarding import LOOPBACK, TOKEN_CHARACTERS_MIN
+from durable_saga.pb.listening import check_listening
+from durable_saga.pb.tls_files import RenewedContext, TlsFiles
 from durable_saga.sealing.payload_codec import PayloadCodec
 
 log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
+WANTS = (
+    "--tls-cert page.pem --tls-key page-key.pem, or --behind-tls where a proxy before it speaks TLS",
+    "DURABLE_SAGA_PAGE_TOKEN=… (16 characters or more)",
+)
+"""Of a page that others can reach."""
 
 
 class _Server(uvicorn.Server):
@@ -32,25 +38,33 @@ class _Server(uvicorn.Server):
 class PageServer:
     """Made by `bind()`; `address` is where a browser finds it."""
 
-    def __init__(self, url: str, client: Client, bound: socket.socket, host: str, *, token: str, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, url: str, client: Client, bound: socket.socket, host: str, *, token: str, hosts: Sequence[str],
+        tls: TlsFiles | None, is_secure: bool,
+    ) -> None:  # fmt: skip
         self._url = url
         self._client = client
         self._socket = bound
         self._token = token
         self._hosts = hosts
+        self._tls = tls
+        self._is_secure = is_secure
         self._server: _Server | None = None
         self._stopping = False
         shown = f"[{host}]" if ":" in host else host
-        self.address = f"http://{shown}:{bound.getsockname()[1]}"
+        self.address = f"{'https' if tls else 'http'}://{shown}:{bound.getsockname()[1]}"
 
     async def run(self) -> None:
         """Until `stop()`, or until it is cancelled."""
         async with self._client as client:
-            app = application(client, url=self._url, token=self._token, hosts=self._hosts)
+            app = application(client, url=self._url, token=self._token, hosts=self._hosts, is_secure=self._is_secure)
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="off", ws="none",
                 timeout_graceful_shutdown=STOP_GRACE_SECONDS, limit_concurrency=CONNECTIONS_MAX, http=Bounded,
             )  # fmt: skip
+            if self._tls is not None:
+                config.load()
+                config.ssl = RenewedContext.of(self._tls)
             self._server = _Server(config)
             self._server.should_exit = self._stopping
             await self._server.serve(sockets=[self._socket])
@@ -63,23 +77,20 @@ class PageServer:
 
 def bind(
     url: str, listen: str, *, namespace: str = "default", token: str = "", hosts: Sequence[str] = (),
-    warn: Callable[[str], None] = log.warning, codec: PayloadCodec | None = None,
+    tls: TlsFiles | None = None, behind_tls: bool = False,
+    insecure: bool = False, codec: PayloadCodec | None = None,
 ) -> PageServer:  # fmt: skip
-    """Take the address. Raises ValueError for one that can't be meant, or that is open to others without a token, and for a
-    `url` that is none; OSError for an address that is taken."""
+    """Take the address. `behind_tls`: a proxy before it speaks TLS. Raises ValueError for an address that can't be meant, or
+    that is open to others without TLS and a token (unless `insecure`), and for a `url` that is none; OSError for one that is
+    taken."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or int(port) > 65_535:
         raise ValueError(f"{listen!r}: give HOST:PORT for the page, such as 127.0.0.1:8233")
     if token and len(token) < TOKEN_CHARACTERS_MIN:
         raise ValueError(f"the page's token has {len(token)} characters; at least {TOKEN_CHARACTERS_MIN} are needed")
-    if not _is_loopback(host):
-        if not token:
-            raise ValueError(
-                f"{listen} can be reached from other machines: give the page a --token (or DURABLE_SAGA_PAGE_TOKEN), or listen"
-                " on 127.0.0.1"
-            )
-        warn(f"the page on {listen} can be reached from other machines, in clear text: put it behind a proxy that speaks TLS")
+    is_secure = tls is not None or behind_tls
+    check_listening(listen, is_closed=is_secure and bool(token), insecure=insecure, wants=WANTS)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -96,11 +107,5 @@ def bind(
     except OSError as error:
         bound.close()
         raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None
-    return PageServer(url, client, bound, host, token=token, hosts=(*LOOPBACK, host, *hosts))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    hosts = (*LOOPBACK, host, *hosts)
+    return PageServer(url, client, bound, host, token=token, hosts=hosts, tls=tls, is_secure=is_secure)

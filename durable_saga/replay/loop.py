@@ -376,8 +376,7 @@ _ADVICE = {
 }
 _KEPT = {
     "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
-    "call_exception_handler",
-    "get_task_factory", "get_exception_handler",
+    "call_exception_handler", "get_task_factory", "get_exception_handler",
 }  # fmt: skip
 
 

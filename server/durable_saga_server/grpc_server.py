@@ -13,6 +13,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from durable_saga.pb import client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
+from durable_saga.pb.tls_files import TlsFiles
+from durable_saga_server.access.tls import port_credentials
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.handlers import Registering, abort
 from durable_saga_server.service import HistoryService
@@ -48,9 +50,11 @@ def _unary(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any, Any],
 class GrpcServer:
     """Listens from `start()` to `stop()`. `port` is the real one, also when port 0 was asked for."""
 
-    def __init__(self, service: HistoryService, listen: str) -> None:
+    def __init__(self, service: HistoryService, listen: str, tls: TlsFiles | None = None) -> None:
+        """In the clear without `tls`."""
         self._service = service
         self._listen = listen
+        self._tls = tls
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # set at run time by the package
         size = service.config.message_bytes_max
         self._server = grpc.aio.server(
@@ -75,7 +79,7 @@ class GrpcServer:
         reflecting = reflection.aio.ReflectionServicer(service_names=names)  # type: ignore[attr-defined]  # set at run time
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, server)
         try:
-            self.port = self._server.add_insecure_port(self._listen)
+            self.port = self._open_port()
         except RuntimeError:
             self.port = 0
         if not self.port:
@@ -83,6 +87,11 @@ class GrpcServer:
         await self._server.start()
         for name in ("", *names_served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _open_port(self) -> int:
+        if self._tls is None:
+            return int(self._server.add_insecure_port(self._listen))
+        return int(self._server.add_secure_port(self._listen, port_credentials(self._tls)))
 
     @property
     def _watch_cell(self) -> Any:

@@ -8,6 +8,8 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
+from durable_saga.pb.listening import check_listening
+from durable_saga.pb.tls_files import TlsFiles
 from durable_saga_server.config import Config
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal import JournalUnavailable
@@ -17,6 +19,11 @@ from durable_saga_server.service import HistoryService
 log = logging.getLogger(__name__)
 JOURNAL_RETRY_SECONDS_MAX = 15.0
 STOP_GRACE_SECONDS = 5.0
+WANTS = (
+    "--tls-cert server.pem --tls-key server-key.pem",
+    "--tokens (then: durable-saga token create NAME --role admin --url JOURNAL), or --access access.toml",
+)
+"""Of a server that others can reach."""
 
 
 async def serve(
@@ -26,16 +33,19 @@ async def serve(
     strict: bool = True,
     advertise: str = "",
     config: Config | None = None,
+    tls: TlsFiles | None = None,
+    insecure: bool = False,
     ready: Callable[[str], None] = print,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers
-    find this one. `ready` is told the address once requests are taken; `before_stop` is awaited while they still are. Waits for
-    an unreachable journal and says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and
-    RuntimeError for a taken address."""
+    """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers find this one.
+    Beyond loopback it wants TLS and identity, or the word that it is `insecure`. `ready` is told the address once requests are
+    taken; `before_stop` is awaited while they still are. Waits for an unreachable journal and says so; raises ValueError,
+    SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a taken address."""
+    check_listening(listen, is_closed=False, insecure=insecure, wants=WANTS)
     service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
     await start_when_reachable(service, journal_url)
-    server = GrpcServer(service, listen)
+    server = GrpcServer(service, listen, tls)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

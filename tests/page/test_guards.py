@@ -135,7 +135,8 @@ def test_a_program_shows_the_token_in_a_header(guarded: str) -> None:
 @pytest.mark.parametrize(
     ("listen", "token", "told"),
     [
-        ("0.0.0.0:0", "", "give the page a --token"),
+        ("0.0.0.0:0", "", "--tls-cert page.pem"),
+        ("0.0.0.0:0", "sixteen characters", "--tls-cert page.pem"),
         ("0.0.0.0:0", "short", "at least 16 are needed"),
         ("8233", "", "give HOST:PORT"),
     ],

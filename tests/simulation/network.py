@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga_server.failures import ServiceError
 
+from durable_saga.credentials import Credentials
 from durable_saga.errors import Unavailable
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.routes import Routes
@@ -266,6 +267,7 @@ class SimulatedTransport:
     """As GrpcTransport, over the simulated network."""
 
     needs_heartbeats = False
+    credentials = Credentials()
 
     def __init__(self, network: Network, process: Process, places: Sequence[str]) -> None:
         self.routes = Routes(places)

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from durable_saga import heartbeat
+from durable_saga.credentials import Metadata
 from durable_saga.heartbeat import Heartbeat
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
@@ -40,10 +41,10 @@ def test_all_heartbeats_arrive_under_load(monkeypatch: pytest.MonkeyPatch) -> No
     sent = 0
     real = Heartbeat._beat
 
-    def counted(self: Heartbeat, channel: grpc.Channel, request: w.BeatRequest) -> None:
+    def counted(self: Heartbeat, channel: grpc.Channel, request: w.BeatRequest, metadata: Metadata | None) -> None:
         nonlocal sent
         sent += 1
-        real(self, channel, request)
+        real(self, channel, request, metadata)
 
     monkeypatch.setattr(Heartbeat, "_beat", counted)
 

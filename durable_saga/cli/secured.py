@@ -1,0 +1,95 @@
+"""Options of TLS and identity: those of a process that listens, and those of one that connects.
+
+A client's options are put into the environment, where `connect()` finds them: so a worker's processes have them too. There is
+no option for a token itself, which would stand in process lists.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from durable_saga.credentials import PREFIX
+from durable_saga.pb.tls_files import TlsFiles
+
+Command = Callable[..., Any]
+_FILE = click.Path(exists=True, dir_okay=False)
+insecure = click.option(
+    "--insecure", is_flag=True, help="Listen beyond loopback without TLS and identity: only where nobody else can reach it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a server asks of who comes."""
+
+    tls: TlsFiles | None = None
+
+
+def _to_environment(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(_: click.Context, __: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            os.environ[PREFIX + name] = os.path.abspath(value)
+
+    return keep
+
+
+def client_options(command: Command) -> Command:
+    """--ca, --cert, --key and --token-file."""
+    told = {
+        "ca": ("CA", "PEM file of the CA that the server's certificate is of; default: the system's."),
+        "cert": ("CERT", "PEM file of a client certificate."), "key": ("KEY", "PEM file of its key."),
+        "token-file": ("TOKEN_FILE", "File of a bearer token."),
+    }  # fmt: skip
+    for option, (name, text) in told.items():
+        command = click.option(
+            f"--{option}", type=_FILE, expose_value=False, callback=_to_environment(name), help=f"{text} [{PREFIX}{name}]"
+        )(command)
+    return command
+
+
+def server_options(command: Command) -> Command:
+    """Gives the command a `door`."""
+
+    @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}TLS_CERT", help="PEM file of the certificate chain.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}TLS_KEY", help="PEM file of its key.")
+    @click.option(
+        "--client-ca", type=_FILE, envvar=f"{PREFIX}CLIENT_CA", help="Who connects must show a certificate of this CA."
+    )
+    @functools.wraps(command)
+    def with_door(*, tls_cert: str | None, tls_key: str | None, client_ca: str | None, **options: Any) -> Any:
+        return command(door=Door(tls_of(tls_cert, tls_key, client_ca)), **options)
+
+    return with_door
+
+
+def page_tls_options(command: Command) -> Command:
+    """Gives the command `tls`."""
+
+    @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_CERT", help="PEM file of the page's certificate chain.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_KEY", help="PEM file of its key.")
+    @click.option("--client-ca", type=_FILE, help="Browsers must show a certificate of this CA.")
+    @functools.wraps(command)
+    def with_tls(*, tls_cert: str | None, tls_key: str | None, client_ca: str | None, **options: Any) -> Any:
+        return command(tls=tls_of(tls_cert, tls_key, client_ca), **options)
+
+    return with_tls
+
+
+def tls_of(cert: str | None, key: str | None, client_ca: str | None) -> TlsFiles | None:
+    """Raises ClickException."""
+    if bool(cert) != bool(key):
+        raise click.ClickException("--tls-cert and --tls-key go together: one of them is missing")
+    if not cert or not key:
+        if client_ca:
+            raise click.ClickException("--client-ca is for TLS: give --tls-cert and --tls-key too")
+        return None
+    try:
+        return TlsFiles(cert, key, client_ca or "")
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,99 @@
+"""The certificate, key and client CA of a process that listens, as PEM files that may be replaced while it runs.
+
+They are looked at at each handshake. New ones count from the next handshake on, if they fit together; while they do not, as between
+the writes of a certificate and its key, the old ones stay, and that is logged once for each state of the files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pems:
+    """`client_ca` is empty where clients need no certificate."""
+
+    cert: bytes
+    key: bytes
+    client_ca: bytes
+
+
+def stamp_of(*files: str) -> Stamp:
+    """Another one when a file was written or replaced. Raises OSError."""
+    found = [os.stat(file) for file in files]
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
+
+class TlsFiles:
+    """Raises ValueError or OSError when they can't be used at the start; later they are only logged."""
+
+    def __init__(self, cert: str, key: str, client_ca: str = "") -> None:
+        self._files = (cert, key, *([client_ca] if client_ca else []))
+        self._lock = threading.Lock()
+        self._stamp = stamp_of(*self._files)
+        self.pems, self.context = self._read()
+
+    @property
+    def wants_client_certificate(self) -> bool:
+        return len(self._files) == 3
+
+    def is_renewed(self) -> bool:
+        """Look at the files, from any thread: whether `pems` and `context` are others than before."""
+        with self._lock:
+            try:
+                stamp = stamp_of(*self._files)
+                if stamp == self._stamp:
+                    return False
+                self._stamp = stamp
+                self.pems, self.context = self._read()
+            except (OSError, ValueError) as error:
+                log.warning("the new TLS files are not taken, the old ones stay: %s", error)
+                return False
+        log.info("new TLS files from %s", self._files[0])
+        return True
+
+    def _read(self) -> tuple[Pems, ssl.SSLContext]:
+        cert, key, *client_ca = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(cert, key, password=_no_password)
+        except ssl.SSLError as error:
+            raise ValueError(f"{cert} and {key} are no PEM of a certificate and its key: {error}") from error
+        if client_ca:
+            try:
+                context.load_verify_locations(client_ca[0])
+            except ssl.SSLError as error:
+                raise ValueError(f"{client_ca[0]} is no PEM of a CA: {error}") from error
+            context.verify_mode = ssl.CERT_REQUIRED
+        texts = [pathlib.Path(file).read_bytes() for file in self._files]
+        return Pems(texts[0], texts[1], texts[2] if client_ca else b""), context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted: give one without a password, readable by this user alone")
+
+
+class RenewedContext(ssl.SSLContext):
+    """For a server of asyncio: each connection is wrapped by the context that the files make at that time."""
+
+    files: TlsFiles
+
+    @classmethod
+    def of(cls, files: TlsFiles) -> RenewedContext:
+        made = cls(ssl.PROTOCOL_TLS_SERVER)
+        made.files = files
+        return made
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        self.files.is_renewed()
+        return self.files.context.wrap_bio(*args, **kwargs)
