@@ -1,4 +1,4 @@
-"""The error that a caller gets of a saga that did not complete: its class by the status, its words by what was undone in fact."""
+"""The error that a caller gets of a saga that did not complete: its class by the status, its words by what was undone."""
 
 from __future__ import annotations
 
