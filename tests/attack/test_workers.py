@@ -279,7 +279,8 @@ def test_a_worker_that_does_not_read_is_sent_a_bounded_part_and_nothing_twice(tm
 
 def test_a_worker_that_reads_nothing_at_all_is_taken_for_dead(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with standing(tmp_path, Config(lease_ms=500, unread_ms_max=500, reconnect_grace_ms=100)) as raw:
+        # the lease is long: on a busy machine its heartbeats come late, and silence is another reason
+        async with standing(tmp_path, Config(lease_ms=20_000, unread_ms_max=500, reconnect_grace_ms=100)) as raw:
             await raw.start("s")
             worker = Hostile(raw, reads=False)
             while not (await raw.describe("s")).owner:
