@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -26,8 +27,13 @@ BLOCKED_SECONDS = 1.0
 class Heartbeat:
     """Beats from `start()` to `stop()`; call both on the worker's loop."""
 
-    def __init__(self, routes: Routes, worker: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, routes: Routes, worker: str, credentials: Credentials | None = None,
+        secret: Callable[[str], bytes] = lambda target: b"",
+    ) -> None:  # fmt: skip
+        """`secret` tells what the server at a target gave this worker; it is asked in the thread."""
         self._routes = routes
+        self._secret = secret
         self._credentials = credentials or Credentials()
         self._worker = worker
         self._stopped = threading.Event()
@@ -60,6 +66,7 @@ class Heartbeat:
                         if target not in channels:
                             channels[target] = self._credentials.blocking_channel(target)
                         metadata = self._credentials.metadata(target)
+                        request.secret = self._secret(target)
                     except Exception as error:  # of a file or the user's function: the next beat looks again
                         log.warning("no sign of life to %s: %s", target, error)
                     else:

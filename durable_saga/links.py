@@ -82,6 +82,10 @@ class Links:
         self._homeless: list[w.WorkerItem] = []
         self._changed = asyncio.Event()
 
+    def secret(self, target: str) -> bytes:
+        """What the server there gave this worker; empty: nothing yet."""
+        return self._secrets.get(target, b"")
+
     async def run(self) -> None:
         """Stay connected to every server until cancelled. Raises what waiting does not mend."""
         try:

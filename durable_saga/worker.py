@@ -81,7 +81,11 @@ class Worker:
         grpc_guard.install()
         self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
         transport = self._client.transport
-        heartbeat = Heartbeat(transport.routes, self.name, transport.credentials) if transport.needs_heartbeats else None
+        heartbeat = (
+            Heartbeat(transport.routes, self.name, transport.credentials, self._links.secret)
+            if transport.needs_heartbeats
+            else None
+        )
         if heartbeat is not None:
             heartbeat.start()
         connection = asyncio.create_task(self._links.run())

@@ -230,12 +230,14 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class BeatRequest(_message.Message):
-    __slots__ = ("worker", "blocked_at")
+    __slots__ = ("worker", "blocked_at", "secret")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_AT_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     worker: str
     blocked_at: str
-    def __init__(self, worker: _Optional[str] = ..., blocked_at: _Optional[str] = ...) -> None: ...
+    secret: bytes
+    def __init__(self, worker: _Optional[str] = ..., blocked_at: _Optional[str] = ..., secret: _Optional[bytes] = ...) -> None: ...
 
 class BeatReply(_message.Message):
     __slots__ = ("known",)

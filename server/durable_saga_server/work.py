@@ -6,6 +6,7 @@ Hello -> session -> Commit, Release, Heartbeat, Drain … -> stream ends -> (gra
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ class WorkStreams:
 
     def beat(self, request: w.BeatRequest) -> w.BeatReply:
         session = self._service.sessions.named(request.worker)
-        if session is None:
+        if session is None or not hmac.compare_digest(session.secret, request.secret):
             return w.BeatReply(known=False)
         session.seen_ms = self._service.clock.now_ms()
         if request.blocked_at:

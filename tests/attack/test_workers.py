@@ -311,6 +311,23 @@ def test_a_worker_that_reads_nothing_at_all_is_taken_for_dead(tmp_path: pathlib.
     asyncio.run(scenario())
 
 
+def test_nobody_else_keeps_a_silent_worker_alive(tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        async with standing(tmp_path, Config(lease_ms=1_500, reconnect_grace_ms=100)) as raw:
+            worker = Hostile(raw, "hung")
+            welcome = (await worker.until(lambda item: item.HasField("welcome"))).welcome
+            assert (await raw.work.Beat(w.BeatRequest(worker="hung", secret=welcome.secret))).known
+            for secret in (b"", b"x" * 16):
+                assert not (await raw.work.Beat(w.BeatRequest(worker="hung", secret=secret))).known
+            async with asyncio.timeout(30):
+                while any(one.name == "hung" for one in raw.service.sessions):
+                    await raw.work.Beat(w.BeatRequest(worker="hung"))
+                    await asyncio.sleep(0.05)
+            worker.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_stream_that_says_no_hello_is_ended(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "HELLO_SECONDS_MAX", 0.2)
 

@@ -13,17 +13,20 @@ import pytest
 from cassandra.cluster import Cluster
 from cassandra.io.libevreactor import LibevConnection
 from durable_saga_server.journal import (
+    INBOX_BYTES_MAX,
     Commit,
     Committed,
     Created,
     Filter,
     Head,
+    InboxFull,
     JournalError,
     Run,
     Unknown,
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
+from durable_saga_server.journal.cassandra.inboxes import FULL_MS
 from durable_saga_server.journal.cassandra.listing import list_row
 from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
 from durable_saga_server.journal.cassandra.session import Session
@@ -179,6 +182,41 @@ def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra
             await journal.close()
 
     asyncio.run(scenario())
+
+
+def test_an_inbox_has_a_limit_in_bytes_and_takes_more_when_some_is_read(cassandra: str) -> None:
+    async def play() -> None:
+        journal = CassandraJournal([cassandra], f"inbox_{uuid.uuid4().hex[:8]}", strict=False, replication_factor=1)
+        await journal.initialize()
+        run, other = Run("n", "full"), Run("n", "other")
+        message = h.InboxMessage(received_ms=1)
+        message.signal.input.data = b"x" * (INBOX_BYTES_MAX // 40)
+        ids = [f"m{number:03}" for number in range(80)]
+        put: list[str] = []
+
+        async def fill() -> None:
+            for message.message_id in ids:
+                assert await journal.put_message(run, message)
+                put.append(message.message_id)
+
+        with pytest.raises(InboxFull, match="INBOX_BYTES_MAX"):
+            await fill()
+        assert 38 <= len(put) <= 60, "a quarter more than the limit, at most"
+        with pytest.raises(InboxFull, match="INBOX_BYTES_MAX"):
+            await journal.put_message(run, message)
+        assert not await journal.put_message(run, h.InboxMessage(message_id=put[0])), "a repetition needs no room"
+        assert await journal.put_message(other, message), "other runs have their own"
+        head = Head(run, b"i" * 16, "t", h.RUNNING, "w", 1, 1, b"c" * 16, 1, 1)
+        await journal.create(head, h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t")))
+        event = h.Event(seq=1, time_ms=2, step_scheduled=h.StepScheduled(call="1", name="s"))
+        commit = Commit(run, b"i" * 16, 1, b"d" * 16, 1, [event], h.RUNNING, 2, 0, put[:30])
+        (outcome,) = await journal.commit_many([commit])
+        assert isinstance(outcome, Committed)
+        await asyncio.sleep(FULL_MS / 1000)
+        assert await journal.put_message(run, message)
+        await journal.close()
+
+    asyncio.run(play())
 
 
 def test_a_row_that_is_written_without_reading_its_head_is_the_head(cassandra: str) -> None:

@@ -11,7 +11,6 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga_server.clock import Clock, SystemClock
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
-    INBOX_MESSAGES_MAX,
     Commit,
     Committed,
     Created,
@@ -20,7 +19,6 @@ from durable_saga_server.journal import (
     Filter,
     Head,
     Hint,
-    InboxFull,
     JournalError,
     JournalUnavailable,
     Listed,
@@ -34,6 +32,7 @@ from durable_saga_server.journal.cassandra import migrating, schema
 from durable_saga_server.journal.cassandra.access import Access
 from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
+from durable_saga_server.journal.cassandra.inboxes import Inboxes
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.pages import read_page
@@ -44,7 +43,6 @@ from durable_saga_server.journal.damage import cut_bytes, read_events, read_mess
 from durable_saga_server.journal.rules import attributes_in, in_order, keys_in
 
 COMMITS_AT_ONCE_MAX = 128
-COUNT_INBOX_EVERY = 256
 
 
 class CassandraJournal:
@@ -85,7 +83,7 @@ class CassandraJournal:
         self._hints = Hints(self._session, self._clock)
         self._chunks = Chunks(self._session)
         self._purging = Purging(self._session, self._listing, self._index, self._chunks)
-        self._puts = 0
+        self._inboxes = Inboxes(self._session, self._clock)
 
     async def initialize(self) -> None:
         session = self._session
@@ -200,19 +198,7 @@ class CassandraJournal:
     # --- inbox and hints ---------------------------------------------------------------------------------------------
 
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        if await self._session.read("message", *_key(run), message.message_id):
-            return False
-        self._puts += 1
-        if self._puts % COUNT_INBOX_EVERY == 0:
-            unread = sum(not consumed for (consumed,) in await self._session.read("unread", *_key(run)))
-            if unread >= INBOX_MESSAGES_MAX:
-                most = f"INBOX_MESSAGES_MAX is {INBOX_MESSAGES_MAX}"
-                raise InboxFull(f"{run.saga} has {unread} unread messages ({most}): send more when it has read some")
-        await self._session.read(
-            "put_message", *_key(run), message.message_id, message.received_ms, message.SerializeToString(),
-            self._clock.now_ms() * 1000,
-        )  # fmt: skip
-        return True
+        return await self._inboxes.put(run, message)
 
     async def has_message(self, run: Run, message_id: str) -> bool:
         return bool(await self._session.read("message", *_key(run), message_id))
