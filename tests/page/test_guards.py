@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from durable_saga.page.serving import bind
 from durable_saga.pb import history_pb2 as h
+from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
 from tests.page.conftest import SECONDS, Engine
 
@@ -180,4 +182,25 @@ def test_the_page_says_that_the_engine_is_gone_and_shows_it_again_when_it_is_bac
         assert ask(at, "/").status == 200
     finally:
         page.stop()
+        server.stop()
+
+
+def test_a_damaged_saga_is_shown_as_that_with_what_is_left(tmp_path: pathlib.Path) -> None:
+    command = ["-m", "durable_saga", "dev", "--file", str(tmp_path / "s.db"), "--listen", "127.0.0.1:0"]
+    server = Process("server", [*command, "--page-listen", "127.0.0.1:0"], tmp_path, "page on")
+    try:
+        page = server.start({})
+        log = (tmp_path / "server.log").read_text()
+        url = next(line.split()[-1] for line in log.splitlines() if line.startswith("listening on"))
+        with SyncClient(url) as client:
+            client.start("order", "lamp", id="o-1")
+            database = sqlite3.connect(tmp_path / "s.db")
+            assert database.execute("UPDATE events SET event = x'ffffff' WHERE seq = 0").rowcount == 1
+            database.commit()
+            database.close()
+            shown = ask(page, "/saga?id=o-1").text
+            assert "Damaged" in shown
+            assert "event 0 can't be read" in shown.replace("&#39;", "'")
+            client.handle("o-1").terminate("it can't be read")
+    finally:
         server.stop()
