@@ -48,6 +48,11 @@ class Process:
         assert self._process is not None, f"{self.name} was started"
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """It was started, and runs no more."""
+        return self._process is not None and self._process.poll() is not None
+
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:

@@ -1,0 +1,191 @@
+"""One server on SQLite and the workers of the table, each a process of its own; a client that starts entries and watches."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_saga import Client, Handle, codec, connect
+from durable_saga.errors import ClientError
+from examples.demo.processes import Process, free_address
+from tests.nasty import dying, ledger
+from tests.nasty.entry import Entry, Told
+from tests.nasty.judge import Seen
+
+LOOK_SECONDS = 0.25
+ENDS = ("completed", "compensated", "failed", "cancelled", "terminated", "compensation_stuck", "held")
+SECONDS_MAX = 90.0
+"""Until an entry must be over: many times what it takes on a machine with nothing else to do."""
+PENDING_SECONDS = 12.0
+"""The same, for those that are known not to come out right; from the end of the others."""
+
+
+@dataclass
+class Group:
+    """Entries that share a namespace and its workers. `pending`: they are known to come out wrong."""
+
+    name: str
+    entries: Sequence[Entry]
+    app: str = "tests.nasty.table:SAGAS"
+    workers: int = 1
+    pending: bool = False
+    processes: list[Process] = field(default_factory=list)
+    neighbours: list[Any] = field(default_factory=list)
+    """What the sagas beside the entries gave, or the error in words."""
+    restarts: int = 0
+
+
+class House:
+    """`open()`, `play()`, `close()`; what died and was not to die is in `died`."""
+
+    def __init__(self, folder: pathlib.Path, groups: Sequence[Group]) -> None:
+        self.folder = folder
+        self.groups = [one for one in groups if one.entries]
+        self.url = free_address()
+        self.place = folder / "ledger"
+        serve = ["-m", "durable_saga", "server", "--journal", f"sqlite:///{folder}/journal.db", "--listen", self.url]
+        self.server = Process("server", serve, folder, "listening on")
+        self.died: list[str] = []
+        self._watching = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    def open(self) -> None:
+        self.server.start({})
+        for group in self.groups:
+            for number in range(group.workers):
+                command = ["-m", "durable_saga", "worker", group.app, "--url", self.url, "--namespace", group.name]
+                group.processes.append(Process(f"{group.name}-{number}", command, self.folder, "worker"))
+        starting = [threading.Thread(target=self.start, args=[one]) for group in self.groups for one in group.processes]
+        for thread in starting:
+            thread.start()
+        for thread in starting:
+            thread.join()
+        self._keeper.start()
+
+    def start(self, process: Process, *, wait: bool = True) -> None:
+        process.start({ledger.PLACE: str(self.place)}, wait=wait)
+
+    def _keep(self) -> None:
+        """A worker that has ended by itself is started again, as a supervisor does."""
+        while not self._watching.wait(0.1):
+            for group in self.groups:
+                for process in group.processes:
+                    if process.ended and not self._watching.is_set():
+                        group.restarts += 1
+                        if not group.pending and not group.name.startswith("dies"):
+                            self.died.append(process.name)
+                        self.start(process, wait=False)
+
+    def close(self) -> dict[str, int]:
+        """Exit codes of the workers after SIGTERM, by name."""
+        self._watching.set()
+        self._keeper.join()
+        codes: dict[str, int] = {}
+
+        def stop(process: Process) -> None:
+            codes[process.name] = process.stop()
+
+        stopping = [threading.Thread(target=stop, args=[one]) for group in self.groups for one in group.processes]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+        self.server.stop()
+        return codes
+
+    # --- playing -------------------------------------------------------------------------------------------------------------
+
+    async def play(self, *, over_seconds: float = 0.0, killed: bool = False) -> dict[str, Seen]:
+        """What is seen of each entry, by its name. The starts are spread over so many seconds."""
+        ordinary = asyncio.Event()
+        left = [group for group in self.groups if not group.pending]
+
+        async def one(group: Group) -> list[Seen]:
+            try:
+                return await self._play(group, ordinary, over_seconds, killed)
+            finally:
+                if group in left:
+                    left.remove(group)
+                if not left:
+                    ordinary.set()
+
+        found = await asyncio.gather(*(one(group) for group in self.groups))
+        return {seen.entry.name: seen for many in found for seen in many}
+
+    async def _play(self, group: Group, ordinary: asyncio.Event, over_seconds: float, killed: bool) -> list[Seen]:
+        async with connect(self.url, namespace=group.name) as client:
+            pause = over_seconds / len(group.entries)
+            follow = [
+                asyncio.create_task(self._follow(client, entry, number * pause, group.pending, ordinary, killed))
+                for number, entry in enumerate(group.entries)
+            ]
+            beside = [asyncio.create_task(_neighbour(client, number, over_seconds)) for number in range(3)]
+            found = await asyncio.gather(*follow)
+            if not group.pending:
+                group.neighbours = [await one for one in [*beside, asyncio.create_task(_neighbour(client, 3, 0))]]
+            for task in beside:
+                task.cancel()
+            return found
+
+    async def _follow(
+        self, client: Client, entry: Entry, after: float, pending: bool, ordinary: asyncio.Event, killed: bool
+    ) -> Seen:
+        await asyncio.sleep(after)
+        handle: Handle[Any] = await client.start(entry.saga, *entry.args, id=entry.name)
+        wrong: list[str] = []
+        for told in entry.told:
+            if (words := await _tell(handle, told)) and not killed:
+                wrong.append(words)
+        until = time.monotonic() + SECONDS_MAX
+        overview = await handle.overview()
+        while overview.status not in ENDS and not (overview.blocked and entry.status == "blocked"):
+            if time.monotonic() > until or (pending and ordinary.is_set() and await _has_passed(PENDING_SECONDS)):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+            overview = await handle.overview()
+        judged = overview.status in ENDS and not killed
+        at_the_end = sum(row.saga == entry.name for row in ledger.rows(self.place)) if judged else None
+        history = await handle.history()
+        result = None
+        if overview.status == "completed" and history[-1].saga_ended.result.data:
+            result = codec.decode(history[-1].saga_ended.result.data)
+        return Seen(
+            entry, overview.status, overview.blocked, history, [], result, overview.state, overview.error or "",
+            killed=killed, not_refused=wrong, at_the_end=at_the_end,
+        )  # fmt: skip
+
+    def read_ledger(self, seen: dict[str, Seen]) -> None:
+        """When nobody works any more."""
+        for row in ledger.rows(self.place):
+            if row.saga in seen:
+                seen[row.saga].rows.append(row)
+
+
+async def _has_passed(seconds: float) -> bool:
+    await asyncio.sleep(seconds)
+    return True
+
+
+async def _tell(handle: Handle[Any], told: Told) -> str:
+    await asyncio.sleep(told.after)
+    try:
+        if told.verb == "signal":
+            await handle.signal(told.name, *told.args)
+        else:
+            await getattr(handle, told.verb)("the table")
+    except ClientError as error:
+        return "" if told.refused else f"{told.verb} {told.name} was refused: {error}"
+    return f"{told.verb} {told.name} was not refused" if told.refused else ""
+
+
+async def _neighbour(client: Client, number: int, over_seconds: float) -> Any:
+    await asyncio.sleep(0.3 + number * over_seconds / 3)
+    try:
+        return await (await client.start(dying.neighbour, id=f"neighbour-{number}")).result(timeout=SECONDS_MAX)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
