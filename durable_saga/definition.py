@@ -67,6 +67,7 @@ class StepDefinition(Definition):
     at_most_once: bool
     pivot: bool = False
     compensation: CompensationDefinition | None = None
+    in_doubt_leave: bool = False
 
     def takes(self, count: int) -> bool:
         """Whether so many arguments, all of them positional, surely bind."""

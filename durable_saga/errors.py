@@ -24,6 +24,7 @@ DurableSagaError
 ├── DefinitionError            the table of a declared saga is wrong; names file and line
 ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
 ├── EventTimedOut              an event did not come in time
+├── NotAwaited                 saga code called a step or a child saga without `await`: nothing of it was done
 ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
 ├── NonDeterminism             the code is not the code that made the history: bring the right code back
 ├── FutureEventKind            the history was written by a newer version: upgrade
@@ -171,6 +172,10 @@ class CompensationRequested(DurableSagaError):
 
 class EventTimedOut(DurableSagaError, TimeoutError):
     """An event did not come in time."""
+
+
+class NotAwaited(DurableSagaError):
+    """Saga code called a step or a child saga without `await`."""
 
 
 class SwallowedCancellation(DurableSagaError):

@@ -66,7 +66,7 @@ def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
     UnsupportedOperation for a function without a name, NotSerializable."""
     core = _core("on_failure()")
-    core.on_failure(_undo_definition(undo), args, kwargs)
+    core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
 
 def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:

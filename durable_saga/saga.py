@@ -41,7 +41,8 @@ class SagaFunction(Generic[P, R_co]):
     def signal(self, /, *, name: str) -> Callable[[F], F]: ...
     def signal(self, function: Any = None, /, *, name: str | None = None) -> Any:
         """Declare a handler for a signal (its function's name, or `name`). It runs inside the saga, so the rules of saga
-        code hold; an exception in it fails the saga. Raises TypeError for a second handler of one name."""
+        code hold. If it raises, what it did is undone, the message is recorded as rejected, and the saga goes on; handlers at
+        work when the saga returns are let finish. Raises TypeError for a second handler of one name."""
 
         def declare(function: F) -> F:
             key = name or function.__name__

@@ -1,21 +1,27 @@
-"""The steps that a run waits for: scheduled by its code, resolved by facts, each exactly once."""
+"""The steps that a run waits for: scheduled by its code, resolved by facts, each exactly once.
+
+A step that failed or was cancelled is in doubt for as long as its compensation is open. What its attempt says after that is
+taken too: a result goes to the compensation, and the proof that nothing happened makes it needless.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
-from durable_saga.errors import LimitExceeded, rebuild_exception
+from durable_saga.errors import DecodeError, LimitExceeded, rebuild_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
-from durable_saga.replay.scopes import current_scope, default_retry
-from durable_saga.replay.unwind import REGISTERED, Entry
+from durable_saga.replay.scopes import default_retry, enlist
+from durable_saga.replay.unawaited import Unawaited
+from durable_saga.replay.unwind import IN_DOUBT, REGISTERED, RUNNING, STANDS, UNDER_WAY, Entry
 from durable_saga.retry import Retry
 
 if TYPE_CHECKING:
@@ -57,6 +63,8 @@ class Calls:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.pending: dict[str, Pending] = {}
+        self.unawaited = Unawaited()
+        self._cut_off: dict[str, Pending] = {}  # failed or cancelled, with a compensation: their attempts may still tell
 
     def call(self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
         """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
@@ -69,7 +77,8 @@ class Calls:
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
         data = None if surely else codec.encode_call(args, kwargs, where=f"step {definition.name}")
-        return self._run(core.loop.scope().next(), definition, data, plain)
+        call = core.loop.scope().next()
+        return self.unawaited.made(call, definition.name, self._run(call, definition, data, plain), depth=3)
 
     async def _run(
         self,
@@ -79,6 +88,7 @@ class Calls:
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
     ) -> Any:
         core = self._core
+        self.unawaited.begun(call)
         core.check_cancelled()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
@@ -87,7 +97,9 @@ class Calls:
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:
-            core.stack.register(Entry(call, definition.name, undo, data, definition.signature), current_scope(core))
+            entry = Entry(call, definition.name, undo, data, definition.signature)
+            entry.effect = UNDER_WAY if definition.effect else STANDS
+            enlist(core, entry)
         make = partial(self._scheduled, pending)
         core.history.step(call, definition.name, undo.name if undo is not None else "", make, core.loop.now_ms)
         core.want(pending.effect)
@@ -96,6 +108,16 @@ class Calls:
         except asyncio.CancelledError:
             self._cancel(call)
             raise
+
+    def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        core = self._core
+        core.check_cancelled()
+        data = encode_registered(definition, args, kwargs)
+        call = core.loop.scope().next()
+        enlist(core, Entry(call, definition.name, definition, data, definition.signature))
+        core.ask(h.Event(compensation_registered=h.CompensationRegistered(
+            call=call, name=definition.name, input=p.Payload(data=data),
+        )))  # fmt: skip
 
     def _scheduled(self, pending: Pending) -> h.Event:
         """The intent. A replay comes here only with what its history does not have."""
@@ -131,6 +153,7 @@ class Calls:
             core.effects[:] = [one for one in core.effects if one.call != call]
         else:
             core.want(partial(CancelStep, call))
+            self._in_doubt(pending)
         core.ask(h.Event(step_cancelled=h.StepCancelled(call=call, never_started=never_started)))
 
     def cancel_all(self) -> None:
@@ -147,14 +170,53 @@ class Calls:
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
+    def wants(self, kind: str, fact: Any) -> bool:
+        pending = self.pending.get(fact.call)
+        if pending is not None:
+            return bool(pending.attempt == fact.attempt)
+        late, entry = self._cut_off.get(fact.call), self._core.stack.entries.get(fact.call)
+        if late is None or entry is None or late.attempt != fact.attempt or entry.state not in (REGISTERED, RUNNING):
+            return False
+        return kind == "step_completed" or (kind == "step_failed" and fact.failure.not_applied)
+
+    def _in_doubt(self, pending: Pending, error: BaseException | None = None) -> None:
+        """It has ended without a recorded success."""
+        entry = self._core.stack.entries.get(pending.call)
+        if entry is None or not pending.definition.effect:
+            return
+        self._cut_off[pending.call] = pending
+        entry.error = error
+        entry.effect = STANDS if pending.definition.in_doubt_leave else IN_DOUBT
+
+    def _late(self, call: str, result: Callable[[], Any] | None) -> None:
+        """What the attempt of a step that had failed or was cancelled says in the end. Where its compensation was begun, that
+        waits for the attempt: it is begun anew with the result, or given up."""
+        core, entry = self._core, self._core.stack.entries[call]
+        del self._cut_off[call]
+        was = entry.state
+        if result is None:
+            core.stack.not_needed(call)
+            if was == RUNNING:
+                core.want(partial(CancelStep, call))
+            return
+        entry.result = result
+        if was == RUNNING:
+            core.want(partial(core.unwinding.effect, entry))
+
     def completed(self, fact: h.StepCompleted) -> None:
-        pending = self.pending.pop(fact.call)
+        pending = self.pending.pop(fact.call, None)
+        if pending is None:
+            self._late(fact.call, partial(self._late_result, self._cut_off[fact.call], fact.result.data))
+            return
         self._core.urgent |= pending.definition.effect
         what = f"result of step {pending.definition.name}"
         value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None:
             entry.result = partial(codec.decode, fact.result.data, pending.definition.result_type, where=what)
+            entry.effect = STANDS
+            if self._core.holding.past_pivot:
+                entry.step("pivot")
         if pending.definition.pivot:
             self._core.holding.pass_pivot()
         if not pending.future.done():
@@ -169,10 +231,15 @@ class Calls:
         self._core.want(pending.effect)
 
     def failed(self, fact: h.StepFailed) -> None:
-        pending = self.pending.pop(fact.call)
+        pending = self.pending.pop(fact.call, None)
+        if pending is None:
+            self._late(fact.call, None)
+            return
+        error = rebuild_exception(fact.failure, step=pending.definition.name, call=fact.call)
         if fact.failure.not_applied:
             self._core.stack.not_needed(fact.call)
-        error = rebuild_exception(fact.failure, step=pending.definition.name, call=fact.call)
+        else:
+            self._in_doubt(pending, error)
 
         def tell() -> None:
             if not pending.future.done():
@@ -183,6 +250,14 @@ class Calls:
             self._core.unwinding.at_once(entry, fact.failure, then=tell)
         else:
             tell()
+
+    @staticmethod
+    def _late_result(pending: Pending, data: bytes) -> Any:
+        """None where it can't be read: the compensation runs all the same."""
+        try:
+            return codec.decode(data, pending.definition.result_type, where=f"result of step {pending.definition.name}")
+        except DecodeError:
+            return None
 
 
 def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:

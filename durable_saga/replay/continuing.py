@@ -1,13 +1,15 @@
 """continue_as_new(): the run ends here, the next run of the same saga begins with a new history. Pure.
 
 The end event holds what the next run starts with; whoever sees it makes that run (the server, docs/continue-as-new.md). Nothing
-that could still be undone is left behind: the call is refused while a compensation is registered that is not settled.
+that could still be undone is left behind: the call is refused while a compensation is registered that is not settled. What is
+in doubt is settled first, as before every end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_saga import codec
@@ -56,7 +58,9 @@ class Continuing:
         raise ContinueAsNew(data)
 
     def _refuse_unfinished(self) -> None:
-        undoable = [entry.name for entry in self._core.stack.entries.values() if entry.state in UNSETTLED]
+        undoable = [
+            entry.name for entry in self._core.stack.entries.values() if entry.state in UNSETTLED and not entry.in_doubt
+        ]
         if undoable:
             raise UnsupportedOperation(
                 f"continue_as_new() while there is something to undo ({_listed(undoable)}): a new run can't undo what this one"
@@ -76,6 +80,10 @@ class Continuing:
         core = self._core
         core.calls.cancel_all()
         core.state.flush()
+        core.unwinding.settle(partial(self._end, data))
+
+    def _end(self, data: bytes) -> None:
+        core = self._core
         core.end(h.CONTINUED, following=h.Continuation(
             input=p.Payload(data=data), keys=list(self.keys), carried=core.signals.kept(),
             attributes=core.attributes.values,

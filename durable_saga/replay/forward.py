@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
@@ -80,6 +81,8 @@ class Forward:
             elif self.stop is not None:
                 core.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({self.stop})"))
             return
+        if self.stop is None and core.signals.is_handling and self._ended_well() and not core.history.ended_at_once():
+            return  # what was acknowledged is carried out before the end
         self._cancel_all()
         error = asyncio.CancelledError() if self.main.cancelled() else self.main.exception()
         if self.stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
@@ -89,6 +92,8 @@ class Forward:
             return
         if core.unwinding.has_parts and (error is None or self.is_to_be_held):
             return  # what is being undone comes to its end first
+        if error is None and not core.history.ended_at_once():
+            error = core.calls.unawaited.take_error()
         if error is None:
             self._complete(self.main.result())
         else:
@@ -107,6 +112,15 @@ class Forward:
             await self._core.loop.create_future()
         finally:
             self._failed_child = None
+
+    @property
+    def is_done(self) -> bool:
+        """The saga's own code is: nothing new is begun."""
+        return self.main is not None and self.main.done()
+
+    def _ended_well(self) -> bool:
+        assert self.main is not None, "a history starts with saga_started"
+        return not self.main.cancelled() and self.main.exception() is None
 
     def _cancel_all(self) -> None:
         """Cancel every task that is left, again while they go on; bounded."""
@@ -127,7 +141,7 @@ class Forward:
         except (NotSerializable, LimitExceeded) as error:
             core.fail(error)
             return
-        core.end(h.COMPLETED, result=data)
+        core.unwinding.settle(partial(core.end, h.COMPLETED, result=data), result=data)
 
     def idle_at(self) -> str:
         """Where the main coroutine waits, for messages."""

@@ -8,7 +8,7 @@ may stand there. Otherwise the code is not the code that made the history: NonDe
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ ADVICE = "let the saga go on in a new run with `await continue_as_new(...)`"
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",
     "compensation_skipped", "saga_ended", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held",
-    "key_declared", "attributes_set",
+    "key_declared", "attributes_set", "settling_started", "signal_rejected",
 })  # fmt: skip
 
 
@@ -79,6 +79,31 @@ class History:
         self.is_large = False  # a fifth of a limit is used up
         self._warned = False
         self._asked: dict[tuple[str, str], Asked] = {}
+        self._committed: Sequence[h.Event] = ()
+
+    def replay(self, events: Sequence[h.Event]) -> None:
+        """These will be walked through."""
+        self.replaying, self._committed = True, events
+
+    def activation(self) -> tuple[list[h.Event], bool]:
+        """In a replay: what the history holds from here on to the next fact, and whether it goes on after that. An engine
+        that learns to do more asks what the one that made the history did."""
+        found: list[h.Event] = []
+        for place in range(self.next_seq, len(self._committed)):
+            event = self._committed[place]
+            if kind_of(event) not in INTENTS:
+                return found, True
+            found.append(event)
+        return found, bool(found) and kind_of(found[-1]) == "saga_ended"
+
+    def holds_in_this_activation(self, kind: str) -> bool:
+        return self.replaying and any(kind_of(event) == kind for event in self.activation()[0])
+
+    def ended_at_once(self) -> bool:
+        """In a replay: the run ended in this activation, without unwinding or settling anything, as engines did that knew
+        neither settling nor handlers that are let finish."""
+        kinds = {kind_of(event) for event in self.activation()[0]} if self.replaying else set()
+        return "saga_ended" in kinds and not kinds & {"unwind_started", "settling_started"}
 
     def intent(self, event: h.Event, now_ms: int) -> None:
         """The code asked for something: new history, or to be matched with the old one."""
@@ -167,7 +192,7 @@ class History:
 
     def finish_replay(self, now_ms: int) -> None:
         """What the code asked for at the end of a history that stops short is new."""
-        self.replaying = False
+        self.replaying, self._committed = False, ()
         self._warned = self.is_large  # whoever had it when it grew so large has said it
         asked, self._asked = self._asked, {}
         for one in asked.values():

@@ -5,7 +5,7 @@ is idle; `take()` hands out what is to be committed and what is to be started af
 commands, however it was cut into batches. The first error latches: a core that raised is dropped, and built again from
 the committed history.
 
-    FORWARD --main ends well, or continues in a new run--> ENDED
+    FORWARD --main ends well, or continues in a new run--> ENDED; SETTLING --> ENDED where an effect is in doubt (docs/laws.md)
     FORWARD --main fails, and is to be held--> HELD (holding.py)
     FORWARD --main fails, is cancelled or timed out--> UNWINDING --> ENDED
     UNWINDING <--an operator's retry-- STUCK --an operator's skip or resolve--> ENDED
@@ -19,7 +19,7 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
-from durable_saga.definition import CompensationDefinition, SagaDefinition
+from durable_saga.definition import SagaDefinition
 from durable_saga.errors import (
     CompensationRequested,
     NonDeterminism,
@@ -30,7 +30,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order
 from durable_saga.replay.attributes import Attributes
-from durable_saga.replay.calls import Calls, encode_registered
+from durable_saga.replay.calls import Calls
 from durable_saga.replay.commands import Effect, Output
 from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.forward import Forward
@@ -39,14 +39,13 @@ from durable_saga.replay.history import INTENTS, History, kind_of
 from durable_saga.replay.holding import MESSAGES, Holding, taken_back
 from durable_saga.replay.keys import Declared
 from durable_saga.replay.loop import SagaLoop
-from durable_saga.replay.scopes import current_scope
+from durable_saga.replay.phases import ENDED, FORWARD, HELD, REPLAY_AGAIN, SETTLING, UNWINDING
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.state import State
-from durable_saga.replay.unwind import Entry, Scope, Stack
+from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 
 anyio_order.install()
-FORWARD, HELD, REPLAY_AGAIN, UNWINDING, ENDED = "forward", "held", "replay again", "unwinding", "ended"
 _CAN_WAIT = frozenset(
     {
         "step_scheduled",
@@ -88,6 +87,7 @@ class Core:
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
+        self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
         self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Core:
 
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
-        self.history.replaying = True
+        self.history.replay(events)
         self.declared = Declared(self, events)
         back = taken_back(events)
         with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
@@ -151,6 +151,7 @@ class Core:
 
     def discard(self) -> None:
         """Drop the run from memory; its code asks for nothing any more."""
+        self.calls.unawaited.drop()
         with guarded(self):
             self.loop.discard()
 
@@ -175,15 +176,6 @@ class Core:
         if self.forward.stop is not None and self.phase == FORWARD:
             raise asyncio.CancelledError(str(self.forward.stop))
 
-    def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.check_cancelled()
-        data = encode_registered(definition, args, kwargs)
-        call = self.loop.scope().next()
-        self.stack.register(Entry(call, definition.name, definition, data, definition.signature), current_scope(self))
-        self.ask(h.Event(compensation_registered=h.CompensationRegistered(
-            call=call, name=definition.name, input=p.Payload(data=data),
-        )))  # fmt: skip
-
     # --- facts -----------------------------------------------------------------------------------------------------
 
     def _wants(self, kind: str, fact: Any) -> bool:
@@ -192,8 +184,7 @@ class Core:
         if kind == "recover_requested":
             return self.phase == HELD
         if kind.startswith("step_"):
-            pending = self.calls.pending.get(fact.call)
-            return pending is not None and pending.attempt == fact.attempt
+            return self.calls.wants(kind, fact)
         if kind.startswith("compensation_") and kind != "compensation_decided":
             return self.unwinding.wants(fact)
         return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
@@ -204,6 +195,7 @@ class Core:
         self.loop.now_ms = event.time_ms
         self.activation += 1
         self._back_to = event.seq if kind == "step_failed" else event.seq + 1
+        self.takes_back = not run
         _FACTS[kind](self, getattr(event, kind))
         if not run:
             return  # what the code does with it, it does when it is recovered
@@ -215,7 +207,7 @@ class Core:
                 self.loop.run_until_idle()
             self.state.flush()
             self.forward.settle()
-        if self.phase == UNWINDING:
+        if self.phase in (UNWINDING, SETTLING):
             self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:

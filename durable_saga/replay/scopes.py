@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context, ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +13,31 @@ from durable_saga.definition import SagaDefinition
 from durable_saga.errors import SagaTimedOut
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.loop import Discarded, SagaTask
-from durable_saga.replay.unwind import Scope
+from durable_saga.replay.unwind import Entry, Scope
 from durable_saga.retry import Retry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 _current: ContextVar[Scope | None] = ContextVar("durable_saga_scope", default=None)
+_handler: ContextVar[Handler | None] = ContextVar("durable_saga_handler", default=None)
 _child: ContextVar[tuple[str, SagaDefinition] | None] = ContextVar("durable_saga_child", default=None)
 
 
 def current_scope(core: Core) -> Scope:
     """Where a compensation that is registered now belongs."""
     return _current.get() or core.stack.root
+
+
+def enlist(core: Core, item: Entry | Scope) -> None:
+    """It is undone with the scope that it stands in, and, in a signal handler, with that."""
+    scope, handler = current_scope(core), _handler.get()
+    if isinstance(item, Entry):
+        core.stack.register(item, scope)
+    else:
+        scope.items.append(item)
+    if handler is not None and handler.outside is scope:
+        handler.unit.items.append(item)
 
 
 def child_path() -> str:
@@ -59,7 +71,7 @@ class OpenScope:
         self._scope.call = core.loop.scope().next()
         opened = h.ScopeOpened(call=self._scope.call, name=self._scope.name, saga_type=self._saga_type)
         core.ask(h.Event(scope_opened=opened))
-        current_scope(core).items.append(self._scope)
+        enlist(core, self._scope)
         self._token = _current.set(self._scope)
 
     async def __aexit__(
@@ -77,32 +89,49 @@ class OpenScope:
             or core.continuing.asked_in(error)
         ):
             return
-        await self._stop_tasks()
+        inside = list(self._scope.scopes())
+        await _stop_tasks(core, lambda context: any(context.get(_current) is one for one in inside))
         await core.unwinding.scope_failed(self._scope, error)
 
-    async def _stop_tasks(self) -> None:
-        """What was begun inside and still goes on (the others of a gather, a task nobody waits for) is cancelled first, so
-        that no step is undone while it runs, and none begins behind the unwind."""
-        while tasks := self._tasks():
-            ended = self._core.loop.create_future()
-            left = set(tasks)
 
-            def one_ended(task: asyncio.Task[Any], left: set[SagaTask] = left, ended: asyncio.Future[Any] = ended) -> None:
-                left.discard(task)
-                if not left and not ended.done():
-                    ended.set_result(None)
+class Handler:
+    """One signal handler at work: a unit of its own. If it fails, what it did is undone, and the saga goes on. `outside` is the
+    scope that it stands in: if that unwinds, so does what the handler did, at its place."""
 
-            for task in tasks:
-                task.add_done_callback(one_ended)
-                task.cancel()
-            await wait_shielded(self._core, ended)
+    def __init__(self, core: Core, name: str) -> None:
+        self._core = core
+        self.outside = current_scope(core)
+        self.unit = Scope("", name)
 
-    def _tasks(self) -> list[SagaTask]:
-        inside, here = list(self._scope.scopes()), asyncio.current_task()
-        return [
-            task for task in self._core.loop.tasks.values()
-            if task is not here and any(task.own_context.get(_current) is one for one in inside)
-        ]  # fmt: skip
+    def enter(self) -> None:
+        """In the handler's own task."""
+        self.unit.call = self._core.loop.scope().path
+        _handler.set(self)
+
+    async def undo(self, error: BaseException) -> None:
+        """Ends when all is settled."""
+        await _stop_tasks(self._core, lambda context: context.get(_handler) is self)
+        if not self.unit.settled():
+            await self._core.unwinding.scope_failed(self.unit, error)
+
+
+async def _stop_tasks(core: Core, is_inside: Callable[[Context], bool]) -> None:
+    """What was begun inside and still goes on (the others of a gather, a task nobody waits for) is cancelled first, so
+    that no step is undone while it runs, and none begins behind the unwind."""
+    here = asyncio.current_task()
+    while tasks := [one for one in core.loop.tasks.values() if one is not here and is_inside(one.own_context)]:
+        ended = core.loop.create_future()
+        left = set(tasks)
+
+        def one_ended(task: asyncio.Task[Any], left: set[SagaTask] = left, ended: asyncio.Future[Any] = ended) -> None:
+            left.discard(task)
+            if not left and not ended.done():
+                ended.set_result(None)
+
+        for task in tasks:
+            task.add_done_callback(one_ended)
+            task.cancel()
+        await wait_shielded(core, ended)
 
 
 async def wait_shielded(core: Core, future: asyncio.Future[Any]) -> None:
@@ -115,7 +144,21 @@ async def wait_shielded(core: Core, future: asyncio.Future[Any]) -> None:
                 raise  # the whole saga unwinds now, and this scope with it
 
 
-async def run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def run_child(
+    core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Coroutine[Any, Any, Any]:  # fmt: skip
+    """What calling a saga inside a saga gives."""
+    unawaited = core.calls.unawaited
+    key = unawaited.key()
+
+    async def run() -> Any:
+        unawaited.begun(key)
+        return await _run_child(core, definition, args, kwargs)
+
+    return unawaited.made(key, definition.name, run(), depth=3)
+
+
+async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own."""
     definition.signature.bind(*args, **kwargs)
     data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")

@@ -1,4 +1,9 @@
-"""Messages to one run: kept until the saga reads them, handed to handlers where the saga declares them."""
+"""Messages to one run: kept until the saga reads them, handed to handlers where the saga declares them.
+
+A handler is a unit of its own: when it fails, what it did is undone, that is recorded, and the saga goes on. The same holds
+for a message whose value does not fit: it is rejected, and who waits for it waits on. Handlers that are at work when the saga's
+code is done are let finish. What comes after that is recorded as unread.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
 from durable_saga.definition import SagaDefinition
-from durable_saga.errors import DecodeError
+from durable_saga.errors import DecodeError, failure_from_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.history import kind_of
+from durable_saga.replay.scopes import Handler
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -43,6 +50,9 @@ class Signals:
         self._listening.remove(child)
 
     def received(self, fact: h.SignalReceived) -> None:
+        if self._core.forward.is_done:
+            self.keep(fact)
+            return
         for definition in reversed(self._listening):
             if (handler := definition.handlers.get(fact.name)) is not None:
                 self._handle(handler, fact)
@@ -72,10 +82,25 @@ class Signals:
     def kept(self) -> list[str]:
         return [fact.message_id for queue in self._kept.values() for fact in queue]
 
+    @property
+    def is_handling(self) -> bool:
+        return any(not task.done() for task in self._handling)
+
     async def handled(self) -> None:
         """Wait until no handler runs."""
         while running := [task for task in self._handling if not task.done()]:
             await asyncio.wait(running[:1])
+
+    def _failed_the_saga(self) -> bool:
+        """In histories of before handlers were units of their own."""
+        history = self._core.history
+        if not history.replaying or history.holds_in_this_activation("signal_rejected"):
+            return False
+        return any(
+            kind in ("saga_held", "saga_ended") or (kind == "unwind_started" and not event.unwind_started.call)
+            for event in history.activation()[0]
+            for kind in [kind_of(event)]
+        )
 
     def _match(self, name: str) -> None:
         kept, waiting = self._kept.get(name, deque()), self._waiting.get(name, deque())
@@ -87,33 +112,64 @@ class Signals:
             try:
                 waiter.future.set_result(_value(fact, waiter.annotation))
             except DecodeError as error:
-                waiter.future.set_exception(error)
+                if self._is_of_before("signal_rejected"):
+                    waiter.future.set_exception(error)
+                else:
+                    self._reject(fact, fact.message_id, error)
+                    waiting.appendleft(waiter)
 
     def _handle(self, handler: Any, fact: h.SignalReceived) -> None:
         try:
             args, kwargs = codec.decode_call(fact.input.data, inspect.signature(handler, eval_str=True))
-        except (DecodeError, TypeError):
-            self.undecodable.append(fact.message_id)  # somebody else's bad message is no failure of the saga
+        except (DecodeError, TypeError) as error:
+            self._refuse(fact, error)
             return
-        self._run(handler, args, kwargs)
+        self._run(fact, handler, args, kwargs)
 
     def _handle_any(self, handler: Any, fact: h.SignalReceived) -> None:
         try:
             value = _value(fact, Any)
-        except DecodeError:
-            self.undecodable.append(fact.message_id)
+        except DecodeError as error:
+            self._refuse(fact, error)
             return
-        self._run(handler, (fact, value), {})
+        self._run(fact, handler, (fact, value), {})
 
-    def _run(self, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        loop = self._core.loop
+    def _refuse(self, fact: h.SignalReceived, error: Exception) -> None:
+        """Somebody else's bad message is no failure of the saga."""
+        if self._is_of_before("signal_rejected"):
+            self.undecodable.append(fact.message_id)
+        else:
+            self._reject(fact, fact.message_id, error)
+
+    def _reject(self, fact: h.SignalReceived, call: str, error: BaseException) -> None:
+        if self._core.takes_back:
+            return  # it was recorded then, and that is not taken back
+        self._core.ask(h.Event(signal_rejected=h.SignalRejected(
+            call=call, message_id=fact.message_id, name=fact.name, failure=failure_from_exception(error),
+        )))  # fmt: skip
+
+    def _is_of_before(self, kind: str) -> bool:
+        """This activation stands in a history that was made when there was no such event."""
+        history = self._core.history
+        return history.replaying and history.activation()[1] and not history.holds_in_this_activation(kind)
+
+    def _run(self, fact: h.SignalReceived, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        core = self._core
 
         async def run() -> None:
-            outcome = handler(*args, **kwargs)
-            if inspect.isawaitable(outcome):
-                await outcome
+            unit = Handler(core, fact.name)
+            unit.enter()
+            try:
+                outcome = handler(*args, **kwargs)
+                if inspect.isawaitable(outcome):
+                    await outcome
+            except Exception as error:
+                if core.stopping or core.loop.discarded or self._failed_the_saga():
+                    raise
+                await unit.undo(error)
+                self._reject(fact, unit.unit.call, error)
 
-        task = loop.create_task(run())
+        task = core.loop.create_task(run())
         task.add_done_callback(self._core.forward.handler_done)
         self._handling = [*(one for one in self._handling if not one.done()), task]
 

@@ -19,6 +19,8 @@ REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED = (
     "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed",
 )  # fmt: skip
 UNSETTLED = (REGISTERED, RUNNING, STUCK)
+UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
+"""What is known of the effect that an entry undoes: no outcome yet; it happened, and the saga knows; it may have happened."""
 
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "schedule"): RUNNING,
@@ -27,6 +29,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "pivot"): PASSED,
     (REGISTERED, "skip"): SKIPPED,
     (REGISTERED, "resolve"): RESOLVED,
+    (RUNNING, "not needed"): NOT_NEEDED,
     (RUNNING, "completed"): DONE,
     (RUNNING, "attempt failed"): RUNNING,
     (RUNNING, "stuck"): STUCK,
@@ -42,11 +45,16 @@ def _nothing() -> None:
     """What a step has returned that did not return."""
 
 
+def _any(_: Entry) -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
-    it returned. `planned`: an unwind holds it."""
+    it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
+    holds it."""
 
     call: str
     name: str
@@ -58,6 +66,12 @@ class Entry:
     attempt: int = 1
     not_before_ms: int = 0
     planned: bool = False
+    effect: str = STANDS
+    error: BaseException | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.effect == IN_DOUBT and self.state in UNSETTLED
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
@@ -93,17 +107,17 @@ class Scope:
             if isinstance(item, Scope):
                 yield from item.scopes()
 
-    def start(self) -> None:
-        """Fix the order of the unwind, here and below. What runs already keeps its place."""
-        live = [item for item in self.items if isinstance(item, Scope) or item.state in UNSETTLED]
+    def start(self, wanted: Callable[[Entry], bool] = _any) -> None:
+        """Fix the order of the unwind of what is wanted, here and below. What runs already keeps its place."""
+        live = [item for item in self.items if isinstance(item, Scope) or (item.state in UNSETTLED and wanted(item))]
         live.reverse()
         if self.order is not None:
-            wanted = {name: place for place, name in enumerate(self.order([item.name for item in live]))}
-            live.sort(key=lambda item: wanted.get(item.name, len(wanted)))
+            places = {name: place for place, name in enumerate(self.order([item.name for item in live]))}
+            live.sort(key=lambda item: places.get(item.name, len(places)))
         self.plan = live
         for item in live:
             if isinstance(item, Scope):
-                item.start()
+                item.start(wanted)
             else:
                 item.planned = True
 
@@ -123,7 +137,7 @@ class Scope:
 
     def busy(self) -> bool:
         """Whether the engine still has something to do here, without an operator."""
-        return any(entry.state in (REGISTERED, RUNNING) for entry in self.entries())
+        return any(entry.planned and entry.state in (REGISTERED, RUNNING) for entry in self.entries())
 
     def settled(self) -> bool:
         return not any(entry.state in UNSETTLED for entry in self.entries())
@@ -147,9 +161,13 @@ class Stack:
             entry.step("not needed")
 
     def pass_pivot(self) -> None:
-        """What stands here now is never undone."""
+        """What stands here now is never undone. What is in doubt is no part of what the saga goes on with: it is settled."""
         for entry in self.entries.values():
-            entry.step("pivot")
+            if entry.effect == STANDS:
+                entry.step("pivot")
+
+    def in_doubt(self) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.in_doubt]
 
     def any_in(self, *states: str) -> bool:
         return any(entry.state in states for entry in self.entries.values())

@@ -1,8 +1,9 @@
 """Runs the unwinds of one run: starts compensations in the order of the stack, takes their outcomes, ends the saga.
 
-Three things unwind: the whole saga, at its end; a scope that fails while the saga goes on; one step whose compensation is to
-run at once. All of them go through `Scope`, and are shielded from cancellation by construction: no user coroutine takes
-part in them. The unwind of the saga takes over what the others have begun.
+Four things unwind: the whole saga, at its end; a scope that fails while the saga goes on; one step whose compensation is to
+run at once; and what is in doubt when the saga's code is done, before the saga ends well (it *settles*, docs/laws.md). All of
+them go through `Scope`, and are shielded from cancellation by construction: no user coroutine takes part in them. The unwind
+of the saga takes over what the others have begun.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
+from durable_saga.replay.phases import SETTLING
 from durable_saga.replay.scopes import wait_shielded
 from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
 
@@ -38,6 +40,7 @@ class Unwinding:
         self._cancelled = False
         self._had_entries = False
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
+        self._end: Callable[[], None] | None = None
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
 
@@ -55,13 +58,33 @@ class Unwinding:
         """Start what can start; end when all is settled; be stuck when only an operator can go on."""
         core = self._core
         self._start(core.stack.root.ready())
-        if core.stack.any_in(REGISTERED, RUNNING):
-            core.status = h.COMPENSATING
-        elif core.stack.any_in(STUCK):
+        if core.stack.any_planned_in(REGISTERED, RUNNING):
+            core.status = h.RUNNING if self._end is not None else h.COMPENSATING
+        elif core.stack.any_planned_in(STUCK):
             core.status = h.COMPENSATION_STUCK
+        elif self._end is not None:
+            self._end()
         else:
             undone = h.COMPENSATED if self._had_entries or core.stack.any_in("done", "resolved") else h.FAILED
             core.end(h.CANCELLED if self._cancelled else undone, failure=self._failure)
+
+    def settle(self, end: Callable[[], None], *, result: bytes = b"") -> None:
+        """The saga's code is done: undo what is in doubt, then `end()`. Raises nothing, and ends at once if nothing is."""
+        core = self._core
+        doubtful = core.stack.in_doubt()
+        if not doubtful or core.history.ended_at_once():
+            end()
+            return
+        self._end = end
+        started = h.SettlingStarted(pending=[entry.call for entry in doubtful if entry.state == REGISTERED])
+        if result:
+            started.result.data = result
+        core.ask(h.Event(settling_started=started))
+        for entry in doubtful:
+            if entry.error is not None:
+                self._leave_out_one(entry, entry.error)
+        core.stack.root.start(lambda entry: entry.in_doubt)
+        core.phase, core.deadline_ms = SETTLING, 0  # no time-out or request to stop concerns it any more
 
     # --- a part of it, while the saga goes on ------------------------------------------------------------------------------
 
@@ -109,19 +132,23 @@ class Unwinding:
     # --- both ----------------------------------------------------------------------------------------------------------
 
     def _leave_out(self, scope: Scope, error: BaseException) -> None:
-        """Compensations with a condition that says no are skipped, and that is recorded. One whose condition fails is run."""
+        """Compensations with a condition that says no are skipped, and that is recorded."""
         for entry in scope.entries():
-            when = entry.definition.when
-            if when is None or entry.state != REGISTERED:
-                continue
-            try:
-                wanted = when(error)
-            except Exception:
-                wanted = True  # to undo is the safe side; the condition's own error is no reason to leave an effect behind
-            if not wanted:
-                entry.step("not due")
-                skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {type(error).__name__}")
-                self._core.ask(h.Event(compensation_skipped=skipped))
+            self._leave_out_one(entry, error)
+
+    def _leave_out_one(self, entry: Entry, error: BaseException) -> None:
+        """One whose condition fails is run."""
+        when = entry.definition.when
+        if when is None or entry.state != REGISTERED:
+            return
+        try:
+            wanted = when(error)
+        except Exception:
+            wanted = True  # to undo is the safe side; the condition's own error is no reason to leave an effect behind
+        if not wanted:
+            entry.step("not due")
+            skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {type(error).__name__}")
+            self._core.ask(h.Event(compensation_skipped=skipped))
 
     def _start(self, entries: list[Entry]) -> None:
         core = self._core
@@ -131,11 +158,11 @@ class Unwinding:
             core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
-            core.want(partial(self._effect, entry))
+            core.want(partial(self.effect, entry))
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
-        return [self._effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
+        return [self.effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
 
     def wants(self, fact: Any) -> bool:
         entry = self._core.stack.entries.get(fact.call)
@@ -151,7 +178,7 @@ class Unwinding:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
-        self._core.want(partial(self._effect, entry))
+        self._core.want(partial(self.effect, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
@@ -174,7 +201,7 @@ class Unwinding:
             raise AssertionError(f"compensation {call} is {before}: it can't be {event}")
         return entry
 
-    def _effect(self, entry: Entry) -> RunCompensation:
+    def effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
 

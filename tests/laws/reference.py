@@ -8,16 +8,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga.errors import NotApplied, SagaTimedOut
-from tests.laws.sagas import FAILURES_BEFORE_OK, Program, Refused, execute, is_refusal, outcome_of, undo_outcome
+from tests.laws.sagas import FAILURES_BEFORE_OK, HANDLED, Program, Refused, execute, is_refusal, outcome_of, undo_outcome
 from tests.laws.virtual_loop import VirtualLoop
 
 ROUNDS_MAX = 20
 PENDING, RUNNING, DONE, STUCK, LEFT_OUT = "pending", "running", "done", "stuck", "left out"
+UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
 
 
 @dataclass(eq=False)
@@ -28,6 +29,9 @@ class Undo:
     kind: str = ""
     result: str | None = None
     state: str = PENDING
+    effect: str = STANDS
+    error: Exception | None = None
+    planned: bool = False
 
 
 @dataclass(eq=False)
@@ -49,20 +53,25 @@ class Unit:
     def any(self, *states: str) -> bool:
         return any(one.state in states for one in self.undos())
 
-    def make_plan(self) -> None:
-        self.plan = [one for one in reversed(self.items) if isinstance(one, Unit) or one.state in (PENDING, RUNNING, STUCK)]
+    def make_plan(self, *effects: str) -> None:
+        self.plan = [
+            one for one in reversed(self.items)
+            if isinstance(one, Unit) or (one.state in (PENDING, RUNNING, STUCK) and (not effects or one.effect in effects))
+        ]  # fmt: skip
         if self.order == "sorted":
             self.plan.sort(key=lambda one: one.name)
         for one in self.plan:
             if isinstance(one, Unit):
-                one.make_plan()
+                one.make_plan(*effects)
+            else:
+                one.planned = True
 
     def next(self) -> list[Undo]:
         found: list[Undo] = []
         for one in self.plan or ():
             alone = one if isinstance(one, Unit) else Unit("", items=[one], plan=[one])
             found += alone.next() if isinstance(one, Unit) else [one] if one.state == PENDING else []
-            if alone.any(PENDING, RUNNING) and self.order != "parallel":
+            if any(undo.planned and undo.state in (PENDING, RUNNING) for undo in alone.undos()) and self.order != "parallel":
                 break
         return found
 
@@ -82,6 +91,7 @@ class Attempt:
 
 
 _unit: ContextVar[Unit] = ContextVar("reference_unit")
+_handler: ContextVar[Unit | None] = ContextVar("reference_handler", default=None)
 
 
 class Inside:
@@ -90,14 +100,15 @@ class Inside:
 
     def __init__(
         self, program: Program, *, cancel_after: int | None, timeout_ms: int, hold: bool,
-        early: Sequence[str], late: Sequence[str],
+        early: Sequence[str], late: Sequence[str], handled: Sequence[Program] = (),
     ) -> None:  # fmt: skip
         self.loop = VirtualLoop()
         self.root = Unit("whole")
         self.log: list[tuple[Any, ...]] = []
         self.status = "RUNNING"
         self.value: Any = None
-        self._program, self._hold = program, hold
+        self._program, self._hold, self._handled = program, hold, handled
+        self._handlers: list[asyncio.Task[None]] = []
         self._cancel_after = cancel_after
         self._deadline_ms = self.loop.now_ms + timeout_ms if timeout_ms else 0
         self._early, self._late = early, deque(enumerate(late, len(early)))
@@ -117,8 +128,8 @@ class Inside:
         self._check()
         entry = None
         if kind not in ("look", "compute"):
-            entry = Undo(label, kind, undo, kind)
-            _unit.get().items.append(entry)
+            entry = Undo(label, kind, undo, kind, effect=UNDER_WAY)
+            self._enlist(entry)
         attempt = Attempt(label, kind, outcome, entry, self.loop.create_future(), self._facts)
         self._waiting.append(attempt)
         assert attempt.future is not None
@@ -130,7 +141,12 @@ class Inside:
 
     def on_failure(self, label: int, undo: str) -> None:
         self._check()
-        _unit.get().items.append(Undo(label, "undo_later", undo))
+        self._enlist(Undo(label, "undo_later", undo))
+
+    def _enlist(self, item: Undo | Unit) -> None:
+        _unit.get().items.append(item)
+        if (handler := _handler.get()) is not None and _unit.get() is self.root:
+            handler.items.append(item)
 
     async def signal(self, name: str) -> int:
         self._check()
@@ -143,7 +159,7 @@ class Inside:
     async def scope(self, name: str, order: str) -> Any:
         self._check()
         unit = Unit(name, order)
-        _unit.get().items.append(unit)
+        self._enlist(unit)
         token = _unit.set(unit)
         try:
             yield
@@ -152,7 +168,7 @@ class Inside:
         except BaseException as error:
             _unit.reset(token)
             if self._stop is None and self._phase == "forward":
-                await self._stop_inside(unit)
+                await self._stop_inside(lambda context: unit.holds(context.get(_unit)))
                 await self._undo_part(unit, error)
             raise
         else:
@@ -173,7 +189,7 @@ class Inside:
         if not self._past_pivot:
             self._past_pivot, self._deadline_ms = True, 0
             for one in self.root.undos():
-                one.state = LEFT_OUT if one.state == PENDING else one.state
+                one.state = LEFT_OUT if one.state == PENDING and one.effect == STANDS else one.state
 
     def _check(self) -> None:
         if self._stop is not None and self._phase == "forward":
@@ -184,6 +200,8 @@ class Inside:
             self._waiting.remove(attempt)
             if attempt.of is not None and attempt.born == self._facts:
                 attempt.of.state = LEFT_OUT if attempt.of.state == PENDING else attempt.of.state  # proven not to have begun
+            elif attempt.of is not None:
+                attempt.of.effect = IN_DOUBT
 
     def _deliver(self, name: str) -> None:
         kept, readers = self._kept.get(name, deque()), self._readers.get(name, deque())
@@ -192,10 +210,23 @@ class Inside:
             if not reader.done():
                 reader.set_result(kept.popleft())
 
-    async def _stop_inside(self, unit: Unit) -> None:
+    async def _handle(self, program: Program) -> None:
+        """A signal handler: undone alone when it fails."""
+        unit = Unit("handler")
+        _handler.set(unit)
+        _unit.set(self.root)
+        try:
+            await execute(program, self)
+        except Exception as error:
+            if self._stop is None and self._phase == "forward":
+                await self._stop_inside(lambda context: context.get(_handler) is unit)
+                if unit.any(PENDING, RUNNING, STUCK):
+                    await self._undo_part(unit, error)
+
+    async def _stop_inside(self, is_inside: Callable[[Context], bool]) -> None:
         """No step is undone while it goes on."""
         here = asyncio.current_task()
-        while tasks := [one for one, context in self.loop.tasks.items() if one is not here and unit.holds(context.get(_unit))]:
+        while tasks := [one for one, context in self.loop.tasks.items() if one is not here and is_inside(context)]:
             for one in tasks:
                 one.cancel()
             await self._insist(asyncio.ensure_future(asyncio.wait(tasks)))
@@ -275,6 +306,10 @@ class Reference(Inside):
         self._settle()
 
     def _message(self, name: str, number: int) -> None:
+        if name == HANDLED and not self._main.done():
+            program = self._handled[number] if number < len(self._handled) else ["seq"]
+            self._handlers.append(self.loop.create_task(self._handle(program), context=Context()))
+            return
         self._kept.setdefault(name, deque()).append(number)
         self._deliver(name)
 
@@ -315,7 +350,9 @@ class Reference(Inside):
     def _done(self, attempt: Attempt, value: str) -> None:
         assert attempt.future is not None
         if attempt.of is not None:
-            attempt.of.result = value
+            attempt.of.result, attempt.of.effect = value, STANDS
+            if self._past_pivot and attempt.of.state == PENDING:
+                attempt.of.state = LEFT_OUT
         if attempt.kind == "turn":
             self._pass_pivot()
         attempt.future.set_result(value)
@@ -357,6 +394,8 @@ class Reference(Inside):
 
         if entry is not None and isinstance(error, NotApplied):
             entry.state = LEFT_OUT
+        elif entry is not None:
+            entry.effect, entry.error = IN_DOUBT, error
         if entry is not None and entry.kind == "now" and entry.state == PENDING:
             self._begin_part(Unit("", items=[entry]), tell)
         else:
@@ -375,7 +414,7 @@ class Reference(Inside):
             while self._parts_go_on():
                 self.loop.run_until_idle()
             self._end_forward()
-        if self._phase == "unwinding":
+        if self._phase in ("unwinding", "settling"):
             self._start(self.root.next())
             self._judge()
 
@@ -396,6 +435,9 @@ class Reference(Inside):
                 return
             self._cancel_tasks()
             assert self._main.done(), "the program goes on after it was stopped"
+        ended_well = not self._main.cancelled() and self._main.exception() is None
+        if ended_well and self._stop is None and any(not one.done() for one in self._handlers):
+            return
         self._cancel_tasks()
         error = asyncio.CancelledError() if self._main.cancelled() else self._main.exception()
         if self._stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
@@ -405,7 +447,7 @@ class Reference(Inside):
             return
         self._waiting = [one for one in self._waiting if one.future is None]
         if error is None:
-            self.status, self._phase, self.value = "COMPLETED", "over", self._main.result()
+            self._settle_doubts(self._main.result())
         elif held:
             self._phase, self._deadline_ms, self._error = "held", 0, error
             self.status = "HELD"
@@ -427,11 +469,24 @@ class Reference(Inside):
         self.root.make_plan()
         self._had_any = self.root.any(PENDING, RUNNING, STUCK)
 
+    def _settle_doubts(self, value: Any) -> None:
+        """What may have happened and is not known to have is undone before the end."""
+        self.value, self._deadline_ms, self._phase = value, 0, "settling"
+        for one in self.root.undos():
+            if one.effect == IN_DOUBT and one.error is not None:
+                _leave_out(Unit("", items=[one]), one.error)
+        self.root.make_plan(IN_DOUBT)
+
     def _judge(self) -> None:
-        if self.root.any(PENDING, RUNNING):
-            self.status = "COMPENSATING"
-        elif self.root.any(STUCK):
+        def any_in(*states: str) -> bool:
+            return any(one.planned and one.state in states for one in self.root.undos())
+
+        if any_in(PENDING, RUNNING):
+            self.status = "RUNNING" if self._phase == "settling" else "COMPENSATING"
+        elif any_in(STUCK):
             self.status = "COMPENSATION_STUCK"
+        elif self._phase == "settling":
+            self.status, self._phase = "COMPLETED", "over"
         else:
             undone = "COMPENSATED" if self._had_any or self.root.any(DONE) else "FAILED"
             self.status, self._phase = ("CANCELLED" if self._cancelled else undone), "over"

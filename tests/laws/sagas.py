@@ -7,6 +7,7 @@ step has a label of its own; what an attempt does follows from its outcome and t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ THRICE = Retry(max_attempts=3, initial=30, jitter=0)
 TWICE = Retry(max_attempts=2, initial=1, jitter=0)
 CAUGHT = (DurableSagaError, TimeoutError, ExceptionGroup)
 FAILURES_BEFORE_OK = 2
+HANDLED = "h"
 
 
 class Refused(Exception):
@@ -88,6 +90,11 @@ async def _execute_block(kind: str, rest: list[Any], on: Interpreter) -> Any:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(execute(one, on)) for one in rest]
         return [task.result() for task in tasks]
+    if kind == "race":
+        return await _race([asyncio.create_task(execute(one, on)) for one in rest])
+    if kind == "drop":
+        asyncio.create_task(execute(rest[0], on)).add_done_callback(_ignore)  # nobody waits for it: the case
+        return await asyncio.sleep(rest[1])
     if kind == "timeout":
         async with asyncio.timeout(rest[0]):
             return await execute(rest[1], on)
@@ -99,6 +106,22 @@ async def _execute_block(kind: str, rest: list[Any], on: Interpreter) -> Any:
         return await execute(rest[0], on)
     except (Refused, *CAUGHT) as error:
         return type(error).__name__
+
+
+async def _race(tasks: list[asyncio.Task[Any]]) -> Any:
+    """The first one wins, the others are cut off."""
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            task.add_done_callback(_ignore)
+
+
+def _ignore(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------------
@@ -170,8 +193,12 @@ CHILDREN = {
 }
 
 
-def definition_of(timeout_ms: int, hold: bool) -> Any:
-    return replace(whole.definition, timeout_ms=timeout_ms, hold=hold)
+def definition_of(timeout_ms: int, hold: bool, handled: Sequence[Program] = ()) -> Any:
+    async def handle(number: int) -> None:
+        if number < len(handled):
+            await execute(handled[number], ENGINE)
+
+    return replace(whole.definition, timeout_ms=timeout_ms, hold=hold, handlers={HANDLED: handle})
 
 
 # --- random ones -----------------------------------------------------------------------------------------------------------
@@ -200,6 +227,9 @@ def _grow(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
         st.tuples(st.just("scope"), _orders, inner).map(list),
         st.tuples(st.just("child"), _orders, inner).map(list),
         inner.map(lambda one: ["try", one]),
+        inner.map(lambda one: ["try", one]),
+        several.map(lambda many: ["race", *many]),
+        st.tuples(st.just("drop"), inner, _seconds).map(list),
     )
 
 
@@ -212,4 +242,8 @@ def _labelled(program: Program, numbers: list[int]) -> Program:
     return [_labelled(one, numbers) if isinstance(one, list) else one for one in program]
 
 
-sagas: st.SearchStrategy[Program] = st.recursive(_leaves, _grow, max_leaves=12).map(lambda one: _labelled(one, [0]))
+_sagas = st.lists(st.recursive(_leaves, _grow, max_leaves=6), min_size=1, max_size=4).map(lambda many: ["seq", *many])
+sagas: st.SearchStrategy[list[Program]] = st.tuples(
+    _sagas, st.lists(st.recursive(_leaves, _grow, max_leaves=4), max_size=3)
+).map(lambda pair: _labelled([pair[0], *pair[1]], [0]))
+"""A program, and what its handler does with the first messages, by their numbers."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core, RunStep
 from tests.hypothesis_profile import examples
+from tests.laws.doubt import unsettled
 from tests.laws.driver import Driver
 from tests.laws.programs import Program, programs, programs_with_once, programs_with_signals, run_program
 
@@ -31,7 +32,8 @@ def test_every_program_ends_and_leaves_nothing_undecided(program: Program) -> No
     assert driver.status in {"COMPLETED", "COMPENSATED", "FAILED"}
     assert driver.kinds[-1] == "saga_ended"
     assert driver.kinds.count("saga_ended") == 1
-    if driver.status == "COMPLETED":
+    assert unsettled(driver.journal) == []
+    if driver.status == "COMPLETED" and "settling_started" not in driver.kinds:
         assert "compensation_scheduled" not in driver.kinds
 
 
@@ -71,6 +73,7 @@ def test_crashes_at_commits_change_neither_outcome_nor_compensations(
     assert crashed.status == straight.status
     assert crashed.kinds == straight.kinds
     assert set(crashed.effects) == set(straight.effects)
+    assert unsettled(crashed.journal) == []
 
 
 @settings(max_examples=examples(150))
@@ -79,6 +82,7 @@ def test_a_cancelled_saga_undoes_every_committed_intent_that_may_have_happened(
     program: Program, cancel_after: int, crash_at: set[int]
 ) -> None:
     driver = Driver(run_program, (program,), cancel_after=cancel_after, crash_at=crash_at).run()
+    assert unsettled(driver.journal) == []
     if driver.status == "COMPLETED":
         return
     registered, cleared, undone = set(), set(), set()

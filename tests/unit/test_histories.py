@@ -9,9 +9,12 @@ import pytest
 from durable_saga.cli.checking import read_history
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
+from durable_saga.replay.history import INTENTS
 from tests.laws.programs import run_program
+from tests.unit.settled_sagas import caught, forgets, typed, wallet
 
-FILES = sorted((pathlib.Path(__file__).resolve().parent.parent / "histories").glob("program-*.history"))
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "histories"
+FILES = sorted(FOLDER.glob("program-*.history"))
 
 
 def comparable(event: h.Event) -> h.Event:
@@ -38,3 +41,22 @@ def test_a_recorded_history_replays_alike_cut_anywhere(file: pathlib.Path) -> No
 
 def test_there_is_a_recorded_history() -> None:
     assert FILES
+
+
+BEFORE = {
+    "caught": caught, "handler-fails": wallet, "handler-cut-off": wallet, "handler-misfit": wallet, "forgets": forgets,
+    "typed": typed,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_history_of_before_settling_replays_to_the_end_that_it_had(name: str) -> None:
+    file = FOLDER / f"before-{name}.history"
+    events = [comparable(event) for event in read_history(file)]
+    whole = [place for place, event in enumerate(events) if place and event.WhichOneof("kind") not in INTENTS]
+    for cut in [*whole, len(events)]:  # a commit holds all that its facts led to
+        core = Core(BEFORE[name].definition, h.RunKey(namespace="n", saga="s", run=1))
+        core.replay(events[:cut])
+        assert core.history.next_seq == cut + len(core.take().events)
+        core.discard()
+    assert core.ended
