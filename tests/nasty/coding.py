@@ -257,7 +257,7 @@ async def _unretrieved() -> str:
     return "went on"
 
 
-@entry("an event of another type", status="compensated", undone="first", told=(Told("paid", ("many",)),))
+@entry("an event of another type", result=7, stands="first", told=(Told("paid", ("many",)), Told("paid", (7,))))
 async def _event_type() -> Any:
     await book("first")
     return await event("paid", type=int)

@@ -368,8 +368,10 @@ async def _unread() -> str:
     return "closed"
 
 
-@entry("a signal of the wrong type that is waited for", status="compensated", undone="first",
-       told=(Told("go", ("many",), 0.3),))  # fmt: skip
+@entry(
+    "a signal of the wrong type that is waited for", result=7, stands="first",
+    told=(Told("go", ("many",), 0.3), Told("go", (7,), 0.3)),
+)  # fmt: skip
 async def _signal_type() -> int:
     await book("first")
     return int(await signal("go", int))

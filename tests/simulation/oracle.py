@@ -62,6 +62,8 @@ class Oracle:
         self._world = world
         self.violation = ""
         self.records: dict[Run, Record] = {}
+        self.may_begin_again: set[str] = set()
+        """Sagas that a client starts once more when they are purged."""
 
     def broken(self, promise: str, words: str) -> None:
         if not self.violation:
@@ -140,9 +142,13 @@ class Oracle:
         """Compare the run with the copy, and take what is new."""
         record = self.record(run)
         if record.purged:
-            if run in self._world.memory._heads:
+            if run not in self._world.memory._heads:
+                return
+            if run.saga not in self.may_begin_again:
                 self.broken("G6", f"{run.saga} was begun again after it was purged")
-            return
+                return
+            self.may_begin_again.discard(run.saga)
+            record = self.records[run] = Record()
         record.head = head = self._world.memory._heads.get(run)
         events = self._world.memory._events.get(run, [])
         there = [event.SerializeToString() for event in events]
@@ -156,6 +162,8 @@ class Oracle:
         record.events = there
         for event in events[known:]:
             self._new(run, record, event)
+        if head is not None and head.blocked:
+            self.broken("L1", f"{run.saga} is blocked: {head.blocked.splitlines()[-1]}")
         if head is not None and head.status not in OPEN and not record.ended_us:
             record.ended_us = self._world.loop.now_us
 
@@ -211,6 +219,9 @@ class Oracle:
         record, call = self.record(run), context.call
         undo = context.idempotency_key.endswith("/undo")
         step = record.steps.get(call)
+        incarnation = record.head.incarnation if record.head is not None else b""
+        if not self._world.services.attempted(run, incarnation, call, undo, account):
+            self.broken("G4", f"{run.saga}: the key {context.idempotency_key} was used before, for something else")
         if undo and call not in record.undo_due:
             self.broken("G3", f"{run.saga}: the compensation of {call} runs, and its intent is not committed")
         if not undo and step is None and not free:

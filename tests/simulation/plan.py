@@ -74,6 +74,8 @@ class Plan:
     chaos_seconds: float
     retention_seconds: int = 0
     may_stick: set[str] = field(default_factory=set)
+    again: Start | None = None
+    """Started once more when its first life is purged."""
 
     @property
     def rest_seconds(self) -> float:

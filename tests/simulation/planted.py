@@ -24,7 +24,9 @@ from durable_saga.active_run import ActiveRun
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay.calls import Calls
-from durable_saga.replay.unwind import Stack
+from durable_saga.replay.signals import Signals
+from durable_saga.replay.unwind import Scope, Stack
+from durable_saga.replay.unwinding import Unwinding
 
 SEEDS_EASY = 40
 SEEDS_HARD = 120
@@ -184,6 +186,31 @@ def _not_interrupted(self: Any, body: h.StepScheduled) -> None:
         pending.from_history = False
 
 
+_fact = ActiveRun.fact
+
+
+def _lose_outcome(self: Any, event: h.Event) -> Any:
+    """As where an exception of the user's breaks what was to record it."""
+    if event.HasField("step_failed") and not event.step_failed.failure.type.startswith(("builtins.", "durable_saga.")):
+        return True
+    return _fact(self, event)
+
+
+def _settle_nothing(self: Any, end: Callable[[], None], *, result: bytes = b"") -> None:
+    end()
+
+
+_start_entries = Scope.start
+
+
+def _settle_all(self: Any, wanted: Any = None) -> Any:
+    """What stands is undone with what is in doubt."""
+    return _start_entries(self)
+
+
+async def _leave_handlers(self: Any) -> None: ...
+
+
 BUGS = [
     Bug("going on at an unknown outcome", SEEDS_EASY, [(Committer, "_resolve", _go_on)]),
     Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
@@ -202,4 +229,8 @@ BUGS = [
     Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=80),
     Bug("leaving the first run of a chain when the last is gone", SEEDS_EASY, [(Retention, "_end_chain", _keep_first)]),
     Bug("leaving to a run what the next one should read", SEEDS_EASY, [(Chains, "_carry", _carry_nothing)]),
+    Bug("not committing the outcome of an attempt", SEEDS_EASY, [(ActiveRun, "fact", _lose_outcome)]),
+    Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
+    Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
+    Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "handled", _leave_handlers)]),
 ]

@@ -10,7 +10,8 @@ from durable_saga_server.journal import Run
 
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
-from tests.simulation import sagas
+from tests.laws.doubt import unsettled
+from tests.simulation import careless, sagas
 from tests.simulation.oracle import Record
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
     yield from _messages(world, run, record)
     yield from _attempts(world, run, record)
     yield from _undone(world, run, record)
+    yield from _laws(record)
 
 
 def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
@@ -65,8 +67,9 @@ def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
 def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
     if record.head is not None and record.head.status == h.TERMINATED:
         return
+    incarnation = record.head.incarnation if record.head is not None else b""
     for call, step in record.steps.items():
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
+        account = world.services.of_call(run, incarnation, call)
         completed, failed = record.of_call("step_completed", call), record.of_call("step_failed", call)
         if completed is None and failed is None and record.of_call("step_cancelled", call) is None:
             yield "G4", f"step {call} has no outcome in the history"
@@ -76,7 +79,7 @@ def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
     for call in record.kinds.get("compensation_completed", {}):
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}/undo")
+        account = world.services.of_call(run, incarnation, call, undo=True)
         if account is None or not account.answers:
             yield "G5", f"the compensation of {call} is recorded as done and the service knows nothing of it"
 
@@ -92,9 +95,16 @@ def _undone(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
         skipped = name == sagas.CONDITIONAL and record.of_call("compensation_skipped", call) is not None
         if not (proven or settled or skipped):
             yield "G5", f"it ended as {h.Status.Name(record.head.status)} and the call {call} ({name}) was not undone"
-        account = world.services.ledger.get(f"default/{run.saga}/{run.run}/{call}")
+        account = world.services.of_call(run, record.head.incarnation, call)
         if proven and account is not None and account.done:
             yield "G5", f"call {call} ({name}) is recorded as not executed, and it was"
+
+
+def _laws(record: Record) -> Iterator[tuple[str, str]]:
+    events = [h.Event.FromString(one) for one in record.events]
+    for call in unsettled(events):
+        yield "L2", f"it ended, and call {call} is in doubt and was not settled"
+    yield from careless.broken_laws(events)
 
 
 def _left_behind(world: World) -> Iterator[str]:
