@@ -36,6 +36,11 @@ async def brief(name: str) -> str:
     return await greet(name)
 
 
+@saga(timeout=60)
+async def patient_enough(name: str) -> str:
+    return await greet(name)
+
+
 @saga
 async def waits(name: str) -> str:
     return str(await signal("go"))
@@ -46,7 +51,7 @@ async def waits_by_key(name: str) -> str:
     return str(await event("go"))
 
 
-SAGAS = [hello, brief, waits, waits_by_key]
+SAGAS = [hello, brief, patient_enough, waits, waits_by_key]
 
 
 @pytest.fixture(params=["memory", "sqlite", "grpc", CASSANDRA])
@@ -113,7 +118,7 @@ def test_r2_the_timeout_of_a_manager_is_for_all_that_is_started_through_it(journ
             patient = await manager.client.start(waits, "z", timeout=3600)
             await asyncio.sleep(0.6)
             assert (await patient.overview()).status == "running", "what is said at the start comes first"
-            assert await (await manager.client.start(brief, "w")).result() == "hello w"
+            assert await (await manager.client.start(patient_enough, "w")).result() == "hello w", "so does what a saga says"
 
     asyncio.run(run())
 

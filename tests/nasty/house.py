@@ -12,12 +12,13 @@ from typing import Any
 
 from durable_saga import Client, Handle, codec, connect
 from durable_saga.errors import ClientError
+from durable_saga.overview import Overview
 from examples.demo.processes import Process, free_address
 from tests.nasty import dying, ledger
 from tests.nasty.entry import Entry, Told
 from tests.nasty.judge import Seen
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 2.0
 ENDS = ("completed", "compensated", "failed", "cancelled", "terminated", "compensation_stuck", "held")
 SECONDS_MAX = 90.0
 """Until an entry must be over: many times what it takes on a machine with nothing else to do."""
@@ -141,13 +142,7 @@ class House:
         for told in entry.told:
             if (words := await _tell(handle, told)) and not killed:
                 wrong.append(words)
-        until = time.monotonic() + SECONDS_MAX
-        overview = await handle.overview()
-        while overview.status not in ENDS and not (overview.blocked and entry.status == "blocked"):
-            if time.monotonic() > until or (pending and ordinary.is_set() and await _has_passed(PENDING_SECONDS)):
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-            overview = await handle.overview()
+        overview = await self._until_over(handle, entry, pending, ordinary)
         judged = overview.status in ENDS and not killed
         at_the_end = sum(row.saga == entry.name for row in ledger.rows(self.place)) if judged else None
         history = await handle.history()
@@ -159,16 +154,26 @@ class House:
             killed=killed, not_refused=wrong, at_the_end=at_the_end,
         )  # fmt: skip
 
+    async def _until_over(self, handle: Handle[Any], entry: Entry, pending: bool, ordinary: asyncio.Event) -> Overview:
+        """As it stands when it has ended or needs an operator, or when its time is over."""
+        until = time.monotonic() + SECONDS_MAX
+        while True:
+            try:
+                await handle.result(timeout=LOOK_SECONDS)
+            except Exception:
+                pass  # it is not over, or its failure is read below
+            overview = await handle.overview()
+            given_up = overview.blocked and entry.status == "blocked"
+            if overview.status in ENDS or given_up or time.monotonic() > until:
+                return overview
+            if pending and ordinary.is_set():
+                until = min(until, time.monotonic() + PENDING_SECONDS)
+
     def read_ledger(self, seen: dict[str, Seen]) -> None:
         """When nobody works any more."""
         for row in ledger.rows(self.place):
             if row.saga in seen:
                 seen[row.saga].rows.append(row)
-
-
-async def _has_passed(seconds: float) -> bool:
-    await asyncio.sleep(seconds)
-    return True
 
 
 async def _tell(handle: Handle[Any], told: Told) -> str:
