@@ -22,7 +22,6 @@ from tests.nasty.steps import DEEDS, ONCE, book, charge, charge_plain
 
 SAGAS: list[Any] = []
 ENTRIES: list[Entry] = []
-CTRL_C = "in a test it is the user who ends the test"
 REFUSED: list[str] = []
 """Policies that are refused where they are defined."""
 
@@ -80,9 +79,14 @@ async def catches(deed: str, attributes: list[str]) -> Any:
     return "nothing was raised"
 
 
+NOT_IN_THE_RUNNER = {
+    "interrupt": "in a test it is the user who ends the test", "generator exit": "it is how Python ends the runner's own code"
+}  # fmt: skip
+BECOMES_ANOTHER = {"stop iteration"}
+"""Python makes a RuntimeError of it in a coroutine."""
 ENTRIES += [
-    Entry(f"raises {name}", lets_plain if place % 3 == 0 else lets, (name,), status="compensated", step_error=name,
-          undone="first card", runner=CTRL_C if name == "interrupt" else "")
+    Entry(f"raises {name}", lets_plain if place % 3 == 0 else lets, (name,), status="compensated", undone="first card",
+          step_error="" if name in BECOMES_ANOTHER else name, runner=NOT_IN_THE_RUNNER.get(name, ""))
     for place, name in enumerate(MADE)
 ]  # fmt: skip
 

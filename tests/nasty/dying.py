@@ -13,11 +13,12 @@ from typing import Any
 from durable_saga import Retry, event, saga, sleep, step
 from tests.nasty import ledger
 from tests.nasty.entry import Table
-from tests.nasty.steps import book, slow
+from tests.nasty.steps import book, book_plain, slow
 
 TABLE = Table()
 entry = TABLE.entry
 DIES = "it ends its process"
+HANG_SECONDS = 25.0
 LOOPS = "no time-out of a test can end it while it is a fault"
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ async def neighbour() -> int:
     """What any saga may expect of the worker that it shares with those here."""
     for number in range(4):
         await book(f"n{number}")
+        await book_plain(f"p{number}")
         await sleep(0.05)
     return 4
 
@@ -167,7 +169,8 @@ async def _zero() -> None:
 @step(retry=Retry(max_attempts=1), timeout=0.3)
 def hangs(label: str) -> None:
     ledger.note("begins", label)
-    threading.Event().wait(30)
+    threading.Event().wait(HANG_SECONDS)
+    ledger.note("woke", label)
 
 
 @hangs.compensation
@@ -177,7 +180,7 @@ def unhang(label: str) -> None:
 
 def _hanging(number: int) -> None:
     @entry(f"a hung thread {number}", status="compensated", undone="first card", error="StepTimedOut", worker="freezes",
-           runner="it would wait for the thread", kills="a thread hangs for 30 s")  # fmt: skip
+           runner="it would wait for the thread", kills="a thread hangs for HANG_SECONDS")  # fmt: skip
     async def _hangs() -> None:
         await book("first")
         await hangs("card")

@@ -34,6 +34,7 @@ class Group:
     entries: Sequence[Entry]
     app: str = "tests.nasty.table:SAGAS"
     workers: int = 1
+    concurrency: int = 100
     pending: bool = False
     processes: list[Process] = field(default_factory=list)
     neighbours: list[Any] = field(default_factory=list)
@@ -60,6 +61,7 @@ class House:
         for group in self.groups:
             for number in range(group.workers):
                 command = ["-m", "durable_saga", "worker", group.app, "--url", self.url, "--namespace", group.name]
+                command += ["--concurrency", str(group.concurrency)]
                 group.processes.append(Process(f"{group.name}-{number}", command, self.folder, "worker"))
         starting = [threading.Thread(target=self.start, args=[one]) for group in self.groups for one in group.processes]
         for thread in starting:
@@ -125,10 +127,15 @@ class House:
                 asyncio.create_task(self._follow(client, entry, number * pause, group.pending, ordinary, killed))
                 for number, entry in enumerate(group.entries)
             ]
-            beside = [asyncio.create_task(_neighbour(client, number, over_seconds)) for number in range(3)]
+            beside = [
+                asyncio.create_task(_neighbour(client, f"{number}-{group.name}", 0.3 + number * over_seconds / 3))
+                for number in range(3)
+            ]
             found = await asyncio.gather(*follow)
             if not group.pending:
-                group.neighbours = [await one for one in [*beside, asyncio.create_task(_neighbour(client, 3, 0))]]
+                group.neighbours = [
+                    await one for one in [*beside, asyncio.create_task(_neighbour(client, f"last-{group.name}", 0))]
+                ]
             for task in beside:
                 task.cancel()
             return found
@@ -188,9 +195,9 @@ async def _tell(handle: Handle[Any], told: Told) -> str:
     return f"{told.verb} {told.name} was not refused" if told.refused else ""
 
 
-async def _neighbour(client: Client, number: int, over_seconds: float) -> Any:
-    await asyncio.sleep(0.3 + number * over_seconds / 3)
+async def _neighbour(client: Client, name: str, after: float) -> Any:
+    await asyncio.sleep(after)
     try:
-        return await (await client.start(dying.neighbour, id=f"neighbour-{number}")).result(timeout=SECONDS_MAX)
+        return await (await client.start(dying.neighbour, id=f"neighbour-{name}")).result(timeout=SECONDS_MAX)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

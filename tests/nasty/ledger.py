@@ -18,7 +18,7 @@ PLACE = "NASTY_LEDGER"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`what` is "begins", "done" or "undone" (`detail`: what the undo got as the result)."""
+    """`what` is "begins", "done" or "undone" (`detail`: what the undo got as the result); "woke" is a thread that hung."""
 
     saga: str
     call: str

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.nasty import ledger
 from tests.nasty.entry import Entry
 from tests.nasty.house import Group, House
 from tests.nasty.judge import Seen, judge
 from tests.nasty.pending import WORKERS
 from tests.nasty.table import ENTRIES
 
+HUNG_THREADS = 4
 APPS = {"shared": "tests.nasty.table:SAGAS", "dies": "tests.nasty.dying:SAGAS", "freezes": "tests.nasty.dying:SAGAS"}
 
 
@@ -29,7 +31,8 @@ def groups() -> list[Group]:
     found = []
     for worker, app in APPS.items():
         here = [one for one in ENTRIES if one.worker == worker]
-        found.append(Group(worker, [one for one in here if one.name not in WORKERS], app))
+        room = HUNG_THREADS if worker == "freezes" else 100
+        found.append(Group(worker, [one for one in here if one.name not in WORKERS], app, concurrency=room))
         found.append(Group(f"{worker}-pending", [one for one in here if one.name in WORKERS], app, pending=True))
     return found
 
@@ -73,6 +76,17 @@ def test_the_sagas_beside_them_end_in_time(played: Played) -> None:
     for group in played.house.groups:
         if not group.pending:
             assert group.neighbours == [4] * 4, group.name
+
+
+@pytest.mark.timeout(240)
+def test_hung_threads_leave_room_for_the_plain_steps_of_others(played: Played) -> None:
+    """As many hang as the worker has room for."""
+    rows = ledger.rows(played.house.place)
+    begun = {row.saga for row in rows if row.label == "card" and row.saga.startswith("a hung thread")}
+    assert len(begun) == HUNG_THREADS
+    first_woke = min((place for place, row in enumerate(rows) if row.what == "woke"), default=len(rows))
+    before = [row.label for row in rows[:first_woke] if row.what == "done" and row.saga == "neighbour-0-freezes"]
+    assert before == ["n0", "p0", "n1", "p1", "n2", "p2", "n3", "p3"]
 
 
 @pytest.mark.timeout(240)
