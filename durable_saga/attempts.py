@@ -88,7 +88,10 @@ class Attempts:
         async with self._executor.room:
             try:
                 result = await self._invoke(effect)
-                data = codec.encode(result, where=f"result of {effect.definition.name}")
+                data = codec.encode(
+                    result, where=f"result of {effect.definition.name}", annotation=effect.definition.result_type,
+                    function=effect.definition.function,
+                )  # fmt: skip
             except asyncio.CancelledError as error:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise

@@ -162,9 +162,12 @@ class Client:
 
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
-        saga_timeout: float | timedelta | None = None,
+        saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
     ) -> None:  # fmt: skip
-        """`saga_timeout` is for sagas that declare none."""
+        """`saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
+        journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
+        name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
+        codec.register(converters or {})
         self.transport = transport
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = namespace
@@ -227,16 +230,17 @@ class Client:
         name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
+        data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            _check_fits(definition, args, kwargs)
+            data = _checked(definition, args, kwargs)
             timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
-            input=p.Payload(data=codec.encode_call(args, kwargs, where=f"saga {name}")),
+            input=p.Payload(data=data),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
             default_timeout_ms=self._default_timeout_ms, attributes=attributes,
         )  # fmt: skip
@@ -334,14 +338,16 @@ def _ms_of(time: datetime | None) -> int:
     return -((_EPOCH - time) // timedelta(milliseconds=1))
 
 
-def _check_fits(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises TypeError, NotSerializable, and InvalidArgument for what the saga could not read again as its parameter."""
-    definition.signature.bind(*args, **kwargs)
-    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
+def _checked(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """The arguments as bytes. Raises TypeError, NotSerializable, and InvalidArgument for what is not as annotated."""
+    what, signature = f"saga {definition.name}", definition.signature
+    signature.bind(*args, **kwargs)
     try:
-        codec.decode_call(data, definition.signature)
-    except errors.DecodeError as error:
-        raise errors.InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
+        data = codec.encode_call(args, kwargs, where=what, signature=signature, function=definition.function)
+        codec.decode_call(data, signature)
+    except (errors.DecodeError, errors.WrongType) as error:
+        raise errors.InvalidArgument(f"{what} can't be started with this: {error}") from error
+    return data
 
 
 def _who() -> str:

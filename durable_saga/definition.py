@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,13 +24,7 @@ class Definition:
     @cached_property
     def signature(self) -> inspect.Signature:
         """With annotations as objects. Raises TypeError when one names something that isn't there."""
-        try:
-            return inspect.signature(self.function, eval_str=True)
-        except NameError as error:
-            raise TypeError(
-                f"{place_of(self.function)}: an annotation of {self.name} can't be looked up ({error}); name a class of"
-                " the module's top level, imported outside `if TYPE_CHECKING`"
-            ) from error
+        return signature_of(self.function, self.name)
 
     @cached_property
     def is_async(self) -> bool:
@@ -101,6 +96,37 @@ class SagaDefinition(Definition):
     keys: Callable[..., Sequence[str]] | None = None
     attributes: Callable[..., Mapping[str, Any]] | None = None
     any_signal: Callable[..., Any] | None = None
+
+
+def signature_of(function: Callable[..., Any], name: str = "") -> inspect.Signature:
+    """With annotations as objects, those inside of others too. Raises TypeError, with file and line, when one names something
+    that isn't there."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+        if not any(_names_inside(one) for one in (signature.return_annotation, *_annotations(signature))):
+            return signature
+        hints = typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+    except (NameError, AttributeError, SyntaxError) as error:
+        raise TypeError(
+            f"{place_of(function)}: an annotation of {name or getattr(function, '__name__', function)} can't be looked up"
+            f" ({error}); name a class of the module's top level, imported outside `if TYPE_CHECKING`"
+        ) from error
+    parameters = [one.replace(annotation=hints.get(one.name, one.annotation)) for one in signature.parameters.values()]
+    result = hints.get("return", signature.return_annotation)
+    return signature.replace(parameters=parameters, return_annotation=result)
+
+
+def _annotations(signature: inspect.Signature) -> list[Any]:
+    return [one.annotation for one in signature.parameters.values()]
+
+
+def _names_inside(annotation: Any) -> bool:
+    """Whether a name is left that was written in quotes inside of an annotation: `list["Item"]`."""
+    if isinstance(annotation, str | typing.ForwardRef):
+        return True
+    if typing.get_origin(annotation) is typing.Literal:
+        return False
+    return any(_names_inside(one) for one in typing.get_args(annotation))
 
 
 def place_of(function: Callable[..., Any]) -> str:

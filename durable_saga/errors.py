@@ -31,6 +31,7 @@ DurableSagaError
 ├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
 ├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
 ├── NotSerializable            a value can't be journaled; names its type and the path to it
+│   └── WrongType              it is not of the type that its annotation says
 ├── DecodeError                a journaled value does not fit the annotation; names the place
 └── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
 """
@@ -212,6 +213,10 @@ class BlockingCall(DurableSagaError):
 
 class NotSerializable(DurableSagaError):
     """A value can't be journaled."""
+
+
+class WrongType(NotSerializable):
+    """A value is not of the type that its annotation says, so it would not come back as it is."""
 
 
 class DecodeError(DurableSagaError):

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from durable_saga.client import Client, Handle
+from durable_saga.codec import Converters
 from durable_saga.connect import connect
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -52,8 +53,10 @@ class SyncHandle(Generic[R]):
 class SyncClient:
     """`with SyncClient("localhost:7233") as client: client.start(place_order, order).result()`"""
 
-    def __init__(self, url: str, *, namespace: str = "default", strict: bool = True) -> None:
-        self._client: Client = connect(url, namespace=namespace, strict=strict)
+    def __init__(
+        self, url: str, *, namespace: str = "default", strict: bool = True, converters: Converters | None = None
+    ) -> None:
+        self._client: Client = connect(url, namespace=namespace, strict=strict, converters=converters)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)
         self._thread.start()

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
+from durable_saga import codec
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.client import Client
@@ -42,7 +43,10 @@ class Worker:
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
+        converters: codec.Converters | None = None,
     ) -> None:  # fmt: skip
+        """`converters` are those of `Client`."""
+        codec.register(converters or {})
         self._retry = retry or Retry()
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000

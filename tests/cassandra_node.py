@@ -97,7 +97,8 @@ class NoCassandraError(RuntimeError):
 
 class CassandraNode:
     """One node, from `start()` to `stop()`; `address` is host:port. `commitlog`: group (synced before it answers) or periodic.
-    Alone it has free ports; nodes of one cluster have one pair of `ports` (native, storage), a `host` each and one `seed`."""
+    `settings` are further lines of its cassandra.yaml. Alone it has free ports; nodes of one cluster have one pair of `ports`
+    (native, storage), a `host` each and one `seed`."""
 
     def __init__(
         self,
@@ -106,8 +107,10 @@ class CassandraNode:
         host: str = "127.0.0.1",
         seed: str = "127.0.0.1",
         ports: tuple[int, int] | None = None,
+        settings: str = "",
     ) -> None:
-        self.address = os.environ.get(VARIABLE, "") if ports is None else ""
+        self.address = os.environ.get(VARIABLE, "") if ports is None and not settings else ""
+        self._settings = settings
         self.host = host
         self._seed = seed
         self._ports = ports
@@ -131,6 +134,7 @@ class CassandraNode:
         yaml = _YAML.format(
             folder=folder, host=self.host, seed=self._seed, port=port, storage_port=storage_port, commitlog=self._commitlog
         )
+        yaml += self._settings
         (folder / "conf" / "cassandra.yaml").write_text(yaml)
         command = _command(library, folder)
         with (folder / "out.log").open("wb") as log:

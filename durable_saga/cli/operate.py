@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
+from durable_saga import codec
 from durable_saga.cli import output
 from durable_saga.cli.processes import find_saga
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
+from durable_saga.declarative import AnySaga, function_of
+from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict
 
@@ -51,6 +54,16 @@ def _values(texts: tuple[str, ...]) -> list[Any]:
     return values
 
 
+def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
+    """What the saga would make of them."""
+    definition = function_of(saga).definition
+    try:
+        args, _ = codec.decode_call(codec.encode_call(values, {}, where="arguments"), definition.signature)
+    except DecodeError as error:
+        raise InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
+    return args
+
+
 def _attribute(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -81,7 +94,9 @@ def start(
     what = saga if app is None else find_saga(app, saga)
 
     async def work(client: Client) -> Any:
-        handle = await client.start(what, *_values(arguments), id=saga_id, timeout=timeout)
+        values = _values(arguments)
+        given = values if isinstance(what, str) else _typed(what, values)
+        handle = await client.start(what, *given, id=saga_id, timeout=timeout)
         return await _result(handle) if wait else handle.id
 
     result = _with_client(work, url, namespace)

@@ -1,11 +1,26 @@
 """Values of the user as bytes and back: msgpack, with the types of docs/payloads.md. Never pickle.
 
-Encoding is deterministic: equal values give equal bytes. Decoding rebuilds dataclasses, attrs and pydantic models from the
-annotation of the place where the value goes to; without an annotation they come back as dicts.
+What goes in comes out the same: `decode(encode(x, annotation=T), T)` equals x and has its type, or encode() refuses it, naming
+the type and the path. Equal values give equal bytes. Bytes from anywhere are decoded or are a DecodeError, within bounds.
 """
 
-from durable_saga.codec.decode import decode, decode_call
-from durable_saga.codec.encode import encode, encode_call
+from durable_saga.codec.decode import decode, decode_call, decode_message
+from durable_saga.codec.encode import UNKNOWN, encode, encode_call
+from durable_saga.codec.misfit import DEPTH_MAX, HASH_COLLISIONS_MAX, VALUES_MAX
+from durable_saga.codec.named import Converters, register
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
-__all__ = ["PAYLOAD_BYTES_MAX", "decode", "decode_call", "encode", "encode_call"]
+__all__ = [
+    "DEPTH_MAX",
+    "HASH_COLLISIONS_MAX",
+    "PAYLOAD_BYTES_MAX",
+    "UNKNOWN",
+    "VALUES_MAX",
+    "Converters",
+    "decode",
+    "decode_call",
+    "decode_message",
+    "encode",
+    "encode_call",
+    "register",
+]  # fmt: skip

@@ -1,118 +1,119 @@
-"""Values to bytes. One pass of msgpack for what it knows; the rest is turned into extensions, with the path kept for errors."""
+"""Values to bytes, each by the plan of its annotation."""
 
 from __future__ import annotations
 
-import dataclasses
-import sys
+import functools
+import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
 from typing import Any
-from uuid import UUID
 
-import msgpack
-
-from durable_saga.codec import extension as ext
-from durable_saga.errors import LimitExceeded, NotSerializable
+from durable_saga.codec import loose
+from durable_saga.codec.calls import call_plan_of, name_of_place
+from durable_saga.codec.misfit import DEPTH_MAX, VALUES_MAX, Misfit, name_of
+from durable_saga.codec.natives import AS_THEY_ARE
+from durable_saga.codec.plan import plan_of
+from durable_saga.codec.wire import INT_MAX, INT_MIN, check_values, pack
+from durable_saga.errors import DurableSagaError, LimitExceeded, NotSerializable, WrongType
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
 
-DEPTH_MAX = 100
-_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
-_pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=True).pack
+UNKNOWN: Any = object()
+"""Nobody here knows what the value is read as: a message, a start by name."""
 
 
-def encode(value: Any, *, where: str) -> bytes:
-    """Raises NotSerializable, with the type and the path to it, and LimitExceeded above PAYLOAD_BYTES_MAX."""
-    return _bounded(_pack(_plain(value, where, 0)), where)
+def encode(value: Any, *, where: str, annotation: Any = UNKNOWN, function: Callable[..., Any] | None = None) -> bytes:
+    """Raises NotSerializable, with the type and the path to it, WrongType for what the annotation does not say, and
+    LimitExceeded above PAYLOAD_BYTES_MAX. `function` is where a warning points, if a class would be lost for want of an
+    annotation."""
+    kind = type(value)
+    is_plain = kind in AS_THEY_ARE or (kind is int and INT_MIN <= value <= INT_MAX)
+    if is_plain and (annotation is kind or annotation is UNKNOWN or annotation is Any):
+        return _bounded(value, where)
+    try:
+        data = _bounded((loose.encode if annotation is UNKNOWN else plan_of(annotation).encode)(value, 0), where)
+    except Misfit as misfit:
+        loose.noticed.clear()
+        raise _error_of(misfit, where) from misfit.__cause__
+    except RecursionError:
+        loose.noticed.clear()
+        raise _too_deep(where) from None
+    if loose.noticed:
+        _warn(where, annotation, function)
+    return data
 
 
-def encode_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, where: str) -> bytes:
-    """The arguments of a call: [args, kwargs]. Raises as encode() does."""
-    plain_args = [_plain(value, f"{where}: argument {n}", 0) for n, value in enumerate(args)]
-    plain_kwargs = {name: _plain(value, f"{where}: argument {name}", 0) for name, value in kwargs.items()}
-    return _bounded(_pack([plain_args, plain_kwargs]), where)
+def encode_call(
+    args: Sequence[Any], kwargs: Mapping[str, Any], *, where: str, signature: inspect.Signature | None = None,
+    function: Callable[..., Any] | None = None,
+) -> bytes:  # fmt: skip
+    """The arguments of a call: [args, kwargs], by the annotations of the signature. Raises as encode() does."""
+    given: list[Any] = []
+    named: dict[str, Any] = {}
+    name = ""
+    try:
+        if signature is None:
+            for one in args:
+                given.append(loose.encode(one, 0))
+            for name, one in kwargs.items():
+                named[name] = loose.encode(one, 0)
+        else:
+            call = call_plan_of(signature)
+            for one, encode_one in zip(args, call.encoders):  # noqa: B905  as many as are given
+                given.append(encode_one(one, 0))
+            if len(given) < len(args):
+                for one in args[len(given) :]:
+                    given.append(call.rest.encode(one, 0))
+            for name, one in kwargs.items():
+                named[name] = call.named(name).encode(one, 0)
+        data = _bounded([given, named], where)
+    except Misfit as misfit:
+        loose.noticed.clear()
+        if not name:
+            name = str(len(given)) if signature is None else name_of_place(signature, len(given))
+        raise _error_of(misfit, f"{where}: argument {name}") from misfit.__cause__
+    except RecursionError:
+        loose.noticed.clear()
+        raise _too_deep(where) from None
+    if loose.noticed:
+        _warn(where, UNKNOWN if signature is None else Any, function)
+    return data
 
 
-def _bounded(data: bytes, where: str) -> bytes:
+def _bounded(plain: Any, where: str) -> bytes:
+    try:
+        data = pack(plain)
+    except (ValueError, TypeError, OverflowError) as error:  # a text with half a character, an object of 4 GiB
+        raise NotSerializable(f"{where} can't be journaled: {error}") from error
     if len(data) > PAYLOAD_BYTES_MAX:
         raise LimitExceeded(
             "PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"{where} has {len(data)} bytes; keep the value elsewhere and pass its key"
         )
+    if len(data) > VALUES_MAX and not check_values(data):
+        raise LimitExceeded("VALUES_MAX", VALUES_MAX, f"{where} has more values; keep them elsewhere and pass a key")
     return data
 
 
-def _plain(value: Any, path: str, depth: int) -> Any:
-    """The same value in msgpack's own types and extensions."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None or kind is float or kind is bytes:
-        return value
-    if kind is int:
-        return value if _INT_MIN <= value <= _INT_MAX else msgpack.ExtType(ext.BIG_INT, str(value).encode())
-    if depth > DEPTH_MAX:
-        raise NotSerializable(f"{path}: nested deeper than {DEPTH_MAX} levels (does it contain itself?)")
-    if kind is list:
-        return [_plain(item, f"{path}[{n}]", depth + 1) for n, item in enumerate(value)]
-    if kind is dict:
-        return _mapping(value, path, depth)
-    return _other(value, path, depth)
+def _error_of(misfit: Misfit, where: str) -> DurableSagaError:
+    return (NotSerializable if misfit.fits else WrongType)(f"{where}{misfit}")
 
 
-def _mapping(value: dict[Any, Any], path: str, depth: int) -> Any:
-    if all(type(key) is str for key in value):
-        return {key: _plain(item, f"{path}[{key!r}]", depth + 1) for key, item in value.items()}
-    pairs = [
-        [_plain(key, f"{path} key {key!r}", depth + 1), _plain(item, f"{path}[{key!r}]", depth + 1)]
-        for key, item in value.items()
-    ]
-    return msgpack.ExtType(ext.MAP, _pack(pairs))
+def _too_deep(where: str) -> NotSerializable:
+    return NotSerializable(f"{where}: nested deeper than {DEPTH_MAX} levels (does it contain itself?)")
 
 
-def _other(value: Any, path: str, depth: int) -> Any:
-    if isinstance(value, Enum):
-        return _plain(value.value, f"{path}.value", depth + 1)
-    if (kind := type(value)) in _SCALARS:
-        number, text = _SCALARS[kind]
-        return msgpack.ExtType(number, text(value))
-    if kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return msgpack.ExtType(ext.TUPLE, _pack([_plain(v, f"{path}[{n}]", depth + 1) for n, v in enumerate(value)]))
-    if kind in (set, frozenset):
-        members = sorted(_pack(_plain(item, f"{path} member {item!r}", depth + 1)) for item in value)
-        head = msgpack.Packer().pack_array_header(len(members))
-        return msgpack.ExtType(ext.SET if kind is set else ext.FROZENSET, head + b"".join(members))
-    if (fields := _fields(value)) is not None:
-        return {name: _plain(item, f"{path}.{name}", depth + 1) for name, item in fields.items()}
-    raise NotSerializable(
-        f"{path} is of type {kind.__module__}.{kind.__qualname__}, which can't be journaled: pass a dataclass, an attrs or"
-        " pydantic model, or plain values"
-    )
+def _warn(where: str, annotation: Any, function: Callable[..., Any] | None) -> None:
+    kinds, loose.noticed[:] = [*dict.fromkeys(loose.noticed)], []
+    if annotation is UNKNOWN or function is None:
+        return
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is not None:
+        for kind in kinds:
+            _warn_once(where, name_of(kind), code.co_filename, code.co_firstlineno)
 
 
-def _fields(value: Any) -> dict[str, Any] | None:
-    """The fields of a dataclass, attrs or pydantic object; None for anything else."""
-    kind = type(value)
-    if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind) if field.init}
-    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
-        return {(a.alias or a.name): getattr(value, a.name) for a in attributes if a.init}
-    if (pydantic := sys.modules.get("pydantic")) is not None and isinstance(value, pydantic.BaseModel):
-        return {name: getattr(value, name) for name in kind.model_fields}
-    return None
-
-
-def _timedelta(value: timedelta) -> bytes:
-    return _pack([value.days, value.seconds, value.microseconds])
-
-
-def _iso(value: datetime | date | time) -> bytes:
-    return value.isoformat().encode()
-
-
-_SCALARS: dict[type, tuple[int, Any]] = {
-    datetime: (ext.DATETIME, lambda value: _iso(value) + (b"|1" if value.fold else b"")),
-    date: (ext.DATE, _iso),
-    time: (ext.TIME, _iso),
-    timedelta: (ext.TIMEDELTA, _timedelta),
-    UUID: (ext.UUID, lambda value: value.bytes),
-    Decimal: (ext.DECIMAL, lambda value: str(value).encode()),
-}
+@functools.lru_cache(maxsize=4_096)
+def _warn_once(where: str, kind: str, file: str, line: int) -> None:
+    warnings.warn_explicit(
+        f"{where}: a {kind} is given where no annotation names it, so it is read as plain data: annotate it",
+        UserWarning, file, line,
+    )  # fmt: skip

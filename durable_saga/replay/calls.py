@@ -76,7 +76,7 @@ class Calls:
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
-        data = None if surely else codec.encode_call(args, kwargs, where=f"step {definition.name}")
+        data = None if surely else _encoded(definition, args, kwargs)
         call = core.loop.scope().next()
         return self.unawaited.made(call, definition.name, self._run(call, definition, data, plain), depth=3)
 
@@ -124,7 +124,7 @@ class Calls:
         definition, call = pending.definition, pending.call
         if pending.data is None:
             assert pending.plain is not None, "arguments that are not encoded are plain"
-            pending.data = codec.encode_call(*pending.plain, where=f"step {definition.name}")
+            pending.data = _encoded(definition, *pending.plain)
             if (entry := self._core.stack.entries.get(call)) is not None:
                 entry.data = pending.data
         event = h.Event()
@@ -260,6 +260,12 @@ class Calls:
             return None
 
 
+def _encoded(definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    return codec.encode_call(
+        args, kwargs, where=f"step {definition.name}", signature=definition.signature, function=definition.function,
+    )  # fmt: skip
+
+
 def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
     """Whether none of the arguments can be changed by whom they are given to, and none of those is long."""
     is_small = True
@@ -281,4 +287,6 @@ def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]
 def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
     """Fix the arguments of on_failure() at the call."""
     definition.signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result else kwargs))
-    return codec.encode_call(args, kwargs, where=f"compensation {definition.name}")
+    return codec.encode_call(
+        args, kwargs, where=f"compensation {definition.name}", signature=definition.signature, function=definition.function,
+    )  # fmt: skip

@@ -51,7 +51,9 @@ class Continuing:
         if asyncio.current_task() is not core.forward.main:
             raise UnsupportedOperation("continue_as_new() in a task or handler: call it in the saga's own function")
         core.definition.signature.bind(*args, **kwargs)
-        data = codec.encode_call(args, kwargs, where="continue_as_new()")
+        data = codec.encode_call(
+            args, kwargs, where="continue_as_new()", signature=core.definition.signature, function=core.definition.function,
+        )  # fmt: skip
         await core.signals.handled()
         core.check_cancelled()
         self._refuse_unfinished()

@@ -137,7 +137,10 @@ class Forward:
         core.calls.cancel_all()
         core.state.flush()
         try:
-            data = codec.encode(result, where=f"result of saga {core.definition.name}")
+            data = codec.encode(
+                result, where=f"result of saga {core.definition.name}", annotation=core.definition.result_type,
+                function=core.definition.function,
+            )  # fmt: skip
         except (NotSerializable, LimitExceeded) as error:
             core.fail(error)
             return

@@ -161,7 +161,9 @@ def run_child(
 async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own."""
     definition.signature.bind(*args, **kwargs)
-    data = codec.encode_call(args, kwargs, where=f"saga {definition.name}")
+    data = codec.encode_call(
+        args, kwargs, where=f"saga {definition.name}", signature=definition.signature, function=definition.function,
+    )  # fmt: skip
     own_args, own_kwargs = codec.decode_call(data, definition.signature)
 
     async def run() -> Any:
@@ -183,7 +185,8 @@ async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any]
             raise
         finally:
             core.signals.leave(definition)
-        return codec.decode(codec.encode(value, where=f"result of saga {definition.name}"), definition.result_type)
+        what, kind = f"result of saga {definition.name}", definition.result_type
+        return codec.decode(codec.encode(value, where=what, annotation=kind, function=definition.function), kind, where=what)
 
     return await core.loop.create_task(run(), name=definition.name)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
-from durable_saga.definition import SagaDefinition
+from durable_saga.definition import SagaDefinition, signature_of
 from durable_saga.errors import DecodeError, failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.history import kind_of
@@ -120,7 +120,7 @@ class Signals:
 
     def _handle(self, handler: Any, fact: h.SignalReceived) -> None:
         try:
-            args, kwargs = codec.decode_call(fact.input.data, inspect.signature(handler, eval_str=True))
+            args, kwargs = codec.decode_call(fact.input.data, signature_of(handler))
         except (DecodeError, TypeError) as error:
             self._refuse(fact, error)
             return
@@ -176,9 +176,4 @@ class Signals:
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:
     """One argument is the value, none is None, several are a tuple."""
-    args = codec.decode(fact.input.data, where=f"signal {fact.name}")[0]
-    if len(args) > 1:
-        return tuple(args)
-    if not args:
-        return None
-    return codec.decode(codec.encode(args[0], where=fact.name), annotation, where=f"signal {fact.name}")
+    return codec.decode_message(fact.input.data, annotation, where=f"signal {fact.name}")

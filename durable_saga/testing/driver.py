@@ -80,7 +80,10 @@ class Driver:
 
     def play(self) -> Generator[Attempt, Ended, None]:
         """Until the saga ends, is held or stuck, or waits for what does not come. Raises what the core raises, and Stalled."""
-        data = codec.encode_call(self.args, self.kwargs, where="input")
+        data = codec.encode_call(
+            self.args, self.kwargs, where=f"saga {self.definition.name}", signature=self.definition.signature,
+            function=self.definition.function,
+        )  # fmt: skip
         started = h.SagaStarted(
             saga_type=self.definition.name, input=p.Payload(data=data), timeout_ms=self.definition.timeout_ms,
             seed=b"s" * 16,
@@ -246,7 +249,10 @@ class Driver:
         if ended.error is not None:
             return self._failed(effect, ended)
         try:
-            data = codec.encode(ended.value, where=f"result of {effect.definition.name}")
+            data = codec.encode(
+                ended.value, where=f"result of {effect.definition.name}", annotation=effect.definition.result_type,
+                function=effect.definition.function,
+            )  # fmt: skip
         except Exception as error:
             return self._failed(effect, Ended(error=error, final=True))
         if isinstance(effect, RunCompensation):

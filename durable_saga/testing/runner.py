@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -75,11 +75,15 @@ class SagaResult:
 
 @dataclass
 class SagaTestRunner:
-    """Runs sagas, one after the other; mocks and events stay until `reset()`."""
+    """Runs sagas, one after the other; mocks and events stay until `reset()`. `converters` are those of `Client`."""
 
+    converters: InitVar[codec.Converters | None] = None
     _step_mocks: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _services: list[tuple[str, dict[str, Callable[..., Any]]]] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
+
+    def __post_init__(self, converters: codec.Converters | None) -> None:
+        codec.register(converters or {})
 
     def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
         """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async or

@@ -27,7 +27,7 @@ from durable_saga_server.journal.cassandra import CassandraJournal, schema
 from durable_saga_server.journal.cassandra.listing import list_row
 from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.cassandra.settings import weak_node, weak_replication
+from durable_saga_server.journal.cassandra.settings import slow_node, weak_node, weak_replication
 from durable_saga_server.journal.rules import attributes_in
 
 from durable_saga.pb import history_pb2 as h
@@ -291,11 +291,12 @@ def test_the_settings_of_every_node_are_checked_not_only_of_the_one_that_answers
 
 
 def test_each_weak_setting_is_named_with_what_to_do() -> None:
-    assert weak_node("c1", {"paxos_variant": "v2", "commitlog_sync": "batch"}) == []
-    paxos, sync = weak_node("c1", {"paxos_variant": "v1", "commitlog_sync": "periodic"})
-    assert paxos.startswith("node c1: paxos_variant is v1; write `paxos_variant: v2`")
+    assert weak_node("c1", {"commitlog_sync": "batch"}) == slow_node("c1", {"paxos_variant": "v2"}) == []
+    (paxos,), (sync,) = slow_node("c1", {"paxos_variant": "v1"}), weak_node("c1", {"commitlog_sync": "periodic"})
+    assert paxos.startswith("node c1: paxos_variant is v1, which is safe")
     assert "write `commitlog_sync: group`" in sync
-    assert len(weak_node("c1", {})) == 2, "what is not known is not taken for good"
+    assert "durability=replicas" in sync
+    assert len(weak_node("c1", {})) == len(slow_node("c1", {})) == 1, "what is not known is not taken for good"
     assert weak_replication("k", {"class": "NetworkTopologyStrategy", "a": "3", "b": "5"}) == []
     (words,) = weak_replication("k", {"class": "NetworkTopologyStrategy", "a": "3", "b": "1"})
     assert "keyspace k has 1 replicas" in words

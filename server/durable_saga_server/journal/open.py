@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+import os
+from urllib.parse import parse_qsl, urlsplit
 
+from durable_saga.pb.redaction import redact
 from durable_saga_server.journal import Journal
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.journal.sqlite import SqliteJournal
 
 ACCEPTED = (
-    "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE[?replication_factor=3&datacenter=NAME&tables=PREFIX]"
+    "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE"
+    "[?replication_factor=3&datacenter=NAME&tables=PREFIX&durability=replicas]"
 )
+CASSANDRA_OPTIONS = ("replication_factor", "datacenter", "tables", "durability")
 
 
 def open_journal(url: str, *, strict: bool = True) -> Journal:
     """The journal that the URL names, not yet connected. `strict` refuses a Cassandra with weak settings. Raises ValueError
     for a URL that names none, ImportError when the extra `cassandra` is not installed."""
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"{redact(url)!r} holds a user or a password: a URL ends in logs and process lists. Set"
+            " DURABLE_SAGA_CASSANDRA_USER and DURABLE_SAGA_CASSANDRA_PASSWORD (or _PASSWORD_FILE) instead"
+        )
     if url == "memory:":
         return MemoryJournal()
-    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1 and not parts.query:
         return SqliteJournal(parts.path[1:])  # three slashes: a relative path; four: an absolute one
     keyspace = parts.path.strip("/")
     if parts.scheme == "cassandra" and parts.netloc and keyspace:
         from durable_saga_server.journal.cassandra import CassandraJournal  # an extra: a worker needs no driver
+        from durable_saga_server.journal.cassandra.access import Access
 
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        options = _options(parts.query, url)
         return CassandraJournal(
             parts.netloc.split(","),
             keyspace,
             strict=strict,
-            replication_factor=int(options.get("replication_factor", "3")),
+            replication_factor=_replicas(options.get("replication_factor", "3")),
             datacenter=options.get("datacenter", ""),
             tables=options.get("tables", ""),
+            durability=options.get("durability", "synced"),
+            access=Access.from_environment(os.environ),
         )
-    raise ValueError(f"{url!r} names no journal; accepted: {ACCEPTED}")
+    raise ValueError(f"{redact(url)!r} names no journal; accepted: {ACCEPTED}")
+
+
+def _options(query: str, url: str) -> dict[str, str]:
+    """Raises ValueError: an option that is silently ignored is one that somebody relies on."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in CASSANDRA_OPTIONS:
+            raise ValueError(
+                f"{redact(url)!r}: {name} is no option of a Cassandra journal; it has {', '.join(CASSANDRA_OPTIONS)}"
+            )
+        if name in found:
+            raise ValueError(f"{redact(url)!r}: {name} stands twice")
+        found[name] = value
+    return found
+
+
+def _replicas(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 99:
+        raise ValueError(f"replication_factor is {text!r}: a number of replicas, 3 for production")
+    return int(text)

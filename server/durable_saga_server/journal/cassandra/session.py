@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from cassandra import (
+    AuthenticationFailed,
     ConsistencyLevel,
     CoordinationFailure,
     OperationTimedOut,
@@ -22,8 +25,9 @@ from cassandra import (
     UnsupportedOperation,
     protocol,
 )
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
-from cassandra.connection import ConnectionException
+from cassandra.connection import ConnectionException, DefaultEndPoint
 from cassandra.io.libevreactor import LibevConnection
 from cassandra.policies import (
     DCAwareRoundRobinPolicy,
@@ -35,7 +39,9 @@ from cassandra.policies import (
 from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 from cassandra.query import BatchStatement, BatchType, tuple_factory
 
+from durable_saga.pb.redaction import redact
 from durable_saga_server.journal import JournalError, JournalUnavailable, Unknown
+from durable_saga_server.journal.cassandra.access import PREFIX, Access
 from durable_saga_server.journal.cassandra.answers import Answer, Answers
 from durable_saga_server.journal.cassandra.schema import STATEMENTS
 
@@ -57,7 +63,10 @@ _NOT_UNDERSTOOD = (RequestValidationException, protocol.RequestValidationExcepti
 class Session:
     """Connected from `open()` to `close()`."""
 
-    def __init__(self, hosts: Sequence[str], keyspace: str, *, datacenter: str, tables: str = "") -> None:
+    def __init__(
+        self, hosts: Sequence[str], keyspace: str, *, datacenter: str, tables: str = "", access: Access | None = None
+    ) -> None:  # fmt: skip
+        self._access = access or Access()
         self._keyspace, self._tables = keyspace, tables
         self._hosts = [_endpoint(host) for host in hosts]
         self._datacenter = datacenter
@@ -87,10 +96,18 @@ class Session:
         await asyncio.to_thread(self._open)
 
     def _open(self) -> None:
-        ports = {port for _, port in self._hosts}
+        access = self._access
+        login = PlainTextAuthProvider(access.user, access.password) if access.user else None
+        where: dict[str, Any] = {"contact_points": [DefaultEndPoint(host, port) for host, port in self._hosts]}
+        if access.bundle:
+            where = {"cloud": {"secure_connect_bundle": access.bundle}}
+        elif len(ports := {port for _, port in self._hosts}) == 1:
+            where["port"] = ports.pop()  # of the nodes that the cluster tells of
         cluster = Cluster(
-            [host for host, _ in self._hosts],
-            port=ports.pop(),
+            **where,
+            auth_provider=login,
+            ssl_context=access.tls,
+            sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             execution_profiles=self._profiles,
             connection_class=LibevConnection,
             connect_timeout=REQUEST_SECONDS_MAX,
@@ -100,8 +117,7 @@ class Session:
             self._session = cluster.connect()
         except NoHostAvailable as error:
             cluster.shutdown()
-            hosts = ", ".join(f"{host}:{port}" for host, port in self._hosts)
-            raise JournalUnavailable(f"no Cassandra answers at {hosts}: {error}") from error
+            raise _cannot_connect(error, ", ".join(f"{host}:{port}" for host, port in self._hosts), access) from error
         self._cluster = cluster
 
     async def close(self) -> None:
@@ -217,6 +233,19 @@ def _named() -> Iterator[None]:
         raise JournalError(f"Cassandra did not take a statement: {error}") from error
     except (*_REFUSED, *_UNSETTLED) as error:
         raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
+
+
+def _cannot_connect(error: NoHostAvailable, hosts: str, access: Access) -> JournalError:
+    """Nobody is there, or somebody who does not want us: the second does not get better by waiting."""
+    causes = list(error.errors.values()) if isinstance(error.errors, dict) else []
+    words = "; ".join(dict.fromkeys(redact(f"{type(one).__name__}: {one}") for one in causes)) or redact(str(error))
+    if any(isinstance(one, AuthenticationFailed) for one in causes):
+        advice = "check" if access.user else "it asks for a user: set"
+        return JournalError(f"Cassandra at {hosts} refused the login ({words}): {advice} {PREFIX}USER and {PREFIX}PASSWORD")
+    if any(isinstance(one, ssl.SSLError) or "[SSL:" in str(one) for one in causes):  # the driver keeps some as text
+        return JournalError(f"no TLS with Cassandra at {hosts} ({words}): check {PREFIX}CA, _CERT, _KEY, and the node's names")
+    clear = "" if access.tls or access.bundle else f"; if it speaks TLS only, set {PREFIX}CA"
+    return JournalUnavailable(f"no Cassandra answers at {hosts} ({words}){clear}")
 
 
 def _endpoint(host: str) -> tuple[str, int]:

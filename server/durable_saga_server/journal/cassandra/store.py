@@ -31,6 +31,7 @@ from durable_saga_server.journal import (
     Unknown,
 )
 from durable_saga_server.journal.cassandra import migrating, schema
+from durable_saga_server.journal.cassandra.access import Access
 from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
@@ -38,7 +39,7 @@ from durable_saga_server.journal.cassandra.listing import Listing, head_columns,
 from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.cassandra.settings import check_settings
+from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_settings
 from durable_saga_server.journal.rules import attributes_in, in_order, keys_in
 
 COMMITS_AT_ONCE_MAX = 128
@@ -47,7 +48,8 @@ COUNT_INBOX_EVERY = 256
 
 class CassandraJournal:
     """`hosts` are HOST or HOST:PORT. `tables` begins the names of our tables, where others live in the keyspace.
-    `strict` refuses weak settings; otherwise they are named in a warning."""
+    `strict` refuses weak settings; otherwise they are named in a warning. `durability` is what a commit waits for: "synced",
+    the disks of a quorum; "replicas", their memory, on a cluster whose commit log syncs later. `access`: user and TLS."""
 
     batches_at_once = COMMITS_AT_ONCE_MAX
 
@@ -60,15 +62,19 @@ class CassandraJournal:
         replication_factor: int = 3,
         datacenter: str = "",
         tables: str = "",
+        durability: str = SYNCED,
+        access: Access | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if durability not in (SYNCED, REPLICAS):
+            raise ValueError(f"durability is {durability!r}: {SYNCED!r} or {REPLICAS!r}")
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
         if tables and not tables.replace("_", "").isalnum():
             raise ValueError(f"{tables!r} can't begin the names of tables: letters, digits and _")
-        self._session = Session(hosts, keyspace.lower(), datacenter=datacenter, tables=tables.lower())
+        self._session = Session(hosts, keyspace.lower(), datacenter=datacenter, tables=tables.lower(), access=access)
         self._keyspace = keyspace.lower()
-        self._strict = strict
+        self._strict, self._durability = strict, durability
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
@@ -85,7 +91,7 @@ class CassandraJournal:
         await session.open()
         try:
             await migrating.make_keyspace(session, self._keyspace, self._replication)
-            await check_settings(session, self._keyspace, strict=self._strict)
+            await check_settings(session, self._keyspace, strict=self._strict, durability=self._durability)
             version = await migrating.version_of(session, self._keyspace)
             if version < schema.SCHEMA_VERSION:
                 await migrating.make_tables(session)
