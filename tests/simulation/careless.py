@@ -25,7 +25,7 @@ NASTY = (
     "bad text", "bad code", "code is method", "without super", "keyword only", "called process", "unicode decode", "surrogate",
     "stop async iteration", "circle", "group", "dataclass", "greedy", "counts itself", "holds lock", "surrogate file",
 )  # fmt: skip
-OUTCOMES = ["ok", "ok", "ok", "slow", "fail", "refuse", "flaky", "nasty", "nasty", "nasty", "hangs", "dies once"]
+OUTCOMES = ["ok", "ok", "ok", "slow", "fail", "refuse", "flaky", "nasty", "nasty", "nasty", "hangs", "dies once", "dies"]
 
 
 @saga(name=NAME)

@@ -20,6 +20,7 @@ from durable_saga_server.retention import Retention
 from durable_saga_server.service import HistoryService
 from durable_saga_server.wake import Waker
 
+from durable_saga import active_run, attempts
 from durable_saga.active_run import ActiveRun
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -211,6 +212,13 @@ def _settle_all(self: Any, wanted: Any = None) -> Any:
 async def _leave_handlers(self: Any) -> None: ...
 
 
+def _tell_no_interruptions(core: Any, now_ms: int) -> None: ...
+
+
+def _key_without_incarnation(key: h.RunKey, incarnation: bytes) -> str:
+    return f"{key.namespace}/{key.saga}/{key.run}/"
+
+
 BUGS = [
     Bug("going on at an unknown outcome", SEEDS_EASY, [(Committer, "_resolve", _go_on)]),
     Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
@@ -233,4 +241,6 @@ BUGS = [
     Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
     Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
     Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "handled", _leave_handlers)]),
+    Bug("not counting an interruption", SEEDS_EASY, [(active_run, "tell_interruptions", _tell_no_interruptions)]),
+    Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)]),
 ]

@@ -66,7 +66,7 @@ class Services:
         world.say(process.name, f"begins {context.idempotency_key} attempt {context.attempt} token {context.fencing_token}")
         world.oracle.effect_begins(process, context, account, free)
         answer: asyncio.Future[str] = loop.create_future()
-        if outcome == "dies once" and account.deaths == 0:
+        if outcome == "dies" or (outcome == "dies once" and not account.deaths):
             account.deaths += 1
             account.done += world.dice.randrange(2)
             world.take_down(process, world.dice.uniform(0, DOWN_SECONDS_MAX))
