@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 LAWS := tests/laws tests/journal/test_agreement.py tests/unit/test_attributes.py tests/unit/test_continuing.py
 
-.PHONY: setup browser test check demo bench bench-waiting bench-peers bench-scale kill-test laws simulate chaos model proto lock
+.PHONY: setup browser test check demo bench bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -37,6 +37,9 @@ kill-test: setup
 
 laws: setup
 	LAWS_TIMES=$(or $(TIMES),20) $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),$(LAWS))
+
+fuzz: setup
+	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest -s tests/attack/test_fuzz.py
 
 simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(VERBOSE),--verbose) $(ARGS)

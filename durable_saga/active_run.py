@@ -149,8 +149,7 @@ class ActiveRun:
 
     def _take(self) -> None:
         output = self._core.take()
-        if warning := self._core.history.warning():
-            log.warning("saga %s grows: %s", self.key.saga, warning)
+        _warn(self._core)
         self._unsent += output.events
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
@@ -275,8 +274,8 @@ class ActiveRun:
         status = h.RUNNING if blocked and self._core.ended else self._core.status
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            retry_after_ms=retry_after_ms, next_seq=self._next_seq, status=h.Status.Name(status),
-            saga_type=self._core.definition.name, consumed=self._inbox.spent,
+            wake_in_ms=_until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
+            status=h.Status.Name(status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
         self.via = self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
@@ -288,6 +287,18 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _warn(core: Core) -> None:
+    if warning := core.history.warning():
+        log.warning("saga %s grows: %s", core.key.saga, warning)
+    for note in core.unwinding.judging.take_notes():
+        log.warning("saga %s: %s", core.key.saga, note)
+
+
+def _until(time_ms: int, now_ms: int) -> int:
+    """0: there is no such time."""
+    return max(time_ms - now_ms, 1) if time_ms else 0
 
 
 def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], status: h.Status) -> w.WorkerItem:

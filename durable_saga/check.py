@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import ast
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from durable_saga.dropped import CODE as DROPPED
+from durable_saga.dropped import Function, dotted, dropped_in, known_in, marked_in
 
 _CALLS = {
     "datetime.now": ("DS001", "gives another time in every replay: use durable_saga.now()"),
@@ -31,6 +34,11 @@ _PREFIXES = {
     "secrets.": ("DS003", "gives another value in every replay: use durable_saga.random()"),
 }
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SAGA_METHODS = ("define", "compensation_order", "execute_step", "handle_event")
+_TAKES_DECIDING = ("saga", "compensation", "scope", "Step", "Parallel", "WaitForEvent", "SubSaga")
+_DECIDING = ("when", "condition", "compensation_when", "compensation_order", "order", "context")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
@@ -46,20 +54,29 @@ class Finding:
 def check_paths(paths: Sequence[pathlib.Path]) -> list[Finding]:
     """Findings in Python files and folders, in order. A file that can't be parsed is a finding (DS000)."""
     found: list[Finding] = []
+    trees: dict[pathlib.Path, ast.Module] = {}
     for path in paths:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            found += _check_file(file)
-    return sorted(found)
+            try:
+                trees[file] = ast.parse(file.read_text(encoding="utf-8"))
+            except (SyntaxError, UnicodeDecodeError) as error:
+                found.append(Finding(file, getattr(error, "lineno", 1) or 1, 1, "DS000", f"can't be read: {error}"))
+    marked = {_module(file): marked_in(tree) for file, tree in trees.items()}
+    for file, tree in trees.items():
+        found += _check_file(file, tree, known_in(tree, marked))
+    return sorted(set(found))  # a function inside another one is looked at twice
 
 
-def _check_file(file: pathlib.Path) -> list[Finding]:
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        return [Finding(file, getattr(error, "lineno", 1) or 1, 1, "DS000", f"can't be read: {error}")]
+def _module(file: pathlib.Path) -> str:
+    return file.parent.name if file.stem == "__init__" else file.stem
+
+
+def _check_file(file: pathlib.Path, tree: ast.Module, known: Mapping[str, str]) -> list[Finding]:
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     found: list[Finding] = []
-    for function in _saga_code(functions):
+    for function in _saga_code(functions, tree):
+        for call, advice in dropped_in(function, known) if isinstance(function, _FUNCTIONS) else ():
+            found.append(Finding(file, call.lineno, call.col_offset + 1, DROPPED, advice))
         for node in ast.walk(function):
             for code, message in _judge(node):
                 assert isinstance(node, ast.expr | ast.stmt), "only these have a place"
@@ -67,27 +84,49 @@ def _check_file(file: pathlib.Path) -> list[Finding]:
     return found
 
 
-def _saga_code(
-    functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef],
-) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Sagas, signal handlers, and the plain functions of the module which they call; steps are left out."""
-    waiting = [one for one in functions.values() if _is_marked(one, ("saga", "signal"))]
-    seen: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+def _saga_code(functions: dict[str, Function], tree: ast.Module) -> list[Function | ast.Lambda]:
+    """Sagas, signal handlers, methods of tables, conditions and orders, functions inside sagas, and the plain functions of the
+    module which they call; steps are left out."""
+    waiting: list[Function | ast.Lambda] = [one for one in functions.values() if _is_marked(one, ("saga", "signal"))]
+    waiting += _in_tables(tree)
+    waiting += _deciding(tree, functions)
+    seen: dict[Function | ast.Lambda, None] = {}
     while waiting:
         function = waiting.pop()
-        if function.name in seen:
+        if function in seen:
             continue
-        seen[function.name] = function
+        seen[function] = None
         for node in ast.walk(function):
             called = functions.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
             if called is not None and not _is_marked(called, ("step", "compensation")):
                 waiting.append(called)
-    return list(seen.values())
+            elif isinstance(node, _FUNCTIONS) and not _is_marked(node, ("step", "compensation")):
+                waiting.append(node)
+    return list(seen)
+
+
+def _in_tables(tree: ast.Module) -> Iterator[Function]:
+    """The methods of sagas that run in them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(dotted(base).rsplit(".", 1)[-1].endswith("Saga") for base in node.bases):
+            yield from (one for one in node.body if isinstance(one, _FUNCTIONS) and one.name in _SAGA_METHODS)
+
+
+def _deciding(tree: ast.Module, functions: dict[str, Function]) -> Iterator[Function | ast.Lambda]:
+    """What is given as a condition or an order, and the contexts of sub-sagas."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or dotted(node.func).rsplit(".", 1)[-1] not in _TAKES_DECIDING:
+            continue
+        for value in [one.value for one in node.keywords if one.arg in _DECIDING]:
+            if isinstance(value, ast.Lambda):
+                yield value
+            elif isinstance(value, ast.Name) and value.id in functions:
+                yield functions[value.id]
 
 
 def _is_marked(function: ast.FunctionDef | ast.AsyncFunctionDef, marks: tuple[str, ...]) -> bool:
     for decorator in function.decorator_list:
-        name = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
         if name.rsplit(".", 1)[-1] in marks:
             return True
     return False
@@ -95,7 +134,7 @@ def _is_marked(function: ast.FunctionDef | ast.AsyncFunctionDef, marks: tuple[st
 
 def _judge(node: ast.AST) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Call):
-        name = _dotted(node.func)
+        name = dotted(node.func)
         short = ".".join(name.split(".")[-2:])
         if (verdict := _CALLS.get(name) or _CALLS.get(short)) is not None or (
             verdict := next((v for prefix, v in _PREFIXES.items() if name.startswith(prefix)), None)
@@ -107,13 +146,5 @@ def _judge(node: ast.AST) -> Iterator[tuple[str, str]]:
         yield "DS007", "a set has no fixed order: iterate over sorted(...) or a list"
     elif isinstance(node, ast.Global):
         yield "DS008", f"global {', '.join(node.names)}: another process does not have it; use state or a local name"
-    elif isinstance(node, ast.Subscript) and _dotted(node.value) == "os.environ":
+    elif isinstance(node, ast.Subscript) and dotted(node.value) == "os.environ":
         yield "DS005", "os.environ may differ in every process: pass it as an argument"
-
-
-def _dotted(node: ast.AST) -> str:
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ""

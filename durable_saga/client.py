@@ -11,9 +11,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from durable_saga import codec, errors
 from durable_saga.arrivals import fill
+from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
-from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -89,11 +89,12 @@ class Handle(Generic[R]):
         """All events of the run, oldest first, with their large values."""
         events: list[h.Event] = []
         key = self._key
+        seq = 0
         while True:
-            page = await self._history_page(key, len(events))
-            key = page.key
+            page = await self._history_page(key, seq)
+            key, seq = page.key, page.next_seq
             events += page.events
-            if not page.events:
+            if not page.events and not page.damaged:
                 return events
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
@@ -233,7 +234,7 @@ class Client:
         data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
-            data = _checked(definition, args, kwargs)
+            data = check_start(definition, args, kwargs)
             timeout_ms, result_type = definition.timeout_ms, definition.result_type
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
@@ -336,18 +337,6 @@ def _ms_of(time: datetime | None) -> int:
     if time.tzinfo is None:
         raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
     return -((_EPOCH - time) // timedelta(milliseconds=1))
-
-
-def _checked(definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """The arguments as bytes. Raises TypeError, NotSerializable, and InvalidArgument for what is not as annotated."""
-    what, signature = f"saga {definition.name}", definition.signature
-    signature.bind(*args, **kwargs)
-    try:
-        data = codec.encode_call(args, kwargs, where=what, signature=signature, function=definition.function)
-        codec.decode_call(data, signature)
-    except (errors.DecodeError, errors.WrongType) as error:
-        raise errors.InvalidArgument(f"{what} can't be started with this: {error}") from error
-    return data
 
 
 def _who() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from durable_saga.definition import CompensationDefinition, StepDefinition, place_of, timeout_ms_of
+from durable_saga.binding import check_call, plain_signature
+from durable_saga.definition import CompensationDefinition, StepDefinition, check_decides, place_of, timeout_ms_of
 from durable_saga.retry import FOREVER, Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,10 +32,12 @@ def compensation(
     """Give a compensation its own policy; the default tries for ever. `timeout` is for one attempt, in seconds.
 
     `strategy="immediate"`: it runs at once when its own step fails, before the saga goes on; and, if the step was done, when
-    the saga fails. `when` gets the error that leads to the unwind and says whether this compensation is needed; it runs in
-    the saga's code, so it only computes. Use it below `@charge.compensation`, or on a function that goes to `on_failure()`.
+    the saga fails. `when` gets the error that leads to the unwind (of a group: the first in it that is no cancellation; of a
+    compensation that runs at once: the step's) and says whether this compensation is needed; it only computes. Use it below
+    `@charge.compensation`, or on a function that goes to `on_failure()`.
     Raises ValueError and TypeError for wrong values.
     """
+    check_decides(when, "the condition of a compensation (when=)", "error")
     if strategy not in ("deferred", "immediate"):
         raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 
@@ -49,8 +51,8 @@ def compensation(
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
     policy = getattr(function, _POLICY, _Policy())
-    names = inspect.signature(function).parameters
-    of_names = inspect.signature(of.function).parameters if of else {}
+    names = plain_signature(function).parameters
+    of_names = plain_signature(of.function).parameters if of else {}
     definition = CompensationDefinition(
         name=str(policy.name or getattr(function, "__name__", repr(function))),
         function=function,
@@ -66,15 +68,13 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
 
 
 def _check_fits(definition: CompensationDefinition, of: StepDefinition) -> None:
-    wanted = list(inspect.signature(definition.function).parameters.values())
-    if definition.takes_result:
-        wanted = [p for p in wanted if p.name != "result"]
-    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted):
-        return
-    given = list(inspect.signature(of.function).parameters)
-    if [p.name for p in wanted] != given:
+    wanted, given = plain_signature(definition.function), plain_signature(of.function)
+    try:
+        check_call(wanted, given, takes_result=definition.takes_result)
+    except TypeError as error:
+        takes = ", ".join(name for name in wanted.parameters if not (definition.takes_result and name == "result"))
         raise TypeError(
-            f"{place_of(definition.function)}: compensation {definition.name} takes"
-            f" ({', '.join(p.name for p in wanted)}), but step {of.name} takes ({', '.join(given)}): a compensation gets"
-            " the step's arguments, and `result` if it has it"
-        )
+            f"{place_of(definition.function)}: compensation {definition.name} takes ({takes}), but step {of.name} takes"
+            f" ({', '.join(given.parameters)}): a compensation gets the step's arguments by their names, and `result` if it has"
+            f" it ({error})"
+        ) from None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.binding import table_call
 from durable_saga.declarative import (
     Parallel,
     Saga,
@@ -20,19 +23,22 @@ from durable_saga.declarative import (
     running_event,
     running_table,
 )
-from durable_saga.declared_checks import check
+from durable_saga.declared_checks import check, defined
+from durable_saga.declared_order import in_order, order_units
 from durable_saga.definition import CompensationDefinition, SagaDefinition, StepDefinition
 from durable_saga.inside import event, state
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.scopes import run_child
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+
+Call = tuple[list[Any], dict[str, Any]]
 
 
 def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
     """Raises DefinitionError for a table that is wrong."""
-    items = list(saga.define())
-    check(saga, items)
-    order = saga.compensation_order()
+    items = defined(saga)
+    order = check(saga, items)
     running: dict[int, list[Execution]] = {}
 
     async def run(context: Any) -> dict[str, Any]:
@@ -52,14 +58,16 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
         if executions := running.get(id(core)):
             running_event.set(fact)
             running_table.set(executions[-1])
-            await saga.handle_event(fact.name, data, core.key.saga)
+            outcome: Any = saga.handle_event(fact.name, data, core.key.saga)
+            if inspect.isawaitable(outcome):
+                await outcome
 
     run.__name__, run.__qualname__ = saga.name, type(saga).__qualname__
     run.__doc__ = type(saga).__doc__
     return SagaFunction(
         SagaDefinition(
             name=saga.name, function=run, timeout_ms=0 if saga.timeout is None else to_ms(saga.timeout, name="timeout"),
-            handlers={}, compensation_order=None if order is None else (lambda _: list(order)),
+            handlers={}, compensation_order=None if order is None else partial(in_order, order_units(items), order),
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
             keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
         )
@@ -94,13 +102,23 @@ class Execution:
         missing = [name for name in dependencies if name in self._skipped]
         if missing and item.when_skipped == "skip":
             self._skip(item, f"{', '.join(missing)} was skipped")
-        elif item.condition is not None and not item.condition(self._context, dict(self._results)):
+        elif not self._is_due(item):
             self._skip(item, "its condition says no")
         elif isinstance(item, Parallel):
             await _all([self._after(member, ()) for member in item.steps])
         else:
             self._results[_name(item)] = await self._saga.execute_step(_name(item), self._context, state)
         self._done[_name(item)].set()
+
+    def _is_due(self, item: SagaStep) -> bool:
+        if item.condition is None:
+            return True
+        says = item.condition(copy.deepcopy(self._context), copy.deepcopy(self._results))
+        if inspect.isawaitable(says):
+            if inspect.iscoroutine(says):
+                says.close()
+            raise TypeError(f"{item.place}: the condition of step {_name(item)!r} is async: it only computes")
+        return bool(says)
 
     def _skip(self, item: SagaStep, reason: str) -> None:
         core = core_of_saga()
@@ -126,7 +144,8 @@ class Execution:
             return await event(item.event, timeout=item.timeout)
         if isinstance(item, SubSaga):
             make = item.context or (lambda context, _: context)
-            return await function_of(item.saga)(make(self._context, dict(self._results)))
+            given = make(self._context, copy.deepcopy(self._results))
+            return await run_child(core_of_saga(), function_of(item.saga).definition, (given,), {}, label=name)
         assert isinstance(item, Step), f"{name} is a step"
         return await core_of_saga().calls.call(self._definition(item), (), {})
 
@@ -151,7 +170,7 @@ class Execution:
             name=getattr(undo, "__name__", item.name), function=_undo(undo, self._data), retry=item.compensation_retry,
             timeout_ms=0 if limit is None else to_ms(limit, name="compensation_timeout"), takes_result=True,
             immediate=item.compensation_strategy == "immediate",
-            when=None if when is None else (lambda error: when(context, error)),
+            when=None if when is None else (lambda error: when(context, error)), once=(self, item.name),
         )  # fmt: skip
 
 
@@ -187,11 +206,11 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
-        return list(inspect.signature(function, eval_str=True).parameters.values())
+        return inspect.signature(function, eval_str=True)
     except NameError:
-        return list(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
 
 
 def _annotation(parameter: inspect.Parameter) -> Any:
@@ -207,24 +226,31 @@ def _result_type(function: Callable[..., Any]) -> Any:
     return Any if annotation is inspect.Signature.empty else annotation
 
 
-def _arguments(action: Callable[..., Any], data: bytes, results: Mapping[str, Any]) -> Callable[[], list[Any]]:
-    parameters = _parameters(action)
+def _arguments(action: Callable[..., Any], data: bytes, results: Mapping[str, Any]) -> Callable[[], Call]:
+    """The context is decoded and the results are copied for each attempt: what it does to them is seen by nobody else."""
+    signature = _signature(action)
 
-    def given() -> list[Any]:
-        context = codec.decode(data, _annotation(parameters[0]), where="context")
-        return [context, dict(results)] if len(parameters) > 1 else [context]
+    def given() -> Call:
+        return table_call(signature, _context(signature, data), "results", copy.deepcopy(dict(results)))
 
     return given
 
 
-def _without_arguments(action: Callable[..., Any], given: Callable[..., list[Any]]) -> Callable[..., Any]:
+def _context(signature: inspect.Signature, data: bytes) -> Any:
+    first = next(iter(signature.parameters.values()))
+    return codec.decode(data, Any if first.kind is first.VAR_POSITIONAL else _annotation(first), where="context")
+
+
+def _without_arguments(action: Callable[..., Any], given: Callable[..., Call]) -> Callable[..., Any]:
     """The table's arguments are no part of the journal: they follow from the saga's own. `given` tells them to a mock."""
 
     async def run(**result: Any) -> Any:
-        return await action(*given(**result))
+        args, named = given(**result)
+        return await action(*args, **named)
 
     def run_plain(**result: Any) -> Any:
-        return action(*given(**result))
+        args, named = given(**result)
+        return action(*args, **named)
 
     chosen: Any = run if inspect.iscoroutinefunction(action) else run_plain
     chosen.given = given
@@ -232,10 +258,9 @@ def _without_arguments(action: Callable[..., Any], given: Callable[..., list[Any
 
 
 def _undo(undo: Callable[..., Any], data: bytes) -> Callable[..., Any]:
-    parameters = _parameters(undo)
+    signature = _signature(undo)
 
-    def given(result: Any) -> list[Any]:
-        context = codec.decode(data, _annotation(parameters[0]), where="context")
-        return [context, result] if len(parameters) > 1 else [context]
+    def given(result: Any) -> Call:
+        return table_call(signature, _context(signature, data), "result", result)
 
     return _without_arguments(undo, given)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import events
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from durable_saga import codec
 from durable_saga.compensation import Strategy
-from durable_saga.errors import CompensationRequested, UnsupportedOperation
+from durable_saga.errors import CompensationRequested, DefinitionError, UnsupportedOperation
 from durable_saga.inside import State
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -107,6 +107,14 @@ class RunningTable(Protocol):
     def item(self, name: str) -> SagaStep: ...
 
 
+class Done:
+    """What took effect at the call; awaiting it gives None at once."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
 class Saga:
     """The base of declared sagas. One instance serves all runs, so it keeps nothing of a run: that is for `state`."""
 
@@ -152,8 +160,9 @@ class Saga:
         Override it to decide otherwise, with `resume()` and `compensate()`."""
         core_of_saga().signals.keep(_running(running_event))
 
-    def resume(self, step: str, data: Any = None) -> None:
-        """Let a WaitForEvent step go on with this data, now or when it comes to wait. Raises ValueError for another step."""
+    def resume(self, step: str, data: Any = None) -> Awaitable[None]:
+        """Let a WaitForEvent step go on with this data, now or when it comes to wait. It takes effect at the call; awaiting
+        it does no harm. Raises ValueError for another step."""
         waiting = _running(running_table).item(step)
         if not isinstance(waiting, WaitForEvent):
             raise ValueError(f"step {step!r} does not wait for an event: name a WaitForEvent step")
@@ -161,13 +170,15 @@ class Saga:
         message_id = _running(running_event).message_id
         fact = h.SignalReceived(message_id=message_id, name=waiting.event, input=p.Payload(data=data))
         core_of_saga().signals.keep(fact)
+        return Done()
 
-    def compensate(self, reason: str = "") -> None:
-        """Stop forward work and unwind. Raises UnsupportedOperation past the pivot."""
+    def compensate(self, reason: str = "") -> Awaitable[None]:
+        """Stop forward work and unwind; at the call, as resume(). Raises UnsupportedOperation past the pivot."""
         core = core_of_saga()
         if core.holding.past_pivot:
             raise UnsupportedOperation("the saga is past its pivot: it only goes forward")
         core.forward.interrupt(CompensationRequested(reason or "compensation was asked for"), asked_for=True)
+        return Done()
 
 
 AnySaga = SagaFunction[..., Any] | Saga | type[Saga]
@@ -185,11 +196,21 @@ def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
         return saga
     if isinstance(saga, type) and issubclass(saga, Saga):
         if saga not in _of_class:
-            _of_class[saga] = compile_saga(saga())
+            _of_class[saga] = compile_saga(_made(saga))
         return _of_class[saga]
     if isinstance(saga, Saga):
         return compile_saga(saga)
     raise TypeError(f"{saga!r} is no saga: mark a function with @saga, or give a subclass of Saga")
+
+
+def _made(saga: type[Saga]) -> Saga:
+    from durable_saga.declared_checks import class_place
+
+    try:
+        return saga()
+    except Exception as error:
+        why = f"{saga.__qualname__}() can't be made without arguments, so give an instance: {type(error).__name__}: {error}"
+        raise DefinitionError(f"{class_place(saga)}: {why}") from error
 
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+from durable_saga.binding import journaled_defaults, plain_signature
 from durable_saga.retry import Retry, to_ms
 
 
@@ -27,6 +28,11 @@ class Definition:
         return signature_of(self.function, self.name)
 
     @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Those of its parameters that are journaled where a call leaves them open."""
+        return journaled_defaults(self.signature)
+
+    @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
@@ -42,13 +48,15 @@ class CompensationDefinition(Definition):
     """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`.
 
     `immediate`: it runs at once when its own step fails, before the saga goes on. `when` gets the error that leads to an
-    unwind and says whether this one is needed; it is saga code, so it only computes."""
+    unwind and says whether this one is needed; it is saga code, so it only computes. `once` is the same for all calls of what
+    counts as one step, and is undone once."""
 
     retry: Retry
     timeout_ms: int
     takes_result: bool
     immediate: bool = False
     when: Callable[[BaseException], bool] | None = None
+    once: Any = None
 
 
 @dataclass(kw_only=True)
@@ -127,6 +135,26 @@ def _names_inside(annotation: Any) -> bool:
     if typing.get_origin(annotation) is typing.Literal:
         return False
     return any(_names_inside(one) for one in typing.get_args(annotation))
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call of it surely gives something to await: an async function or method, or an object that is called so."""
+    inner = inspect.unwrap(function)
+    return any(inspect.iscoroutinefunction(one) for one in (function, inner, getattr(type(inner), "__call__", None)))  # noqa: B004
+
+
+def check_decides(function: Any, what: str, argument: str) -> None:
+    """Raises TypeError for a condition or an order that can't decide: not callable, async, or of other parameters."""
+    if function is None:
+        return
+    if not callable(function):
+        raise TypeError(f"{what} is {function!r}: give a function of ({argument})")
+    if is_async(function):
+        raise TypeError(f"{place_of(function)}: {what} is async, but it only computes: give a plain function of ({argument})")
+    try:
+        plain_signature(function).bind(None)
+    except TypeError:
+        raise TypeError(f"{place_of(function)}: {what} does not fit: it is called with ({argument})") from None
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from durable_saga.compensation import compensation_definition
-from durable_saga.definition import CompensationDefinition
+from durable_saga.definition import CompensationDefinition, check_decides
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.keys import check_key
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 
+_READING = ("now()", "state.get()")
+
+
 def _core(asked: str) -> Core:
     loop = events._get_running_loop()
     if not isinstance(loop, SagaLoop):
@@ -32,6 +35,8 @@ def _core(asked: str) -> Core:
     if loop.discarded:
         raise Discarded
     core: Core = loop.owner
+    if core.judging and asked not in _READING:
+        raise UnsupportedOperation(f"{asked} in a condition or an order of compensations: they only compute")
     return core
 
 
@@ -111,6 +116,7 @@ def scope(
 ) -> AbstractAsyncContextManager[None]:
     """`async with scope():` undoes what was done inside when the block fails, before the error reaches the code around it,
     which may catch it: the saga does not fail by it. `order` and `parallel` are as for a saga."""
+    check_decides(order, "the order of a scope", "names")
     return OpenScope(_core("scope()"), name=name, order=order, parallel=parallel)
 
 

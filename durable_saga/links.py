@@ -76,6 +76,7 @@ class Links:
         self._worker = worker
         self._sagas_max = sagas_max
         self._share = 0
+        self._secrets: dict[str, bytes] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._streams: dict[str, Stream] = {}
         self._homeless: list[w.WorkerItem] = []
@@ -136,6 +137,7 @@ class Links:
     def welcomed(self, stream: Stream, welcome: w.Welcome) -> None:
         stream.server = welcome.cell.you_are_at or stream.target
         stream.is_up = True
+        self._secrets[stream.target] = welcome.secret
         self.learn(stream, welcome.cell)
         kept, self._homeless = self._homeless, []
         for item in kept:
@@ -215,6 +217,7 @@ class Links:
         self._share = self._share_of_room()
         hello = self._worker.hello()
         hello.capacity = self._share
+        hello.secret = self._secrets.get(stream.target, b"")
         hello.owned.extend(w.Owned(key=run.key, epoch=run.epoch, incarnation=run.incarnation) for run in mine)
         self._streams[stream.target] = stream
         async for frame in self._transport.work(stream.frames(w.WorkerItem(hello=hello)), stream.target):

@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
-from durable_saga.errors import NotFound, UnsupportedOperation
+from durable_saga.errors import AlreadyEnded, NotFound, UnsupportedOperation
 from durable_saga.overview import Overview
 from durable_saga.retry import Retry
 from durable_saga.worker import HEARTBEAT_SECONDS, Worker
 
 Seconds = float | timedelta
+_UNWOUND = ("compensated", "failed", "cancelled")
 
 
 class SagaManager:
@@ -138,8 +139,13 @@ class SagaOrchestrator:
         await self.handle(saga_id).recover(reason)
 
     async def compensate(self, saga_id: str, reason: str = "") -> None:
-        """Stop forward work and unwind. Raises AlreadyEnded for a saga that has ended or is past its pivot."""
-        await self.handle(saga_id).compensate(reason)
+        """Stop forward work and unwind. One that was unwound already (compensated, failed, cancelled) is left as it is. Raises
+        AlreadyEnded for a saga that is completed, terminated or past its pivot."""
+        try:
+            await self.handle(saga_id).compensate(reason)
+        except AlreadyEnded:
+            if (await self.get_saga(saga_id)).status not in _UNWOUND:
+                raise
 
 
 class EventBus:

@@ -13,6 +13,7 @@ from durable_saga.errors import render_failure
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.limits import seconds_of, status_name
 
 OPEN = ("running", "compensating", "compensation_stuck", "held")
 _UNDONE = ("done", "resolved")
@@ -65,7 +66,7 @@ def overview_of(one: c.Description) -> Overview:
     return Overview(
         id=one.key.saga,
         saga_type=one.saga_type,
-        status=h.Status.Name(one.status).lower(),
+        status=status_name(one.status).lower(),
         current_step=working[0].name if working and one.status == h.RUNNING else None,
         completed_steps=[step.name for step in real if step.state == "done"],
         compensated_steps=[_undone(step) for step in undone],
@@ -88,7 +89,7 @@ def _undone(step: c.StepView) -> str:
 
 
 def _time(ms: int) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+    return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Statistics:
         total: Counter[str] = Counter()
         by_type: dict[str, Counter[str]] = {}
         for one in reply.tallies:
-            status = h.Status.Name(one.status).lower()
+            status = status_name(one.status).lower()
             total[status] += one.count
             by_type.setdefault(one.saga_type, Counter())[status] += one.count
         return cls(total, by_type)

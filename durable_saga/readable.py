@@ -4,6 +4,7 @@ holds: a payload that can't be decoded is shown as the sentence that says so."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from durable_saga import codec
 from durable_saga.errors import DecodeError
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import is_missing
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def value_of(payload: p.Payload) -> Any:
@@ -39,6 +42,12 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
 
 def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def printable(text: str) -> str:
+    """What a terminal would obey instead of showing it (colours, titles, the clipboard, the direction of writing) stands
+    there as its number, in a form that JSON reads; new lines and tabs stay."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def as_dict(message: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from durable_saga.definition import SagaDefinition, place_of, timeout_ms_of
+from durable_saga.definition import SagaDefinition, check_decides, place_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
 from durable_saga.retry import Retry
@@ -99,6 +99,8 @@ def saga(
     """
     if when_failed not in ("compensate", "hold"):
         raise ValueError(f"when_failed is {when_failed!r}: 'compensate' or 'hold'")
+
+    check_decides(compensation_order, "compensation_order", "names")
 
     def decorate(function: Callable[..., Any]) -> SagaFunction[Any, Any]:
         if not inspect.iscoroutinefunction(function):

@@ -27,6 +27,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
 from durable_saga.retry import Retry, to_ms
+from durable_saga.served_clock import ServedClock
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
@@ -51,7 +52,7 @@ class Worker:
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
-        self.clock = clock or SystemClock()
+        self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
@@ -177,6 +178,7 @@ class Worker:
             self._assigned(stream, item.assign)
         elif kind == "welcome":
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
+            self.clock.told(item.welcome.server, item.welcome.now_ms)
             self._links.welcomed(stream, item.welcome)
         elif kind == "cell":
             self._links.learn(stream, item.cell)

@@ -18,7 +18,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.pb import history_pb2 as h
-from durable_saga.readable import as_dict
+from durable_saga.readable import as_dict, printable
 
 SAY_BLOCKED_SECONDS = 1.0
 _url = click.option(
@@ -115,7 +115,7 @@ async def _result(handle: Handle[Any]) -> Any:
         while not (await asyncio.wait({waiting}, timeout=SAY_BLOCKED_SECONDS))[0]:
             blocked = (await handle.describe()).blocked
             if blocked and blocked != said:
-                click.echo(f"saga {handle.id} waits: {blocked}", err=True)
+                click.echo(printable(f"saga {handle.id} waits: {blocked}"), err=True)
             said = blocked
         return waiting.result()
     finally:

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from durable_saga import codec
 from durable_saga.cli.event_loop import run_fast
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.overview import Statistics
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.readable import as_dict, as_json
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.limits import seconds_of, status_name
+from durable_saga.readable import as_dict, as_json, printable, value_of
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
@@ -32,7 +33,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return run_fast(work)
     except (DurableSagaError, JournalError, ValueError, TypeError, OSError, RuntimeError) as error:
-        raise click.ClickException(str(error) or type(error).__name__) from error
+        raise click.ClickException(printable(str(error)) or type(error).__name__) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
 
@@ -42,24 +43,29 @@ def is_terminal() -> bool:
 
 
 def print_json(value: Any) -> None:
-    print(as_json(value))
+    print(printable(as_json(value)))
 
 
 def when(ms: int) -> str:
     if not ms:
         return ""
-    return datetime.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.datetime.fromtimestamp(seconds_of(ms), datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def status_of(one: c.Description) -> str:
-    return h.Status.Name(one.status) + (" (blocked)" if one.blocked else "")
+    return status_name(one.status) + (" (blocked)" if one.blocked else "")
+
+
+def shown(text: str) -> str:
+    """A text of a journal within what a terminal is told."""
+    return escape(printable(text))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    shown = Table(*headers, box=None, header_style="bold", pad_edge=False)
+    lines = Table(*headers, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        shown.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row))
-    Console().print(shown)
+        lines.add_row(*(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else shown(cell) for cell in row))
+    Console().print(lines)
 
 
 def print_description(one: c.Description) -> None:
@@ -67,36 +73,45 @@ def print_description(one: c.Description) -> None:
         print_json(as_dict(one))
         return
     console = Console()
-    status = h.Status.Name(one.status)
-    console.print(f"[bold]{escape(one.key.saga)}[/]  {escape(one.saga_type)}  [{COLOURS.get(status, 'white')}]{status}[/]")
+    status = status_name(one.status)
+    console.print(f"[bold]{shown(one.key.saga)}[/]  {shown(one.saga_type)}  [{COLOURS.get(status, 'white')}]{status}[/]")
     console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
-    console.print(f"owner {escape(one.owner) or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
+    console.print(f"owner {shown(one.owner) or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
     if one.previous_run or one.next_run:
         after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
         before = f", after run {one.previous_run}" if one.previous_run else ""
         console.print(f"run {one.key.run} {after}{before}", highlight=False)
     if one.attributes:
         console.print(
-            "attributes", ", ".join(f"{name}={one.attributes[name]}" for name in sorted(one.attributes)), markup=False
+            "attributes",
+            printable(", ".join(f"{name}={one.attributes[name]}" for name in sorted(one.attributes))),
+            markup=False,
         )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
     if one.past_pivot:
         console.print("past its pivot: it only goes forward", highlight=False)
     if one.warning:
-        console.print(f"[yellow]grows:[/] {escape(one.warning)}", highlight=False)
-    if one.blocked:
-        console.print(f"[red]blocked:[/] {escape(one.blocked)}", highlight=False)
+        console.print(f"[yellow]grows:[/] {shown(one.warning)}", highlight=False)
+    if one.damaged:
+        console.print(f"[red]damaged:[/] {shown(one.damaged)}", highlight=False)
+    elif one.blocked:
+        console.print(f"[red]blocked:[/] {shown(one.blocked)}", highlight=False)
     rows = [
         (s.call, s.name, s.state, str(s.attempts), _last_error(s)[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
     table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
     for key, value in sorted(one.state.items()):
-        console.print(f"state {key} =", codec.decode(value.data), markup=False)
+        console.print(printable(f"state {key} = {_plain(value)}"), markup=False)
     if one.HasField("result") and one.result.data:
-        console.print("result", codec.decode(one.result.data), markup=False)
+        console.print(printable(f"result {_plain(one.result)}"), markup=False)
     if one.HasField("failure") and one.status != h.COMPLETED:
-        console.print(render_failure(one.failure), markup=False, highlight=False)
+        console.print(printable(render_failure(one.failure)), markup=False, highlight=False)
+
+
+def _plain(payload: p.Payload) -> str:
+    value = value_of(payload)
+    return value if isinstance(value, str) else repr(value)
 
 
 def _last_error(step: c.StepView) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from durable_saga.cli import output, web
+from durable_saga.cli import logs, output, web
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
@@ -27,15 +26,6 @@ _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
 )
 _listen = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
-
-
-def _log(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("cassandra").setLevel(logging.ERROR)
 
 
 def _say(text: str) -> None:
@@ -67,7 +57,7 @@ def _serve(
 @click.option("--verbose", is_flag=True)
 def server(journal: str, listen: str, strict: bool, advertise: str, retention: int, verbose: bool) -> None:
     """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
-    _log(verbose)
+    logs.begin(verbose)
     output.run(_serve(journal, listen, strict, retention, advertise))
 
 
@@ -80,7 +70,7 @@ def server(journal: str, listen: str, strict: bool, advertise: str, retention: i
 @click.option("--verbose", is_flag=True)
 def dev(file: str, listen: str, with_page: bool, page_listen: str, retention: int, verbose: bool) -> None:
     """Run a history server on one SQLite file, with the web page, for a laptop."""
-    _log(verbose)
+    logs.begin(verbose)
     beside = web.Beside(page_listen) if with_page else None
     output.run(_dev(f"sqlite:///{file}", listen, retention, beside))
 
@@ -114,7 +104,7 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
 @click.option("--verbose", is_flag=True)
 def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
     """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
-    _log(verbose)
+    logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
         supervise(processes, _child, (app, url, namespace, concurrency, verbose))
@@ -132,17 +122,14 @@ async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int
 
 
 def find_sagas(app: str) -> list[AnySaga]:
-    """Raises ClickException when the module can't be imported, holds no saga, or one that is wrong."""
+    """Those that are well defined; another one is told and left out. Raises ClickException when the module can't be imported,
+    when it holds none, and when the one that is named is wrong."""
     module_name, _, attribute = app.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")) or module_name.endswith(".py"):
         raise click.ClickException(f"{app!r} is no name of a module: shop.orders, or shop.orders:place_order, is what is due")
     sys.path.insert(0, os.getcwd())
     try:
         found = _sagas_in(importlib.import_module(module_name), attribute)
-        for one in found:
-            function_of(one)
-    except DurableSagaError as error:
-        raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
     except Exception as error:
@@ -150,6 +137,23 @@ def find_sagas(app: str) -> list[AnySaga]:
         raise click.ClickException(f"{app} can't be imported\n{told}") from error
     if not found:
         raise click.ClickException(f"{app} holds no saga: mark a function with @saga")
+    return _well_defined(found, all_wanted=bool(attribute))
+
+
+def _well_defined(sagas: list[AnySaga], *, all_wanted: bool) -> list[AnySaga]:
+    found: list[AnySaga] = []
+    wrong: list[str] = []
+    for one in sagas:
+        try:
+            function_of(one)
+        except DurableSagaError as error:
+            wrong.append(str(error))
+        else:
+            found.append(one)
+    if wrong and (all_wanted or not found):
+        raise click.ClickException("\n".join(wrong))
+    for text in wrong:
+        click.echo(f"left out: {text}", err=True)
     return found
 
 
@@ -172,7 +176,7 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
 
 
 def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
-    _log(verbose)
+    logs.begin(verbose)
     end_with_parent()
     try:
         output.run(_work(find_sagas(app), url, namespace, concurrency))

@@ -8,6 +8,7 @@ from typing import Any
 
 from durable_saga.page.showing import Text, in_words, lasted, text_of, when
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import status_name
 from durable_saga.readable import as_dict
 
 _VERBS = {
@@ -81,7 +82,7 @@ def _again(body: Any) -> str:
 
 def _ended(body: Any, _: str) -> str:
     unread = f", with {len(body.unread)} messages unread" if body.unread else ""
-    return f"ended: {in_words(h.Status.Name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
+    return f"ended: {in_words(status_name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
 
 
 def _unwind(body: Any, _: str) -> str:

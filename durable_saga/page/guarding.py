@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORM_BYTES_MAX = 8 * 1024 * 1024
 FORM_FIELDS_MAX = 50
+FORM_SECONDS_MAX = 60.0
 TOKEN_CHARACTERS_MIN = 16
 LOGIN_SECONDS = 12 * 3600
 WRONG_TOKEN_SECONDS = 1.0
@@ -99,10 +100,14 @@ def _check_origin(headers: Headers) -> None:
 
 async def _fields(request: Request) -> list[tuple[str, str]]:
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > FORM_BYTES_MAX:
-            raise Refused(413, f"The form has more than {FORM_BYTES_MAX} bytes (FORM_BYTES_MAX), so nothing was done.")
+    try:
+        async with asyncio.timeout(FORM_SECONDS_MAX):
+            async for part in request.stream():
+                body += part
+                if len(body) > FORM_BYTES_MAX:
+                    raise Refused(413, f"The form has more than {FORM_BYTES_MAX} bytes (FORM_BYTES_MAX), so nothing was done.")
+    except TimeoutError:
+        raise Refused(408, f"The form did not arrive within {FORM_SECONDS_MAX:.0f} s, so nothing was done.") from None
     try:
         return parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="replace"

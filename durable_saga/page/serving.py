@@ -13,11 +13,11 @@ import uvicorn
 from durable_saga.client import Client
 from durable_saga.connect import connect
 from durable_saga.page.application import application
+from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
 from durable_saga.page.guarding import LOOPBACK, TOKEN_CHARACTERS_MIN
 
 log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
-REQUESTS_AT_ONCE_MAX = 200
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +48,7 @@ class PageServer:
             app = application(client, url=self._url, token=self._token, hosts=self._hosts)
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="off", ws="none",
-                timeout_graceful_shutdown=STOP_GRACE_SECONDS, limit_concurrency=REQUESTS_AT_ONCE_MAX,
+                timeout_graceful_shutdown=STOP_GRACE_SECONDS, limit_concurrency=CONNECTIONS_MAX, http=Bounded,
             )  # fmt: skip
             self._server = _Server(config)
             self._server.should_exit = self._stopping

@@ -10,6 +10,7 @@ from typing import Any
 from durable_saga.overview import OPEN
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import limits
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import is_missing
 from durable_saga.readable import as_json, value_of
@@ -28,7 +29,7 @@ _DECISIONS_THAT_END = (h.CompensationDecided.SKIP, h.CompensationDecided.RESOLVE
 
 
 def status_name(status: int) -> str:
-    return h.Status.Name(status).lower()
+    return limits.status_name(status).lower()
 
 
 def is_open(status: int) -> bool:
@@ -41,11 +42,11 @@ def in_words(name: str) -> str:
 
 def when(ms: int) -> str:
     """UTC; empty for no time."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S") if ms else ""
+    return datetime.fromtimestamp(limits.seconds_of(ms), UTC).strftime("%Y-%m-%d %H:%M:%S") if ms else ""
 
 
 def iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(limits.seconds_of(ms), UTC).isoformat(timespec="milliseconds")
 
 
 def lasted(ms: int) -> str:

@@ -143,20 +143,22 @@ class SagaStarted(_message.Message):
     def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
-    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once")
+    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     COMPENSATION_FIELD_NUMBER: _ClassVar[int]
     NO_EFFECT_FIELD_NUMBER: _ClassVar[int]
     AT_MOST_ONCE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
     compensation: str
     no_effect: bool
     at_most_once: bool
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ...) -> None: ...
+    defaults: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("call", "result", "attempt")
@@ -229,26 +231,32 @@ class SagaTimedOut(_message.Message):
     def __init__(self) -> None: ...
 
 class CompensationRegistered(_message.Message):
-    __slots__ = ("call", "name", "input")
+    __slots__ = ("call", "name", "input", "defaults")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    defaults: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class UnwindStarted(_message.Message):
-    __slots__ = ("failure", "cancelled", "call", "pending")
+    __slots__ = ("failure", "cancelled", "call", "pending", "notes", "order")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     failure: _payload_pb2.Failure
     cancelled: bool
     call: str
     pending: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CompensationScheduled(_message.Message):
     __slots__ = ("call", "name")
@@ -443,12 +451,16 @@ class KeyDeclared(_message.Message):
     def __init__(self, call: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class SettlingStarted(_message.Message):
-    __slots__ = ("result", "pending")
+    __slots__ = ("result", "pending", "notes", "order")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     result: _payload_pb2.Payload
     pending: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., pending: _Optional[_Iterable[str]] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    order: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalRejected(_message.Message):
     __slots__ = ("call", "message_id", "name", "failure")

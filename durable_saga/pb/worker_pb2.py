@@ -26,7 +26,7 @@ from durable_saga.pb import history_pb2 as durable__saga_dot_v1_dot_history__pb2
 from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\x1a\x1a\x64urable_saga/v1/cell.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xc7\x02\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x12\'\n\x05owned\x18\x06 \x01(\x0b\x32\x16.durable_saga.v1.OwnedH\x00\x12-\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x19.durable_saga.v1.CapacityH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\xa1\x02\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x12%\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x15.durable_saga.v1.CellH\x00\x42\x06\n\x04kind\"\x9b\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"\x19\n\x08\x43\x61pacity\x12\r\n\x05sagas\x18\x01 \x01(\r\"x\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\x12#\n\x04\x63\x65ll\x18\x05 \x01(\x0b\x32\x15.durable_saga.v1.Cell\"\xb6\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\x12\x0c\n\x04more\x18\x06 \x01(\x08\"\xfe\x01\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\xf0\x01\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0b\n\tHeartbeat\"1\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\x1a\x1a\x64urable_saga/v1/cell.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xc7\x02\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x12\'\n\x05owned\x18\x06 \x01(\x0b\x32\x16.durable_saga.v1.OwnedH\x00\x12-\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x19.durable_saga.v1.CapacityH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\xa1\x02\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x12%\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x15.durable_saga.v1.CellH\x00\x42\x06\n\x04kind\"\xab\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\x12\x0e\n\x06secret\x18\x08 \x01(\x0c\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"\x19\n\x08\x43\x61pacity\x12\r\n\x05sagas\x18\x01 \x01(\r\"\x98\x01\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\x12#\n\x04\x63\x65ll\x18\x05 \x01(\x0b\x32\x15.durable_saga.v1.Cell\x12\x0e\n\x06secret\x18\x06 \x01(\x0c\x12\x0e\n\x06now_ms\x18\x07 \x01(\x03\"\xb6\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\x12\x0c\n\x04more\x18\x06 \x01(\x08\"\x92\x02\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\x84\x02\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x0b\n\tHeartbeat\"1\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,35 +42,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERITEM']._serialized_start=557
   _globals['_SERVERITEM']._serialized_end=846
   _globals['_HELLO']._serialized_start=849
-  _globals['_HELLO']._serialized_end=1004
-  _globals['_OWNED']._serialized_start=1006
-  _globals['_OWNED']._serialized_end=1087
-  _globals['_CAPACITY']._serialized_start=1089
-  _globals['_CAPACITY']._serialized_end=1114
-  _globals['_WELCOME']._serialized_start=1116
-  _globals['_WELCOME']._serialized_end=1236
-  _globals['_ASSIGN']._serialized_start=1239
-  _globals['_ASSIGN']._serialized_end=1421
-  _globals['_COMMIT']._serialized_start=1424
-  _globals['_COMMIT']._serialized_end=1678
-  _globals['_COMMITREPLY']._serialized_start=1681
-  _globals['_COMMITREPLY']._serialized_end=1933
-  _globals['_COMMITREPLY_OUTCOME']._serialized_start=1846
-  _globals['_COMMITREPLY_OUTCOME']._serialized_end=1933
-  _globals['_RELEASE']._serialized_start=1936
-  _globals['_RELEASE']._serialized_end=2176
-  _globals['_DELIVER']._serialized_start=2178
-  _globals['_DELIVER']._serialized_end=2288
-  _globals['_REVOKE']._serialized_start=2290
-  _globals['_REVOKE']._serialized_end=2367
-  _globals['_HEARTBEAT']._serialized_start=2369
-  _globals['_HEARTBEAT']._serialized_end=2380
-  _globals['_BEATREQUEST']._serialized_start=2382
-  _globals['_BEATREQUEST']._serialized_end=2431
-  _globals['_BEATREPLY']._serialized_start=2433
-  _globals['_BEATREPLY']._serialized_end=2459
-  _globals['_DRAIN']._serialized_start=2461
-  _globals['_DRAIN']._serialized_end=2468
-  _globals['_WORK']._serialized_start=2471
-  _globals['_WORK']._serialized_end=2615
+  _globals['_HELLO']._serialized_end=1020
+  _globals['_OWNED']._serialized_start=1022
+  _globals['_OWNED']._serialized_end=1103
+  _globals['_CAPACITY']._serialized_start=1105
+  _globals['_CAPACITY']._serialized_end=1130
+  _globals['_WELCOME']._serialized_start=1133
+  _globals['_WELCOME']._serialized_end=1285
+  _globals['_ASSIGN']._serialized_start=1288
+  _globals['_ASSIGN']._serialized_end=1470
+  _globals['_COMMIT']._serialized_start=1473
+  _globals['_COMMIT']._serialized_end=1747
+  _globals['_COMMITREPLY']._serialized_start=1750
+  _globals['_COMMITREPLY']._serialized_end=2002
+  _globals['_COMMITREPLY_OUTCOME']._serialized_start=1915
+  _globals['_COMMITREPLY_OUTCOME']._serialized_end=2002
+  _globals['_RELEASE']._serialized_start=2005
+  _globals['_RELEASE']._serialized_end=2265
+  _globals['_DELIVER']._serialized_start=2267
+  _globals['_DELIVER']._serialized_end=2377
+  _globals['_REVOKE']._serialized_start=2379
+  _globals['_REVOKE']._serialized_end=2456
+  _globals['_HEARTBEAT']._serialized_start=2458
+  _globals['_HEARTBEAT']._serialized_end=2469
+  _globals['_BEATREQUEST']._serialized_start=2471
+  _globals['_BEATREQUEST']._serialized_end=2520
+  _globals['_BEATREPLY']._serialized_start=2522
+  _globals['_BEATREPLY']._serialized_end=2548
+  _globals['_DRAIN']._serialized_start=2550
+  _globals['_DRAIN']._serialized_end=2557
+  _globals['_WORK']._serialized_start=2560
+  _globals['_WORK']._serialized_end=2704
 # @@protoc_insertion_point(module_scope)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durable_saga import codec
+from durable_saga import binding, codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
-from durable_saga.errors import DecodeError, LimitExceeded, rebuild_exception
+from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation, rebuild_exception
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
 from durable_saga.replay.scopes import default_retry, enlist
@@ -36,7 +35,8 @@ _COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
 
 @dataclass(slots=True)
 class Pending:
-    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process."""
+    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process. `defaults`
+    are what the call left open and its compensation will get, `kept_defaults` the same as the history has them."""
 
     call: str
     definition: StepDefinition
@@ -48,10 +48,14 @@ class Pending:
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict)
+    kept_defaults: bytes = b""
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data or b"", self.definition.signature)
+        if self.kept_defaults:
+            args, kwargs = binding.with_defaults_of(self.definition.signature, args, kwargs, self.kept_defaults)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
         )  # fmt: skip
@@ -71,14 +75,20 @@ class Calls:
         core = self._core
         if core.loop.discarded:
             raise Discarded
+        if core.judging:
+            raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
         data = None if surely else _encoded(definition, args, kwargs)
+        defaults = definition.defaults if definition.compensation is not None else None
+        if defaults:
+            defaults = binding.left_open(definition.signature, defaults, args, kwargs)
         call = core.loop.scope().next()
-        return self.unawaited.made(call, definition.name, self._run(call, definition, data, plain), depth=3)
+        run = self._run(call, definition, data, plain, defaults)
+        return self.unawaited.made(call, definition.name, run, depth=3)
 
     async def _run(
         self,
@@ -86,6 +96,7 @@ class Calls:
         definition: StepDefinition,
         data: bytes | None,
         plain: tuple[Sequence[Any], Mapping[str, Any]] | None,
+        defaults: dict[str, Any] | None,
     ) -> Any:
         core = self._core
         self.unawaited.begun(call)
@@ -94,6 +105,8 @@ class Calls:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
         retry = definition.retry or default_retry(core)
         pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation, retry)
+        if defaults:
+            pending.defaults = defaults
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:
@@ -112,12 +125,9 @@ class Calls:
     def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         core = self._core
         core.check_cancelled()
-        data = encode_registered(definition, args, kwargs)
-        call = core.loop.scope().next()
-        enlist(core, Entry(call, definition.name, definition, data, definition.signature))
-        core.ask(h.Event(compensation_registered=h.CompensationRegistered(
-            call=call, name=definition.name, input=p.Payload(data=data),
-        )))  # fmt: skip
+        entry, event = registration(core.loop.scope().next, definition, args, kwargs)
+        enlist(core, entry)
+        core.ask(event)
 
     def _scheduled(self, pending: Pending) -> h.Event:
         """The intent. A replay comes here only with what its history does not have."""
@@ -132,6 +142,9 @@ class Calls:
         asked.call, asked.name, asked.input.data = call, definition.name, pending.data
         if definition.compensation is not None:
             asked.compensation = definition.compensation.name
+            if pending.defaults:
+                asked.defaults.data = codec.encode(pending.defaults, where=f"defaults of step {definition.name}")
+                self._core.stack.entries[call].defaults = asked.defaults.data
         if not definition.effect:
             asked.no_effect = True
         if definition.at_most_once:
@@ -167,6 +180,10 @@ class Calls:
             pending.from_history, pending.data, pending.plain = True, body.input.data, None
         if (entry := self._core.stack.entries.get(body.call)) is not None:
             entry.data = body.input.data
+            if body.HasField("defaults"):
+                entry.defaults = body.defaults.data
+                if pending is not None:
+                    pending.kept_defaults = body.defaults.data
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -195,8 +212,7 @@ class Calls:
         del self._cut_off[call]
         was = entry.state
         if result is None:
-            core.stack.not_needed(call)
-            if was == RUNNING:
+            if core.stack.not_needed(call) and was == RUNNING:
                 core.want(partial(CancelStep, call))
             return
         entry.result = result
@@ -247,7 +263,7 @@ class Calls:
 
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None and entry.definition.immediate and entry.state == REGISTERED:
-            self._core.unwinding.at_once(entry, fact.failure, then=tell)
+            self._core.unwinding.at_once(entry, fact.failure, error, then=tell)
         else:
             tell()
 
@@ -279,14 +295,27 @@ def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The step's arguments, and its result (None: it never returned) where the compensation asks for one."""
+    """The step's arguments by their names, defaults too, and its result (None: it never returned) where it is asked for."""
     args, kwargs = codec.decode_call(entry.data or b"", entry.signature)
-    return args, {"result": entry.result(), **kwargs} if entry.definition.takes_result else dict(kwargs)
+    arguments = binding.bound(entry.signature, args, kwargs, entry.defaults)
+    result = (entry.last_result(),) if entry.definition.takes_result else ()
+    return binding.call_of(entry.definition.signature, entry.signature, arguments, result=result)
 
 
-def encode_registered(definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """Fix the arguments of on_failure() at the call."""
-    definition.signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result else kwargs))
-    return codec.encode_call(
-        args, kwargs, where=f"compensation {definition.name}", signature=definition.signature, function=definition.function,
+def registration(
+    next_call: Callable[[], str], definition: CompensationDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Entry, h.Event]:
+    """What on_failure() asks for; the arguments are fixed at the call. Raises TypeError and NotSerializable."""
+    signature = definition.signature
+    given = signature.bind_partial(*args, **kwargs).arguments
+    signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result and "result" not in given else kwargs))
+    data = codec.encode_call(
+        args, kwargs, where=f"compensation {definition.name}", signature=signature, function=definition.function,
     )  # fmt: skip
+    entry = Entry(next_call(), definition.name, definition, data, signature)
+    event = h.Event(compensation_registered=h.CompensationRegistered(call=entry.call, name=entry.name))
+    event.compensation_registered.input.data = data
+    if left := binding.left_open(signature, definition.defaults, args, kwargs):
+        entry.defaults = codec.encode(left, where=f"defaults of {definition.name}")
+        event.compensation_registered.defaults.data = entry.defaults
+    return entry, event

@@ -83,7 +83,7 @@ class Core:
         self.effects: list[Effect] = []
         self.state, self.attributes = State(self), Attributes(self)
         self.holding, self.continuing = Holding(self), Continuing(self)
-        self.urgent, self.activation = False, 0
+        self.urgent, self.activation, self.judging = False, 0, False
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
@@ -312,7 +312,8 @@ class Core:
 
 
 def _registered(core: Core, body: h.CompensationRegistered) -> None:
-    core.stack.entries[body.call].data = body.input.data
+    entry = core.stack.entries[body.call]
+    entry.data, entry.defaults = body.input.data, body.defaults.data
 
 
 def _is_urgent(event: h.Event) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
 from durable_saga.definition import SagaDefinition
-from durable_saga.errors import SagaTimedOut
+from durable_saga.errors import SagaTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.loop import Discarded, SagaTask
 from durable_saga.replay.unwind import Entry, Scope
@@ -58,10 +58,10 @@ class OpenScope:
 
     def __init__(
         self, core: Core, *, name: str, saga_type: str = "", order: Callable[[list[str]], list[str]] | None = None,
-        parallel: bool = False,
+        parallel: bool = False, label: str = "",
     ) -> None:  # fmt: skip
         self._core = core
-        self._scope = Scope("", name, order, parallel)
+        self._scope = Scope("", name, order, parallel, label=label)
         self._saga_type = saga_type
         self._token: Token[Scope | None] | None = None
 
@@ -145,20 +145,23 @@ async def wait_shielded(core: Core, future: asyncio.Future[Any]) -> None:
 
 
 def run_child(
-    core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Coroutine[Any, Any, Any]:  # fmt: skip
-    """What calling a saga inside a saga gives."""
+    core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], *, label: str = ""
+) -> Coroutine[Any, Any, Any]:
+    """What calling a saga inside a saga gives. `label` is its name in the compensation order of its parent, where that is not
+    its own."""
+    if core.judging:
+        raise UnsupportedOperation(f"saga {definition.name} in a condition or an order of compensations: they only compute")
     unawaited = core.calls.unawaited
     key = unawaited.key()
 
     async def run() -> Any:
         unawaited.begun(key)
-        return await _run_child(core, definition, args, kwargs)
+        return await _run_child(core, definition, args, kwargs, label)
 
     return unawaited.made(key, definition.name, run(), depth=3)
 
 
-async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any], kwargs: Mapping[str, Any], label: str) -> Any:
     """A saga awaited by a saga: a part of the same run and history, with a scope, calls and state of its own."""
     definition.signature.bind(*args, **kwargs)
     data = codec.encode_call(
@@ -169,7 +172,7 @@ async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any]
     async def run() -> Any:
         scope = OpenScope(
             core, name=definition.name, saga_type=definition.name, order=definition.compensation_order,
-            parallel=definition.compensation_parallel,
+            parallel=definition.compensation_parallel, label=label,
         )  # fmt: skip
         path = core.loop.scope().path
         _child.set((path, definition))

@@ -9,14 +9,14 @@ one that is stuck does not keep the others from running.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga.definition import CompensationDefinition
 
-REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED = (
-    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed",
+REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED, REPLACED = (
+    "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed", "replaced",
 )  # fmt: skip
 UNSETTLED = (REGISTERED, RUNNING, STUCK)
 UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
@@ -27,6 +27,9 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "not needed"): NOT_NEEDED,
     (REGISTERED, "not due"): SKIPPED,
     (REGISTERED, "pivot"): PASSED,
+    (REGISTERED, "replaced"): REPLACED,
+    (REPLACED, "restored"): REGISTERED,
+    (REPLACED, "not needed"): NOT_NEEDED,
     (REGISTERED, "skip"): SKIPPED,
     (REGISTERED, "resolve"): RESOLVED,
     (RUNNING, "not needed"): NOT_NEEDED,
@@ -45,7 +48,7 @@ def _nothing() -> None:
     """What a step has returned that did not return."""
 
 
-def _any(_: Entry) -> bool:
+def any_entry(_: Entry) -> bool:
     return True
 
 
@@ -54,7 +57,8 @@ class Entry:
     """One registered compensation. `name` is the step's, or the function's of on_failure(). `data` are its arguments, encoded
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
     it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
-    holds it."""
+    holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
+    condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken."""
 
     call: str
     name: str
@@ -68,10 +72,32 @@ class Entry:
     planned: bool = False
     effect: str = STANDS
     error: BaseException | None = None
+    defaults: bytes | None = None
+    postponed: BaseException | None = None
+    earlier: Entry | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def unsettled(self) -> bool:
+        return self.state in UNSETTLED and self.postponed is None
 
     @property
     def in_doubt(self) -> bool:
         return self.effect == IN_DOUBT and self.state in UNSETTLED
+
+    @property
+    def left_open(self) -> bool:
+        return self.postponed is not None and self.state in UNSETTLED
+
+    def last_result(self) -> Any:
+        """What the step returned last, None if it never did."""
+        entry: Entry | None = self
+        while entry is not None and entry.result is _nothing:
+            entry = entry.earlier
+        return entry.result() if entry is not None else None
 
     def step(self, event: str) -> bool:
         """Take one transition; False, and nothing changed, when the table has none."""
@@ -84,7 +110,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Scope:
-    """What is undone as one unit. `plan` is set when an unwind reaches it: its items in the order in which they run."""
+    """What is undone as one unit. `plan` is set when an unwind reaches it: its items in the order in which they run. `label` is
+    its name for an order of compensations, where that is not its own."""
 
     call: str
     name: str
@@ -92,6 +119,11 @@ class Scope:
     parallel: bool = False
     items: list[Entry | Scope] = field(default_factory=list)
     plan: list[Entry | Scope] | None = None
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
 
     def entries(self) -> Iterator[Entry]:
         for item in self.items:
@@ -107,17 +139,21 @@ class Scope:
             if isinstance(item, Scope):
                 yield from item.scopes()
 
-    def start(self, wanted: Callable[[Entry], bool] = _any) -> None:
-        """Fix the order of the unwind of what is wanted, here and below. What runs already keeps its place."""
-        live = [item for item in self.items if isinstance(item, Scope) or (item.state in UNSETTLED and wanted(item))]
-        live.reverse()
-        if self.order is not None:
-            places = {name: place for place, name in enumerate(self.order([item.name for item in live]))}
-            live.sort(key=lambda item: places.get(item.name, len(places)))
+    def live(self, wanted: Callable[[Entry], bool] = any_entry) -> list[Entry | Scope]:
+        """What an unwind of what is wanted has to do here, last registered first."""
+        return [item for item in reversed(self.items) if isinstance(item, Scope) or (item.unsettled and wanted(item))]
+
+    def start(self, order: Sequence[str] = (), wanted: Callable[[Entry], bool] = any_entry) -> None:
+        """Fix the order of the unwind of what is wanted, here and below; `order` names the calls where it is not the reverse of
+        registration. What runs already keeps its place."""
+        live = self.live(wanted)
+        if order:
+            places = {call: place for place, call in enumerate(order)}
+            live.sort(key=lambda item: min((places.get(one, len(places)) for one in _calls(item)), default=len(places)))
         self.plan = live
         for item in live:
             if isinstance(item, Scope):
-                item.start(wanted)
+                item.start(order, wanted)
             else:
                 item.planned = True
 
@@ -140,7 +176,11 @@ class Scope:
         return any(entry.planned and entry.state in (REGISTERED, RUNNING) for entry in self.entries())
 
     def settled(self) -> bool:
-        return not any(entry.state in UNSETTLED for entry in self.entries())
+        return not any(entry.unsettled for entry in self.entries())
+
+
+def _calls(item: Entry | Scope) -> list[str]:
+    return [item.call] if isinstance(item, Entry) else [entry.call for entry in item.entries() if entry.unsettled]
 
 
 @dataclass(slots=True)
@@ -149,16 +189,32 @@ class Stack:
 
     root: Scope
     entries: dict[str, Entry] = field(default_factory=dict)
+    last_of: dict[Any, Entry] = field(default_factory=dict)
 
     def register(self, entry: Entry, scope: Scope) -> None:
         assert entry.call not in self.entries, f"two compensations for call {entry.call}"
         self.entries[entry.call] = entry
         scope.items.append(entry)
+        if (once := entry.definition.once) is not None:
+            earlier = self.last_of.get(once)
+            if earlier is not None and any(item is earlier for item in scope.items) and earlier.step("replaced"):
+                entry.earlier = earlier
+            self.last_of[once] = entry
 
-    def not_needed(self, call: str) -> None:
-        """The step's effect is proven not to have happened."""
-        if (entry := self.entries.get(call)) is not None:
-            entry.step("not needed")
+    def not_needed(self, call: str) -> bool:
+        """The step's effect is proven not to have happened; True: nothing is to be undone for it. What an earlier call of the
+        same step did is to be undone then; where an unwind holds this one, this one does that."""
+        entry = self.entries.get(call)
+        if entry is None:
+            return False
+        earlier, was = entry.earlier, entry.state
+        while earlier is not None and earlier.state == NOT_NEEDED:
+            earlier = earlier.earlier
+        if (earlier is not None and entry.planned) or not entry.step("not needed"):
+            return False
+        if was == REGISTERED and earlier is not None and earlier.step("restored"):
+            self.last_of[earlier.definition.once] = earlier
+        return True
 
     def pass_pivot(self) -> None:
         """What stands here now is never undone. What is in doubt is no part of what the saga goes on with: it is settled."""
@@ -167,7 +223,8 @@ class Stack:
                 entry.step("pivot")
 
     def in_doubt(self) -> list[Entry]:
-        return [entry for entry in self.entries.values() if entry.in_doubt]
+        """What is to be settled before a good end: also what a cancelled scope left to the error that was the reason."""
+        return [entry for entry in self.entries.values() if entry.in_doubt or entry.left_open]
 
     def any_in(self, *states: str) -> bool:
         return any(entry.state in states for entry in self.entries.values())

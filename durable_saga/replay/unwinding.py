@@ -8,7 +8,7 @@ of the saga takes over what the others have begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
 from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
+from durable_saga.replay.judging import Judging, Recorded, is_mere_cancellation, leading_error
 from durable_saga.replay.phases import SETTLING
 from durable_saga.replay.scopes import wait_shielded
-from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope
+from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope, any_entry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -40,6 +41,7 @@ class Unwinding:
         self._cancelled = False
         self._had_entries = False
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
+        self.judging = Judging(core)
         self._end: Callable[[], None] | None = None
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
@@ -47,11 +49,8 @@ class Unwinding:
     def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
         self._failure, self._cancelled = failure, cancelled
         core = self._core
-        pending = _not_begun(core.stack.root)
-        core.ask(h.Event(unwind_started=h.UnwindStarted(failure=failure, cancelled=cancelled, pending=pending)))
         self._partial.clear()
-        self._leave_out(core.stack.root, error)
-        core.stack.root.start()
+        self._begin(core.stack.root, h.UnwindStarted(failure=failure, cancelled=cancelled), error)
         self._had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in core.stack.entries.values())
 
     def go_on(self) -> None:
@@ -79,11 +78,18 @@ class Unwinding:
         started = h.SettlingStarted(pending=[entry.call for entry in doubtful if entry.state == REGISTERED])
         if result:
             started.result.data = result
-        core.ask(h.Event(settling_started=started))
+        calls = {entry.call for entry in doubtful}
+        recorded = self.judging.recorded(None)
+        errors = {entry.call: entry.error if entry.in_doubt else entry.postponed for entry in doubtful}
+        left_out = [
+            entry for entry in doubtful
+            if entry.state == REGISTERED and not self._is_needed(entry, errors[entry.call], recorded)
+        ]  # fmt: skip
         for entry in doubtful:
-            if entry.error is not None:
-                self._leave_out_one(entry, entry.error)
-        core.stack.root.start(lambda entry: entry.in_doubt)
+            entry.postponed = None
+        self._record(h.Event(settling_started=started), started, core.stack.root, left_out, recorded, lambda e: e.call in calls)
+        for entry in left_out:
+            self._tell_left_out(entry, errors[entry.call])
         core.phase, core.deadline_ms = SETTLING, 0  # no time-out or request to stop concerns it any more
 
     # --- a part of it, while the saga goes on ------------------------------------------------------------------------------
@@ -91,23 +97,27 @@ class Unwinding:
     async def scope_failed(self, scope: Scope, error: BaseException) -> None:
         """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
         core = self._core
-        core.ask(h.Event(unwind_started=h.UnwindStarted(
-            failure=failure_from_exception(error), call=scope.call, pending=_not_begun(scope),
-        )))  # fmt: skip
-        self._leave_out(scope, error)
+        started = h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)
+        self._begin(scope, started, error, may_postpone=True)
         if scope.settled():
             return
         future = core.loop.create_future()
-        self._begin(scope, lambda: future.set_result(None))
+        self._partial.append((scope, lambda: future.set_result(None)))
         await wait_shielded(core, future)
 
-    def at_once(self, entry: Entry, failure: p.Failure, then: Callable[[], None]) -> None:
-        """Run the compensation of a step that failed; `then` is called when it is settled."""
-        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call])
+    def at_once(self, entry: Entry, failure: p.Failure, error: BaseException, then: Callable[[], None]) -> None:
+        """Run the compensation of a step that failed, unless its condition says no; `then` is called when that is settled."""
+        needed = self.judging.recorded_at_once(entry.call)
+        if needed is None:
+            needed = self.judging.is_needed(entry, error)
+        if not needed:
+            entry.step("not due")
+            self._tell_left_out(entry, error)
+            then()
+            return
+        started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call], notes=self.judging.take_new())
         self._core.ask(h.Event(unwind_started=started))
-        self._begin(Scope(entry.call, entry.name, items=[entry]), then)
-
-    def _begin(self, scope: Scope, then: Callable[[], None]) -> None:
+        scope = Scope(entry.call, entry.name, items=[entry])
         scope.start()
         self._partial.append((scope, then))
 
@@ -131,24 +141,50 @@ class Unwinding:
 
     # --- both ----------------------------------------------------------------------------------------------------------
 
-    def _leave_out(self, scope: Scope, error: BaseException) -> None:
-        """Compensations with a condition that says no are skipped, and that is recorded."""
+    def _begin(self, scope: Scope, started: h.UnwindStarted, error: BaseException, *, may_postpone: bool = False) -> None:
+        """Ask the conditions and the order, record what they say, and fix the plan."""
+        recorded = self.judging.recorded(started.call)
+        may_postpone = may_postpone and is_mere_cancellation(error)
         for entry in scope.entries():
-            self._leave_out_one(entry, error)
+            if recorded is not None and entry.call in recorded.pending:
+                entry.step("restored")  # an older history has one compensation for each call of a step
+        not_begun = [entry for entry in scope.entries() if entry.state == REGISTERED]
+        left_out = []
+        for entry in not_begun:
+            entry.postponed = None
+            if may_postpone and _is_open(entry) and (recorded is None or entry.call not in recorded.pending):
+                entry.postponed = error
+            elif not self._is_needed(entry, error, recorded):
+                left_out.append(entry)
+        started.pending.extend(entry.call for entry in not_begun if entry.unsettled)
+        self._record(h.Event(unwind_started=started), started, scope, left_out, recorded)
+        for entry in left_out:
+            self._tell_left_out(entry, error)
 
-    def _leave_out_one(self, entry: Entry, error: BaseException) -> None:
-        """One whose condition fails is run."""
-        when = entry.definition.when
-        if when is None or entry.state != REGISTERED:
-            return
-        try:
-            wanted = when(error)
-        except Exception:
-            wanted = True  # to undo is the safe side; the condition's own error is no reason to leave an effect behind
-        if not wanted:
+    def _is_needed(self, entry: Entry, error: BaseException | None, recorded: Recorded | None) -> bool:
+        """As the history has it; else as its condition says. What an unwind within this one holds is decided."""
+        if recorded is not None and (recorded.whole or entry.call in recorded.skipped):
+            return entry.call not in recorded.skipped
+        return error is None or not _is_open(entry) or self.judging.is_needed(entry, error)
+
+    def _record(
+        self, event: h.Event, started: h.UnwindStarted | h.SettlingStarted, scope: Scope, left_out: Sequence[Entry],
+        recorded: Recorded | None, wanted: Callable[[Entry], bool] = any_entry,
+    ) -> None:  # fmt: skip
+        """Ask for the start of an unwind, and fix its plan. `event` holds a copy of what is `started`."""
+        for entry in left_out:
             entry.step("not due")
-            skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {type(error).__name__}")
-            self._core.ask(h.Event(compensation_skipped=skipped))
+        order = recorded.order if recorded is not None else self.judging.order_of(scope, wanted)
+        asked = event.unwind_started if isinstance(started, h.UnwindStarted) else event.settling_started
+        asked.order.extend(order)
+        asked.notes.extend(self.judging.take_new())
+        self._core.ask(event)
+        scope.start(order, wanted)
+
+    def _tell_left_out(self, entry: Entry, error: BaseException | None) -> None:
+        what = type(leading_error(error)).__name__ if error is not None else "it"
+        skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {what}")
+        self._core.ask(h.Event(compensation_skipped=skipped))
 
     def _start(self, entries: list[Entry]) -> None:
         core = self._core
@@ -206,5 +242,6 @@ class Unwinding:
         return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
 
 
-def _not_begun(scope: Scope) -> list[str]:
-    return [entry.call for entry in scope.entries() if entry.state == REGISTERED]
+def _is_open(entry: Entry) -> bool:
+    """It has a condition, and no unwind holds it yet."""
+    return entry.definition.when is not None and not entry.planned

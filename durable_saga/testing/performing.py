@@ -61,7 +61,7 @@ class Performer:
             self.used.add(name)
             given = getattr(function, "given", None)  # a table's step gets its arguments from the saga
             if given is not None:
-                args, kwargs = given(**kwargs), {}
+                args, kwargs = given(**kwargs)
             function = self.mocks[name]
         key = f"test/saga/1/{effect.call}{'' if kind == 'do' else '/undo'}"
         token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt))

@@ -15,7 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.binding import check_start
 from durable_saga.declarative import AnySaga, function_of
+from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -106,7 +108,8 @@ class SagaTestRunner:
         self._messages.clear()
 
     async def run(self, saga: AnySaga, *args: Any, **kwargs: Any) -> SagaResult:
-        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName."""
+        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName,
+        InvalidArgument for an argument that is not of its parameter's type, and DefinitionError."""
         return await self.run_with(NO_FAULTS, saga, *args, **kwargs)
 
     async def run_with(self, faults: Faults, saga: AnySaga, /, *args: Any, **kwargs: Any) -> SagaResult:
@@ -116,7 +119,7 @@ class SagaTestRunner:
         return result
 
     async def _run(self, faults: Faults, saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaResult:
-        definition = function_of(saga).definition
+        definition = _fits(saga, args, kwargs)
         there = names_of(saga)
         for name in self._step_mocks:
             check_name(name, there, "step")
@@ -128,6 +131,8 @@ class SagaTestRunner:
             finally:
                 if not driver.core.ended:
                     driver.core.discard()
+        if driver.core.forward.cannot_start is not None:
+            raise driver.core.forward.cannot_start
         return _result(driver)
 
     async def explore(
@@ -140,6 +145,8 @@ class SagaTestRunner:
         `setup()` makes the world anew before each run; `invariant(world, result)`, or `invariant(result)` without a setup,
         says by AssertionError, or False, that it is broken; it may be async. Raises ScheduleFailed with the shortest
         schedule that breaks it, in words. `say` is told how far it is. At most `schedules_max` runs (SCHEDULES_MAX)."""
+
+        _fits(saga, args, kwargs)
 
         async def run(faults: Faults) -> SagaResult:
             return await self._run(faults, saga, args, kwargs)
@@ -161,6 +168,13 @@ class SagaTestRunner:
         finally:
             for found, name, original, own in reversed(replaced):
                 setattr(found, name, original) if own else delattr(found, name)
+
+
+def _fits(saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaDefinition:
+    """Raises DefinitionError for the saga, and for arguments what `client.start()` raises."""
+    definition = function_of(saga).definition
+    check_start(definition, args, kwargs)
+    return definition
 
 
 def _result(driver: Driver) -> SagaResult:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,17 @@ from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_CALLS_MAX
 from durable_saga.pb.outbox import Outbox
 from durable_saga.pb.payloads import FRAME_ITEMS_MAX
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
+from durable_saga_server.handlers import MESSAGE_CHARACTERS_MAX
 
 log = logging.getLogger(__name__)
 Calls = Mapping[str, Callable[[Any], Awaitable[Any]]]
 FINISH_SECONDS_MAX = 4.0
 """What is under way when the server stops has so long; less than STOP_GRACE_SECONDS, so that its outcome still arrives."""
+WAITS_PER_CONNECTION_MAX = 20_000
+WAITS_MAX = 50_000
+"""At a server."""
+WAIT_RETRY_MS = 1_000
+REPLIES_UNREAD_BYTES_MAX = 64 * 1024 * 1024
 REPLIES_UNREAD_MAX = 4 * FRAME_ITEMS_MAX
 """Of a client that reads no replies no more calls are read."""
 _STOPPING = ServiceError("UNAVAILABLE", "this server is stopping: ask another one, or this one again in a moment")
@@ -36,11 +43,12 @@ class CallStreams:
         self._calls = calls
         self._reply_bytes_max = reply_bytes_max
         self._streams: dict[_CallStream, None] = {}
+        self._waits = _Count()
         self._stopping = False
 
     async def serve(self, incoming: AsyncIterator[c.CallFrame]) -> AsyncIterator[c.ReplyFrame]:
         """One stream, until either side ends it."""
-        stream = _CallStream(self._calls, self._reply_bytes_max)
+        stream = _CallStream(self._calls, self._reply_bytes_max, self._waits)
         self._streams[stream] = None
         if self._stopping:
             stream.outbox.close()
@@ -48,6 +56,9 @@ class CallStreams:
         try:
             async for replies in stream.outbox.frames():
                 yield c.ReplyFrame(replies=replies)
+                stream.left(replies)
+            if stream.refusal is not None:
+                raise stream.refusal
         finally:
             reader.cancel()
             stream.cancel()
@@ -63,9 +74,18 @@ class CallStreams:
         await asyncio.gather(*(stream.stop() for stream in self._streams))
 
 
+@dataclass(slots=True)
+class _Count:
+    count: int = 0
+
+
 class _CallStream:
-    def __init__(self, calls: Calls, reply_bytes_max: int) -> None:
+    def __init__(self, calls: Calls, reply_bytes_max: int, waits: _Count) -> None:
         self.outbox: Outbox[c.Reply] = Outbox()
+        self.refusal: ServiceError | None = None
+        self._all_waits = waits
+        self._waits = 0
+        self._unread_bytes = 0
         self._is_stopping = False
         self._calls = calls
         self._reply_bytes_max = reply_bytes_max
@@ -85,13 +105,27 @@ class _CallStream:
                     else:
                         self._begin(call)
                 await self.outbox.room(REPLIES_UNREAD_MAX)
+                while self._unread_bytes > REPLIES_UNREAD_BYTES_MAX and not self.outbox.is_closed:
+                    await self.outbox.room(0)
             await self._finish(None)
+        except ServiceError as error:
+            self.refusal = error
         finally:
             self.outbox.close()
+
+    def left(self, replies: Sequence[c.Reply]) -> None:
+        self._unread_bytes -= sum(len(one.reply) for one in replies)
 
     def _begin(self, call: c.Call) -> None:
         if self._is_stopping:
             self._refuse(call.number, _STOPPING)
+        elif call.number in self._tasks:
+            text = f"call {call.number} is under way on this stream: each call has a number of its own"
+            self.refusal = ServiceError("INVALID_ARGUMENT", text)
+            self.cancel()
+            self.outbox.close()
+        elif call.method == "Wait" and (text := self._too_many_waits()):
+            self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=WAIT_RETRY_MS))
         elif self.under_way >= STREAMED_CALLS_MAX:
             text = f"{STREAMED_CALLS_MAX} calls are under way on this connection: wait for some of them, or take another one"
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=BUSY_RETRY_MS))
@@ -99,9 +133,23 @@ class _CallStream:
             text = f"{call.method!r} is no call for a stream: {', '.join(sorted(STREAMED))} are"
             self._refuse(call.number, ServiceError("UNIMPLEMENTED", text))
         else:
+            self._count(call.method, 1)
             task = asyncio.create_task(self._answer(call))
             self._tasks[call.number] = call.method, task
+            task.add_done_callback(lambda _: self._count(call.method, -1))
             task.add_done_callback(partial(self._ended, call.number))
+
+    def _count(self, method: str, more: int) -> None:
+        if method == "Wait":
+            self._waits += more
+            self._all_waits.count += more
+
+    def _too_many_waits(self) -> str:
+        if self._waits >= WAITS_PER_CONNECTION_MAX:
+            return f"{WAITS_PER_CONNECTION_MAX} waits are open on this connection (WAITS_PER_CONNECTION_MAX)"
+        if self._all_waits.count >= WAITS_MAX:
+            return f"{WAITS_MAX} waits are open at this server (WAITS_MAX)"
+        return ""
 
     async def _answer(self, call: c.Call) -> None:
         try:
@@ -121,6 +169,7 @@ class _CallStream:
                 text = f"the reply to {call.method} has {len(reply)} bytes, a client takes {self._reply_bytes_max} at most"
                 self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text))
             else:
+                self._unread_bytes += len(reply)
                 self.outbox.put(c.Reply(number=call.number, reply=reply))
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
@@ -130,7 +179,7 @@ class _CallStream:
                 self._refuse(number, ServiceError("UNAVAILABLE", "the call was cut off in the server"))
 
     def _refuse(self, number: int, error: ServiceError) -> None:
-        text = error.message.encode(errors="backslashreplace").decode()
+        text = error.message.encode(errors="backslashreplace").decode()[:MESSAGE_CHARACTERS_MAX]
         self.outbox.put(c.Reply(number=number, code=error.code, message=text, retry_after_ms=error.retry_after_ms))
 
     def _give_up(self, number: int) -> None:

@@ -15,6 +15,8 @@ class Config:
     lease_ms: int = 8_000
     """A worker that is not heard of for this long is dead; its runs go to others."""
     heartbeat_ms: int = 2_000
+    unread_ms_max: int = 30_000
+    """A worker that reads nothing of what is sent to it for this long is dead too."""
     reconnect_grace_ms: int = 1_000
     """After a broken stream: how long the same worker may come back and keep its runs."""
     rehint_ms: int = 60_000

@@ -7,25 +7,33 @@ in the journal.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
+from durable_saga.pb.payloads import HISTORY_BYTES_MAX
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Committed, Head, Journal, JournalError, Run
+from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
-from durable_saga_server.sessions import Ownership, Session, Sessions
+from durable_saga_server.sessions import Behind, Ownership, Session, Sessions
 from durable_saga_server.tending import tend
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
 ASSIGN_BYTES_MAX = 4 * 1024 * 1024
 ASSIGN_MESSAGES_MAX = 500
+INBOX_LOOKS_MAX = 3
+"""In a row; what comes faster than that is caught up a moment later."""
+DAMAGED_AGAIN_MS = 60_000
+HISTORY_BYTES_HANDED_MAX = 3 * HISTORY_BYTES_MAX
+"""A longer one is not read to its end: no worker writes such a thing."""
 _AGAIN_SECONDS = 0.25
 _EVERY_EPOCH = 2**63
 
@@ -51,10 +59,13 @@ def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.In
             item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
         size += event.ByteSize()
         item.events.append(event)
-    item.inbox.extend(inbox[:ASSIGN_MESSAGES_MAX])
+    first = inbox[:ASSIGN_MESSAGES_MAX]
+    item.inbox.extend(first)
+    if is_home:
+        session.owned[head.run].sent.update((message.message_id, None) for message in first)
+    session.behind.pop(head.run, None)
     session.send(w.ServerItem(assign=item))
-    for message in inbox[ASSIGN_MESSAGES_MAX:]:
-        session.send(w.ServerItem(deliver=w.Deliver(key=item.key, epoch=head.epoch, message=message)))
+    session.deliver(head.run, key_of(head.run), head.epoch, inbox[ASSIGN_MESSAGES_MAX:])
 
 
 class Handing:
@@ -155,6 +166,9 @@ class Dispatcher:
                     return
                 events = await self._history(head)
                 inbox = await self.unread(run, handing)
+            except JournalDamaged as error:
+                await self._set_aside(run, error)
+                return
             except JournalError as error:
                 log.warning("%s can't be handed out: %s", run.saga, error)
                 await self._clock.sleep(_AGAIN_SECONDS)
@@ -222,8 +236,48 @@ class Dispatcher:
         """What stands in the inbox goes to the owner once more: another server may have put it there. Raises
         JournalError."""
         epoch = owned.epoch if (owned := session.owned.get(head.run)) is not None else head.epoch
-        for message in await self._journal.inbox(head.run):
-            session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+        await self.catch_up(session, head.run, epoch)
+
+    async def catch_up(self, session: Session, run: Run, epoch: int) -> None:
+        """What it has not got of the inbox, in order: what comes while that is read stands behind it. Raises JournalError."""
+        behind = session.behind.setdefault(run, Behind(epoch))
+        inbox: Sequence[h.InboxMessage] = []
+        for _ in range(INBOX_LOOKS_MAX):
+            behind.more = False
+            try:
+                inbox = await self._journal.inbox(run)
+            except BaseException:  # its hint brings it back; until then what comes is sent as it comes
+                session.behind.pop(run, None)
+                raise
+            if not behind.more:
+                break
+        if session.behind.get(run) is not behind:
+            return  # it was handed out anew meanwhile, or caught up by another look
+        del session.behind[run]
+        session.deliver(run, key_of(run), epoch, inbox)
+        if behind.more:
+            session.behind.setdefault(run, Behind(epoch))
+            if session.on_room is not None:
+                session.on_room()
+
+    async def _set_aside(self, run: Run, error: JournalDamaged) -> None:
+        """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
+        log.error("%s", error)
+        try:
+            head = await self._journal.head(run)
+            if head is None or head.status not in OPEN:
+                return
+            again_ms = self._clock.now_ms() + DAMAGED_AGAIN_MS
+            commit_id = hashlib.sha256(head.last_commit + again_ms.to_bytes(8, "big")).digest()[:16]
+            await self._journal.add_hint(Hint(again_ms, run))
+            await self._journal.commit_many([
+                Commit(
+                    run, head.incarnation, head.epoch, commit_id, head.next_seq, [], head.status, head.updated_ms,
+                    again_ms, release=True, blocked=str(error)[:BLOCKED_CHARACTERS_MAX],
+                )
+            ])  # fmt: skip
+        except JournalError as other:
+            log.warning("%s can't be set aside: %s", run.saga, other)
 
     async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
         """Take the run over under a new epoch. None: it is gone, has ended, or has an owner that is not to be disturbed.
@@ -237,7 +291,7 @@ class Dispatcher:
                 await self.deliver_unread(session, head)
                 return None  # one of our own workers has it
             if head.owner and not orphan and not _is_own_try(head, before, owner):
-                if (session := self.sessions.named(head.owner)) is not None:
+                if (session := self.sessions.named(head.owner, run.namespace)) is not None:
                     await self.deliver_unread(session, head)
                 return None  # another server gave it to somebody meanwhile; its home sees to it that he lives
             before = head
@@ -250,13 +304,18 @@ class Dispatcher:
 
     async def _history(self, head: Head) -> list[h.Event]:
         events: list[h.Event] = []
-        while len(events) < head.next_seq:
+        size = 0
+        while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
             page = await self._journal.events(head.run, len(events), self._config.events_per_read)
             if not page:
                 break
+            size += sum(event.ByteSize() for event in page)
             events += page
         if len(events) != head.next_seq:
-            raise JournalError(f"{head.run.saga}: {len(events)} events where the head says {head.next_seq}")
+            raise JournalDamaged(
+                f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
+                f" the head says {head.next_seq}"
+            )
         return events
 
 

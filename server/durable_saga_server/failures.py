@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import ParamSpec, TypeVar
 
 from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
-from durable_saga_server.journal import InboxFull, JournalError, JournalFull
+from durable_saga_server.journal import InboxFull, JournalDamaged, JournalError, JournalFull
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +43,8 @@ def guard_journal(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]
             raise ServiceError("RESOURCE_EXHAUSTED", str(error), retry_after_ms=INBOX_RETRY_MS) from error
         except JournalFull as error:
             raise ServiceError("RESOURCE_EXHAUSTED", str(error), retry_after_ms=FULL_RETRY_MS) from error
+        except JournalDamaged as error:
+            raise ServiceError("DATA_LOSS", str(error)) from error
         except JournalError as error:
             raise ServiceError("UNAVAILABLE", str(error)) from error
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from durable_saga.pb import client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
-from durable_saga_server.failures import RETRY_AFTER, ServiceError
+from durable_saga_server.failures import ServiceError
+from durable_saga_server.handlers import Registering, abort
 from durable_saga_server.service import HistoryService
 
+log = logging.getLogger(__name__)
+CALLS_PER_CONNECTION_MAX = 2_000
+"""Unary calls and streams at once; a client holds back what is more."""
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 3_000),
@@ -21,6 +27,7 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
 ]
 
 
@@ -29,14 +36,13 @@ def _unary(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any, Any],
         try:
             return await method(request)
         except ServiceError as error:
-            await _abort(context, error)
+            await abort(context, error)
+        except Exception as error:
+            name = type(request).__name__.removesuffix("Request")
+            log.exception("%s failed", name)
+            await abort(context, ServiceError("UNKNOWN", f"{name} failed in the server: {error!r}"))
 
     return call
-
-
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> None:
-    again = ((RETRY_AFTER, str(error.retry_after_ms)),) if error.retry_after_ms else ()
-    await context.abort(grpc.StatusCode[error.code], error.message, again)
 
 
 class GrpcServer:
@@ -58,13 +64,16 @@ class GrpcServer:
         calls: dict[str, Any] = {name: _unary(call) for name, call in service.calls.items() if name != "Beat"}
         calls["WatchCell"], calls["Calls"] = self._watch_cell, self._call_stream
         sagas = type("Sagas", (client_pb2_grpc.SagasServicer,), calls)()
-        client_pb2_grpc.add_SagasServicer_to_server(sagas, self._server)
+        server = Registering(self._server)
+        client_pb2_grpc.add_SagasServicer_to_server(sagas, server)
         work = type("Work", (worker_pb2_grpc.WorkServicer,), {"Work": self._work, "Beat": _unary(service.calls["Beat"])})()
-        worker_pb2_grpc.add_WorkServicer_to_server(work, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        worker_pb2_grpc.add_WorkServicer_to_server(work, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         described = [client_pb2.DESCRIPTOR.services_by_name["Sagas"], worker_pb2.DESCRIPTOR.services_by_name["Work"]]
         names_served = [one.full_name for one in described]
-        reflection.enable_server_reflection([*names_served, reflection.SERVICE_NAME], self._server)
+        names = [*names_served, reflection.SERVICE_NAME]
+        reflecting = reflection.aio.ReflectionServicer(service_names=names)  # type: ignore[attr-defined]  # set at run time
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, server)
         try:
             self.port = self._server.add_insecure_port(self._listen)
         except RuntimeError:
@@ -104,11 +113,9 @@ class GrpcServer:
         async def work(
             _: Any, incoming: AsyncIterator[worker_pb2.WorkerFrame], context: grpc.aio.ServicerContext[Any, Any]
         ) -> AsyncIterator[worker_pb2.ServerFrame]:
-            try:
-                async for frame in service.work(incoming):
-                    yield frame
-            except ServiceError as error:
-                await _abort(context, error)
+            task = asyncio.current_task()
+            async for frame in service.work(incoming, task.cancel if task is not None else None):
+                yield frame
 
         return work
 

@@ -6,6 +6,7 @@ What is in work at once is bounded by `large_bytes_in_flight_max`: a worker's st
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from durable_saga.pb import client_pb2 as c
@@ -57,6 +58,14 @@ class LargePayloads:
         await self.write(run, digest, data)
         payload.hash, payload.size = digest, len(data)
         payload.ClearField("data")
+
+    async def check(self, run: Run, references: Sequence[tuple[bytes, int]]) -> None:
+        """The journal holds them, with that length. Raises ServiceError and JournalError."""
+        for digest, size in dict.fromkeys(references):
+            last = -(-size // CHUNK_BYTES) - 1
+            parts = await self._journal.chunks(run, digest, last, 2)
+            if len(parts) != 1 or len(parts[0]) != size - last * CHUNK_BYTES:
+                raise ServiceError("INVALID_ARGUMENT", f"there is no value {digest.hex()} of {size} bytes in this run")
 
     async def write(self, run: Run, digest: bytes, data: bytes) -> None:
         """Raises JournalError."""

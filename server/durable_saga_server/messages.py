@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.limits import status_name
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
@@ -88,7 +88,7 @@ class Messages:
         if head.status != h.HELD:
             raise ServiceError(
                 "FAILED_PRECONDITION",
-                f"saga {request.key.saga!r} is {h.Status.Name(head.status)}: only a saga that is HELD can be recovered",
+                f"saga {request.key.saga!r} is {status_name(head.status)}: only a saga that is HELD can be recovered",
             )
         recover = h.RecoverRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, recover=recover))
@@ -219,12 +219,11 @@ class Messages:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
         service.dispatcher.messages_came(head.run, messages)
-        if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner)) is not None:
+        if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner, head.run.namespace)) is not None:
             if (owned := session.owned.get(head.run)) is None and not session.greeted:
                 return  # its inbox is looked at when the worker has told that it owns the run
             epoch = owned.epoch if owned is not None else head.epoch
-            for message in messages:
-                session.send(w.ServerItem(deliver=w.Deliver(key=key_of(head.run), epoch=epoch, message=message)))
+            session.deliver(head.run, key_of(head.run), epoch, messages)
         elif (member := service.cell.with_worker(head.owner)) is not None:
             await service.waker.mailbox.nudge(member, head.run)
         elif not head.owner:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
 from durable_saga_server.dispatch import run_of
+from durable_saga_server.history.appending import OPEN, wake_ms
 from durable_saga_server.journal import Commit, Committed, JournalError, Run, Unknown
 from durable_saga_server.sessions import Session
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BLOCKED_RETRY_MS_MIN = 1_000
+BLOCKED_RETRY_MS_MAX = 86_400_000
+REJECTED_RETRY_MS = 60_000
 
 
 async def release(service: HistoryService, session: Session, request: w.Release) -> None:
@@ -23,14 +28,17 @@ async def release(service: HistoryService, session: Session, request: w.Release)
     run = run_of(request.key)
     owned = session.owned.get(run)
     saga_type = owned.saga_type if owned else request.saga_type
+    if not await owns(service, session, request):
+        log.info("worker %s gives up saga %s, which it does not own", session.name, run.saga)
+        return
     service.dispatcher.given_up(session, run, request.epoch)
     now_ms = service.clock.now_ms()
-    wake_at_ms = request.wake_at_ms
+    wake_at_ms = wake_ms(request, now_ms)
     if request.blocked:
-        wake_at_ms = now_ms + max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN)
+        wake_at_ms = now_ms + min(max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN), BLOCKED_RETRY_MS_MAX)
     commit = Commit(
         run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
-        wake_at_ms, request.consumed, release=True, blocked=request.blocked,
+        wake_at_ms, request.consumed, release=True, blocked=request.blocked[:BLOCKED_CHARACTERS_MAX],
     )  # fmt: skip
     while True:
         try:
@@ -47,6 +55,38 @@ async def release(service: HistoryService, session: Session, request: w.Release)
             log.warning("saga %s can't be parked now: %s", run.saga, error)
             await service.clock.sleep(1)
     service.dispatcher.look_again()
+
+
+async def set_aside(service: HistoryService, session: Session, said: w.Commit, reason: str) -> None:
+    """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
+    try:
+        head = await service.journal.head(run_of(said.key))
+    except JournalError as error:
+        log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
+        return
+    if head is not None and head.status in OPEN and head.incarnation == said.incarnation and head.epoch == said.epoch:
+        request = w.Release(
+            key=said.key, incarnation=said.incarnation, epoch=said.epoch, next_seq=head.next_seq,
+            status=h.Status.Name(head.status), saga_type=head.saga_type, blocked=reason, retry_after_ms=REJECTED_RETRY_MS,
+        )  # fmt: skip
+        await release(service, session, request)
+
+
+async def owns(service: HistoryService, session: Session, said: w.Commit | w.Release) -> bool:
+    """Whether the run is this worker's under that epoch: from what this server gave it, else from the head. A journal that
+    does not answer leaves it to the fence."""
+    run = run_of(said.key)
+    owned = session.owned.get(run)
+    if owned is not None and owned.epoch == said.epoch and owned.incarnation == said.incarnation:
+        return True
+    try:
+        head = await service.journal.head(run)
+    except JournalError:
+        return True
+    if head is None or head.incarnation != said.incarnation or run.namespace != session.namespace:
+        return False
+    is_repeated = isinstance(said, w.Commit) and head.last_commit == said.commit_id
+    return is_repeated or (head.epoch == said.epoch and head.owner == session.name)
 
 
 async def _is_due(service: HistoryService, run: Run, wake_at_ms: int) -> bool:

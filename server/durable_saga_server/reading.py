@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import status_name
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.history.view import fold
-from durable_saga_server.journal import Filter, Head, Run
+from durable_saga_server.history.view import Folding, fold
+from durable_saga_server.journal import Filter, Head, JournalDamaged, Run
 from durable_saga_server.journal.rules import passes
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ UNCLAIMED_MS = 3_000
 """A run that could go on for this long, and does not, may lack a worker."""
 _LOOK_SECONDS = 1.0
 _LOOK_SECONDS_MAX = 8.0
+LOOKS_PER_SECOND_MAX = 500
+"""Of all who wait, at the heads of their sagas: another server may have ended them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +45,7 @@ class Reading:
     def __init__(self, service: HistoryService) -> None:
         self._service = service
         self._waiting: dict[tuple[str, str], dict[_Waiter, None]] = {}
+        self._waiters = 0
 
     def notify(self, run: Run, end: h.Event | None = None) -> None:
         """The run changed its status: wake those who wait for it. `end`: the event with which it was completed."""
@@ -56,16 +60,39 @@ class Reading:
     async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
         """`events` are what is known of its history, from the start."""
         view = self._view(head)
-        first = [*events[: head.next_seq]]
-        fold([*first, *await self._events(head, len(first), head.next_seq)], view)
+        folding = Folding(view)
+        folding.add(events[: head.next_seq])
+        seq = min(len(events), head.next_seq)
+        while seq < head.next_seq:
+            page = await self._page(head, seq)
+            if not page.events and not page.damaged:
+                break
+            folding.add(page.events)
+            seq = page.next_seq
+            view.damaged = view.damaged or page.damaged
+        folding.finish()
+        if seq < head.next_seq and not view.damaged:
+            view.damaged = f"it is damaged: {head.next_seq - seq} of its events, from {seq} on, are not there"
+        view.blocked = view.blocked or view.damaged
         return view
 
     @guard_journal
     async def history(self, request: c.HistoryRequest) -> c.HistoryReply:
         head = await self.head(request.key)
         limit = min(request.limit or self._service.config.events_per_read, self._service.config.events_per_read)
-        events = await self._service.journal.events(head.run, request.from_seq, limit)
-        return c.HistoryReply(events=events, next_seq=request.from_seq + len(events), key=key_of(head.run))
+        return await self._page(head, request.from_seq, limit)
+
+    async def _page(self, head: Head, from_seq: int, limit: int = 0) -> c.HistoryReply:
+        """As many events as fit into one read, and what can't be read among them. Raises JournalError."""
+        run, limit = head.run, limit or self._service.config.events_per_read
+        try:
+            events = await self._service.journal.events(run, from_seq, limit)
+        except JournalDamaged as error:
+            next_seq = max([from_seq + 1, *(event.seq + 1 for event in error.left)])
+            if not error.left:  # nothing of this piece is left: it is passed over
+                next_seq = min(from_seq + limit, head.next_seq)
+            return c.HistoryReply(events=error.left, next_seq=next_seq, key=key_of(run), damaged=str(error))
+        return c.HistoryReply(events=events, next_seq=from_seq + len(events), key=key_of(run))
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
@@ -74,6 +101,7 @@ class Reading:
         waiter, pause = _Waiter(), _LOOK_SECONDS
         event = waiter.event
         self._waiting.setdefault(saga, {})[waiter] = None
+        self._waiters += 1
         try:
             seen, of = await self._glance(request.key), None
             head = seen or await self.head(request.key)
@@ -83,7 +111,7 @@ class Reading:
                     async with asyncio.timeout(min(left_ms / 1000, pause)):
                         await event.wait()
                 except TimeoutError:
-                    pause = min(pause * 2, _LOOK_SECONDS_MAX)  # another server may have ended it: look, now and then
+                    pause = self._pause_after(pause)  # another server may have ended it: look, now and then
                     if (seen := await self._glance(request.key)) is not None and not event.is_set():
                         head, events = seen, []
                         continue
@@ -98,15 +126,23 @@ class Reading:
                 return found
             return await self._describe(head, events if head.run == of else [])
         finally:
+            self._waiters -= 1
             del self._waiting[saga][waiter]
             if not self._waiting[saga]:
                 del self._waiting[saga]
+
+    def _pause_after(self, pause: float) -> float:
+        """With many who wait, each looks less often."""
+        return max(min(pause * 2, _LOOK_SECONDS_MAX), self._waiters / LOOKS_PER_SECOND_MAX)
 
     async def _outcome(self, head: Head) -> c.Description | None:
         """Of a completed run: its last event tells it. One that is at work has none yet."""
         if head.status in (h.RUNNING, h.COMPENSATING):
             return self._view(head)
-        last = await self._service.journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
+        try:
+            last = await self._service.journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
+        except JournalDamaged:
+            return None
         return _completed(head.run, last[0]) if last and last[0].HasField("saga_ended") else None
 
     async def _glance(self, key: h.RunKey) -> Head | None:
@@ -119,7 +155,10 @@ class Reading:
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""
-        return await self._service.journal.events(run, 0, limit) if limit else []
+        try:
+            return await self._service.journal.events(run, 0, limit) if limit else []
+        except JournalDamaged:
+            return []  # they are read again, and told as what they are
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
@@ -158,7 +197,7 @@ class Reading:
         check_name("namespace", request.namespace, self._service.config.id_characters_max)
         tallies = await self._service.journal.tallies(request.namespace)
         return c.StatisticsReply(
-            tallies=[c.Tally(saga_type=one.saga_type, status=h.Status.Name(one.status), count=one.count) for one in tallies]
+            tallies=[c.Tally(saga_type=one.saga_type, status=shown(one.status), count=one.count) for one in tallies]
         )
 
     @guard_journal
@@ -210,17 +249,13 @@ class Reading:
     async def open_head(self, key: h.RunKey) -> Head:
         head = await self.head(key)
         if head.status not in OPEN:
-            raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} has ended: {h.Status.Name(head.status)}")
+            raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} has ended: {status_name(head.status)}")
         return head
 
-    async def _events(self, head: Head, from_seq: int, until_seq: int) -> Sequence[h.Event]:
-        events: MutableSequence[h.Event] = []
-        while from_seq + len(events) < until_seq:
-            page = await self._service.journal.events(head.run, from_seq + len(events), self._service.config.events_per_read)
-            if not page:
-                break
-            events += page
-        return events
+
+def shown(status: int) -> Any:
+    """What a head holds goes over the wire as it is, known here or not."""
+    return status if abs(status) < 2**31 else h.STATUS_UNSPECIFIED
 
 
 def _completed(run: Run, end: h.Event) -> c.Description:
@@ -231,7 +266,7 @@ def _completed(run: Run, end: h.Event) -> c.Description:
 
 def describe_head(head: Head) -> c.Description:
     return c.Description(
-        key=key_of(head.run), saga_type=head.saga_type, status=h.Status.Name(head.status), owner=head.owner,
+        key=key_of(head.run), saga_type=head.saga_type, status=shown(head.status), owner=head.owner,
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
         attributes=dict(head.attributes),

@@ -27,11 +27,12 @@ from durable_saga_server.failures import (
     check_payload,
     guard_journal,
 )
+from durable_saga_server.gates import gated
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.rules import attributes_in
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.messages import Messages
-from durable_saga_server.reading import Reading
+from durable_saga_server.reading import Reading, shown
 from durable_saga_server.sessions import Sessions
 from durable_saga_server.wake import Waker
 from durable_saga_server.work import WorkStreams
@@ -69,9 +70,9 @@ class HistoryService:
         self.reading = Reading(self)
         admission = Admission(self.config.calls_at_once_max)
         self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": admission.admitted(self.start), "Beat": self.beat, "Fetch": self.large.fetch,
-            **{name: admission.admitted(getattr(self.messages, name.lower())) for name in MESSAGE_CALLS},
-            **{name: getattr(self.reading, name.lower()) for name in READING_CALLS},
+            "Start": gated(admission.admitted(self.start)), "Beat": gated(self.beat), "Fetch": gated(self.large.fetch),
+            **{name: gated(admission.admitted(getattr(self.messages, name.lower()))) for name in MESSAGE_CALLS},
+            **{name: gated(getattr(self.reading, name.lower())) for name in READING_CALLS},
         }  # fmt: skip
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
@@ -120,8 +121,10 @@ class HistoryService:
             self._watching.discard(changed)
             self.cell.off_change(changed.set)
 
-    def work(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        return self.streams.serve(incoming)
+    def work(
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+    ) -> AsyncIterator[w.ServerFrame]:
+        return self.streams.serve(incoming, break_off)
 
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)
@@ -191,5 +194,4 @@ class HistoryService:
 
 def _already(there: Head) -> c.StartReply:
     """The first start wins."""
-    status = h.Status.Name(there.status)
-    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=status)
+    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=shown(there.status))

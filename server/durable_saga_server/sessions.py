@@ -1,13 +1,25 @@
-"""The connected workers: what each can run, what each owns, and what waits to be sent to it."""
+"""The connected workers: what each can run, what each owns, and what waits to be sent to it.
+
+What waits is bounded in bytes: a worker that reads slowly is given nothing new, and its messages stay in the journal until it
+has read what came before. No message is sent twice to one that owns its run. A name that is in use is taken over with its
+secret alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import hmac
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.outbox import Outbox
+from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import Head, Run
+
+UNREAD_BYTES_MAX = 16 * 1024 * 1024
+"""Waits to be sent to a worker: beyond it, it is given no runs and no messages, and nothing more that it says is read."""
+NAMES_REMEMBERED_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,17 @@ class Ownership:
     saga_type: str
     told_ms: int = 0
     """When its worker told; 0: this server gave it."""
+    sent: dict[str, None] = field(default_factory=dict)
+    """Ids of the messages that it was sent and has not put into the history."""
+
+
+@dataclass(eq=False, slots=True)
+class Behind:
+    """A run with messages that had no room, or that are being read. `more`: some came since the last look."""
+
+    epoch: int
+    more: bool = True
+    is_read: bool = False
 
 
 @dataclass(eq=False)
@@ -34,7 +57,20 @@ class Session:
     draining: bool = False
     greeted: bool = False
     """Not while it tells what it owns: until then nothing new is given to it."""
+    secret: bytes = b""
+    refusal: ServiceError | None = None
+    """Why this side ended it."""
     outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
+    unread_bytes: int = 0
+    moved_ms: int = 0
+    """When something last left."""
+    under_way: int = 0
+    """What it said and is not done yet."""
+    behind: dict[Run, Behind] = field(default_factory=dict)
+    is_over: bool = False
+    break_off: Callable[[], object] | None = None
+    on_room: Callable[[], None] | None = None
+    """Called when there is room again for messages of those that are behind."""
 
     @property
     def closed(self) -> bool:
@@ -49,19 +85,49 @@ class Session:
             and saga_type in self.saga_types
         )
 
+    @property
+    def is_crowded(self) -> bool:
+        return self.unread_bytes > UNREAD_BYTES_MAX
+
     def has_room(self, namespace: str, saga_type: str) -> bool:
+        if self.is_crowded:
+            return False
         return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity
 
     def send(self, item: w.ServerItem) -> None:
+        self.unread_bytes += item.ByteSize()
         self.outbox.put(item)
 
-    def close(self) -> None:
+    def deliver(self, run: Run, key: h.RunKey, epoch: int, messages: Iterable[h.InboxMessage]) -> None:
+        """Those that it was not sent yet, in order; what has no room is read from the journal when there is some."""
+        owned = self.owned.get(run)
+        for message in messages:
+            if owned is not None and message.message_id in owned.sent:
+                continue
+            if self.is_crowded or run in self.behind:
+                self.behind.setdefault(run, Behind(epoch)).more = True
+                return
+            if owned is not None:
+                owned.sent[message.message_id] = None
+            self.send(w.ServerItem(deliver=w.Deliver(key=key, epoch=epoch, message=message)))
+
+    def consumed(self, run: Run, message_ids: Iterable[str]) -> None:
+        if (owned := self.owned.get(run)) is not None and owned.sent:
+            for message_id in message_ids:
+                owned.sent.pop(message_id, None)
+
+    def close(self, refusal: ServiceError | None = None) -> None:
+        self.refusal = self.refusal or refusal
         self.outbox.close()
 
     async def frames(self) -> AsyncIterator[w.ServerFrame]:
         """What waits, as frames, until the session is closed."""
         async for items in self.outbox.frames():
-            yield w.ServerFrame(items=items)
+            frame = w.ServerFrame(items=items)
+            yield frame
+            self.unread_bytes -= sum(item.ByteSize() for item in items)
+            if self.behind and self.on_room is not None and not self.is_crowded:
+                self.on_room()
 
 
 class Sessions:
@@ -69,6 +135,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._all: list[Session] = []
+        self._secrets: dict[str, list[bytes]] = {}
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._all))
@@ -79,6 +146,23 @@ class Sessions:
     def remove(self, session: Session) -> None:
         if session in self._all:
             self._all.remove(session)
+
+    def secret(self, name: str, shown: bytes, new: bytes) -> bytes:
+        """The secret of a name, the new one where none was given or shown. Whoever had the name first can take it back from one
+        who came while it was away. Raises ServiceError: it is in use, and the secret was not shown."""
+        known = self._secrets.get(name, [])
+        if any(hmac.compare_digest(one, shown) for one in known):
+            return shown
+        if self.named(name) is not None:
+            raise ServiceError(
+                "PERMISSION_DENIED",
+                f"a worker named {name!r} is connected: give each worker a name of its own. If it was this one, its old"
+                " connection is not noticed as lost yet: it is let in as soon as that is",
+            )
+        self._secrets[name] = [*known[:1], new]
+        if len(self._secrets) > NAMES_REMEMBERED_MAX:
+            del self._secrets[next(iter(self._secrets))]
+        return new
 
     def owner(self, run: Run) -> Session | None:
         return next((one for one in self._all if run in one.owned), None)
@@ -109,8 +193,10 @@ class Sessions:
         """Whether any worker here can run it, now or when it has room."""
         return any(one.can_run(namespace, saga_type) for one in self._all)
 
-    def named(self, name: str) -> Session | None:
-        return next((one for one in self._all if one.name == name and not one.closed), None)
+    def named(self, name: str, namespace: str = "") -> Session | None:
+        """Of that namespace, where one is given."""
+        of = (one for one in self._all if not namespace or one.namespace == namespace)
+        return next((one for one in of if one.name == name and not one.closed), None)
 
     def pick(self, namespace: str, saga_type: str) -> Session | None:
         """The fitting worker with the most room, in share of its capacity."""

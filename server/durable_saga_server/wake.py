@@ -19,7 +19,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Head, Hint, Journal, JournalError, Run
+from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.mailbox import Mailbox
 from durable_saga_server.tending import mistake, tend
 
@@ -205,7 +205,7 @@ class Waker:
             again_ms = await self._decide(row, shard)
         except JournalError as error:
             log.warning("%s can't be looked at: %s", row[2], error)
-            again_ms = _AGAIN_MS
+            again_ms = await self._put_off(Run(*row[1:])) if isinstance(error, JournalDamaged) else _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
             mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} is looked at again", error)
             again_ms = await self._put_off(Run(*row[1:]))
@@ -268,7 +268,7 @@ class Waker:
         if now_ms < shard.since_ms + self._config.lease_ms:
             return True
         fresh = head.updated_ms > now_ms - self._config.claim_grace_ms
-        return fresh and self._sessions.named(head.owner) is not None
+        return fresh and self._sessions.named(head.owner, head.run.namespace) is not None
 
     async def nudged(self, run: Run) -> None:
         """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""

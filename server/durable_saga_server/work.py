@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
-from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import holds_large
-from durable_saga_server.committer import Answer
+from durable_saga.pb.limits import CAPACITY_MAX
+from durable_saga_server.commits import Commits
 from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.history.appending import OPEN, Rejected, check_commit
-from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
+from durable_saga_server.history.appending import (
+    OPEN,
+    Rejected,
+    check_hello,
+    check_release,
+)
+from durable_saga_server.journal import JournalError, Run
 from durable_saga_server.parking import release
 from durable_saga_server.sessions import Ownership, Session
 
@@ -26,8 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
-REFUSED_AGAIN_MS = 5_000
-"""When a worker tries a commit again that the journal refuses until somebody has acted."""
+HELLO_SECONDS_MAX = 10.0
+BREAK_OFF_SECONDS = 2.0
+"""A stream whose worker is taken for dead has so long to end by itself."""
+UNDER_WAY_MAX = 1_000
+"""Of what one worker said and is not done yet; then its stream is read no further."""
 
 
 class WorkStreams:
@@ -36,6 +43,7 @@ class WorkStreams:
     def __init__(self, service: HistoryService) -> None:
         self._service = service
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._commits = Commits(service, self.begin, self.reclaim)
 
     async def close(self) -> None:
         for session in self._service.sessions:
@@ -60,24 +68,37 @@ class WorkStreams:
             session.send(w.ServerItem(revoke=w.Revoke(key=key_of(run), epoch=epoch, reason=reason)))
         self._service.dispatcher.ended(run)
 
-    async def serve(self, incoming: AsyncIterator[w.WorkerFrame]) -> AsyncIterator[w.ServerFrame]:
-        """One stream, until either side ends it. Raises ServiceError for a wrong greeting."""
-        first = await anext(aiter(incoming), None)
+    async def serve(
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+    ) -> AsyncIterator[w.ServerFrame]:
+        """One stream, until either side ends it. `break_off` ends it where the other side takes nothing any more. Raises
+        ServiceError for a wrong greeting."""
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await anext(aiter(incoming), None)
+        except TimeoutError:
+            raise ServiceError("DEADLINE_EXCEEDED", f"no Hello came within {HELLO_SECONDS_MAX:.0f} s") from None
         if first is None or not first.items or not first.items[0].HasField("hello"):
             raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
         session = await self._greet(first.items[0].hello)
+        session.break_off = break_off
+        session.on_room = lambda: self._catch_up_soon(session)
         reader = asyncio.create_task(self._read(session, incoming, list(first.items[1:])))
         watchdog = asyncio.create_task(self._watch(session))
         self._service.dispatcher.look_again()
         try:
             async for frame in session.frames():
+                session.moved_ms = self._service.clock.now_ms()
+                if frame.items[0].HasField("welcome"):
+                    frame.items[0].welcome.now_ms = session.moved_ms
                 yield frame
+            if session.refusal is not None:
+                raise session.refusal
         finally:
             session.close()
             reader.cancel()
             watchdog.cancel()
-            self._service.sessions.remove(session)
-            self._later(self._after(session))
+            self._over(session)
 
     def _later(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -91,21 +112,28 @@ class WorkStreams:
                 "FAILED_PRECONDITION",
                 f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}: upgrade one",
             )
+        try:
+            check_hello(hello)
+        except Rejected as error:
+            raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+        secret = service.sessions.secret(hello.worker, hello.secret, service.ids.new())
+        now_ms = service.clock.now_ms()
         if (old := service.sessions.named(hello.worker)) is not None:
             old.close()
             old.owned.clear()  # the same worker says below what it still owns
         session = Session(
-            hello.worker, hello.namespace, frozenset(hello.saga_types), max(hello.capacity, 1), service.clock.now_ms()
-        )
+            hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
+            moved_ms=now_ms,
+        )  # fmt: skip
         welcome = w.Welcome(
             protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-            lease_ms=service.config.lease_ms, cell=service.cell.view(),
+            lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
         service.sessions.add(session)
         try:
             for owned in hello.owned:
-                await self._reclaim(session, owned)
+                await self.reclaim(session, owned)
             session.greeted = True
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
@@ -131,9 +159,12 @@ class WorkStreams:
                 del session.owned[run]
         self._service.dispatcher.look_again()
 
-    async def _reclaim(self, session: Session, owned: w.Owned) -> None:
+    async def reclaim(self, session: Session, owned: w.Owned) -> None:
         """A worker came back: it keeps what the journal says is still its own."""
         run, dispatcher = run_of(owned.key), self._service.dispatcher
+        if run.namespace != session.namespace:
+            log.warning("worker %s of namespace %s says that it owns a saga of another one", session.name, session.namespace)
+            return
         with dispatcher.handing(run, look=True) as handing:
             try:
                 head = await self._service.journal.head(run)
@@ -147,9 +178,11 @@ class WorkStreams:
                     dispatcher.look_again()
                 session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
                 return
-            session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, self._service.clock.now_ms())
-            for message in unread:
-                session.send(w.ServerItem(deliver=w.Deliver(key=owned.key, epoch=owned.epoch, message=message)))
+            known = session.owned.get(run)
+            sent = known.sent if known is not None and known.epoch == head.epoch else {}
+            now_ms = self._service.clock.now_ms()
+            session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, now_ms, sent)
+            session.deliver(run, key_of(run), owned.epoch, unread)
 
     async def _read(self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]) -> None:
         try:
@@ -160,17 +193,39 @@ class WorkStreams:
                 for item in frame.items:
                     self._item(session, item)
                 await self._service.large.has_room()
+                while session.under_way > UNDER_WAY_MAX and not session.closed:
+                    await self._service.clock.sleep(0.02)
+                if session.is_crowded:
+                    await session.outbox.room(0)
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
+            session.close(error)
         finally:
             session.close()
 
     async def _watch(self, session: Session) -> None:
         config, clock = self._service.config, self._service.clock
-        while clock.now_ms() < session.seen_ms + config.lease_ms:
-            await clock.sleep(max(session.seen_ms + config.lease_ms - clock.now_ms(), 10) / 1000)
-        log.warning("worker %s was not heard of for %s ms: its sagas go to others", session.name, config.lease_ms)
+        why, stands_since_ms, moved_ms = f"was not heard of for {config.lease_ms} ms", 0, session.moved_ms
+        while (now_ms := clock.now_ms()) < session.seen_ms + config.lease_ms:
+            is_still = bool(session.outbox) and session.moved_ms == moved_ms
+            stands_since_ms, moved_ms = (stands_since_ms or now_ms) if is_still else 0, session.moved_ms
+            if stands_since_ms and now_ms - stands_since_ms > config.unread_ms_max:
+                why = f"has read nothing for {config.unread_ms_max} ms"
+                break
+            await clock.sleep(max(session.seen_ms + config.lease_ms - now_ms, 10) / 1000)
+        log.warning("worker %s %s: its sagas go to others", session.name, why)
         session.close()
+        self._over(session)
+        await clock.sleep(BREAK_OFF_SECONDS)
+        if session.break_off is not None:
+            session.break_off()  # it waits for the worker to read, which may never be
+
+    def _over(self, session: Session) -> None:
+        """Once, whoever notices first."""
+        if not session.is_over:
+            session.is_over = True
+            self._service.sessions.remove(session)
+            self._later(self._after(session))
 
     async def _after(self, session: Session) -> None:
         """The stream is gone. Its worker may come back within a grace and say what it owns."""
@@ -186,89 +241,49 @@ class WorkStreams:
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit":
-            if item.commit.status == h.CONTINUED or holds_large(item.commit):
-                self._later(self._prepare(session, item.commit))
-            else:
-                self._commit(session, item.commit)
+            self._commits.said(session, item.commit)
         elif kind == "release":
-            self._later(release(self._service, session, item.release))
+            try:
+                check_release(item.release)
+            except Rejected as error:
+                raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+            self.begin(session, release(self._service, session, item.release))
         elif kind == "drain":
             session.draining = True
         elif kind == "owned":
-            self._later(self._reclaim(session, item.owned))
+            self.begin(session, self.reclaim(session, item.owned))
         elif kind == "capacity":
-            session.capacity = max(item.capacity.sagas, 1)
+            session.capacity = _room(item.capacity.sagas)
             self._service.dispatcher.look_again()
         elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
-    def _commit(self, session: Session, request: w.Commit) -> None:
-        run, dispatcher = run_of(request.key), self._service.dispatcher
+    def begin(self, session: Session, work: Coroutine[Any, Any, Any]) -> None:
+        """Of a session, in a task: its stream is read no further while there are too many."""
+        session.under_way += 1
 
-        def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
-            answer = w.CommitReply(
-                request=request.request,
-                outcome=outcome,
-                reason=reason,
-                retry_after_ms=retry_after_ms,
-                key=request.key,
-            )
-            session.send(w.ServerItem(commit_reply=answer))
+        async def counted() -> None:
+            try:
+                await work
+            finally:
+                session.under_way -= 1
 
+        self._later(counted())
+
+    def _catch_up_soon(self, session: Session) -> None:
+        for run, behind in list(session.behind.items()):
+            if behind.is_read:
+                continue
+            behind.is_read = True
+            self.begin(session, self._catch_up(session, run, behind.epoch))
+
+    async def _catch_up(self, session: Session, run: Run, epoch: int) -> None:
         try:
-            check_commit(request)
-        except Rejected as error:
-            log.error("worker %s, saga %s: %s", session.name, run.saga, error)
-            reply(w.CommitReply.FENCED, f"rejected: {error}")
-            return
+            if run in session.behind and not session.closed:
+                await self._service.dispatcher.catch_up(session, run, epoch)
+        except JournalError as error:
+            log.warning("the inbox of saga %s can't be read: %s", run.saga, error)  # its hint brings it back
 
-        def done(answer: Answer) -> None:
-            if isinstance(answer, Committed):
-                reply(w.CommitReply.COMMITTED)
-                if request.status not in OPEN or request.release:
-                    dispatcher.given_up(session, run, request.epoch)
-                    dispatcher.look_again()
-                if request.status not in (h.RUNNING, h.COMPENSATING):
-                    self._service.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
-                if request.status == h.CONTINUED:
-                    self._later(self._service.chains.follow(run))
-            elif isinstance(answer, Fenced):
-                reply(w.CommitReply.FENCED, "someone else owns the saga")
-                self._fenced(session, request)
-            elif isinstance(answer, Unknown):
-                reply(w.CommitReply.UNKNOWN, answer.reason, 500)
-            else:
-                if not answer.code:
-                    log.warning("saga %s: a commit is refused: %s", run.saga, answer)
-                reply(w.CommitReply.REFUSED, str(answer), 500 if answer.code else REFUSED_AGAIN_MS)
 
-        now_ms = max(request.events[-1].time_ms, self._service.clock.now_ms())  # of the head: it never goes back
-        self._service.committer.submit(
-            Commit(
-                run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
-                request.status, now_ms, request.wake_at_ms, request.consumed, request.release,
-            ),
-            done,
-        )  # fmt: skip
-
-    def _fenced(self, session: Session, request: w.Commit) -> None:
-        """The worker has lost the run, or this was an old copy of a commit and it goes on: the head tells."""
-        if session.closed:
-            session.owned.pop(run_of(request.key), None)
-        else:
-            owned = w.Owned(key=request.key, epoch=request.epoch, incarnation=request.incarnation)
-            self._later(self._reclaim(session, owned))
-
-    async def _prepare(self, session: Session, request: w.Commit) -> None:
-        """What must be durable before a commit: its large payloads, and a hint for the run that follows this one."""
-        run = run_of(request.key)
-        try:
-            if request.status == h.CONTINUED:
-                await self._service.waker.hint(run, self._service.clock.now_ms() + self._service.config.message_hint_ms)
-            self._commit(session, await self._service.large.detach(run, request))
-        except (JournalError, ServiceError) as error:
-            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
-            outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
-            refused = w.CommitReply(request=request.request, outcome=outcome, reason=str(error), retry_after_ms=500)
-            refused.key.CopyFrom(request.key)
-            session.send(w.ServerItem(commit_reply=refused))
+def _room(sagas: int) -> int:
+    return min(max(sagas, 1), CAPACITY_MAX)

@@ -6,74 +6,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from durable_saga.errors import NotApplied, SagaTimedOut
-from tests.laws.sagas import FAILURES_BEFORE_OK, HANDLED, Program, Refused, execute, is_refusal, outcome_of, undo_outcome
+from tests.laws.sagas import FAILURES_BEFORE_OK, HANDLED, Program, Refused, execute, outcome_of, undo_outcome
+from tests.laws.units import DONE, IN_DOUBT, LEFT_OUT, PENDING, RUNNING, STANDS, STUCK, UNDER_WAY, Undo, Unit, leave_out
 from tests.laws.virtual_loop import VirtualLoop
 
 ROUNDS_MAX = 20
-PENDING, RUNNING, DONE, STUCK, LEFT_OUT = "pending", "running", "done", "stuck", "left out"
-UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
-
-
-@dataclass(eq=False)
-class Undo:
-    label: int
-    name: str
-    undo: str
-    kind: str = ""
-    result: str | None = None
-    state: str = PENDING
-    effect: str = STANDS
-    error: Exception | None = None
-    planned: bool = False
-
-
-@dataclass(eq=False)
-class Unit:
-    """The saga, a scope or a child saga."""
-
-    name: str
-    order: str = ""
-    items: list[Undo | Unit] = field(default_factory=list)
-    plan: list[Undo | Unit] | None = None
-
-    def undos(self) -> Iterator[Undo]:
-        for item in self.items:
-            yield from [item] if isinstance(item, Undo) else item.undos()
-
-    def holds(self, other: Unit | None) -> bool:
-        return other is self or any(isinstance(one, Unit) and one.holds(other) for one in self.items)
-
-    def any(self, *states: str) -> bool:
-        return any(one.state in states for one in self.undos())
-
-    def make_plan(self, *effects: str) -> None:
-        self.plan = [
-            one for one in reversed(self.items)
-            if isinstance(one, Unit) or (one.state in (PENDING, RUNNING, STUCK) and (not effects or one.effect in effects))
-        ]  # fmt: skip
-        if self.order == "sorted":
-            self.plan.sort(key=lambda one: one.name)
-        for one in self.plan:
-            if isinstance(one, Unit):
-                one.make_plan(*effects)
-            else:
-                one.planned = True
-
-    def next(self) -> list[Undo]:
-        found: list[Undo] = []
-        for one in self.plan or ():
-            alone = one if isinstance(one, Unit) else Unit("", items=[one], plan=[one])
-            found += alone.next() if isinstance(one, Unit) else [one] if one.state == PENDING else []
-            if any(undo.planned and undo.state in (PENDING, RUNNING) for undo in alone.undos()) and self.order != "parallel":
-                break
-        return found
 
 
 @dataclass(eq=False)
@@ -232,7 +176,7 @@ class Inside:
             await self._insist(asyncio.ensure_future(asyncio.wait(tasks)))
 
     async def _undo_part(self, unit: Unit, error: BaseException) -> None:
-        _leave_out(unit, error)
+        leave_out(unit, error, may_postpone=True)
         if not unit.any(PENDING, RUNNING, STUCK):
             return
         future: asyncio.Future[None] = self.loop.create_future()
@@ -465,7 +409,7 @@ class Reference(Inside):
     def _unwind(self, error: BaseException) -> None:
         self._phase = "unwinding"
         self._parts = []
-        _leave_out(self.root, error)
+        leave_out(self.root, error)
         self.root.make_plan()
         self._had_any = self.root.any(PENDING, RUNNING, STUCK)
 
@@ -473,8 +417,10 @@ class Reference(Inside):
         """What may have happened and is not known to have is undone before the end."""
         self.value, self._deadline_ms, self._phase = value, 0, "settling"
         for one in self.root.undos():
-            if one.effect == IN_DOUBT and one.error is not None:
-                _leave_out(Unit("", items=[one]), one.error)
+            error = one.error if one.effect == IN_DOUBT else asyncio.CancelledError() if one.postponed else None
+            one.postponed = False
+            if error is not None:
+                leave_out(Unit("", items=[one]), error)
         self.root.make_plan(IN_DOUBT)
 
     def _judge(self) -> None:
@@ -490,9 +436,3 @@ class Reference(Inside):
         else:
             undone = "COMPENSATED" if self._had_any or self.root.any(DONE) else "FAILED"
             self.status, self._phase = ("CANCELLED" if self._cancelled else undone), "over"
-
-
-def _leave_out(unit: Unit, error: BaseException) -> None:
-    for one in unit.undos():
-        if one.kind == "ruled" and one.state == PENDING and not is_refusal(error):
-            one.state = LEFT_OUT

@@ -16,6 +16,7 @@ SKEW_MS_MAX = 4_000
 DRIFT_MAX = 0.001
 REST_SECONDS = 900
 CHAIN_SHARE = 0.4
+ATTACK_SHARE = 0.3
 RETENTION_SECONDS = 300
 """Longer than anybody asks again for what is over."""
 
@@ -76,6 +77,7 @@ class Plan:
     may_stick: set[str] = field(default_factory=set)
     again: Start | None = None
     """Started once more when its first life is purged."""
+    is_attacked: bool = False
 
     @property
     def rest_seconds(self) -> float:
@@ -99,6 +101,7 @@ def make(seed: int, servers: int | None = None, workers: int | None = None) -> P
             plan.may_stick.add(start.saga)
     plan.events = _events(dice, plan)
     plan.retention_seconds = random.Random(f"retention/{seed}").choice([0, 0, RETENTION_SECONDS])
+    plan.is_attacked = random.Random(f"attack/{seed}").random() < ATTACK_SHARE
     if (chances := random.Random(f"chain/{seed}")).random() < CHAIN_SHARE:
         plan.starts.append(_chain(chances, chaos_seconds))
         plan.retention_seconds = chances.choice([plan.retention_seconds, RETENTION_SECONDS])

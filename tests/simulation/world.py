@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from durable_saga_server.journal.memory import MemoryJournal
 
 from tests.simulation import rest
+from tests.simulation.hostile import HostileProcess
 from tests.simulation.loop import PROCESS, SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
@@ -154,6 +155,8 @@ class World:
             self._boot(f"worker-{number}")
         for number in range(2):
             self._boot(f"client-{number}")
+        if self.plan.is_attacked:
+            HostileProcess(self, "hostile-0", 1, self.clients["client-0"].clock).start()
         for event in self.plan.events:
             self._later(event.at, getattr(self, f"_{event.what}_blow"), event)
         self._later(self.plan.chaos_seconds, self._calm_down)

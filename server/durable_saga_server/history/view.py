@@ -21,11 +21,27 @@ DECIDABLE = ("pending", "running", "retrying", "stuck")
 
 def fold(events: Iterable[h.Event], into: c.Description) -> None:
     """Fill steps, result, failure, unread, the runs before and after, and a warning for one that grows towards a limit."""
-    steps: dict[str, c.StepView] = {}
-    children: dict[str, str] = {}
-    size = large = 0
-    for event in events:
-        size, large = size + event.ByteSize(), large + event.large_bytes
+    folding = Folding(into)
+    folding.add(events)
+    folding.finish()
+
+
+class Folding:
+    """The same in pieces, none of which is kept."""
+
+    def __init__(self, into: c.Description) -> None:
+        self._into = into
+        self._steps: dict[str, c.StepView] = {}
+        self._children: dict[str, str] = {}
+        self._size = self._large = 0
+
+    def add(self, events: Iterable[h.Event]) -> None:
+        for event in events:
+            self._add(event)
+
+    def _add(self, event: h.Event) -> None:
+        steps, children, into = self._steps, self._children, self._into
+        self._size, self._large = self._size + event.ByteSize(), self._large + event.large_bytes
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
         if kind == "saga_ended":
@@ -47,8 +63,11 @@ def fold(events: Iterable[h.Event], into: c.Description) -> None:
                 children[_parent(body.call)] = body.call
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
-    into.steps.extend(steps.values())
-    into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
+
+    def finish(self) -> None:
+        self._into.steps.extend(self._steps.values())
+        into, size, large = self._into, self._size, self._large
+        into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
 
 
 def _warning(events: int, size: int, large: int) -> str:

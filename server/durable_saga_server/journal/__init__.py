@@ -19,6 +19,8 @@ CHUNK_BYTES = 128 * 1024
 Attributes = tuple[tuple[str, str], ...]
 """(name, text), in order of name."""
 INBOX_MESSAGES_MAX = 10_000
+INBOX_BYTES_MAX = 16 * 1024 * 1024
+"""Of messages that are not read, large values apart; looked at every now and then, on Cassandra by their number alone."""
 SHARDS = 32
 """Of hints; a number of the journal, like a key: it can't be changed under one that exists."""
 MEMBER_KEPT_MS = 60_000
@@ -50,6 +52,15 @@ class JournalFull(JournalError):
     code = "RESOURCE_EXHAUSTED"
 
 
+class JournalDamaged(JournalError):
+    """What stands there can't be read: a run's own events, or the file. Waiting does not mend it; everything else goes on.
+    `left`: the events of the run that could be read."""
+
+    def __init__(self, message: str, left: Sequence[h.Event] = ()) -> None:
+        self.left = left
+        super().__init__(message)
+
+
 class SchemaTooNew(JournalError):
     """The journal's tables were made by a newer version of this program. Upgrade this program; never write to it."""
 
@@ -59,7 +70,7 @@ class WeakSettings(JournalError):
 
 
 class InboxFull(JournalError):
-    """The run has INBOX_MESSAGES_MAX unread messages. Nothing was written; the sender waits or gives up."""
+    """The run has INBOX_MESSAGES_MAX unread messages, or INBOX_BYTES_MAX. Nothing was written; the sender waits or gives up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
+    INBOX_BYTES_MAX,
     INBOX_MESSAGES_MAX,
     MEMBER_KEPT_MS,
     Commit,
@@ -136,7 +137,10 @@ class MemoryJournal:
         inbox = self._inbox.setdefault(run, {})
         if message.message_id in inbox:
             return False
-        if sum(kept is not None for kept in inbox.values()) >= INBOX_MESSAGES_MAX:
+        unread = [kept for kept in inbox.values() if kept is not None]
+        if len(unread) % 256 == 0 and sum(kept.ByteSize() for kept in unread) >= INBOX_BYTES_MAX:
+            raise InboxFull(f"{run.saga} has {INBOX_BYTES_MAX} bytes of unread messages (INBOX_BYTES_MAX): let it read some")
+        if len(unread) >= INBOX_MESSAGES_MAX:
             raise InboxFull(
                 f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
             )

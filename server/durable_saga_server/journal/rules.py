@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import RUN_NUMBER_MAX, TIME_MS_MAX
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import SHARDS, Attributes, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
 
+DIGITS_MAX = 18
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
 
@@ -122,6 +124,8 @@ def page_token_before(time_ms: int) -> str:
 def read_page_token(page: str) -> tuple[int, str, int]:
     """(started_ms, saga, run) after which the page begins. Raises ValueError."""
     parts = page.split("/", 2)
-    if len(parts) != 3 or not parts[0].isdigit() or not parts[1].isdigit():
-        raise ValueError(f"page {page!r} was not given out by this journal: start from the first page")
-    return int(parts[0]), parts[2], int(parts[1])
+    if len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) <= DIGITS_MAX for part in parts[:2]):
+        started_ms, run = int(parts[0]), int(parts[1])
+        if started_ms <= TIME_MS_MAX and run <= RUN_NUMBER_MAX:
+            return started_ms, parts[2], run
+    raise ValueError(f"page {page[:80]!r} was not given out by this journal: start from the first page")

@@ -17,6 +17,9 @@ from durable_saga_server.journal import (
     Filter,
     Head,
     Hint,
+    JournalError,
+    JournalFull,
+    JournalUnavailable,
     Listed,
     Member,
     Outcome,
@@ -66,7 +69,14 @@ class SqliteJournal:
         return await self._hands.write(lambda db: rows.acquire(db, run, incarnation, epoch, owner, now_ms))
 
     async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        return await self._hands.write(lambda db: [rows.commit(db, commit) for commit in commits], len(commits))
+        if len(commits) == 1:
+            return [await self._hands.write(lambda db: rows.commit(db, commits[0]))]
+        try:
+            return await self._hands.write(lambda db: [rows.commit(db, commit) for commit in commits], len(commits))
+        except (JournalUnavailable, JournalFull):
+            raise
+        except JournalError as error:  # of one of them, and nothing was written: each is sent again on its own
+            return [Unknown(str(error))] * len(commits)
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         return await self._hands.read(lambda db: rows.events(db, run, from_seq, limit))

@@ -5,20 +5,27 @@ group commit. A write that comes alone is done by the loop: two hand-overs betwe
 commit. It is alone if none is under way, and none came just before, or that one was for a single run as this one is. Where a
 commit is slow (the disk), where another process holds the file, and every THREAD_EVERY times, when the log may be due to move
 into the file, it is the thread's. A point read is the loop's.
+
+A job that fails is answered with its own error. When one has broken a transaction, that is rolled back, and all of it is done
+again with a savepoint for each job. A job can't end its thread; a watchdog begins a thread anew that has ended all the same,
+says so when one stands still, and breaks off a read that takes longer than READ_SECONDS_MAX.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
-from durable_saga_server.journal import JournalError, JournalFull, JournalUnavailable
+from durable_saga_server.journal import JournalError
+from durable_saga_server.journal.sqlite_errors import is_of_all, translate
+
+log = logging.getLogger(__name__)
 
 BATCH_WRITES_MAX = 2_000
 BUSY_TIMEOUT_MS = 10_000
@@ -29,9 +36,70 @@ QUIET_SECONDS = 0.0002
 """How long nothing was written before the loop writes, unless this write and the one before were for one run each. It makes
 one in a turn at most. Under load, what comes is written together."""
 THREAD_EVERY = 64
+WATCH_SECONDS = 1.0
+READ_SECONDS_MAX = 60.0
+STUCK_SECONDS = 15.0
+"""A batch of jobs that takes longer is logged."""
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 Job = tuple[Work[Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
+
+
+class _Hand:
+    """One thread with its queue and its connection."""
+
+    def __init__(self, name: str, path: str, do: Callable[[sqlite3.Connection, Sequence[Work[Any]], str], list[Any]]) -> None:
+        self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.connection: sqlite3.Connection | None = None
+        self.busy_since = 0.0
+        """0: it waits for jobs."""
+        self.name = name
+        self._path = path
+        self._do = do
+        self._batch: Sequence[Job] = ()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name=self.name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_dead(self) -> bool:
+        return self._thread is not None and not self._thread.is_alive()
+
+    async def stop(self) -> None:
+        """When what waits is done."""
+        self.jobs.put(None)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+
+    def begin_anew(self) -> None:
+        """The thread has ended without being asked to. What it had in hand is answered, what waits is done by the next."""
+        batch, self._batch = self._batch, ()
+        log.error("the thread %s ended by a mistake in durable_saga, please report it: it begins anew", self.name)
+        for _, _, future in batch:
+            if not future.done():
+                future.set_exception(JournalError(f"the thread {self.name} ended while it was at work: try again"))
+        self.busy_since = 0.0
+        self.connection = None  # it is that thread's; what it had begun is rolled back
+        self.start()
+
+    def _loop(self) -> None:
+        while (batch := _next_batch(self.jobs)) is not None:
+            self._batch, self.busy_since = batch, monotonic()
+            _answer(batch, self._done([work for work, _, _ in batch]))
+            self._batch, self.busy_since = (), 0.0
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def _done(self, works: Sequence[Work[Any]]) -> list[Any]:
+        try:
+            self.connection = self.connection or _connect(self._path, BUSY_TIMEOUT_MS)
+            return self._do(self.connection, works, self._path)
+        except BaseException as error:  # whatever it is, those who wait hear of it, and the thread lives
+            return [translate(error, self._path)] * len(works)
 
 
 class Hands:
@@ -39,9 +107,9 @@ class Hands:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._begin_hands()
+        self._is_open = False
+        self._watch: asyncio.TimerHandle | None = None
         self._own: sqlite3.Connection | None = None
         self._unanswered = 0
         self._written = 0
@@ -50,35 +118,57 @@ class Hands:
         self._own_from = 0
         self._ended = 0.0
 
+    def _begin_hands(self) -> None:
+        self._writes = _Hand("journal-writes", self._path, _write)
+        self._reads = _Hand("journal-reads", self._path, _read)
+
     @property
     def is_open(self) -> bool:
-        return bool(self._threads)
+        return self._is_open
 
     async def open(self, first: Work[Any]) -> None:
-        """`first` is written before anything else. Raises JournalUnavailable, and what `first` raises."""
-        self._start(self._write_loop, "journal-writes")
+        """`first` is written before anything else. Raises JournalUnavailable, JournalDamaged, and what `first` raises."""
+        self._is_open = True
+        self._writes.start()
         try:
             await self._hand(self._writes, first)
             self._own = _connect(self._path, 0)
         except (JournalError, sqlite3.Error) as error:
             await self.close()
-            raise error if isinstance(error, JournalError) else _translate(error, self._path) from error
-        self._start(self._read_loop, "journal-reads")
+            raise error if isinstance(error, JournalError) else translate(error, self._path) from error
+        self._reads.start()
+        self._watch_later()
 
     async def close(self) -> None:
         """Finish what waits, then close the file."""
-        self._writes.put(None)
-        self._reads.put(None)
-        threads, self._threads = self._threads, []
+        self._is_open = False
+        if self._watch is not None:
+            self._watch.cancel()
         own, self._own, self._wrote_this_turn = self._own, None, False
         if own is not None:
             own.close()
-        for thread in threads:
-            await asyncio.to_thread(thread.join)
-        self._writes, self._reads = queue.SimpleQueue(), queue.SimpleQueue()
+        for hand in (self._writes, self._reads):
+            await hand.stop()
+        self._begin_hands()
+
+    def _watch_later(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look_after_threads)
+
+    def _look_after_threads(self) -> None:
+        for hand in (self._writes, self._reads):
+            since = hand.busy_since
+            seconds = monotonic() - since if since else 0.0
+            if hand.is_dead:
+                hand.begin_anew()
+            elif seconds > STUCK_SECONDS and int(seconds / WATCH_SECONDS) % int(STUCK_SECONDS / WATCH_SECONDS) == 0:
+                log.warning("the thread %s has been at work on the journal for %.0f s", hand.name, seconds)
+            if hand is self._reads and seconds > READ_SECONDS_MAX and hand.connection is not None:
+                hand.connection.interrupt()
+        self._watch_later()
 
     async def write(self, work: Work[T], size: int = 1) -> T:
-        """In a transaction that is durable when this returns; `size` of what could be written apart. Raises JournalError."""
+        """In a transaction that is durable when this returns; `size` of what could be written apart. Raises JournalError.
+        `work` may be called twice: what it did the first time is rolled back then."""
         self._written += 1
         alone, self._size = size == self._size == 1, size
         if self._own is None or not self._is_own_work(alone) or not _begin(self._own):
@@ -114,7 +204,7 @@ class Hands:
         try:
             if self._own is not None:
                 return work(self._own)
-        except sqlite3.Error:
+        except (sqlite3.Error, OverflowError):
             pass  # the thread has the time to wait for a lock, and the words for what is wrong
         return await self.read(work)
 
@@ -124,37 +214,11 @@ class Hands:
             return False
         return self._written >= self._own_from and self._written % THREAD_EVERY > 0
 
-    # --- threads -----------------------------------------------------------------------------------------------------
-
-    def _start(self, target: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
-    async def _hand(self, where: queue.SimpleQueue[Job | None], work: Work[T]) -> T:
+    async def _hand(self, hand: _Hand, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        where.put((work, loop, future))
+        hand.jobs.put((work, loop, future))
         return await future
-
-    def _write_loop(self) -> None:
-        connection: sqlite3.Connection | None = None
-        while (batch := _next_batch(self._writes)) is not None:
-            try:
-                connection = connection or _connect(self._path, BUSY_TIMEOUT_MS)
-                connection.execute("BEGIN IMMEDIATE")
-            except (sqlite3.Error, OSError) as error:
-                _answer(batch, [_translate(error, self._path)] * len(batch))
-            else:
-                _answer(batch, _transact(connection, [work for work, _, _ in batch], self._path))
-        if connection is not None:
-            connection.close()
-
-    def _read_loop(self) -> None:
-        connection = _connect(self._path, BUSY_TIMEOUT_MS)
-        while (batch := _next_batch(self._reads)) is not None:
-            _answer(batch, [_attempt_read(work, connection, self._path) for work, _, _ in batch])
-        connection.close()
 
 
 def _connect(path: str, busy_timeout_ms: int) -> sqlite3.Connection:
@@ -176,16 +240,31 @@ def _begin(connection: sqlite3.Connection) -> bool:
     return True
 
 
+def _write(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    return _transact(connection, works, path)
+
+
+def _read(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
+    return [_attempt_read(work, connection, path) for work in works]
+
+
 def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
-    """The answers of these, in the transaction that is begun. A refusal of ours is one's own answer; an error of SQLite is
-    everyone's, and nothing is written."""
+    """The answers of these, in the transaction that is begun. A refusal of ours is one's own answer, and so is what one can't
+    do; what SQLite can't do now is everyone's, and nothing is written."""
     try:
-        answers = [_attempt(work, connection) for work in works]
+        try:
+            answers = [_attempt(work, connection) for work in works]
+        except Exception as error:
+            if is_of_all(error):
+                raise
+            _roll_back(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            answers = [_attempt_apart(work, connection, path) for work in works]
         connection.execute("COMMIT")
     except Exception as error:
-        problem = _translate(error, path) if isinstance(error, sqlite3.Error | OSError) else error
         _roll_back(connection)
-        return [problem] * len(works)
+        return [translate(error, path)] * len(works)
     except BaseException:  # Ctrl-C: the lock is not kept
         _roll_back(connection)
         raise
@@ -199,13 +278,25 @@ def _attempt(work: Work[Any], connection: sqlite3.Connection) -> Any:
         return refusal
 
 
+def _attempt_apart(work: Work[Any], connection: sqlite3.Connection, path: str) -> Any:
+    """What it did is undone when it fails; the others of the transaction are not touched."""
+    connection.execute("SAVEPOINT job")
+    try:
+        answer = work(connection)
+    except Exception as error:
+        if is_of_all(error):
+            raise
+        connection.execute("ROLLBACK TO job")
+        answer = translate(error, path)
+    connection.execute("RELEASE job")
+    return answer
+
+
 def _attempt_read(work: Work[Any], connection: sqlite3.Connection, path: str) -> Any:
     try:
         return work(connection)
-    except (JournalError, ValueError) as error:
-        return error
-    except sqlite3.Error as error:
-        return _translate(error, path)
+    except Exception as error:
+        return translate(error, path)
 
 
 def _next_batch(where: queue.SimpleQueue[Job | None]) -> list[Job] | None:
@@ -235,17 +326,6 @@ def _answer(batch: Sequence[Job], answers: Sequence[Any]) -> None:
         batch[0][1].call_soon_threadsafe(resolve)
     except RuntimeError:
         pass  # the loop that asked is closed: nobody waits
-
-
-def _translate(error: Exception, path: str) -> JournalError:
-    text = str(error)
-    if "full" in text or getattr(error, "errno", None) == 28:
-        return JournalFull(f"no room for the journal {path} ({text}): free some disk space, nothing was lost")
-    if "not a database" in text:
-        return JournalError(f"{path} is no journal ({text}): name another file")
-    folder = os.path.dirname(path) or "."
-    advice = "" if os.path.isdir(folder) else f": the folder {folder} is not there, make it"
-    return JournalUnavailable(f"the journal {path} can't be used now ({text}){advice}")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from durable_saga.pb import history_pb2 as h
-from durable_saga_server.journal import INBOX_MESSAGES_MAX, InboxFull, Run
+from durable_saga_server.journal import INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, InboxFull, Run
+from durable_saga_server.journal.damage import read_messages
 from durable_saga_server.journal.rules import in_order
 from durable_saga_server.journal.sqlite_rows import RUN_IS, run_key
 
@@ -24,7 +25,15 @@ class Inboxes:
         """False when it was there. Raises InboxFull."""
         if has_message(db, run, message.message_id):
             return False
-        room = self._room.pop(run, 0) or min(INBOX_MESSAGES_MAX - _unread(db, run), COUNT_EVERY)
+        room = self._room.pop(run, 0)
+        if not room:
+            unread, unread_bytes = _unread(db, run)
+            room = min(INBOX_MESSAGES_MAX - unread, COUNT_EVERY)
+            if unread_bytes >= INBOX_BYTES_MAX:
+                raise InboxFull(
+                    f"{run.saga} has {unread_bytes} bytes of unread messages (INBOX_BYTES_MAX is {INBOX_BYTES_MAX}): send more"
+                    " when it has read some"
+                )
         if room <= 0:
             raise InboxFull(
                 f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"
@@ -37,11 +46,12 @@ class Inboxes:
         return True
 
 
-def _unread(db: sqlite3.Connection, run: Run) -> int:
-    """At most INBOX_MESSAGES_MAX."""
-    some = f"SELECT 1 FROM inbox WHERE {RUN_IS} AND message IS NOT NULL LIMIT ?"
-    (unread,) = db.execute(f"SELECT count(*) FROM ({some})", (*run_key(run), INBOX_MESSAGES_MAX)).fetchone()
-    return int(unread)
+def _unread(db: sqlite3.Connection, run: Run) -> tuple[int, int]:
+    """Messages, at most INBOX_MESSAGES_MAX, and their bytes."""
+    some = f"SELECT length(message) AS size FROM inbox WHERE {RUN_IS} AND message IS NOT NULL LIMIT ?"
+    counted = f"SELECT count(*), coalesce(sum(size), 0) FROM ({some})"
+    unread, unread_bytes = db.execute(counted, (*run_key(run), INBOX_MESSAGES_MAX)).fetchone()
+    return int(unread), int(unread_bytes)
 
 
 def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
@@ -51,4 +61,4 @@ def has_message(db: sqlite3.Connection, run: Run, message_id: str) -> bool:
 
 def inbox(db: sqlite3.Connection, run: Run) -> list[h.InboxMessage]:
     found = db.execute(f"SELECT message FROM inbox WHERE {RUN_IS} AND message IS NOT NULL", run_key(run))
-    return in_order(h.InboxMessage.FromString(message) for (message,) in found)
+    return in_order(read_messages(run, (message for (message,) in found)))

@@ -98,7 +98,15 @@ def beat(db: sqlite3.Connection, member: Member) -> None:
 
 def members(db: sqlite3.Connection) -> Sequence[Member]:
     rows = db.execute("SELECT name, address, beat, seen_ms, workers, saga_types FROM members ORDER BY name").fetchall()
-    return [Member(row[0], row[1], row[2], row[3], json.loads(row[4]), json.loads(row[5])) for row in rows]
+    return [Member(row[0], row[1], row[2], row[3], _names(row[4]), _names(row[5])) for row in rows]
+
+
+def _names(text: object) -> list[str]:
+    """None where a row is damaged: it goes when its member does not write it again."""
+    try:
+        return [str(name) for name in json.loads(str(text))]
+    except (ValueError, TypeError):
+        return []
 
 
 def leave(db: sqlite3.Connection, name: str) -> None:

@@ -12,15 +12,18 @@ from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
+    Attributes,
     Commit,
     Committed,
     Created,
     Exists,
     Head,
     Hint,
+    JournalDamaged,
     Outcome,
     Run,
 )
+from durable_saga_server.journal.damage import cut_bytes, read_events
 from durable_saga_server.journal.rules import cut_hints, decide_acquire, decide_commit, decide_purge, hints_of, keys_in
 
 SCHEMA_VERSION = 5
@@ -96,8 +99,15 @@ def _find(db: sqlite3.Connection, run: Run) -> tuple[int, Head | None]:
 
 
 def head_of(row: tuple[object, ...]) -> Head:
-    attributes = tuple((name, text) for name, text in json.loads(str(row[-1]))) if row[-1] else ()
-    return Head(Run(*row[:3]), *row[3:-1], attributes)  # type: ignore[arg-type,call-arg]
+    return Head(Run(*row[:3]), *row[3:-1], _attributes(row[-1]))  # type: ignore[arg-type,call-arg]
+
+
+def _attributes(text: object) -> Attributes:
+    """None where they can't be read: the listing of the others goes on."""
+    try:
+        return tuple((str(name), str(value)) for name, value in json.loads(str(text))) if text else ()
+    except (ValueError, TypeError):
+        return ()
 
 
 def _values(head: Head) -> tuple[object, ...]:
@@ -187,8 +197,12 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
     if not isinstance(outcome, Committed) or (head := outcome.head) is None:
         return outcome
     key = run_key(run)
-    for (event,) in db.execute("SELECT event FROM events WHERE head = ?", (number,)).fetchall():
-        for name in keys_in([h.Event.FromString(event)]):
+    for row in db.execute("SELECT seq, event FROM events WHERE head = ?", (number,)).fetchall():
+        try:
+            names = keys_in(read_events(run, [row]))
+        except JournalDamaged:
+            continue  # a key that it declares finds no run any more, and goes when somebody publishes to it
+        for name in names:
             where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
             db.execute(f"DELETE FROM keys WHERE {where}", (run.namespace, name, run.saga, run.run))
     db.execute("DELETE FROM events WHERE head = ?", (number,))
@@ -200,10 +214,8 @@ def purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int) 
 
 
 def events(db: sqlite3.Connection, run: Run, from_seq: int, limit: int) -> list[h.Event]:
-    found = db.execute(
-        f"SELECT event FROM events WHERE head = {_ID} AND seq >= ? ORDER BY seq LIMIT ?", (*run_key(run), from_seq, limit)
-    )
-    return [h.Event.FromString(event) for (event,) in found]
+    select = f"SELECT seq, event FROM events WHERE head = {_ID} AND seq >= ? ORDER BY seq LIMIT ?"
+    return read_events(run, cut_bytes(db.execute(select, (*run_key(run), from_seq, limit))))
 
 
 def advance(db: sqlite3.Connection, run: Run, incarnation: bytes, newest: int) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 
-from durable_saga.pb import history_pb2 as h
-from durable_saga_server.journal import Committed, Fenced, Head, Outcome, Run, Unknown
+from durable_saga_server.journal import Committed, Fenced, Head, JournalDamaged, Outcome, Run, Unknown
 from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.index import Index
 from durable_saga_server.journal.cassandra.listing import Listing
 from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.damage import read_events
 from durable_saga_server.journal.rules import decide_purge, keys_in
 
 EVENTS_PER_READ = 500
@@ -49,5 +49,9 @@ class Purging:
         run = head.run
         for first in range(0, head.next_seq, EVENTS_PER_READ):
             rows = await self._session.read("events", run.namespace, run.saga, run.run, first, first + EVENTS_PER_READ)
-            for key in keys_in(h.Event.FromString(event) for (event,) in rows):
+            try:
+                events = read_events(run, enumerate((event for (event,) in rows), first))
+            except JournalDamaged as error:
+                events = list(error.left)  # a key of the others finds no run any more, and goes when somebody publishes to it
+            for key in keys_in(events):
                 await self._index.drop_key(run.namespace, key, run, before_ms)

@@ -40,6 +40,7 @@ from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_settings
+from durable_saga_server.journal.damage import cut_bytes, read_events, read_messages
 from durable_saga_server.journal.rules import attributes_in, in_order, keys_in
 
 COMMITS_AT_ONCE_MAX = 128
@@ -192,8 +193,9 @@ class CassandraJournal:
         return Committed()
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
-        rows = await self._session.read("events", *_key(run), max(from_seq, 0), from_seq + limit)
-        return [h.Event.FromString(event) for (event,) in rows]
+        first = max(from_seq, 0)
+        rows = await self._session.read("events", *_key(run), first, from_seq + limit)
+        return read_events(run, cut_bytes(enumerate((event for (event,) in rows), first)))
 
     # --- inbox and hints ---------------------------------------------------------------------------------------------
 
@@ -222,7 +224,7 @@ class CassandraJournal:
 
     async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
         rows = await self._session.read("inbox", *_key(run))
-        found = [h.InboxMessage.FromString(message) for message, consumed in rows if message and not consumed]
+        found = read_messages(run, (message for message, consumed in rows if message and not consumed))
         return in_order(found)
 
     async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
