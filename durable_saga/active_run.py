@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
-from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.errors import DurableSagaError, render_failure
+from durable_saga.failures import failure_from_exception
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
+from durable_saga.replay.interruptions import tell_interruptions
 
 if TYPE_CHECKING:
     from durable_saga.links import Stream
@@ -70,6 +72,8 @@ class ActiveRun:
     def _begin(self, assign: w.Assign) -> None:
         try:
             self._core.replay(assign.events)
+            if assign.interrupted:
+                tell_interruptions(self._core, self._worker.clock.now_ms())
             self._take()
         except Exception as error:
             self._block(error)
@@ -154,7 +158,7 @@ class ActiveRun:
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
         for effect in output.effects:
-            if isinstance(effect, RunStep) and not effect.definition.effect:
+            if isinstance(effect, RunStep) and not effect.definition.effect and not effect.interruptions:
                 self._start(effect)
             else:
                 self._held.append(effect)

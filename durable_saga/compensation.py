@@ -8,7 +8,14 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from durable_saga.binding import check_call, plain_signature
-from durable_saga.definition import CompensationDefinition, StepDefinition, check_decides, place_of, timeout_ms_of
+from durable_saga.definition import (
+    CompensationDefinition,
+    StepDefinition,
+    check_decides,
+    place_of,
+    retry_of,
+    timeout_ms_of,
+)  # fmt: skip
 from durable_saga.retry import FOREVER, Retry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +49,8 @@ def compensation(
         raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
 
     def decorate(function: F) -> F:
-        setattr(function, _POLICY, _Policy(retry, timeout_ms_of(timeout, function), name, strategy == "immediate", when))
+        policy = retry_of(retry, function) or FOREVER
+        setattr(function, _POLICY, _Policy(policy, timeout_ms_of(timeout, function), name, strategy == "immediate", when))
         return function
 
     return decorate

@@ -29,7 +29,7 @@ from durable_saga.definition import CompensationDefinition, SagaDefinition, Step
 from durable_saga.inside import event, state
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.scopes import run_child
-from durable_saga.retry import to_ms
+from durable_saga.retry import error_types, to_ms
 from durable_saga.saga import SagaFunction
 
 Call = tuple[list[Any], dict[str, Any]]
@@ -156,6 +156,7 @@ class Execution:
             name=item.name, function=_without_arguments(item.action, given), retry=item.retry, effect=item.effect,
             timeout_ms=0 if item.timeout is None else to_ms(item.timeout, name="timeout"), pivot=item.pivot,
             at_most_once=item.at_most_once, compensation=self._compensation(item),
+            not_applied=error_types(item.not_applied, name="not_applied"), in_doubt_leave=item.in_doubt == "leave",
         )  # fmt: skip
         definition.__dict__["result_type"] = _result_type(item.action)
         return definition

@@ -71,6 +71,8 @@ class Step(SagaStep):
     compensation_when: Callable[[Any, Any], bool] | None = field(default=None, kw_only=True)
     compensation_retry: Retry = field(default=FOREVER, kw_only=True)
     compensation_timeout: Seconds | None = field(default=None, kw_only=True)
+    not_applied: type[BaseException] | Sequence[type[BaseException]] = field(default=(), kw_only=True)
+    in_doubt: Literal["settle", "leave"] = field(default="settle", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 from durable_saga.binding import plain_signature, table_call
 from durable_saga.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent, function_of
 from durable_saga.declared_order import order_units
-from durable_saga.definition import is_async, place_of
+from durable_saga.definition import is_async, leaves_in_doubt, place_of, proofs_of
 from durable_saga.errors import DefinitionError
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import policy_of, to_ms
 from durable_saga.saga import SagaFunction
 
 _KINDS = (Step, Parallel, WaitForEvent, SubSaga)
@@ -61,7 +61,10 @@ def _check_class(saga: Saga, where: str) -> None:
     if saga.when_failed not in ("compensate", "hold"):
         raise DefinitionError(f"{where}: when_failed is {saga.when_failed!r}: 'compensate' or 'hold'")
     _check_seconds(where, "timeout", saga.timeout)
-    _check_kind(where, "retry", saga.retry, Retry | None, "a Retry")
+    try:
+        policy_of(saga.retry, name="retry")
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{where}: {error}") from None
     _check_kind(where, "compensation_parallel", saga.compensation_parallel, bool, "True or False")
     for name in ("define", "compensation_order", "keys", "attributes", "execute_step", "handle_event"):
         method = getattr(saga, name)
@@ -155,8 +158,13 @@ def _check_step(item: Step, whose: str) -> None:
     _check_call(item, "action", item.action, "results")
     _check_seconds(whose, "timeout", item.timeout)
     _check_seconds(whose, "compensation_timeout", item.compensation_timeout)
-    _check_kind(whose, "retry", item.retry, Retry | None, "a Retry")
-    _check_kind(whose, "compensation_retry", item.compensation_retry, Retry, "a Retry")
+    try:
+        policy_of(item.retry, name="retry")
+        policy_of(item.compensation_retry, name="compensation_retry")
+        proofs_of(item.not_applied, item.action)
+        leaves_in_doubt(item.in_doubt, item.action)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{whose}: {error}") from None
     for option in ("effect", "at_most_once", "pivot"):
         _check_kind(whose, option, getattr(item, option), bool, "True or False")
     strategy = item.compensation_strategy
@@ -229,7 +237,8 @@ def _check_seconds(whose: str, what: str, value: Any) -> None:
     if value is None:
         return
     try:
-        to_ms(value, name=what)
+        if to_ms(value, name=what) == 0:
+            raise ValueError(f"{what} is {value!r}: nothing is that quick; leave it out for no time-out")
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{whose}: {error}") from None
 

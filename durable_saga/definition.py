@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from durable_saga.binding import journaled_defaults, plain_signature
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import Retry, error_types, policy_of, to_ms
 
 
 @dataclass(kw_only=True)
@@ -62,7 +63,8 @@ class CompensationDefinition(Definition):
 @dataclass(kw_only=True)
 class StepDefinition(Definition):
     """`timeout_ms` is for one attempt, 0: none. `retry` None: as the saga or the worker says. `pivot`: once it is done, the
-    saga only goes forward."""
+    saga only goes forward. `not_applied`: errors of these classes prove that nothing happened. `in_doubt_leave`: what is in
+    doubt of it is not settled at the end of the saga."""
 
     retry: Retry | None
     timeout_ms: int
@@ -70,6 +72,7 @@ class StepDefinition(Definition):
     at_most_once: bool
     pivot: bool = False
     compensation: CompensationDefinition | None = None
+    not_applied: tuple[type[BaseException], ...] = ()
     in_doubt_leave: bool = False
 
     def takes(self, count: int) -> bool:
@@ -165,7 +168,41 @@ def place_of(function: Callable[..., Any]) -> str:
 
 def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any]) -> int:
     """0: none. Raises ValueError and TypeError with the function's place."""
+    if timeout is None:
+        return 0
+    with at_place(function):
+        if (timeout_ms := to_ms(timeout, name="timeout")) == 0:
+            raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for no time-out")
+        return timeout_ms
+
+
+def retry_of(retry: Any, function: Callable[..., Any]) -> Retry | None:
+    """Raises TypeError, with the function's place, for what is no policy."""
+    with at_place(function):
+        return policy_of(retry, name="retry")
+
+
+def proofs_of(not_applied: Any, function: Callable[..., Any]) -> tuple[type[BaseException], ...]:
+    """The errors that prove that nothing happened. Raises TypeError, with the function's place, for what are no exceptions."""
+    with at_place(function):
+        found = error_types(not_applied, name="not_applied")
+        if too_wide := [one.__name__ for one in found if one in (BaseException, Exception)]:
+            raise TypeError(f"not_applied names {too_wide[0]}, which proves nothing: name the errors that do")
+        return found
+
+
+def leaves_in_doubt(in_doubt: Any, function: Callable[..., Any]) -> bool:
+    """Raises ValueError, with the function's place, for another word."""
+    with at_place(function):
+        if in_doubt not in ("settle", "leave"):
+            raise ValueError(f"in_doubt is {in_doubt!r}: 'settle' or 'leave'")
+        return bool(in_doubt == "leave")
+
+
+@contextmanager
+def at_place(function: Callable[..., Any]) -> Iterator[None]:
+    """Adds the function's place to a ValueError or TypeError."""
     try:
-        return 0 if timeout is None else to_ms(timeout, name="timeout")
+        yield
     except (ValueError, TypeError) as error:
         raise type(error)(f"{place_of(function)}: {error}") from None

@@ -16,9 +16,10 @@ DurableSagaError
 │       ├── SagaStuck          a compensation needs an operator; the saga is still open
 │       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
 ├── StepError                  what saga code gets from a step
-│   ├── StepFailed             the step failed for good; `.type`, `.code`, `.step`, `.call`
+│   ├── StepFailed             the step failed for good; `.type`, `.code`, `.details`, `.step`, `.call`
 │   ├── StepTimedOut           an attempt took too long; its effect may have happened
-│   └── StepInterrupted        an at_most_once attempt was cut off; its effect may have happened
+│   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
+│   └── ResultRejected         a step returned what does not fit its annotation or can't be journaled; its effect happened
 ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
 ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
 ├── DefinitionError            the table of a declared saga is wrong; names file and line
@@ -38,16 +39,9 @@ DurableSagaError
 
 from __future__ import annotations
 
-import sys
-import traceback
 from typing import Any
 
 from durable_saga.pb import payload_pb2 as p
-
-FAILURE_DEPTH_MAX = 8
-TRACEBACK_CHARACTERS_MAX = 8_000
-MESSAGE_CHARACTERS_MAX = 4_000
-_OURS = ("durable_saga.", "durable_saga_server.", "asyncio.", "concurrent.futures", "importlib.")
 
 
 class DurableSagaError(Exception):
@@ -130,13 +124,18 @@ class StepError(DurableSagaError):
 
 
 class StepFailed(StepError):
-    """The step failed for good. Where the step's own exception class is known here, that is raised, with this as cause."""
+    """The step failed for good. Where the step's own exception class is known here and can be made, that is raised, with this
+    as cause. `details` are the attributes of the step's exception that the journal keeps."""
 
     def __init__(self, message: str, *, failure: p.Failure, step: str, call: str) -> None:
         super().__init__(message)
         self.failure = failure
         self.step = step
         self.call = call
+        self.details: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self.failure.message
 
     @property
     def type(self) -> str:
@@ -152,7 +151,13 @@ class StepTimedOut(StepError, TimeoutError):
 
 
 class StepInterrupted(StepError):
-    """An attempt of an at_most_once step was cut off; its effect may have happened."""
+    """An attempt of an at_most_once step was cut off, or the attempts of a step INTERRUPTIONS_MAX times, by workers that died;
+    its effect may have happened."""
+
+
+class ResultRejected(StepError):
+    """A step returned what does not fit its return annotation, or can't be journaled. Its effect happened, so it is not tried
+    again; its compensation gets the value, where that can be journaled."""
 
 
 class NotApplied(DurableSagaError):
@@ -232,75 +237,14 @@ class LimitExceeded(DurableSagaError):
         super().__init__(f"{limit} is {value}: {advice}")
 
 
-def failure_from_exception(error: BaseException, *, _depth: int = 0) -> p.Failure:
-    """An exception as a value: qualified type, message, the user's frames, and the chain of causes (bounded)."""
-    kind = type(error)
-    failure = p.Failure(
-        type=f"{kind.__module__}.{kind.__qualname__}",
-        message=str(error)[:MESSAGE_CHARACTERS_MAX],
-        traceback=_user_traceback(error),
-        code=str(getattr(error, "code", "") or ""),
-        not_applied=isinstance(error, NotApplied),
-    )
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if isinstance(error, BaseExceptionGroup) and cause is None:
-        cause = error.exceptions[0]
-    if isinstance(cause, StepFailed) and cause.failure.type == failure.type:
-        if not failure.traceback or cause.failure.traceback:
-            failure.traceback = cause.failure.traceback + failure.traceback
-        cause = None
-    if cause is not None and _depth < FAILURE_DEPTH_MAX:
-        failure.cause.CopyFrom(failure_from_exception(cause, _depth=_depth + 1))
-    return failure
-
-
-def rebuild_exception(failure: p.Failure, *, step: str, call: str) -> BaseException:
-    """What saga code gets for a failed step, from the journaled failure alone: the step's own class where this process
-    knows it (built from the message), with StepFailed as its cause; else StepFailed."""
-    failed = StepFailed(failure.message, failure=failure, step=step, call=call)
-    kind = _resolve(failure.type)
-    if kind is None:
-        return failed
-    try:
-        error = kind.__new__(kind, failure.message)
-        error.args = (failure.message,)
-        if failure.code and not getattr(error, "code", ""):
-            error.code = failure.code  # type: ignore[attr-defined]
-    except Exception:
-        return failed  # a class with ideas of its own about being made
-    error.__cause__ = failed
-    return error
-
-
-def _resolve(name: str) -> type[Exception] | None:
-    parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:cut]))
-        for part in parts[cut:]:
-            found = getattr(found, part, None)
-        if isinstance(found, type) and issubclass(found, Exception):
-            return found
-    return None
-
-
-def _user_traceback(error: BaseException) -> str:
-    """The user's frames first, as Python prints them; how many of ours were between is said after."""
-    rows: list[traceback.FrameSummary] = []
-    ours = 0
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if f"{frame.f_globals.get('__name__', '')}.".startswith(_OURS):
-            ours += 1
-        else:
-            code = frame.f_code
-            rows.append(traceback.FrameSummary(code.co_filename, line, code.co_qualname, lookup_line=True))
-    text = "".join(traceback.StackSummary.from_list(rows).format())
-    return text[-TRACEBACK_CHARACTERS_MAX:] + (f"  ({ours} frames of the engine)\n" if ours and rows else "")
-
-
 def render_failure(failure: p.Failure) -> str:
-    """A failure as Python prints an exception: the user's frames, type and message, then the causes."""
+    """A failure as Python prints an exception: the user's frames, type and message, then its members and the causes."""
     lines = [failure.traceback.rstrip("\n")] if failure.traceback else []
     lines.append(f"{failure.type}: {failure.message}")
+    lines += [f"  ({note})" for note in failure.notes]
+    for place, member in enumerate(failure.members, 1):
+        inner = render_failure(member).replace("\n", "\n    ")
+        lines.append(f"  member {place} of {len(failure.members)}:\n    {inner}")
     if failure.HasField("cause"):
         lines.append(f"caused by\n{render_failure(failure.cause)}")
     return "\n".join(lines)

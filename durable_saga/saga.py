@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from durable_saga.definition import SagaDefinition, check_decides, place_of, timeout_ms_of
+from durable_saga.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
 from durable_saga.retry import Retry
@@ -113,7 +113,7 @@ def saga(
                 handlers={},
                 compensation_order=compensation_order,
                 compensation_parallel=compensation_parallel,
-                retry=retry,
+                retry=retry_of(retry, function),
                 hold=when_failed == "hold",
                 keys=keys,
                 attributes=attributes,

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import functools
 from asyncio import events
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from durable_saga.compensation import Strategy, compensation_definition
 from durable_saga.compensation import compensation as compensation_options
-from durable_saga.definition import StepDefinition, place_of, timeout_ms_of
+from durable_saga.definition import StepDefinition, leaves_in_doubt, place_of, proofs_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.retry import FOREVER, Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+ErrorTypes = type[BaseException] | Sequence[type[BaseException]]
+InDoubt = Literal["settle", "leave"]
 
 
 class StepFunction(Generic[P, R]):
@@ -86,6 +88,8 @@ def step(
     at_most_once: bool = False,
     pivot: bool = False,
     compensation: Callable[..., Any] | None = None,
+    not_applied: ErrorTypes = (),
+    in_doubt: InDoubt = "settle",
 ) -> _Decorator: ...
 def step(
     function: Any = None,
@@ -98,6 +102,8 @@ def step(
     at_most_once: bool = False,
     pivot: bool = False,
     compensation: Callable[..., Any] | None = None,
+    not_applied: ErrorTypes = (),
+    in_doubt: InDoubt = "settle",
 ) -> Any:
     """Make a function (async, or plain: then it runs in a thread) a step.
 
@@ -105,14 +111,21 @@ def step(
     its own and may run again. `at_most_once=True`: an attempt that was interrupted is not repeated, it raises
     StepInterrupted in the saga. `pivot=True`: once it is done, the saga only goes forward. `compensation` undoes it. Without
     `retry`, the saga's policy holds, then the worker's, which is `Retry()` by default.
+
+    `not_applied` names exception classes which prove that nothing happened, as raising `NotApplied` does: the step is tried
+    again by its policy, and if its last attempt ends with one of them, nothing is to be undone. `in_doubt="leave"`: where it
+    is not known whether it happened, the saga may end without its compensation. Raises ValueError and TypeError, with its
+    place, for wrong values.
     """
 
     def decorate(function: Callable[..., Any]) -> StepFunction[Any, Any]:
         definition = StepDefinition(
             name=name or function.__name__,
             function=function,
-            retry=retry,
+            retry=retry_of(retry, function),
             timeout_ms=timeout_ms_of(timeout, function),
+            not_applied=proofs_of(not_applied, function),
+            in_doubt_leave=leaves_in_doubt(in_doubt, function),
             effect=effect,
             at_most_once=at_most_once,
             pivot=pivot,

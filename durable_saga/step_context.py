@@ -1,12 +1,23 @@
-"""What a running step or compensation may know of itself: above all the key that makes its effect happen once."""
+"""What a running step or compensation may know of itself: above all the key that makes its effect happen once, and whether
+somebody still waits for it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from durable_saga.errors import UnsupportedOperation
+
+
+class Stop:
+    """One attempt's word that it is to end. Set on the worker's loop, read in any thread."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,18 @@ class StepContext:
     saga: str
     call: str
     attempt: int
+    _stop: Stop = field(default_factory=Stop, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody waits for this attempt any more: its saga was cancelled, its time-out is over, or the worker has lost the
+        saga. A function in a thread learns of it here; it may then raise NotApplied, if it has done nothing yet."""
+        return bool(self._stop.reason)
+
+    def raise_if_cancelled(self) -> None:
+        """Raises asyncio.CancelledError, which `except Exception` lets pass, when this attempt is cancelled."""
+        if self._stop.reason:
+            raise asyncio.CancelledError(self._stop.reason)
 
 
 current: ContextVar[Callable[[], StepContext]] = ContextVar("durable_saga_step")

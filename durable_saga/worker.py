@@ -26,7 +26,7 @@ from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
-from durable_saga.retry import Retry, to_ms
+from durable_saga.retry import Retry, policy_of, to_ms
 from durable_saga.served_clock import ServedClock
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Worker:
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
         codec.register(converters or {})
-        self._retry = retry or Retry()
+        self._retry = policy_of(retry, name="Worker(retry)") or Retry()
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"

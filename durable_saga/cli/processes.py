@@ -18,7 +18,8 @@ from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
-from durable_saga.errors import DurableSagaError, failure_from_exception, render_failure
+from durable_saga.errors import DurableSagaError, render_failure
+from durable_saga.failures import failure_from_exception
 from durable_saga.saga import SagaFunction
 from durable_saga.worker import Worker
 

@@ -171,26 +171,30 @@ class StepCompleted(_message.Message):
     def __init__(self, call: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StepAttemptFailed(_message.Message):
-    __slots__ = ("call", "attempt", "failure", "retry_at_ms")
+    __slots__ = ("call", "attempt", "failure", "retry_at_ms", "interrupted")
     CALL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     call: str
     attempt: int
     failure: _payload_pb2.Failure
     retry_at_ms: int
-    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ...) -> None: ...
+    interrupted: bool
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ...) -> None: ...
 
 class StepFailed(_message.Message):
-    __slots__ = ("call", "attempt", "failure")
+    __slots__ = ("call", "attempt", "failure", "result")
     CALL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
     call: str
     attempt: int
     failure: _payload_pb2.Failure
-    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ...) -> None: ...
+    result: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StepCancelled(_message.Message):
     __slots__ = ("call", "never_started")
@@ -275,16 +279,18 @@ class CompensationCompleted(_message.Message):
     def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class CompensationAttemptFailed(_message.Message):
-    __slots__ = ("call", "attempt", "failure", "retry_at_ms")
+    __slots__ = ("call", "attempt", "failure", "retry_at_ms", "interrupted")
     CALL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     call: str
     attempt: int
     failure: _payload_pb2.Failure
     retry_at_ms: int
-    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ...) -> None: ...
+    interrupted: bool
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ...) -> None: ...
 
 class CompensationStuck(_message.Message):
     __slots__ = ("call", "attempt", "failure")

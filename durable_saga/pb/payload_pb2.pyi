@@ -1,6 +1,7 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -16,7 +17,7 @@ class Payload(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable")
+    __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable", "attributes", "args", "members", "bases", "notes")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     TRACEBACK_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +25,11 @@ class Failure(_message.Message):
     CODE_FIELD_NUMBER: _ClassVar[int]
     NOT_APPLIED_FIELD_NUMBER: _ClassVar[int]
     NON_RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    ARGS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    BASES_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     type: str
     message: str
     traceback: str
@@ -31,4 +37,9 @@ class Failure(_message.Message):
     code: str
     not_applied: bool
     non_retryable: bool
-    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: _Optional[bool] = ..., non_retryable: _Optional[bool] = ...) -> None: ...
+    attributes: bytes
+    args: bytes
+    members: _containers.RepeatedCompositeFieldContainer[Failure]
+    bases: _containers.RepeatedScalarFieldContainer[str]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: _Optional[bool] = ..., non_retryable: _Optional[bool] = ..., attributes: _Optional[bytes] = ..., args: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., bases: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...

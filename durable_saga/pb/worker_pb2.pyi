@@ -110,20 +110,22 @@ class Welcome(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., server: _Optional[str] = ..., heartbeat_ms: _Optional[int] = ..., lease_ms: _Optional[int] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., secret: _Optional[bytes] = ..., now_ms: _Optional[int] = ...) -> None: ...
 
 class Assign(_message.Message):
-    __slots__ = ("key", "incarnation", "epoch", "events", "inbox", "more")
+    __slots__ = ("key", "incarnation", "epoch", "events", "inbox", "more", "interrupted")
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INBOX_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     incarnation: bytes
     epoch: int
     events: _containers.RepeatedCompositeFieldContainer[_history_pb2.Event]
     inbox: _containers.RepeatedCompositeFieldContainer[_history_pb2.InboxMessage]
     more: bool
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
+    interrupted: bool
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ..., more: _Optional[bool] = ..., interrupted: _Optional[bool] = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("request", "key", "incarnation", "epoch", "commit_id", "events", "status", "wake_at_ms", "consumed", "release", "wake_in_ms")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga import binding, codec
 from durable_saga.definition import CompensationDefinition, StepDefinition
-from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation, rebuild_exception
+from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
+from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import CancelStep, RunStep
 from durable_saga.replay.loop import Discarded
@@ -50,6 +51,7 @@ class Pending:
     from_history: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
     kept_defaults: bytes = b""
+    interruptions: int = 0
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
@@ -58,6 +60,7 @@ class Pending:
             args, kwargs = binding.with_defaults_of(self.definition.signature, args, kwargs, self.kept_defaults)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
+            self.interruptions,
         )  # fmt: skip
 
 
@@ -242,8 +245,9 @@ class Calls:
         pending = self.pending[fact.call]
         pending.attempt = fact.attempt + 1
         pending.not_before_ms = fact.retry_at_ms
+        pending.interruptions += fact.interrupted
         pending.from_history = self._core.history.replaying  # the next attempt may have started where this was committed
-        self._core.urgent |= fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
+        self._core.urgent |= fact.interrupted or fact.retry_at_ms - self._core.loop.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
         self._core.want(pending.effect)
 
     def failed(self, fact: h.StepFailed) -> None:
@@ -256,6 +260,8 @@ class Calls:
             self._core.stack.not_needed(fact.call)
         else:
             self._in_doubt(pending, error)
+        if fact.HasField("result"):
+            self._returned_all_the_same(fact)
 
         def tell() -> None:
             if not pending.future.done():
@@ -266,6 +272,11 @@ class Calls:
             self._core.unwinding.at_once(entry, fact.failure, error, then=tell)
         else:
             tell()
+
+    def _returned_all_the_same(self, fact: h.StepFailed) -> None:
+        """A result that does not fit its annotation failed the step; what undoes it gets it."""
+        if (entry := self._core.stack.entries.get(fact.call)) is not None:
+            entry.result = partial(codec.decode, fact.result.data, where=f"rejected result of call {fact.call}")
 
     @staticmethod
     def _late_result(pending: Pending, data: bytes) -> Any:

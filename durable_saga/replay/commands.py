@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class RunStep:
     """Attempt a step. `interrupted`: an earlier attempt may have started in a process that is gone (after a take-over);
     a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now.
-    `retry` None: the worker's default."""
+    `retry` None: the worker's default. `interruptions`: so many of the attempts before were cut off by workers that died; they
+    do not count for the policy."""
 
     call: str
     definition: StepDefinition
@@ -31,12 +32,14 @@ class RunStep:
     not_before_ms: int = 0
     interrupted: bool = False
     retry: Retry | None = None
+    interruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RunCompensation:
     """Attempt a compensation; first wait until no attempt of the same call runs in this process any more. The function is
-    called with args and kwargs as they are here (the step's result is already among them if it asks for it)."""
+    called with args and kwargs as they are here (the step's result is already among them if it asks for it).
+    `failing_since_ms`: when its first attempt failed, 0: none did."""
 
     call: str
     definition: CompensationDefinition
@@ -44,6 +47,8 @@ class RunCompensation:
     kwargs: Mapping[str, Any]
     attempt: int
     not_before_ms: int = 0
+    interruptions: int = 0
+    failing_since_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

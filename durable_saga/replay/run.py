@@ -24,8 +24,8 @@ from durable_saga.errors import (
     CompensationRequested,
     NonDeterminism,
     SagaTimedOut,
-    failure_from_exception,
 )
+from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import anyio_order

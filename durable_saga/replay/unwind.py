@@ -75,6 +75,8 @@ class Entry:
     defaults: bytes | None = None
     postponed: BaseException | None = None
     earlier: Entry | None = None
+    interruptions: int = 0
+    failing_since_ms: int = 0
 
     @property
     def title(self) -> str:

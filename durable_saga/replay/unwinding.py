@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durable_saga.errors import failure_from_exception
+from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.calls import compensation_arguments
@@ -214,6 +214,8 @@ class Unwinding:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
+        entry.interruptions += fact.interrupted
+        entry.failing_since_ms = entry.failing_since_ms or self._core.loop.now_ms
         self._core.want(partial(self.effect, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
@@ -239,7 +241,10 @@ class Unwinding:
 
     def effect(self, entry: Entry) -> RunCompensation:
         args, kwargs = compensation_arguments(entry)
-        return RunCompensation(entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms)
+        return RunCompensation(
+            entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms, entry.interruptions,
+            entry.failing_since_ms,
+        )  # fmt: skip
 
 
 def _is_open(entry: Entry) -> bool:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga import codec
+from durable_saga import codec, outcomes
 from durable_saga.definition import SagaDefinition
-from durable_saga.errors import StepInterrupted, failure_from_exception
+from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 from durable_saga.replay.history import INTENTS
-from durable_saga.retry import Retry, decide, delay_ms
+from durable_saga.retry import Retry
 from durable_saga.testing.faults import NO_FAULTS, Faults
 
 START_MS = 1_700_000_000_000
@@ -31,7 +31,7 @@ class Ended:
     """How an attempt ended: with a value, or with an error. `final`: the error is not tried again."""
 
     value: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
     final: bool = False
     died: bool = False
     """The process died before it could tell."""
@@ -185,7 +185,7 @@ class Driver:
         del self._waiting[effect.call]
         self.now_ms = max(self.now_ms + 1, effect.not_before_ms)
         if isinstance(effect, RunStep) and effect.interrupted and effect.definition.at_most_once:
-            self._feed(self._failed(effect, Ended(error=StepInterrupted(effect.definition.name))))
+            self._feed(self._outcome(effect, Ended(error=StepInterrupted(effect.definition.name))))
             return
         kind = "do" if isinstance(effect, RunStep) else "undo"
         self.effects.append((kind, effect.call, effect.definition.name))
@@ -246,45 +246,8 @@ class Driver:
     # --- outcomes --------------------------------------------------------------------------------------------------------
 
     def _outcome(self, effect: Attempt, ended: Ended) -> h.Event:
-        if ended.error is not None:
-            return self._failed(effect, ended)
-        try:
-            data = codec.encode(
-                ended.value, where=f"result of {effect.definition.name}", annotation=effect.definition.result_type,
-                function=effect.definition.function,
-            )  # fmt: skip
-        except Exception as error:
-            return self._failed(effect, Ended(error=error, final=True))
-        if isinstance(effect, RunCompensation):
-            done = h.CompensationCompleted(call=effect.call, attempt=effect.attempt)
-            return h.Event(compensation_completed=done)
-        completed = h.StepCompleted(call=effect.call, result=p.Payload(data=data), attempt=effect.attempt)
-        return h.Event(step_completed=completed)
+        return outcomes.ended(effect, ended.value, ended.error, self._around(effect, ended))
 
-    def _failed(self, effect: Attempt, ended: Ended) -> h.Event:
-        assert ended.error is not None, "what failed has an error"
-        failure = failure_from_exception(ended.error)
-        call, attempt = effect.call, effect.attempt
-        wait_ms = self._wait_ms(effect, ended)
-        step = isinstance(effect, RunStep)
-        if wait_ms is not None:
-            at_ms = self.now_ms + wait_ms
-            if step:
-                again = h.StepAttemptFailed(call=call, attempt=attempt, failure=failure, retry_at_ms=at_ms)
-                return h.Event(step_attempt_failed=again)
-            redo = h.CompensationAttemptFailed(call=call, attempt=attempt, failure=failure, retry_at_ms=at_ms)
-            return h.Event(compensation_attempt_failed=redo)
-        if step:
-            return h.Event(step_failed=h.StepFailed(call=call, attempt=attempt, failure=failure))
-        return h.Event(compensation_stuck=h.CompensationStuck(call=call, attempt=attempt, failure=failure))
-
-    def _wait_ms(self, effect: Attempt, ended: Ended) -> int | None:
-        assert ended.error is not None, "what failed has an error"
-        retry = effect.definition.retry if isinstance(effect, RunCompensation) else effect.retry
-        policy = retry or Retry()
-        past_pivot = isinstance(effect, RunStep) and self.core.past_pivot
-        if ended.final and not past_pivot:
-            return None
+    def _around(self, effect: Attempt, ended: Ended) -> outcomes.Circumstances:
         dice = random.Random(effect.call).random()
-        found = decide(policy, effect.attempt, ended.error, dice)
-        return delay_ms(policy, effect.attempt, dice) if found is None and past_pivot else found
+        return outcomes.Circumstances(Retry(), self.now_ms, dice, self.core.past_pivot, ended.final)

@@ -46,7 +46,10 @@ class Performer:
             return Ended(error=_injected(effect), final=final)
         try:
             value = await self._call(effect, epoch, kind)
-        except Exception as error:
+        except BaseException as error:  # as a worker does: what a step raises is its failure
+            task = asyncio.current_task()
+            if isinstance(error, GeneratorExit) or (task is not None and task.cancelling()):
+                raise
             return Ended(error=error)
         if mishap == "dies after":
             return Ended(died=True)

@@ -46,11 +46,15 @@ def run_of(key: h.RunKey) -> Run:
     return Run(key.namespace, key.saga, key.run)
 
 
-def assign(session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool) -> None:
-    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces."""
+def assign(
+    session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool, former: str = "",
+) -> None:  # fmt: skip
+    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces.
+    `former`: the owner that did not give it back; what another process had under way was cut off."""
     if is_home:
         session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
     item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
+    item.interrupted = former not in ("", session.name)
     size = 0
     for event in events:
         if size > ASSIGN_BYTES_MAX:
@@ -161,9 +165,10 @@ class Dispatcher:
     async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
         with self.handing(run, look=True) as handing:
             try:
-                head = await self.acquire(run, session.name, orphan=orphan)
-                if head is None:
+                taken = await self.take_over(run, session.name, orphan=orphan)
+                if taken is None:
                     return
+                head, former = taken
                 events = await self._history(head)
                 inbox = await self.unread(run, handing)
             except JournalDamaged as error:
@@ -174,13 +179,15 @@ class Dispatcher:
                 await self._clock.sleep(_AGAIN_SECONDS)
                 self.wake(run, saga_type, orphan=orphan)
                 return
-            self._give(session, head, events, inbox)
+            self._give(session, head, events, inbox, former)
 
-    def _give(self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage]) -> None:
+    def _give(
+        self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], former: str = ""
+    ) -> None:  # fmt: skip
         if session.closed:  # the worker went away before it got it
             self.wake(head.run, head.saga_type, orphan=True)
         else:
-            assign(session, head, events, inbox, is_home=self._cell.is_home(head.run))
+            assign(session, head, events, inbox, is_home=self._cell.is_home(head.run), former=former)
 
     async def give_new(self, session: Session, head: Head, event: h.Event, handing: Handing) -> None:
         """A run that has just begun, with the worker as its owner."""
@@ -280,9 +287,16 @@ class Dispatcher:
             log.warning("%s can't be set aside: %s", run.saga, other)
 
     async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
-        """Take the run over under a new epoch. None: it is gone, has ended, or has an owner that is not to be disturbed.
-        After an unknown outcome, or when somebody else was faster, it is tried again, higher. Raises JournalError."""
+        """As take_over(), without the former owner."""
+        taken = await self.take_over(run, owner, orphan=orphan)
+        return None if taken is None else taken[0]
+
+    async def take_over(self, run: Run, owner: str, *, orphan: bool = True) -> tuple[Head, str] | None:
+        """Take the run over under a new epoch; with it comes the owner that did not give it back, if there was one. None: it is
+        gone, has ended, or has an owner that is not to be disturbed. After an unknown outcome, or when somebody else was
+        faster, it is tried again, higher. Raises JournalError."""
         before: Head | None = None
+        former = ""
         for attempt in range(ACQUIRE_ATTEMPTS_MAX):
             head = await self._journal.head(run)
             if head is None or head.status not in OPEN:
@@ -294,11 +308,13 @@ class Dispatcher:
                 if (session := self.sessions.named(head.owner, run.namespace)) is not None:
                     await self.deliver_unread(session, head)
                 return None  # another server gave it to somebody meanwhile; its home sees to it that he lives
+            if not _is_own_try(head, before, owner):
+                former = head.owner
             before = head
             outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
             if isinstance(outcome, Committed):
                 assert outcome.head is not None, "an acquire tells the head"
-                return outcome.head
+                return outcome.head, former
             await self._clock.sleep(0.02 * 2**attempt)
         raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
 

@@ -8,6 +8,7 @@ import pytest
 
 from durable_saga.cli.checking import read_history
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import Core
 from durable_saga.replay.history import INTENTS
 from tests.laws.programs import run_program
@@ -22,9 +23,8 @@ def comparable(event: h.Event) -> h.Event:
     if event.HasField("unwind_started"):
         event.unwind_started.ClearField("pending")
     failure = getattr(getattr(event, str(event.WhichOneof("kind"))), "failure", None)
-    while failure is not None and failure.ByteSize():
-        failure.ClearField("traceback")
-        failure = failure.cause if failure.HasField("cause") else None
+    if failure is not None and failure.ByteSize():
+        failure.CopyFrom(p.Failure(type=failure.type, message=failure.message))
     return event
 
 

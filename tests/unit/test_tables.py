@@ -54,8 +54,8 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("the compensation of step 'b' is 'undo'", lambda: Step("b", act, "undo")),  # type: ignore[arg-type]
     ("step 'b': timeout", lambda: Step("b", act, timeout="5")),  # type: ignore[arg-type]
     ("step 'b': compensation_timeout", lambda: Step("b", act, undo, compensation_timeout=-1)),
-    ("step 'b': retry is 3: give a Retry", lambda: Step("b", act, retry=3)),  # type: ignore[arg-type]
-    ("compensation_retry is None: give a Retry", lambda: Step("b", act, undo, compensation_retry=None)),  # type: ignore[arg-type]
+    ("step 'b': retry is 3: give a policy", lambda: Step("b", act, retry=3)),  # type: ignore[arg-type]
+    ("compensation_retry is None: give a policy", lambda: Step("b", act, undo, compensation_retry=None)),  # type: ignore[arg-type]
     ("effect is 'no': give True or False", lambda: Step("b", act, effect="no")),  # type: ignore[arg-type]
     ("at_most_once is 1", lambda: Step("b", act, at_most_once=1)),  # type: ignore[arg-type]
     ("pivot is None", lambda: Step("b", act, pivot=None)),  # type: ignore[arg-type]
