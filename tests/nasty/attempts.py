@@ -236,8 +236,8 @@ def _policy(name: str, make: Callable[[], Retry], *, attempts: int = 3, **option
 
 _policy("predicate breaks", lambda: Retry(max_attempts=3, initial=0.01, retry_if=_breaks))
 _policy("predicate is async", lambda: Retry(max_attempts=3, initial=0.01, retry_if=_asks_later))  # type: ignore[arg-type]
-_policy("one type, no tuple", lambda: Retry(max_attempts=3, initial=0.01, non_retryable=ConnectionError), attempts=1)  # type: ignore[arg-type]
-_policy("types by name", lambda: Retry(max_attempts=3, initial=0.01, non_retryable=["ConnectionError"]))  # type: ignore[arg-type]
+_policy("one type, no tuple", lambda: Retry(max_attempts=3, initial=0.01, non_retryable=ConnectionError), attempts=1)
+_policy("types by name", lambda: Retry(max_attempts=3, initial=0.01, non_retryable=["ConnectionError"]))  # type: ignore[list-item]
 _policy("a number", lambda: 3)  # type: ignore[arg-type,return-value]
 _policy("a huge factor", lambda: Retry(max_attempts=60, initial=0.001, factor=1e6, maximum=0.002, jitter=0), attempts=60)
 _policy("no end", lambda: Retry(max_attempts=3, initial=0.01, maximum=math.inf))

@@ -20,6 +20,8 @@ SEED = int(os.environ.get("KILL_SEED", "7"))
 TIMES = int(os.environ.get("NASTY_KILLS", "5"))
 START_SECONDS = 8.0
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of libraries that are imported for their exceptions
+
 
 def entries() -> list[Entry]:
     return [one for one in ENTRIES if one.worker == "shared" and not one.kills]

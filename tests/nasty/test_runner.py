@@ -18,6 +18,8 @@ from tests.nasty.judge import Seen, judge
 from tests.nasty.pending import RUNNER, WORKERS
 from tests.nasty.table import BY_NAME, ENTRIES
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of libraries that are imported for their exceptions
+
 
 def params() -> list[Any]:
     """Those that can be played here."""

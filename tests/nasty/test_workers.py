@@ -19,6 +19,8 @@ from tests.nasty.table import ENTRIES
 HUNG_THREADS = 4
 APPS = {"shared": "tests.nasty.table:SAGAS", "dies": "tests.nasty.dying:SAGAS", "freezes": "tests.nasty.dying:SAGAS"}
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of libraries that are imported for their exceptions
+
 
 @dataclass
 class Played:
