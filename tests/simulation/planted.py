@@ -192,7 +192,8 @@ _fact = ActiveRun.fact
 
 def _lose_outcome(self: Any, event: h.Event) -> Any:
     """As where an exception of the user's breaks what was to record it."""
-    if event.HasField("step_failed") and not event.step_failed.failure.type.startswith(("builtins.", "durable_saga.")):
+    kind = event.step_failed.failure.type
+    if event.HasField("step_failed") and not kind.startswith(("builtins.", "durable_saga.", "asyncio.")):
         return True
     return _fact(self, event)
 

@@ -75,7 +75,8 @@ def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
         if completed is None and failed is None and record.of_call("step_cancelled", call) is None:
             yield "G4", f"step {call} has no outcome in the history"
         if account is None:
-            if completed is not None or (failed is not None and not failed.failure.type.endswith(INTERRUPTED)):
+            proven = failed is not None and (failed.failure.not_applied or failed.failure.type.endswith(INTERRUPTED))
+            if completed is not None or (failed is not None and not proven):
                 yield "G4", f"step {call} ({step.name}) has an outcome and was never attempted"
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
