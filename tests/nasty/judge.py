@@ -81,7 +81,8 @@ def _settled(seen: Seen) -> Iterator[str]:
     """L2."""
     if seen.final_status() not in _ENDED:
         return
-    succeeded = {one.call for one in seen.of("step_completed")}
+    cut_off = {one.call for kind in ("step_failed", "step_cancelled") for one in seen.of(kind)}
+    succeeded = {one.call for one in seen.of("step_completed")} - cut_off
     proven = {one.call for one in seen.of("step_failed") if one.failure.not_applied}
     scheduled = {one.call: one for one in seen.of("step_scheduled")}
     scopes = {one.call for one in seen.of("unwind_started") if one.call}
@@ -109,8 +110,10 @@ def _record(seen: Seen) -> Iterator[str]:
     for kind in _FINAL:
         for one in seen.of(kind):
             outcomes[one.call].append(kind)
+    late = {one.call for one in seen.of("step_failed") if one.failure.type.endswith("StepTimedOut")}
+    late |= {one.call for one in seen.of("step_cancelled")}
     for call, found in outcomes.items():
-        if len(found) > 1 and "step_cancelled" not in found:
+        if len(found) > 1 and call not in late:  # one that was cut off may tell what it did after all
             yield f"L1: call {call} has the outcomes {found}"
     if seen.final_status() in _ENDED:
         for one in seen.of("step_scheduled"):

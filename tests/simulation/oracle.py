@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MESSAGES = frozenset(
     {"signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested"}
 )
-CLOCKS_DIFFER_SECONDS_MAX = 10
+CLOCKS_DIFFER_SECONDS_MAX = 15
 MESSAGE_CALLS = frozenset({"signal", "cancel", "compensate", "recover"})
 
 

@@ -242,6 +242,6 @@ BUGS = [
     Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
     Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
     Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "handled", _leave_handlers)]),
-    Bug("not counting an interruption", SEEDS_EASY, [(active_run, "tell_interruptions", _tell_no_interruptions)]),
+    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)]),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)]),
 ]
