@@ -125,9 +125,9 @@ def _record(seen: Seen) -> Iterator[str]:
         if often > 1:
             yield f"C10: the outcome of the undo of {call} stands {often} times in the history"
     if seen.at_the_end is not None and seen.at_the_end < len(seen.rows):
-        late = [f"{row.what} {row.label}" for row in seen.rows[seen.at_the_end :]]
-        if any(one.startswith(("begins", "undone")) for one in late):
-            yield f"after its end it still did {late}"
+        after = [f"{row.what} {row.label}" for row in seen.rows[seen.at_the_end :]]
+        if any(one.startswith(("begins", "undone")) for one in after):
+            yield f"after its end it still did {after}"
 
 
 def _labels(seen: Seen) -> Iterator[str]:
