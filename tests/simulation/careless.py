@@ -83,7 +83,9 @@ def make(seed: int, plan: Plan) -> None:
         moves.append([dice.choice(["act", "try", "try", "race", "race", "timeout", "dropped"]), number * 10, _outcome(dice)])
     undo = dice.choice(["ok", "ok", "ok", "late", "flaky"])
     for number in range(dice.choice([0, 1, 1, 2])):
-        start.acts.append(Act(dice.uniform(0.1, 8), "signal", ["top_up", 100 + number, _outcome(dice), undo]))
+        start.acts.append(
+            Act(dice.uniform(0.1, 8), "signal", ["top_up", 100 + number, dice.choice(["slow", _outcome(dice)]), undo])
+        )
     if dice.random() < 0.4:
         moves.append(["wait", 0, ""])
         start.acts.append(Act(dice.uniform(0.1, 8), "signal", ["go", 7]))
