@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 LAWS := tests/laws tests/journal/test_agreement.py tests/unit/test_attributes.py tests/unit/test_continuing.py
 
-.PHONY: setup browser test check demo bench bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
+VERSIONS := 3.11 3.12 3.13
+
+.PHONY: setup browser test test-versions check demo bench bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
 setup: $(SET_UP) browser
 
 $(SET_UP): requirements.lock pyproject.toml
@@ -26,6 +28,21 @@ browser:
 
 test: setup
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+
+# Unit tests and laws on every Python that we promise, each in an environment of its own. Versions that are not here are named.
+test-versions: setup
+	@missing=""; failed=""; for version in $(VERSIONS); do \
+	  python=$$(ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+	  [ -n "$$python" ] || python=$$(command -v python$$version); \
+	  if [ -z "$$python" ] || ! "$$python" -c "import ssl" 2>/dev/null; then missing="$$missing $$version"; continue; fi; \
+	  environment=$(VENV)-$$version; echo "Python $$version"; \
+	  [ $$environment/.set-up -nt requirements.lock ] || { "$$python" -m venv $$environment \
+	    && $$environment/bin/python -m pip install --quiet -r requirements.lock \
+	    && $$environment/bin/python -m pip install --quiet --no-deps -e . && touch $$environment/.set-up; } || exit 1; \
+	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws) || failed="$$failed $$version"; \
+	done; \
+	[ -z "$$missing" ] || echo "not tested, no such Python here:$$missing"; \
+	[ -z "$$failed" ] || { echo "failed on Python$$failed"; exit 1; }
 
 check: setup
 	$(BIN)/ruff format --check .

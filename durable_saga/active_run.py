@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from operator import attrgetter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from durable_saga.arrivals import Arrivals, needed
 from durable_saga.attempts import Attempts
-from durable_saga.errors import DurableSagaError, render_failure
-from durable_saga.failures import failure_from_exception
+from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
 from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in, strip_large
-from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
+from durable_saga.replay import Core, Effect, RunStep
 from durable_saga.replay.interruptions import tell_interruptions
+from durable_saga.starts import Alarms, Starts
+from durable_saga.watched_core import WatchedCore
 
 if TYPE_CHECKING:
     from durable_saga.links import Stream
@@ -31,12 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
-BLOCKED_RETRY_MS = 10_000
 ANSWER_SECONDS_MAX = 15.0
-BLOCKED_CHARACTERS_MAX = 4_000
 COMMIT_BYTES_MAX = 4 * 1024 * 1024
 COMMIT_EVENTS_MAX = 2_000
-_NOT_BEFORE_MS = attrgetter("not_before_ms")
 _ENDING = ("cancel", "compensate")
 
 
@@ -48,22 +46,23 @@ class ActiveRun:
         self._loop = asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
-        self._attempts = Attempts(worker.executor, self.key, self.epoch, self.fact, lambda: core.past_pivot)
+        self._watched = WatchedCore(core, worker.activation_seconds_max)
+        self._attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
+        self._attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
         self._unsent: list[h.Event] = []
-        self._held: list[Effect] = []
-        self._held_in_flight: list[Effect] = []
+        self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
-        self._delayed: dict[str, RunStep | RunCompensation] = {}
+        self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
+        self._starts = Starts(self._attempts, worker.clock)
         self._inbox = Inbox(assign.events)
         self._arrivals = Arrivals(self.key, worker.fetch, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
         self._item: w.WorkerItem | None = None  # what it is sent in
         self.via: Stream | None = None
-        self._sent = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._park: asyncio.TimerHandle | None = None
+        self._sent, self._status = 0.0, h.RUNNING  # of the run, as far as its code went well
+        self._alarms = Alarms(self._loop)
 
     def begin(self, assign: w.Assign) -> None:
         """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
@@ -71,12 +70,11 @@ class ActiveRun:
 
     def _begin(self, assign: w.Assign) -> None:
         try:
-            self._core.replay(assign.events)
-            if assign.interrupted:
-                tell_interruptions(self._core, self._worker.clock.now_ms())
+            self._watched.replay(assign.events)
+            tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted)
             self._take()
-        except Exception as error:
-            self._block(error)
+        except BaseException as error:  # whatever it is, it is this saga's
+            _could_not_begin(self, assign, error)
             return
         reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
@@ -104,13 +102,13 @@ class ActiveRun:
 
     def fact(self, event: h.Event) -> bool:
         """Something happened: tell the core, and do what follows. False: it is of no interest any more."""
-        if self._over:
+        if self._over or self._wrong is not None:
             return True
         try:
-            wanted = self._core.feed(event, self._worker.clock.now_ms())
+            wanted = self._watched.feed(event, self._worker.clock.now_ms())
             self._take()
-        except Exception as error:
-            self._block(error)
+        except BaseException as error:  # whatever it is, it is this saga's
+            self._block(error, event)
             return True
         self._arm()
         return wanted
@@ -143,23 +141,25 @@ class ActiveRun:
         if self._over:
             return
         self._over = True
-        self._disarm()
+        self._alarms.clear()
         self._arrivals.drop()
         self._attempts.cancel_all()
-        self._core.discard()
+        if self._watched.discard():
+            log.warning("saga %s: its code does not let itself be ended and is left as it is", self.key.saga)
         self._worker.forget(self)
 
     # --- committing ----------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
-        output = self._core.take()
+        output = self._watched.take()
+        self._status = output.status
         _warn(self._core)
         self._unsent += output.events
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
         for effect in output.effects:
             if isinstance(effect, RunStep) and not effect.definition.effect and not effect.interruptions:
-                self._start(effect)
+                self._starts.start(effect)
             else:
                 self._held.append(effect)
         if (self._urgent or self._held) and self._in_flight is None:
@@ -169,12 +169,13 @@ class ActiveRun:
         """Send what has come up, once per turn of the loop."""
         if self._over or self._in_flight is not None:
             return
-        if not self._unsent:
+        if not self._unsent and self._wrong is None:
             held, self._held, self._urgent = self._held, [], False
-            self._start_all(held)
+            self._starts.start_all(held)
+            self._arm()
             return
         events, rest = _cut(self._unsent)
-        status = h.RUNNING if rest and self._core.ended else self._core.status
+        status = h.RUNNING if rest and self._core.ended else self._status
         self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, status)
         self._in_flight = self._item.commit
         self._in_flight.consumed.extend(self._inbox.consumed(events))
@@ -193,60 +194,42 @@ class ActiveRun:
         assert self._in_flight is not None, "a reply answers a commit"
         self._next_seq = self._in_flight.events[-1].seq + 1
         self._inbox.committed(self._in_flight.consumed)
+        self._worker.blocked.goes_on(self.key)
         effects, self._held_in_flight, self._in_flight, self._item = self._held_in_flight, [], None, None
-        if self._core.ended and not self._unsent:
+        if self._wrong is not None:
+            self._go_on_blocking()
+        elif self._core.ended and not self._unsent:
             self.drop()
         elif self._replay_again and not self._unsent:
             self._send_release(wake_at_ms=self._worker.clock.now_ms())
         else:
-            self._start_all(effects)
+            self._starts.start_all(effects)
+            self._arm()
             if self._urgent or self._held:
                 self._worker.flush_soon(self)
-
-    def _start_all(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, CancelStep):
-                self._delayed.pop(effect.call, None)
-                self._attempts.cancel(effect.call)
-            else:
-                self._start(effect)
-        self._arm()
-
-    def _start(self, effect: RunStep | RunCompensation) -> None:
-        if effect.not_before_ms and effect.not_before_ms > self._worker.clock.now_ms():
-            self._delayed[effect.call] = effect
-        else:
-            self._attempts.start(effect)
 
     # --- time ------------------------------------------------------------------------------------------------------------
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = [self._core.next_timer_ms, self._core.deadline_ms, *map(_NOT_BEFORE_MS, self._delayed.values())]
+        times = [self._core.next_timer_ms, self._core.deadline_ms, *self._starts.times_ms]
         return min(filter(None, times), default=0) if any(times) else 0
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""
-        if self._over:
+        if self._over or self._wrong is not None:
             return
-        self._disarm()
+        self._alarms.clear()
         in_ms = 0
         if wake_at_ms := self._wake_at_ms():
             in_ms = max(wake_at_ms - self._worker.clock.now_ms(), 0)
-            self._timer = self._loop.call_later(in_ms / 1000, self._due)
+            self._alarms.set(in_ms / 1000, self._due)
         if self._only_waits() and (not wake_at_ms or in_ms > PARK_BEYOND_MS):
-            self._park = self._loop.call_later(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
-
-    def _disarm(self) -> None:
-        for handle in (self._timer, self._park):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._park = None
+            self._alarms.set(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
 
     def _due(self) -> None:
         now_ms = self._worker.clock.now_ms()
-        for call in [call for call, effect in self._delayed.items() if effect.not_before_ms <= now_ms]:
-            self._attempts.start(self._delayed.pop(call))
+        self._starts.due(now_ms)
         if (due_ms := self._core.next_timer_ms) and due_ms <= now_ms:
             self.fact(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
         elif self._core.deadline_ms and self._core.deadline_ms <= now_ms:
@@ -256,30 +239,44 @@ class ActiveRun:
 
     def _only_waits(self) -> bool:
         at_work = self._in_flight or self._held or self._held_in_flight or self._urgent or len(self._attempts)
-        return not (at_work or len(self._arrivals) or any(_is_bound(effect) for effect in self._delayed.values()))
+        return not (at_work or len(self._arrivals) or self._starts.is_bound)
 
     def _release(self) -> None:
         """Park: it holds no memory until its timer or a message."""
-        self._park = None
-        if self._over or not self._only_waits():
+        if self._over or self._wrong is not None or not self._only_waits():
             return
         if self._unsent:
             self.flush()  # parks after the reply
         else:
             self._send_release(wake_at_ms=self._wake_at_ms())
 
-    def _block(self, error: Exception) -> None:
-        """Nobody can go on with it as things are: give it back with the reason; it is tried again slowly."""
-        reason = render_failure(failure_from_exception(error))[-BLOCKED_CHARACTERS_MAX:]
-        log.error("saga %s is blocked: %s", self.key.saga, reason)
-        self._send_release(blocked=reason, retry_after_ms=BLOCKED_RETRY_MS)
+    def _block(self, error: BaseException, fact: h.Event | None = None) -> None:
+        """Nobody can go on with it as things are: give it back with the reason; it is tried again, ever more slowly. The
+        outcome of an attempt that led to this is committed first: it is not made again."""
+        if self._over or self._wrong is not None:
+            return
+        self._alarms.clear()
+        self._wrong, self._held = error, []
+        if fact is not None and str(fact.WhichOneof("kind")).startswith(("step_", "compensation_")):
+            self._unsent += [event for event in self._core.take().events if event.seq <= fact.seq]
+        if self._in_flight is None:
+            self._go_on_blocking()
+
+    def _go_on_blocking(self) -> None:
+        if self._unsent:
+            self.flush()
+        elif self._wrong is not None:
+            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong)
+            self._send_release(blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
-        status = h.RUNNING if blocked and self._core.ended else self._core.status
+        if not blocked and not self._over and (wrong := self._watched.discard()):
+            self._block(_swallowed(wrong))
+            return
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
             wake_in_ms=_until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
-            status=h.Status.Name(status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
+            status=h.Status.Name(self._status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
         self.via = self._worker.send(self.key, w.WorkerItem(release=release))
         self.drop()
@@ -291,6 +288,14 @@ class ActiveRun:
         elif not self._over and self._only_waits():
             self.flush()
         return self._over
+
+
+def _attempts_of(run: ActiveRun, worker: Worker, forward_only: Callable[[], bool]) -> Attempts:
+    return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+
+
+def _swallowed(wrong: str) -> SwallowedCancellation:
+    return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
 
 
 def _warn(core: Core) -> None:
@@ -317,11 +322,6 @@ def _commit(run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event
     return item
 
 
-def _is_bound(effect: RunStep | RunCompensation) -> bool:
-    """Another process could not tell that this attempt never began, and would not make it."""
-    return isinstance(effect, RunStep) and effect.definition.at_most_once
-
-
 def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
     """What goes into one commit, and the rest: journals refuse writes that are too large."""
     size = 0
@@ -330,3 +330,15 @@ def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
         if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
             return events[:place], events[place:]
     return events, []
+
+
+def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:
+    """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
+    if missing:
+        run._core.discard()
+        run._core = Core(run._core.definition, run.key)
+        run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
+        run._arrivals.take(assign, missing, run._begin)
+    else:
+        run._block(error)

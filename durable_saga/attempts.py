@@ -21,7 +21,7 @@ from durable_saga.outcomes import Circumstances, ended, failed, is_proof, late, 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.retry import Retry
-from durable_saga.step_context import StepContext
+from durable_saga.step_context import StepContext, key_prefix
 from durable_saga.threads import Threads
 
 LINGER_SECONDS_MAX = 60.0
@@ -54,10 +54,12 @@ class Attempts:
     begun before."""
 
     def __init__(
-        self, executor: Executor, key: h.RunKey, epoch: int, report: Report, forward_only: Callable[[], bool]
+        self, executor: Executor, key: h.RunKey, incarnation: bytes, epoch: int, report: Report,
+        forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._saga, self._calls = key.saga, f"{key.namespace}/{key.saga}/{key.run}/"
+        self._run_number, self.saga_type = key.run, ""
+        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only
@@ -140,7 +142,10 @@ class Attempts:
     def _context(self, attempt: Attempt) -> StepContext:
         effect = attempt.effect
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
-        return StepContext(key, self._epoch, self._saga, effect.call, effect.attempt, attempt.stop)
+        return StepContext(
+            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
+            self.saga_type, attempt.stop,
+        )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:
         attempt.expire()
@@ -167,12 +172,12 @@ class Attempts:
         elif isinstance(error, asyncio.CancelledError) and attempt.task is not None and attempt.task.cancelling():
             self._executor.loop.call_later(STRAY_CANCEL_SECONDS, self._stray, attempt, error)
         else:
-            self._settle(attempt, ended(attempt.effect, value, error, self._around()))
+            self._settle(attempt, ended(attempt.effect, value, error, self._around))
 
     def _stray(self, attempt: Attempt, error: BaseException) -> None:
         """It was cancelled, and not by us. The program ends, and then nobody comes here; or the step has cancelled itself."""
         if attempt.is_wanted:
-            self._settle(attempt, ended(attempt.effect, None, error, self._around()))
+            self._settle(attempt, ended(attempt.effect, None, error, self._around))
 
     def _leave_its_thread(self, attempt: Attempt) -> None:
         """It is cancelled or too late, in a thread that can't be stopped; or one that has not even begun."""

@@ -14,8 +14,6 @@ from durable_saga.dropped import Function, dotted, dropped_in, known_in, marked_
 _CALLS = {
     "datetime.now": ("DS001", "gives another time in every replay: use durable_saga.now()"),
     "datetime.utcnow": ("DS001", "gives another time in every replay: use durable_saga.now()"),
-    "datetime.today": ("DS001", "gives another time in every replay: use durable_saga.now()"),
-    "date.today": ("DS001", "gives another day in every replay: use durable_saga.now().date()"),
     "time.sleep": ("DS002", "stops every saga of the worker: use await asyncio.sleep()"),
     "uuid.uuid1": ("DS003", "gives another value in every replay: use uuid4()"),
     "open": ("DS004", "touches a file: do it in a @step"),
@@ -31,7 +29,9 @@ _PREFIXES = {
     "socket.": ("DS004", "talks to the network: do it in a @step"),
     "subprocess.": ("DS004", "starts a process: do it in a @step"),
     "threading.": ("DS006", "starts threads: use asyncio tasks, or a @step"),
-    "secrets.": ("DS003", "gives another value in every replay: use durable_saga.random()"),
+    "secrets.": ("DS003", "follows from the run's seed, which stands in the journal: make secrets in a @step"),
+    "numpy.random.": ("DS003", "gives another value in every replay: use durable_saga.random()"),
+    "ssl.RAND_": ("DS003", "gives another value in every replay: use durable_saga.random()"),
 }
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -74,11 +74,12 @@ def _module(file: pathlib.Path) -> str:
 def _check_file(file: pathlib.Path, tree: ast.Module, known: Mapping[str, str]) -> list[Finding]:
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     found: list[Finding] = []
+    imported = _imported(tree)
     for function in _saga_code(functions, tree):
         for call, advice in dropped_in(function, known) if isinstance(function, _FUNCTIONS) else ():
             found.append(Finding(file, call.lineno, call.col_offset + 1, DROPPED, advice))
         for node in ast.walk(function):
-            for code, message in _judge(node):
+            for code, message in _judge(node, imported):
                 assert isinstance(node, ast.expr | ast.stmt), "only these have a place"
                 found.append(Finding(file, node.lineno, node.col_offset + 1, code, message))
     return found
@@ -132,9 +133,21 @@ def _is_marked(function: ast.FunctionDef | ast.AsyncFunctionDef, marks: tuple[st
     return False
 
 
-def _judge(node: ast.AST) -> Iterator[tuple[str, str]]:
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """What the names that the file imports stand for: `from time import sleep as rest` gives rest: time.sleep."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {one.asname: one.name for one in node.names if one.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    return found
+
+
+def _judge(node: ast.AST, imported: dict[str, str]) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Call):
-        name = dotted(node.func)
+        first, dot, rest = dotted(node.func).partition(".")
+        name = f"{imported.get(first, first)}{dot}{rest}"
         short = ".".join(name.split(".")[-2:])
         if (verdict := _CALLS.get(name) or _CALLS.get(short)) is not None or (
             verdict := next((v for prefix, v in _PREFIXES.items() if name.startswith(prefix)), None)
@@ -144,6 +157,14 @@ def _judge(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield "DS006", f"{name}() starts a thread: call a @step that is a plain function"
     elif isinstance(node, ast.For | ast.AsyncFor) and isinstance(node.iter, ast.Set | ast.SetComp):
         yield "DS007", "a set has no fixed order: iterate over sorted(...) or a list"
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        for one in node.decorator_list:
+            cached = dotted(one.func if isinstance(one, ast.Call) else one)
+            if imported.get(cached, cached) in ("functools.cache", "functools.lru_cache"):
+                yield (
+                    "DS009",
+                    f"{node.name} is cached: another process, or a replay in this one, finds another cache; use state",
+                )
     elif isinstance(node, ast.Global):
         yield "DS008", f"global {', '.join(node.names)}: another process does not have it; use state or a local name"
     elif isinstance(node, ast.Subscript) and dotted(node.value) == "os.environ":

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from durable_saga import codec, errors
+from durable_saga import arguments, codec, errors
 from durable_saga.arrivals import fill
 from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.definition import SagaDefinition
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import missing_in
+from durable_saga.pb.payloads import is_same_value, missing_in
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
+from durable_saga.sending import checked_signal
 from durable_saga.transport import Transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNDONE = ", and what it had done was undone"
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
     h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
-    h.COMPENSATED: (errors.SagaCompensated, "failed, and what it had done was undone"),
-    h.CANCELLED: (errors.SagaCancelled, "was cancelled, and what it had done was undone"),
+    h.COMPENSATED: (errors.SagaCompensated, f"failed{_UNDONE}"),
+    h.CANCELLED: (errors.SagaCancelled, f"was cancelled{_UNDONE}"),
     h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),
     h.COMPENSATION_STUCK: (errors.SagaStuck, "has a compensation that needs an operator"),
     h.HELD: (errors.SagaHeld, "failed and is held: recover or compensate it"),
@@ -40,13 +44,19 @@ _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
 
 class Handle(Generic[R]):
     """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
-    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given."""
+    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given.
+    `already_started`: the start that gave this handle found the saga there, with the same arguments."""
 
-    def __init__(self, client: Client, saga: str, result_type: Any = Any, run: int = 0) -> None:
+    def __init__(
+        self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
+        already_started: bool = False,
+    ) -> None:  # fmt: skip
         self._client = client
-        self._result_type = result_type
+        self._result_type = definition.result_type if definition is not None else Any
+        self._handlers = definition.handlers if definition is not None else {}
         self._run = run
         self.id = saga
+        self.already_started = already_started
 
     @property
     def _key(self) -> h.RunKey:
@@ -70,7 +80,7 @@ class Handle(Generic[R]):
                     return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
-                    raise kind(self.id, found.failure if found.HasField("failure") else None, words)
+                    raise kind(self.id, found.failure if found.HasField("failure") else None, _in_fact(words, found))
 
     async def describe(self, *, large: bool = True) -> c.Description:
         """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
@@ -110,30 +120,34 @@ class Handle(Generic[R]):
             await self._client.fill(page.key, page)
         return page
 
-    async def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        """Send a message; durable when this returns. With a `message_id` of one's own a repetition takes effect once.
-        Raises AlreadyEnded."""
-        data = codec.encode_call(args, {}, where=f"signal {name}")
+    async def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
+        `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
+        that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
+        that name."""
+        name, data = checked_signal(signal, args, self._handlers)
         request = c.SignalRequest(
             key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
         await self._client.transport.call("signal", request)
 
-    async def cancel(self, reason: str = "", *, who: str | None = None) -> None:
-        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Raises AlreadyEnded, also for one past its pivot."""
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
+        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
+        can go on, and `describe()` shows it until then. Returns why it can't go on now, empty where nothing is known. Raises
+        AlreadyEnded, also for one that unwinds already or is past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("cancel", request)
+        return str((await self._client.transport.call("cancel", request)).waits_for)
 
-    async def compensate(self, reason: str = "", *, who: str | None = None) -> None:
-        """Stop forward work and unwind; it ends as COMPENSATED. Raises AlreadyEnded, also for one past its pivot."""
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
+        """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
         request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("compensate", request)
+        return str((await self._client.transport.call("compensate", request)).waits_for)
 
-    async def recover(self, reason: str = "", *, who: str | None = None) -> None:
-        """Let a held saga go on forward from its failed step; results that it has are kept. Raises AlreadyEnded when the
-        saga is not held."""
+    async def recover(self, reason: str = "", *, who: str | None = None) -> str:
+        """Let a held saga go on forward from its failed step; results that it has are kept. Returns as cancel() does. Raises
+        AlreadyEnded when the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
-        await self._client.transport.call("recover", request)
+        return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
@@ -224,18 +238,20 @@ class Client:
         self, saga: AnySaga | str, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. A second start of an id gives the first run. Raises AlreadyStarted
-        when the id belongs to a saga of another type, TypeError when the arguments don't fit its parameters, InvalidArgument
-        when one is not of its parameter's type (not known here for a saga that is started by name), NotSerializable, ValueError
-        for what `attributes=` of the saga gives."""
-        name, timeout_ms, result_type = saga if isinstance(saga, str) else function_of(saga).definition.name, 0, Any
+        """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
+        (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
+        belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
+        InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
+        NotSerializable, ValueError for what `attributes=` of the saga gives."""
+        name, timeout_ms = saga if isinstance(saga, str) else function_of(saga).definition.name, 0
+        definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
         data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
             data = check_start(definition, args, kwargs)
-            timeout_ms, result_type = definition.timeout_ms, definition.result_type
+            timeout_ms = definition.timeout_ms
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
         saga_id = id if id is not None else self.chance.new().hex()
@@ -243,17 +259,32 @@ class Client:
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=data),
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
-            default_timeout_ms=self._default_timeout_ms, attributes=attributes,
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
         )  # fmt: skip
         reply = await self.transport.call("start", request)
-        if reply.already_started and reply.saga_type != name:
-            raise errors.AlreadyStarted(f"{saga_id!r} is a saga of type {reply.saga_type!r}, not {name!r}: take another id")
-        return Handle(self, saga_id, result_type)
+        if reply.already_started:
+            await self._check_same(request, reply, definition.signature if definition is not None else None)
+        return Handle(self, saga_id, definition, already_started=reply.already_started)
+
+    async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
+        """Raises AlreadyStarted."""
+        first, second = there.input, asked.input
+        if there.saga_type == asked.saga_type:
+            if not there.HasField("input") or is_same_value(first, second):  # an earlier server does not tell
+                return
+            await self.fill(there.key, there)
+            if arguments.are_same(first.data, second.data, signature):
+                return
+        was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
+        raise errors.AlreadyStarted(
+            f"saga {asked.saga!r} was started before, as {was}; this start is"
+            f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
+        )
 
     def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
         """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
         if it continued in new ones; 0 is the newest."""
-        return Handle(self, id, saga.definition.result_type if saga is not None else Any, run)
+        return Handle(self, id, saga.definition if saga is not None else None, run)
 
     async def publish(
         self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
@@ -328,6 +359,14 @@ class Client:
             limit=limit, page=page, correlation_key=key,
         ))  # fmt: skip
         return reply
+
+
+def _in_fact(words: str, one: c.Description) -> str:
+    """Not that something was undone where nothing was."""
+    states = {step.compensation_state for step in one.steps}
+    if states & {"done", "resolved"}:
+        return words
+    return words.replace(_UNDONE, "; nothing was undone" if "skipped" in states else "; there was nothing to undo")
 
 
 def _ms_of(time: datetime | None) -> int:

@@ -160,7 +160,8 @@ def _check_step(item: Step, whose: str) -> None:
     _check_seconds(whose, "compensation_timeout", item.compensation_timeout)
     try:
         policy_of(item.retry, name="retry")
-        policy_of(item.compensation_retry, name="compensation_retry")
+        if policy_of(item.compensation_retry, name="compensation_retry") is None:
+            raise TypeError("compensation_retry is None: give a policy, such as Retry(max_attempts=3)")
         proofs_of(item.not_applied, item.action)
         leaves_in_doubt(item.in_doubt, item.action)
     except (TypeError, ValueError) as error:

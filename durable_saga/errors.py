@@ -3,7 +3,7 @@
 DurableSagaError
 ├── ClientError                what a client gets
 │   ├── NotFound               no such saga: check the id and the namespace
-│   ├── AlreadyStarted         the id belongs to a saga of another type: take another id
+│   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
 │   ├── InvalidArgument        the request is wrong; the message says what and what to do
 │   ├── AlreadyEnded           the saga takes no more messages
 │   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
@@ -57,7 +57,7 @@ class NotFound(ClientError):
 
 
 class AlreadyStarted(ClientError):
-    """The id belongs to a saga of another type."""
+    """The id belongs to a saga of another type, or with other arguments; the message shows both. Nothing was started."""
 
 
 class InvalidArgument(ClientError):

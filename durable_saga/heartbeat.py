@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from typing import Any
 
 import grpc
 
@@ -17,6 +18,7 @@ from durable_saga.routes import Routes
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.5
+BEAT_TIMEOUT_SECONDS = 5.0
 BLOCKED_SECONDS = 1.0
 
 
@@ -29,6 +31,7 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._seen = time.monotonic()
         self._reported = ""
+        self._under_way: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="saga-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -50,7 +53,7 @@ class Heartbeat:
                 request = w.BeatRequest(worker=self._worker, blocked_at=self._blocked_at())
                 for target in targets:
                     channel = channels.get(target) or channels.setdefault(target, grpc.insecure_channel(target))
-                    worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_SECONDS)  # the streams tell failures
+                    self._beat(channel, request)
                 try:
                     self._loop.call_soon_threadsafe(self._alive)
                 except RuntimeError:
@@ -58,6 +61,12 @@ class Heartbeat:
         finally:
             for channel in channels.values():
                 channel.close()
+
+    def _beat(self, channel: grpc.Channel, request: w.BeatRequest) -> None:
+        """Not waited for, and the streams tell failures; but kept, since gRPC cancels a call whose future is collected."""
+        call = worker_pb2_grpc.WorkStub(channel).Beat.future(request, timeout=BEAT_TIMEOUT_SECONDS)
+        self._under_way = [one for one in self._under_way if not one.done()]
+        self._under_way.append(call)
 
     def _alive(self) -> None:
         self._seen = time.monotonic()

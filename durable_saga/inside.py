@@ -15,8 +15,9 @@ from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition, check_decides
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.closing import Discarded
 from durable_saga.replay.keys import check_key
-from durable_saga.replay.loop import Discarded, SagaLoop
+from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import OpenScope
 from durable_saga.retry import to_ms
 from durable_saga.step import StepFunction
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 _READING = ("now()", "state.get()")
 
 
-def _core(asked: str) -> Core:
+def _core(asked: str, *, awaited: bool = False) -> Core:
+    """`awaited`: what is asked for refuses by itself once the run was dropped."""
     loop = events._get_running_loop()
     if not isinstance(loop, SagaLoop):
         raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
-    if loop.discarded:
+    if loop.discarded and not awaited:
         raise Discarded
     core: Core = loop.owner
     if core.judging and asked not in _READING:
@@ -47,12 +49,12 @@ def now() -> datetime:
 
 def random() -> _random.Random:
     """A generator seeded by the run: `random().randint(1, 6)`."""
-    return _core("random()").random
+    return _core("random()").dice.saga()
 
 
 def uuid4() -> _uuid.UUID:
     """A random UUID that is the same in every replay."""
-    return _uuid.UUID(int=_core("uuid4()").random.getrandbits(128), version=4)
+    return _core("uuid4()").dice.uuid4()
 
 
 async def sleep(duration: float | timedelta) -> None:
@@ -63,7 +65,7 @@ async def sleep(duration: float | timedelta) -> None:
 async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
     `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
-    return await _core("signal()").signals.wait(name, type)
+    return await _core("signal()", awaited=True).signals.wait(name, type)
 
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

@@ -112,8 +112,9 @@ class SagaOrchestrator:
     async def start(
         self, saga: str | AnySaga, *args: Any, id: str | None = None, timeout: Seconds | None = None, **kwargs: Any
     ) -> str:
-        """Start a registered saga, by its name; its id is returned. The same id twice starts once. Raises NotFound for a name
-        that is not registered, with the names that are."""
+        """Start a registered saga, by its name; its id is returned. The same id twice, with the same arguments, starts once.
+        Raises AlreadyStarted for an id with other arguments, and NotFound for a name that is not registered, with the names
+        that are."""
         name = saga if isinstance(saga, str) else function_of(saga).definition.name
         if name not in self._sagas:
             raise NotFound(f"no saga {name!r} is registered; there are {', '.join(sorted(self._sagas)) or 'none'}")

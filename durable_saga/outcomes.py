@@ -7,6 +7,7 @@ result is checked here, while its step can still fail: one that does not fit its
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ class Circumstances:
     final: bool = False
 
 
-def ended(effect: Attempted, value: Any, error: BaseException | None, around: Circumstances) -> h.Event:
+def ended(effect: Attempted, value: Any, error: BaseException | None, around: Callable[[], Circumstances]) -> h.Event:
     """The fact for an attempt that returned `value`, or raised `error`."""
     data = b""
     if error is None:
@@ -53,7 +54,7 @@ def ended(effect: Attempted, value: Any, error: BaseException | None, around: Ci
             error, data = _rejected(effect.definition, value, found), _as_it_is(value)
         else:
             return completed(effect, data)
-    return failed(effect, error, around, data)
+    return failed(effect, error, around(), data)
 
 
 def completed(effect: RunStep, data: bytes) -> h.Event:

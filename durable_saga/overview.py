@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,21 @@ from durable_saga.pb.limits import seconds_of, status_name
 
 OPEN = ("running", "compensating", "compensation_stuck", "held")
 _UNDONE = ("done", "resolved")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was sent to a saga. `kind`: signal, cancel, compensate, recover or decision; `state`: waiting, taken, unread or
+    rejected, with the `error` of its handler."""
+
+    id: str
+    kind: str
+    state: str
+    name: str
+    received_at: datetime | None
+    who: str = ""
+    reason: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +49,8 @@ class Overview:
     """In the order in which they were undone."""
     skipped_steps: list[str] = field(default_factory=list)
     stuck_steps: dict[str, str] = field(default_factory=dict)
-    """Names of steps whose compensation needs an operator, with the call to name in the operator's verbs."""
+    """Names of steps whose compensation needs an operator, with the call to name in the operator's verbs. A name that stands
+    for several calls here has the call behind it: `charge (call 2)`."""
     state: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     failure: p.Failure | None = None
@@ -44,6 +60,12 @@ class Overview:
     ended_at: datetime | None = None
     past_pivot: bool = False
     blocked: str = ""
+    settling: bool = False
+    """Its code is done; what is in doubt is undone before it ends."""
+    current_steps: list[str] = field(default_factory=list)
+    """All that are at work; `current_step` is the first."""
+    messages: list[Message] = field(default_factory=list)
+    """Those that wait, those that were not read, and those that were rejected; while it is open also those that it took."""
 
     @property
     def is_open(self) -> bool:
@@ -55,7 +77,7 @@ class Overview:
 
     def can_compensate(self) -> bool:
         """Whether `compensate` would unwind it."""
-        return self.status in ("running", "held") and not self.past_pivot
+        return self.status in ("running", "held") and not self.past_pivot and not self.settling
 
 
 def overview_of(one: c.Description) -> Overview:
@@ -71,7 +93,7 @@ def overview_of(one: c.Description) -> Overview:
         completed_steps=[step.name for step in real if step.state == "done"],
         compensated_steps=[_undone(step) for step in undone],
         skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
-        stuck_steps={_undone(step): step.call for step in one.steps if step.compensation_state == "stuck"},
+        stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
         state={key: codec.decode(payload.data) for key, payload in sorted(one.state.items())},
         error=render_failure(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None,
         failure=one.failure if one.HasField("failure") and one.status != h.COMPLETED else None,
@@ -81,7 +103,25 @@ def overview_of(one: c.Description) -> Overview:
         ended_at=_time(one.ended_ms),
         past_pivot=one.past_pivot,
         blocked=one.blocked,
+        settling=one.settling,
+        current_steps=[step.name for step in working] if one.status == h.RUNNING else [],
+        messages=[_message(view) for view in one.messages],
     )
+
+
+def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
+    """Each call, by the name of its step, or by name and call where several have that name."""
+    every = list(steps)
+    counts = Counter(_undone(step) for step in every)
+    return {_undone(step) if counts[_undone(step)] == 1 else f"{_undone(step)} (call {step.call})": step.call for step in every}
+
+
+def _message(view: c.MessageView) -> Message:
+    failure = view.failure if view.HasField("failure") else None
+    return Message(
+        view.message_id, view.kind, view.state, view.name, _time(view.received_ms), view.who, view.reason,
+        f"{failure.type}: {failure.message}" if failure is not None else "",
+    )  # fmt: skip
 
 
 def _undone(step: c.StepView) -> str:

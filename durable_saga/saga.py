@@ -18,6 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
+SIGNAL_NAME = "__durable_saga_signal__"
+"""Where a handler keeps the name of its signal."""
 
 
 class SagaFunction(Generic[P, R_co]):
@@ -49,6 +51,7 @@ class SagaFunction(Generic[P, R_co]):
             if key in self.definition.handlers:
                 raise TypeError(f"saga {self.definition.name} has a handler for signal {key!r} already")
             self.definition.handlers[key] = function
+            setattr(function, SIGNAL_NAME, key)
             return function
 
         return declare if function is None else declare(function)

@@ -7,8 +7,13 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from durable_saga.errors import UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay import saga_log
+
+INCARNATION_CHARACTERS = 16
 
 
 class Stop:
@@ -22,15 +27,21 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """`idempotency_key` is the same for every attempt of this call, `namespace/saga/run/call` (a compensation's ends in
-    `/undo`). `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a
-    worker that was replaced. `attempt` counts from 1."""
+    """`idempotency_key` is the same for every attempt of this call: `namespace/saga/run/incarnation/call`, and `/undo` behind
+    it for a compensation. The incarnation, INCARNATION_CHARACTERS hexadecimal digits, is another one in each life of a saga id:
+    a saga that is started after an earlier one of its id was purged repeats nothing.
+
+    `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a worker that was
+    replaced. `attempt` counts from 1. `step` is the name of the step or compensation."""
 
     idempotency_key: str
     fencing_token: int
     saga: str
     call: str
     attempt: int
+    step: str = ""
+    run: int = 1
+    saga_type: str = ""
     _stop: Stop = field(default_factory=Stop, repr=False, compare=False)
 
     @property
@@ -45,8 +56,25 @@ class StepContext:
             raise asyncio.CancelledError(self._stop.reason)
 
 
+def key_prefix(key: h.RunKey, incarnation: bytes) -> str:
+    """What the idempotency keys of a run begin with."""
+    return f"{key.namespace}/{key.saga}/{key.run}/{incarnation.hex()[:INCARNATION_CHARACTERS]}/"
+
+
 current: ContextVar[Callable[[], StepContext]] = ContextVar("durable_saga_step")
 """Makes it: most steps never ask."""
+
+
+def for_log() -> dict[str, Any]:
+    """What a log record carries that is written in a step or compensation; nothing outside of one."""
+    make = current.get(None)
+    if make is None:
+        return {}
+    found = make()
+    return {"saga": found.saga, "run": found.run, "saga_type": found.saga_type, "step": found.step, "attempt": found.attempt}
+
+
+saga_log.step_context = for_log
 
 
 def step_context() -> StepContext:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from durable_saga.client import Client, Handle
 from durable_saga.codec import Converters
 from durable_saga.connect import connect
+from durable_saga.errors import UnsupportedOperation
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.saga import SagaFunction
@@ -30,6 +32,7 @@ class SyncHandle(Generic[R]):
         self._client = client
         self._handle = handle
         self.id = handle.id
+        self.already_started = handle.already_started
 
     def result(self, timeout: float | timedelta | None = None) -> R:
         return self._client.run(self._handle.result(timeout))
@@ -40,11 +43,11 @@ class SyncHandle(Generic[R]):
     def history(self) -> list[h.Event]:
         return self._client.run(self._handle.history())
 
-    def signal(self, name: str, *args: Any, message_id: str | None = None) -> None:
-        self._client.run(self._handle.signal(name, *args, message_id=message_id))
+    def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
+        self._client.run(self._handle.signal(signal, *args, message_id=message_id))
 
-    def cancel(self, reason: str = "") -> None:
-        self._client.run(self._handle.cancel(reason))
+    def cancel(self, reason: str = "") -> str:
+        return self._client.run(self._handle.cancel(reason))
 
     def terminate(self, reason: str = "") -> None:
         self._client.run(self._handle.terminate(reason))
@@ -63,6 +66,11 @@ class SyncClient:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop and wait for it."""
+        try:
+            refuse_client_in_saga("SyncClient")
+        except UnsupportedOperation:
+            work.close()
+            raise
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def start(self, saga: SagaFunction[..., R] | str, *args: Any, **kwargs: Any) -> SyncHandle[R]:

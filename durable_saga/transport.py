@@ -13,6 +13,7 @@ import grpc.aio
 
 from durable_saga import errors
 from durable_saga.call_stream import Broken, CallStream
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.pb import cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import worker_pb2 as w
@@ -188,6 +189,7 @@ class GrpcTransport:
     def check_hints_every(self, interval: float | timedelta) -> None: ...
 
     async def call(self, method: str, request: Any) -> Any:
+        refuse_client_in_saga(f"a client's {method}()")
         name = method.capitalize()
 
         async def ask(target: str) -> Any:
@@ -267,6 +269,7 @@ class LocalTransport:
             raise _translated(error) from error
 
     async def call(self, method: str, request: Any) -> Any:
+        refuse_client_in_saga(f"a client's {method}()")
         await self._ready()
 
         async def ask(_: str) -> Any:

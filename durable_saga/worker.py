@@ -14,41 +14,48 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
-from durable_saga import codec
+from durable_saga import codec, grpc_guard
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
+from durable_saga.blocked import BlockedSagas
 from durable_saga.client import Client
 from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.heartbeat import Heartbeat
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.replay import Core
+from durable_saga.replay import Core, guard
 from durable_saga.retry import Retry, policy_of, to_ms
 from durable_saga.served_clock import ServedClock
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 HEARTBEAT_SECONDS = 2.0
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 24.0
 _Key = tuple[str, str, int]
 
 
 class Worker:
     """`concurrency` bounds the steps at once, `sagas_max` the sagas in memory. `retry` is for steps whose saga and definition
-    say nothing. `heartbeat` is in seconds; a worker that is silent for the server's lease is taken for dead."""
+    say nothing. `heartbeat` is in seconds; a worker that is silent for the server's lease is taken for dead. Saga code that
+    runs for longer than `activation_seconds_max` without waiting is taken out, and that saga is blocked."""
 
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
-        converters: codec.Converters | None = None,
+        converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
+        guard.install()
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
+        self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
+        self.blocked = BlockedSagas()
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
@@ -69,6 +76,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
+        refuse_client_in_saga("a worker")
+        grpc_guard.install()
         self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
         transport = self._client.transport
         heartbeat = Heartbeat(transport.routes, self.name) if transport.needs_heartbeats else None

@@ -21,6 +21,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict, printable
 
 SAY_BLOCKED_SECONDS = 1.0
+TAKES_EFFECT_LATER = "It takes effect when the saga can go on, which it can't now:"
 _url = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -78,7 +79,7 @@ def _zoned(time: datetime | None) -> datetime | None:
 @click.command()
 @click.argument("saga")
 @click.argument("arguments", nargs=-1)
-@click.option("--id", "saga_id", help="An id of your own; a second start of it gives the first.")
+@click.option("--id", "saga_id", help="An id of your own; a second start with the same arguments gives the first.")
 @click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
 @click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
 @click.option(
@@ -97,15 +98,17 @@ def start(
         values = _values(arguments)
         given = values if isinstance(what, str) else _typed(what, values)
         handle = await client.start(what, *given, id=saga_id, timeout=timeout)
-        return await _result(handle) if wait else handle.id
+        if handle.already_started and (wait or output.is_terminal()):
+            click.echo(f"saga {handle.id} was started before, with the same arguments", err=True)
+        return await _result(handle) if wait else handle
 
     result = _with_client(work, url, namespace)
     if wait:
         output.print_json(result)
     elif output.is_terminal():
-        click.echo(result)
+        click.echo(result.id)
     else:
-        output.print_json({"id": result})
+        output.print_json({"id": result.id, "already_started": result.already_started})
 
 
 async def _result(handle: Handle[Any]) -> Any:
@@ -202,15 +205,19 @@ def list_sagas(
     output.table(("saga", "type", "status", "started", "ended"), rows)
 
 
-def _verb(name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[None]], *more: Any) -> click.Command:
+def _verb(
+    name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[str | None]], *more: Any
+) -> click.Command:  # fmt: skip
     """A command that does one thing to one saga and says so."""
 
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
-        _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
-        if output.is_terminal():
-            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
+        waits_for = _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
+        if not output.is_terminal():
+            output.print_json({"id": saga_id, "done": name} | ({"waits_for": waits_for} if waits_for else {}))
+        elif waits_for:
+            click.echo(f"{saga_id}: the {name} is recorded. {TAKES_EFFECT_LATER} {waits_for}")
         else:
-            output.print_json({"id": saga_id, "done": name})
+            click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 
     decorated: Any = command
     for parameter in (_namespace, _url, *reversed(more)):
@@ -276,8 +283,8 @@ COMMANDS: tuple[click.Command, ...] = (
     signal,
     publish,
     stats,
-    _verb("cancel", "asked to stop; it unwinds", lambda one, o: one.cancel(o["reason"]), _reason),
-    _verb("compensate", "stops its forward work and unwinds", lambda one, o: one.compensate(o["reason"]), _reason),
+    _verb("cancel", "asked to stop; what it has done is undone then", lambda one, o: one.cancel(o["reason"]), _reason),
+    _verb("compensate", "asked to stop its forward work and to unwind", lambda one, o: one.compensate(o["reason"]), _reason),
     _verb("recover", "goes on forward from its failed step", lambda one, o: one.recover(o["reason"]), _reason),
     _verb("terminate", "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason),
     _verb(

@@ -89,6 +89,8 @@ def print_description(one: c.Description) -> None:
         )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
+    if one.settling:
+        console.print("settling: its code is done; what is in doubt is undone before it ends", highlight=False)
     if one.past_pivot:
         console.print("past its pivot: it only goes forward", highlight=False)
     if one.warning:
@@ -101,6 +103,14 @@ def print_description(one: c.Description) -> None:
         (s.call, s.name, s.state, str(s.attempts), _last_error(s)[:60], s.compensation, s.compensation_state) for s in one.steps
     ]
     table(("call", "step", "state", "attempts", "last error", "compensation", "state"), rows)
+    if one.messages:
+        sent = [
+            (m.state, m.kind, " ".join(filter(None, (m.name, m.call))), when(m.received_ms), m.who, _why(m)[:60])
+            for m in one.messages
+        ]
+        table(("message", "kind", "name", "received", "by", "why"), sent)
+    if one.messages_left_out:
+        console.print(f"and {one.messages_left_out} more messages", highlight=False)
     for key, value in sorted(one.state.items()):
         console.print(printable(f"state {key} = {_plain(value)}"), markup=False)
     if one.HasField("result") and one.result.data:
@@ -112,6 +122,10 @@ def print_description(one: c.Description) -> None:
 def _plain(payload: p.Payload) -> str:
     value = value_of(payload)
     return value if isinstance(value, str) else repr(value)
+
+
+def _why(message: c.MessageView) -> str:
+    return f"{message.failure.type}: {message.failure.message}" if message.HasField("failure") else message.reason
 
 
 def _last_error(step: c.StepView) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -15,12 +13,14 @@ import click
 
 from durable_saga.cli import logs, output, web
 from durable_saga.cli.purging import purge, retention
+from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures import failure_from_exception
 from durable_saga.saga import SagaFunction
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker import Worker
 
 _journal = click.option(
@@ -102,22 +102,31 @@ async def _dev(journal: str, listen: str, retention_ms: int, beside: web.Beside 
     show_default=True,
     help="Worker processes; one that dies is started again.",
 )
+@click.option(
+    "--activation-seconds-max",
+    type=click.FloatRange(min=0.1),
+    default=ACTIVATION_SECONDS_MAX,
+    show_default=True,
+    help="Saga code that runs for longer without waiting is taken out.",
+)
 @click.option("--verbose", is_flag=True)
-def worker(app: str, url: str, namespace: str, concurrency: int, processes: int, verbose: bool) -> None:
+def worker(
+    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
+) -> None:  # fmt: skip
     """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
-        supervise(processes, _child, (app, url, namespace, concurrency, verbose))
+        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, verbose))
     else:
-        output.run(_work(sagas, url, namespace, concurrency))
+        output.run(_work(sagas, url, namespace, concurrency, activation_seconds_max))
 
 
-async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int) -> None:
+async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int, seconds: float) -> None:
     async with connect(url, namespace=namespace) as client:
-        one = Worker(client, sagas=sagas, concurrency=concurrency)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, one.stop)
+        one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
+        stop_on_signals(one.stop)
+        watch_the_lock()
         _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
         await one.run()
 
@@ -176,11 +185,11 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(app: str, url: str, namespace: str, concurrency: int, verbose: bool) -> None:
+def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float, verbose: bool) -> None:
     logs.begin(verbose)
     end_with_parent()
     try:
-        output.run(_work(find_sagas(app), url, namespace, concurrency))
+        output.run(_work(find_sagas(app), url, namespace, concurrency, seconds))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -4,8 +4,9 @@ What goes in comes out the same: `decode(encode(x, annotation=T), T)` equals x a
 the type and the path. Equal values give equal bytes. Bytes from anywhere are decoded or are a DecodeError, within bounds.
 """
 
+from durable_saga.codec import adapter, making  # noqa: F401  read here, so that no saga's code has to wait for it
 from durable_saga.codec.decode import decode, decode_call, decode_message
-from durable_saga.codec.encode import UNKNOWN, encode, encode_call
+from durable_saga.codec.encode import UNKNOWN, check_call, encode, encode_call
 from durable_saga.codec.misfit import DEPTH_MAX, HASH_COLLISIONS_MAX, VALUES_MAX
 from durable_saga.codec.named import Converters, register
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX
@@ -17,6 +18,7 @@ __all__ = [
     "UNKNOWN",
     "VALUES_MAX",
     "Converters",
+    "check_call",
     "decode",
     "decode_call",
     "decode_message",

@@ -13,9 +13,10 @@ when_forgotten.append(_kept.clear)
 
 
 class CallPlan:
-    """`positional`: of the parameters that may be given by place. `rest` and `others`: of *args and **kwargs."""
+    """`positional`: of the parameters that may be given by place. `rest` and `others`: of *args and **kwargs. `result_misfit`:
+    why no result could be written, which is to be known before there is one."""
 
-    __slots__ = ("_by_name", "_others", "_rest", "encoders", "positional")
+    __slots__ = ("_by_name", "_others", "_rest", "encoders", "positional", "result_misfit")
 
     def __init__(self, signature: inspect.Signature) -> None:
         self.positional: list[Plan] = []
@@ -36,6 +37,11 @@ class CallPlan:
             if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
                 self.positional.append(plan)
 
+        self.result_misfit: Misfit | None = None
+        try:
+            plan_of(signature.return_annotation)
+        except Misfit as misfit:
+            self.result_misfit = misfit
         self.encoders = [plan.encode for plan in self.positional]
 
     @property

@@ -47,6 +47,20 @@ def encode_call(
     function: Callable[..., Any] | None = None,
 ) -> bytes:  # fmt: skip
     """The arguments of a call: [args, kwargs], by the annotations of the signature. Raises as encode() does."""
+    data = _bounded(_plain_call(args, kwargs, where, signature), where)
+    if loose.noticed:
+        _warn(where, UNKNOWN if signature is None else Any, function)
+    return data
+
+
+def check_call(args: Sequence[Any], kwargs: Mapping[str, Any], *, where: str, signature: inspect.Signature) -> None:
+    """Raises what encode_call() would, of arguments that are scalars."""
+    _bounded(_plain_call(args, kwargs, where, signature), where)
+
+
+def _plain_call(
+    args: Sequence[Any], kwargs: Mapping[str, Any], where: str, signature: inspect.Signature | None
+) -> list[Any]:  # fmt: skip
     given: list[Any] = []
     named: dict[str, Any] = {}
     name = ""
@@ -58,6 +72,8 @@ def encode_call(
                 named[name] = loose.encode(one, 0)
         else:
             call = call_plan_of(signature)
+            if call.result_misfit is not None:
+                raise NotSerializable(f"{where}: its result{call.result_misfit}")
             for one, encode_one in zip(args, call.encoders):  # noqa: B905  as many as are given
                 given.append(encode_one(one, 0))
             if len(given) < len(args):
@@ -65,7 +81,7 @@ def encode_call(
                     given.append(call.rest.encode(one, 0))
             for name, one in kwargs.items():
                 named[name] = call.named(name).encode(one, 0)
-        data = _bounded([given, named], where)
+        return [given, named]
     except Misfit as misfit:
         loose.noticed.clear()
         if not name:
@@ -74,9 +90,6 @@ def encode_call(
     except RecursionError:
         loose.noticed.clear()
         raise _too_deep(where) from None
-    if loose.noticed:
-        _warn(where, UNKNOWN if signature is None else Any, function)
-    return data
 
 
 def _bounded(plain: Any, where: str) -> bytes:

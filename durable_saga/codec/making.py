@@ -14,6 +14,9 @@ from durable_saga.codec.variables import bound_of, substituted
 
 _ANY = (Any, object, inspect.Signature.empty, inspect.Parameter.empty)
 
+_WRAPPERS = [typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar]
+_WRAPPERS += [typing.ReadOnly] if hasattr(typing, "ReadOnly") else []
+
 
 def fill(plan: Plan) -> None:
     """Give the plan its functions. Raises Misfit for an annotation that can't be looked up."""
@@ -28,7 +31,7 @@ def fill(plan: Plan) -> None:
         _same_as(plan, bound_of(annotation))
     elif isinstance(annotation, typing.NewType):
         _same_as(plan, annotation.__supertype__)
-    elif hasattr(annotation, "__value__"):
+    elif hasattr(annotation, "__value__") and typing.get_origin(annotation) is None:
         _same_as(plan, annotation.__value__)  # type X = …
     elif (origin := typing.get_origin(annotation)) is not None:
         _fill_generic(plan, origin, typing.get_args(annotation))
@@ -46,7 +49,7 @@ def _same_as(plan: Plan, annotation: Any) -> None:
 def _fill_generic(plan: Plan, origin: Any, arguments: tuple[Any, ...]) -> None:
     if origin is typing.Union or origin is types.UnionType:
         unions.fill_union(plan, arguments)
-    elif origin in (typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar):
+    elif origin in _WRAPPERS:
         _same_as(plan, arguments[0])
     elif origin is typing.Literal:
         unions.fill_literal(plan, arguments)

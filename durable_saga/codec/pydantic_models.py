@@ -47,6 +47,8 @@ class _Model:
             self._inputs[name] = _input_of(name, field)
             if any(hasattr(one, "__get_pydantic_core_schema__") for one in field.metadata):
                 self._dumped.add(name)
+        self._has_aliases = any(name != key for name, key in self._inputs.items())
+        self._readers = {name: plan.decode for name, plan in self._plans.items() if name not in self._dumped}
         self._names = {key: name for name, key in self._inputs.items()} | {name: name for name in self._plans}
 
     # --- to bytes ----------------------------------------------------------------------------------------------------
@@ -145,11 +147,7 @@ class _Model:
         return loose.decode(raw), False
 
     def _decode_record(self, fields: Mapping[str, Any], details: Mapping[str, Any]) -> Any:
-        given, exact = {}, {}
-        for name, raw in fields.items():
-            given[self._inputs.get(name, name)], fits = self._readable(name, raw)
-            if fits:
-                exact[name] = given[self._inputs[name]]
+        given, exact = self._read(fields)
         if not details:
             made = self._validated(given)
             made.__dict__.update(exact)
@@ -166,6 +164,21 @@ class _Model:
             if name in self._kind.__private_attributes__:
                 setattr(made, name, one)
         return made
+
+    def _read(self, fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What pydantic gets, by its keys, and what is exactly as it was written, by field."""
+        try:
+            exact = {name: self._readers[name](raw) for name, raw in fields.items()}
+        except (Misfit, KeyError):
+            pass  # some are pydantic's to make: one by one
+        else:
+            return {self._inputs[name]: one for name, one in exact.items()} if self._has_aliases else dict(exact), exact
+        given, exact = {}, {}
+        for name, raw in fields.items():
+            given[self._inputs.get(name, name)], fits = self._readable(name, raw)
+            if fits:
+                exact[name] = given[self._inputs[name]]
+        return given, exact
 
     def _validated(self, given: Any) -> Any:
         if self._is_root and type(given) is dict and given.keys() == {"root"}:

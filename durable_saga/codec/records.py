@@ -51,7 +51,11 @@ def fill(plan: Plan, kind: type, arguments: tuple[Any, ...]) -> bool:
 def hints_of(kind: type, arguments: tuple[Any, ...] = ()) -> dict[str, Any]:
     """Its annotations as objects, by name. Raises Misfit for one that can't be looked up."""
     try:
-        hints = typing.get_type_hints(kind, localns={kind.__name__: kind}, include_extras=True)
+        try:
+            hints = typing.get_type_hints(kind, include_extras=True)
+        except NameError:  # a class of a function, which may still name itself
+            own = {name: one for base in reversed(kind.__mro__) for name, one in vars(base).items()}
+            hints = typing.get_type_hints(kind, localns={**own, kind.__name__: kind}, include_extras=True)
     except Exception as error:  # whatever an annotation does when it is evaluated
         raise Misfit(
             f": an annotation of {kind.__module__}.{kind.__qualname__} can't be looked up ({error}); name a class of the"

@@ -59,6 +59,8 @@ def unpack(data: bytes, where: str) -> tuple[Any, Sequence[Node]]:
     try:
         if data and data[0] in _SCALAR_HEADS:
             return _unpackb(data, raw=False), ()
+        if len(data) <= DEPTH_MAX and not data.translate(None, _NO_EXTENSIONS):
+            return _unpackb(data, raw=False), ()  # nothing of ours in it, and too short to be deep
         return _unpack(data)
     except DecodeError as error:
         raise DecodeError(f"{where}: {error}") from None
@@ -67,8 +69,6 @@ def unpack(data: bytes, where: str) -> tuple[Any, Sequence[Node]]:
 
 
 def _unpack(data: bytes) -> tuple[Any, Sequence[Node]]:
-    if len(data) <= DEPTH_MAX and not data.translate(None, _NO_EXTENSIONS):
-        return _unpackb(data, raw=False), ()
     nodes: list[Node] = []
 
     def extension(code: int, body: bytes) -> Any:

@@ -38,7 +38,7 @@ class Verb:
     explains: str
     button: str
     said: str
-    act: Callable[[Handle[Any], str, str, str], Awaitable[None]]
+    act: Callable[[Handle[Any], str, str, str], Awaitable[str | None]]
     reason: str = "Reason"
     reason_needed: bool = False
     of_compensation: bool = False
@@ -47,12 +47,12 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "cancel": Verb(
         "Cancel", "The saga is asked to stop. It then undoes what it has done and ends as cancelled.",
-        "Cancel the saga", "It was asked to stop; it unwinds.",
+        "Cancel the saga", "It was asked to stop; what it has done is undone then.",
         lambda saga, _, reason, who: saga.cancel(reason, who=who),
     ),
     "compensate": Verb(
         "Compensate", "Its forward work stops and what it has done is undone; it ends as compensated.",
-        "Compensate the saga", "It stops its forward work and unwinds.",
+        "Compensate the saga", "It was asked to stop its forward work and to unwind.",
         lambda saga, _, reason, who: saga.compensate(reason, who=who),
     ),
     "recover": Verb(
@@ -165,7 +165,8 @@ async def start(request: Request, form: Form) -> Response:
         if clash := sorted({"id", "timeout", "saga", "self"} & kwargs.keys()):
             raise Refused(400, f"An argument named {clash[0]} can't be given by name here: give the arguments as a list.")
         handle = await write(page.client.start(kind, *args, id=saga_id, timeout=timeout, **kwargs))
-        return go(request, address("/saga", id=handle.id), f"{kind} is started.")
+        said = f"{kind} was started before, with the same arguments." if handle.already_started else f"{kind} is started."
+        return go(request, address("/saga", id=handle.id), said)
 
     return await _try(request, "start.html", {"types": []}, form, work())
 
@@ -247,9 +248,12 @@ async def act(request: Request, form: Form) -> Response:
         reason = _bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
         if verb.reason_needed and not reason:
             raise Refused(400, "Say why: the history keeps it.")
-        await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
+        waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
         request.session["who"] = who
-        return go(request, address("/saga", id=saga_id), verb.said)
+        said = (
+            f"{verb.title}: recorded. It takes effect when the saga can go on, which it can't now." if waits_for else verb.said
+        )
+        return go(request, address("/saga", id=saga_id), said)
 
     values = await _facts(request, saga_id, verb)
     return await _try(request, "confirm.html", values, form, work())

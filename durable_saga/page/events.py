@@ -135,11 +135,16 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     ),
     "pivot_passed": lambda body, _: "the pivot is passed: it only goes forward now",
     "saga_held": lambda body, _: f"held: {_failed(body)}",
+    "settling_started": lambda body, _: (
+        f"its code is done; {len(body.pending)} calls whose outcome is in doubt are undone before the end"
+    ),
+    "signal_rejected": lambda body, _: f"the message {body.name} is rejected: {_failed(body)}",
     "key_declared": lambda body, _: f"events for the key {body.key} reach it now",
 }
 _TONES = {
     "step_completed": "good", "compensation_completed": "undo", "compensation_scheduled": "undo", "unwind_started": "undo",
     "step_attempt_failed": "bad", "step_failed": "bad", "compensation_attempt_failed": "bad", "compensation_stuck": "bad",
+    "settling_started": "undo", "signal_rejected": "bad",
     "saga_held": "bad", "saga_timed_out": "bad", "signal_received": "person", "cancel_requested": "person",
     "compensate_requested": "person", "recover_requested": "person", "saga_terminated": "person",
     "compensation_decided": "person", "step_cancelled": "bad",

@@ -149,7 +149,7 @@ def _verbs(one: c.Description) -> list[str]:
     found = ["signal", "publish"]
     if one.status == h.HELD:
         found.append("recover")
-    if one.status in (h.RUNNING, h.HELD) and not one.past_pivot:
+    if one.status in (h.RUNNING, h.HELD) and not one.past_pivot and not one.settling:
         found += ["cancel", "compensate"]
     return [*found, "terminate"]
 

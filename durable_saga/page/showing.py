@@ -231,6 +231,8 @@ def waits_for(one: c.Description, now_ms: int) -> list[str]:
         found.append(f"A person, who decides on {_names(step.compensation for step in stuck)}.")
     if undoing := [step for step in one.steps if step.compensation_state in ("running", "retrying")]:
         found.append(f"The compensation {_names(_attempt(step.compensation, step.compensation_attempts) for step in undoing)}.")
+    if one.settling:
+        found.append("Its code is done: what is in doubt is undone before it ends.")
     if one.status == h.RUNNING and (doing := [step for step in one.steps if step.state in _WORKING]):
         found.append(f"The step {_names(_attempt(step.name, step.attempts) for step in doing)}.")
     if one.wake_at_ms and not found:

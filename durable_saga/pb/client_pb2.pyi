@@ -48,7 +48,7 @@ class Reply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., reply: _Optional[bytes] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes")
+    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class StartRequest(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    START_ID_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga: str
     saga_type: str
@@ -72,19 +73,22 @@ class StartRequest(_message.Message):
     keys: _containers.RepeatedScalarFieldContainer[str]
     default_timeout_ms: int
     attributes: _containers.ScalarMap[str, str]
-    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    start_id: bytes
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ...) -> None: ...
 
 class StartReply(_message.Message):
-    __slots__ = ("key", "already_started", "saga_type", "status")
+    __slots__ = ("key", "already_started", "saga_type", "status", "input")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     already_started: bool
     saga_type: str
     status: _history_pb2.Status
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: _Optional[bool] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ...) -> None: ...
+    input: _payload_pb2.Payload
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: _Optional[bool] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("key", "message_id", "name", "input")
@@ -233,10 +237,12 @@ class ChangesRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., after_ms: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class MessageReply(_message.Message):
-    __slots__ = ("duplicate",)
+    __slots__ = ("duplicate", "waits_for")
     DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     duplicate: bool
-    def __init__(self, duplicate: _Optional[bool] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, duplicate: _Optional[bool] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ("key",)
@@ -245,7 +251,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "damaged")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "damaged")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -282,6 +288,10 @@ class Description(_message.Message):
     NEXT_RUN_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    SETTLING_FIELD_NUMBER: _ClassVar[int]
+    UNWINDING_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     saga_type: str
@@ -305,11 +315,37 @@ class Description(_message.Message):
     next_run: int
     warning: str
     attributes: _containers.ScalarMap[str, str]
+    messages: _containers.RepeatedCompositeFieldContainer[MessageView]
+    messages_left_out: int
+    settling: bool
+    unwinding: bool
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: _Optional[bool] = ..., recoverable: _Optional[bool] = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., damaged: _Optional[str] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: _Optional[bool] = ..., recoverable: _Optional[bool] = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: _Optional[bool] = ..., unwinding: _Optional[bool] = ..., damaged: _Optional[str] = ...) -> None: ...
+
+class MessageView(_message.Message):
+    __slots__ = ("message_id", "kind", "state", "name", "received_ms", "who", "reason", "call", "failure")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    kind: str
+    state: str
+    name: str
+    received_ms: int
+    who: str
+    reason: str
+    call: str
+    failure: _payload_pb2.Failure
+    def __init__(self, message_id: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., name: _Optional[str] = ..., received_ms: _Optional[int] = ..., who: _Optional[str] = ..., reason: _Optional[str] = ..., call: _Optional[str] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class StepView(_message.Message):
-    __slots__ = ("call", "name", "state", "attempts", "last_error", "compensation", "compensation_state", "compensation_attempts", "compensation_error", "started_ms", "ended_ms", "scope", "compensation_seq")
+    __slots__ = ("call", "name", "state", "attempts", "last_error", "compensation", "compensation_state", "compensation_attempts", "compensation_error", "started_ms", "ended_ms", "scope", "compensation_seq", "compensation_failing_ms")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -323,6 +359,7 @@ class StepView(_message.Message):
     ENDED_MS_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     COMPENSATION_SEQ_FIELD_NUMBER: _ClassVar[int]
+    COMPENSATION_FAILING_MS_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     state: str
@@ -336,7 +373,8 @@ class StepView(_message.Message):
     ended_ms: int
     scope: str
     compensation_seq: int
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., compensation: _Optional[str] = ..., compensation_state: _Optional[str] = ..., compensation_attempts: _Optional[int] = ..., compensation_error: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., scope: _Optional[str] = ..., compensation_seq: _Optional[int] = ...) -> None: ...
+    compensation_failing_ms: int
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[int] = ..., last_error: _Optional[str] = ..., compensation: _Optional[str] = ..., compensation_state: _Optional[str] = ..., compensation_attempts: _Optional[int] = ..., compensation_error: _Optional[str] = ..., started_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., scope: _Optional[str] = ..., compensation_seq: _Optional[int] = ..., compensation_failing_ms: _Optional[int] = ...) -> None: ...
 
 class HistoryRequest(_message.Message):
     __slots__ = ("key", "from_seq", "limit")

@@ -22,6 +22,8 @@ WARN_AT_SHARE = 5
 ATTRIBUTES_PER_RUN_MAX = 16
 ATTRIBUTE_NAME_CHARACTERS_MAX = 64
 ATTRIBUTE_CHARACTERS_MAX = 255
+DETERMINISM_RULES = 1
+"""What a run that starts now is run by, to its end: docs/replay-core.md."""
 FRAME_ITEMS_MAX = 512
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 
@@ -61,6 +63,13 @@ def holds_large(message: Any) -> bool:
 def is_missing(payload: p.Payload) -> bool:
     """A reference whose data is not here."""
     return bool(payload.size) and not payload.data
+
+
+def is_same_value(one: p.Payload, other: p.Payload) -> bool:
+    """Byte for byte, whether the data is here or only a reference."""
+    if is_missing(one) or is_missing(other):
+        return (one.hash or hash_of(one.data)) == (other.hash or hash_of(other.data))
+    return bool(one.data == other.data)
 
 
 def missing_in(message: Any) -> list[p.Payload]:

@@ -17,8 +17,9 @@ from durable_saga.definition import CompensationDefinition, StepDefinition
 from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
 from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.arguments import Difference, calls_differ, encode_plain
+from durable_saga.replay.awaiting import waiting_at
 from durable_saga.replay.commands import CancelStep, RunStep
-from durable_saga.replay.loop import Discarded
 from durable_saga.replay.scopes import default_retry, enlist
 from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import IN_DOUBT, REGISTERED, RUNNING, STANDS, UNDER_WAY, Entry
@@ -36,8 +37,9 @@ _COPY_FREE = frozenset({*_SIZED, int, float, bool, type(None)})
 
 @dataclass(slots=True)
 class Pending:
-    """A step between its intent and its outcome. `from_history`: this attempt may have started in another process. `defaults`
-    are what the call left open and its compensation will get, `kept_defaults` the same as the history has them."""
+    """A step between its intent and its outcome, and what a replay compares with the history. `from_history`: this attempt may
+    have started in another process. `defaults` are what the call left open and its compensation will get, `kept_defaults` the
+    same as the history has them."""
 
     call: str
     definition: StepDefinition
@@ -46,12 +48,55 @@ class Pending:
     future: asyncio.Future[Any]
     activation: int
     retry: Retry | None
+    entry: Entry | None = None
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
     defaults: dict[str, Any] = field(default_factory=dict)
     kept_defaults: bytes = b""
     interruptions: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def undo(self) -> str:
+        undo = self.definition.compensation
+        return "" if undo is None else undo.name
+
+    def place(self) -> str:
+        return waiting_at(self.future.get_loop(), self.call)
+
+    def differs(self, body: h.StepScheduled) -> Difference | None:
+        given = self.data
+        if given is None:
+            assert self.plain is not None, "arguments that are not encoded are plain"
+            given = encode_plain(*self.plain)
+        held = body.input
+        return None if held.data == given else calls_differ(held, given, self.definition.signature)
+
+    def make(self) -> h.Event:
+        """The intent. A replay comes here only with what its history does not have."""
+        definition = self.definition
+        if self.data is None:
+            assert self.plain is not None, "arguments that are not encoded are plain"
+            self.data = _encoded(definition, *self.plain)
+            if self.entry is not None:
+                self.entry.data = self.data
+        event = h.Event()
+        asked = event.step_scheduled
+        asked.call, asked.name, asked.input.data = self.call, definition.name, self.data
+        if definition.compensation is not None:
+            asked.compensation = definition.compensation.name
+            if self.defaults:
+                asked.defaults.data = codec.encode(self.defaults, where=f"defaults of step {definition.name}")
+                assert self.entry is not None, "it has a compensation"
+                self.entry.defaults = asked.defaults.data
+        if not definition.effect:
+            asked.no_effect = True
+        if definition.at_most_once:
+            asked.at_most_once = True
+        return event
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
@@ -77,7 +122,7 @@ class Calls:
         """What calling a step inside a saga gives. The call id and the arguments are fixed here, at the call."""
         core = self._core
         if core.loop.discarded:
-            raise Discarded
+            return core.forward.refused()
         if core.judging:
             raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
@@ -85,6 +130,8 @@ class Calls:
         is_copy_free, is_small = _look_at((*args, *kwargs.values()) if kwargs else args)
         plain = (args, kwargs) if is_copy_free else None
         surely = is_copy_free and is_small and core.history.replaying
+        if surely:  # what can't be journaled is told here also then
+            codec.check_call(args, kwargs, where=f"step {definition.name}", signature=definition.signature)
         data = None if surely else _encoded(definition, args, kwargs)
         defaults = definition.defaults if definition.compensation is not None else None
         if defaults:
@@ -103,7 +150,8 @@ class Calls:
     ) -> Any:
         core = self._core
         self.unawaited.begun(call)
-        core.check_cancelled()
+        if core.forward.refuses:
+            await core.forward.refused()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")
         retry = definition.retry or default_retry(core)
@@ -113,11 +161,10 @@ class Calls:
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:
-            entry = Entry(call, definition.name, undo, data, definition.signature)
-            entry.effect = UNDER_WAY if definition.effect else STANDS
-            enlist(core, entry)
-        make = partial(self._scheduled, pending)
-        core.history.step(call, definition.name, undo.name if undo is not None else "", make, core.loop.now_ms)
+            pending.entry = Entry(call, definition.name, undo, data, definition.signature)
+            pending.entry.effect = UNDER_WAY if definition.effect else STANDS
+            enlist(core, pending.entry)
+        core.history.step(call, pending, core.loop.now_ms)
         core.want(pending.effect)
         try:
             return await pending.future
@@ -130,29 +177,7 @@ class Calls:
         core.check_cancelled()
         entry, event = registration(core.loop.scope().next, definition, args, kwargs)
         enlist(core, entry)
-        core.ask(event)
-
-    def _scheduled(self, pending: Pending) -> h.Event:
-        """The intent. A replay comes here only with what its history does not have."""
-        definition, call = pending.definition, pending.call
-        if pending.data is None:
-            assert pending.plain is not None, "arguments that are not encoded are plain"
-            pending.data = _encoded(definition, *pending.plain)
-            if (entry := self._core.stack.entries.get(call)) is not None:
-                entry.data = pending.data
-        event = h.Event()
-        asked = event.step_scheduled
-        asked.call, asked.name, asked.input.data = call, definition.name, pending.data
-        if definition.compensation is not None:
-            asked.compensation = definition.compensation.name
-            if pending.defaults:
-                asked.defaults.data = codec.encode(pending.defaults, where=f"defaults of step {definition.name}")
-                self._core.stack.entries[call].defaults = asked.defaults.data
-        if not definition.effect:
-            asked.no_effect = True
-        if definition.at_most_once:
-            asked.at_most_once = True
-        return event
+        core.ask(event, definition.signature)
 
     def effects(self) -> list[RunStep]:
         """What runs now, for a process that takes over."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from durable_saga import codec
 from durable_saga.errors import LimitExceeded, NonDeterminism, NotSerializable, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.closing import Discarded
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -64,6 +65,20 @@ class Forward:
             if self.main is not None:
                 self.main.cancel(str(reason))
 
+    @property
+    def refuses(self) -> bool:
+        """Nothing new can be begun."""
+        return self.stop is not None and self._core.phase == "forward"
+
+    def refused(self) -> Coroutine[Any, Any, Any]:
+        """What an await of a stopped or dropped run gives. Raises at once; code that takes no notice of that waits."""
+        core = self._core
+        if core.loop.refuses():
+            if core.loop.discarded:
+                raise Discarded
+            core.check_cancelled()
+        return core.loop.never()
+
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """An error in a signal handler is an error of the saga."""
         if not task.cancelled() and (error := task.exception()) is not None and self.stop is None:
@@ -84,6 +99,9 @@ class Forward:
         if self.stop is None and core.signals.is_handling and self._ended_well() and not core.history.ended_at_once():
             return  # what was acknowledged is carried out before the end
         self._cancel_all()
+        if core.loop.generators.close_all():
+            core.loop.run_until_idle()
+            self._cancel_all()
         error = asyncio.CancelledError() if self.main.cancelled() else self.main.exception()
         if self.stop is not None and (error is None or isinstance(error, asyncio.CancelledError)):
             error = self.stop

@@ -1,40 +1,43 @@
 """Keeps saga code away from what replay can't repeat: files, sockets, threads, processes, the machine's clock and dice.
 
 One audit hook for the process, made when the first saga runs, looks at a thread-local mark: outside saga code it costs one
-attribute. Imports are let through (they open files, once per process, and are no effect of the saga).
-`time.time`, the functions of `random` and `uuid.uuid4` give the saga's values while its code runs, and their own otherwise.
-`datetime.now()` can't be reached this way; `durable-saga check` finds it.
+attribute. What Python itself reads is let through: modules (they open files, once per process, and are no effect of the saga),
+source lines for a traceback or a debugger, and time zones. Clock and dice: `stand_ins.py`. Log records: `saga_log.py`.
 """
 
 from __future__ import annotations
 
-import os
-import random
+import functools
 import sys
 import threading
-import time
-import uuid
-from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from durable_saga.errors import BlockingCall
+from durable_saga.replay.dice import Dice
 
 
 class Environment(Protocol):
     """What stands in for the machine while saga code runs."""
 
-    random: random.Random
+    @property
+    def dice(self) -> Dice: ...
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether the code that runs has run before, so that what it says was said."""
 
     def now(self) -> float:
         """Unix time in seconds."""
 
+    def log_context(self) -> dict[str, Any]:
+        """What a log record of this code carries."""
+
 
 class _Mark(threading.local):
     environment: Environment | None = None
-    importing: int = 0
 
 
-_mark = _Mark()
+mark = _Mark()
 _install_once = threading.Lock()
 _installed = False
 _REFUSED = {
@@ -56,7 +59,9 @@ _REFUSED = {
     "socket.sendto": "sends to a socket",
     "sqlite3.connect": "opens a database",
     "_thread.start_new_thread": "starts a thread",
+    "_thread.start_joinable_thread": "starts a thread",
 }
+_PYTHON_READS = ("importlib", "linecache", "traceback", "tokenize", "zoneinfo", "tzdata", "pdb", "bdb")
 
 
 class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
@@ -64,98 +69,88 @@ class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
 
     __slots__ = ("_before", "_environment")
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment | None) -> None:
         if not _installed:
-            _install()
+            install()
         self._environment = environment
 
     def __enter__(self) -> None:
-        self._before = _mark.environment
-        _mark.environment = self._environment
+        self._before = mark.environment
+        mark.environment = self._environment
 
     def __exit__(self, *_: object) -> None:
-        _mark.environment = self._before
+        mark.environment = self._before
 
 
-def _install() -> None:
+def outside() -> guarded:
+    """What is called in here has the machine's clock and dice and may do anything, though saga code called it."""
+    return guarded(None)
+
+
+def leave() -> None:
+    """This thread runs no saga code, whatever was cut short."""
+    mark.environment = None
+
+
+def inside() -> bool:
+    """Whether this thread runs saga code."""
+    return mark.environment is not None
+
+
+def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
+    """Let a function of another library say this sentence where saga code calls it, by BlockingCall."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if mark.environment is not None:
+            raise BlockingCall(sentence)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, wrapper)
+
+
+def install() -> None:
+    """Once per process, before the first saga runs."""
     global _installed
+    from durable_saga.replay import futures, saga_log, stand_ins
+
     with _install_once:
         if not _installed:
             sys.addaudithook(_audit)
-            _replace_clock_and_dice()
+            stand_ins.install()
+            saga_log.install()
+            futures.install()
             _installed = True
 
 
+def refusal(sentence: str) -> BlockingCall:
+    return BlockingCall(f"saga code {sentence}: it is replayed after a crash, so do this in a @step")
+
+
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if _mark.environment is None:
+    if mark.environment is None:
         return
     what = _REFUSED.get(event)
-    if what is None or _is_import():
+    if what is None or _python_reads() or (event == "open" and _is_time_zone(arguments[0])):
         return
     subject = f" ({arguments[0]!r})" if arguments and isinstance(arguments[0], str) else ""
-    raise BlockingCall(f"saga code {what}{subject}: it is replayed after a crash, so do this in a @step")
+    raise refusal(f"{what}{subject}")
 
 
-def _is_import() -> bool:
-    """Whether the import system, or Python's printing of a traceback, is what asks."""
+def _python_reads() -> bool:
+    """Whether Python itself is what asks, on its way to what the saga's code wants."""
     frame = sys._getframe(2)
     for _ in range(60):
         if frame is None:
             return False
-        if frame.f_globals.get("__name__", "").startswith(("importlib._bootstrap", "linecache", "traceback", "tokenize")):
+        if frame.f_globals.get("__name__", "").startswith(_PYTHON_READS):
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
 
 
-def _replace_clock_and_dice() -> None:
-    """Wrap the module functions once; outside saga code they are what they were."""
-    _wrap(time, "time", lambda environment, *_: environment.now())
-    _wrap(time, "time_ns", lambda environment, *_: int(environment.now() * 1000) * 1_000_000)
-    _wrap(time, "monotonic", lambda environment, *_: environment.now())
-    _wrap(time, "perf_counter", lambda environment, *_: environment.now())
-    _wrap(time, "sleep", _refuse("time.sleep() stops every saga of this worker: write `await asyncio.sleep(...)`"))
-    _wrap(os, "urandom", lambda environment, count: environment.random.randbytes(count))
-    _wrap(uuid, "uuid4", lambda environment: uuid.UUID(int=environment.random.getrandbits(128), version=4))
-    _wrap(uuid, "uuid1", _refuse("uuid.uuid1() is another value in every replay: use uuid4()"))
-    names = (
-        "random",
-        "randint",
-        "randrange",
-        "choice",
-        "choices",
-        "shuffle",
-        "sample",
-        "uniform",
-        "gauss",
-        "getrandbits",
-    )
-    for name in names:
-        _wrap(random, name, _from_random(name))
-
-
-def _from_random(name: str) -> Callable[..., Any]:
-    def replayable(environment: Environment, *args: Any, **kwargs: Any) -> Any:
-        return getattr(environment.random, name)(*args, **kwargs)
-
-    return replayable
-
-
-def _refuse(sentence: str) -> Callable[..., Any]:
-    def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise BlockingCall(sentence)
-
-    return refuse
-
-
-def _wrap(module: Any, name: str, inside: Callable[..., Any]) -> None:
-    original = getattr(module, name)
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        environment = _mark.environment
-        return original(*args, **kwargs) if environment is None else inside(environment, *args, **kwargs)
-
-    wrapper.__name__ = wrapper.__qualname__ = name
-    wrapper.__doc__ = original.__doc__
-    wrapper.__wrapped__ = original  # type: ignore[attr-defined]
-    setattr(module, name, wrapper)
+def _is_time_zone(path: Any) -> bool:
+    """ZoneInfo opens its files with no frame of its own."""
+    zoneinfo = sys.modules.get("zoneinfo")
+    return zoneinfo is not None and isinstance(path, str) and path.startswith(tuple(zoneinfo.TZPATH))

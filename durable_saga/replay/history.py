@@ -1,8 +1,9 @@
 """The history of one run as the core sees it: what was there, what was added since the last `take()`.
 
 Facts are fed; intents are what the code asked for. While a history is replayed, each intent that the code produces must
-stand in the history right behind the fact that led to it (matched by kind and call id, checked by name), and nothing else
-may stand there. Otherwise the code is not the code that made the history: NonDeterminism, with both sides and the place.
+stand in the history right behind the fact that led to it (matched by kind and call id, checked by name and arguments), and
+nothing else may stand there. Otherwise the code is not the code that made the history: NonDeterminism, with both sides and the
+place.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism
 from durable_saga.pb import history_pb2 as h
@@ -25,6 +26,7 @@ from durable_saga.pb.payloads import (
     large_bytes,
     payloads,
 )
+from durable_saga.replay.arguments import Difference, calls_differ, state_differs, values_differ
 
 REFERENCE_BYTES = 64
 UNWIND_FACTOR = 4
@@ -48,13 +50,54 @@ class Place(NamedTuple):
         return f"{self.code.co_filename}:{next(lines, None)} in {self.code.co_qualname}"
 
 
-class Asked(NamedTuple):
-    """What the code asked for in a replay. `undo`: the compensation of a step. The event is made only if it is new."""
+class Asked(Protocol):
+    """What the code asked for in a replay. The event is made only if it is new."""
 
-    name: str
-    undo: str
-    place: Place | None
-    make: Callable[[], h.Event]
+    @property
+    def name(self) -> str: ...
+
+    def undo(self) -> str:
+        """The name of a step's compensation."""
+
+    def place(self) -> str:
+        """Where the code asked, as far as that can be told."""
+
+    def make(self) -> h.Event: ...
+
+    def differs(self, body: Any) -> Difference | None:
+        """None: what it was asked with is what the history holds."""
+
+
+class Intent:
+    """All but a step. `type` is that of a result."""
+
+    __slots__ = ("_event", "_kind", "_place", "_type", "name")
+
+    def __init__(self, event: h.Event, kind: str, place: Place | None, type: Any) -> None:
+        self._event, self._kind, self._place, self._type = event, kind, place, type
+        self.name = _name(event, kind)
+
+    def undo(self) -> str:
+        return ""
+
+    def place(self) -> str:
+        return "" if self._place is None else str(self._place)
+
+    def make(self) -> h.Event:
+        return self._event
+
+    def differs(self, body: Any) -> Difference | None:
+        ours = getattr(self._event, self._kind)
+        match self._kind:
+            case "compensation_registered":
+                return calls_differ(body.input, ours.input.data, self._type)
+            case "state_changed":
+                return state_differs(body.changes, ours.changes)
+            case "saga_ended" if ours.HasField("result"):
+                return values_differ(body.result, ours.result.data, self._type)
+            case "key_declared" if body.key != ours.key:
+                return repr(body.key), repr(ours.key)
+        return None
 
 
 def kind_of(event: h.Event) -> str:
@@ -105,20 +148,21 @@ class History:
         kinds = {kind_of(event) for event in self.activation()[0]} if self.replaying else set()
         return "saga_ended" in kinds and not kinds & {"unwind_started", "settling_started"}
 
-    def intent(self, event: h.Event, now_ms: int) -> None:
-        """The code asked for something: new history, or to be matched with the old one."""
+    def intent(self, event: h.Event, now_ms: int, type: Any = Any) -> None:
+        """The code asked for something: new history, or to be matched with the old one. `type`: of the result in it, or the
+        signature that its arguments are for."""
         if self.replaying:
             kind = kind_of(event)
-            self._asked[kind, _call(event, kind)] = Asked(_name(event, kind), "", user_place(), lambda: event)
+            self._asked[kind, _call(event, kind)] = Intent(event, kind, user_place(), type)
         else:
             self.append(event, now_ms)
 
-    def step(self, call: str, name: str, undo: str, make: Callable[[], h.Event], now_ms: int) -> None:
+    def step(self, call: str, step: Asked, now_ms: int) -> None:
         """The same for a step, whose event is not made when the history has it."""
         if self.replaying:
-            self._asked["step_scheduled", call] = Asked(name, undo, user_place(), make)
+            self._asked["step_scheduled", call] = step
         else:
-            self.append(make(), now_ms)
+            self.append(step.make(), now_ms)
 
     def append(self, event: h.Event, now_ms: int) -> None:
         if (over := self.over_limit(UNWIND_FACTOR)) is not None:
@@ -180,10 +224,13 @@ class History:
             raise NonDeterminism(describe(event), self._asked_text(), self._asked_place() or idle_at())
         if asked.name != _name_in(body, kind):
             words = _words(kind, asked.name, _call(event, kind))
-            raise NonDeterminism(describe(event), words, str(asked.place or idle_at()))
-        if kind == "step_scheduled" and body.compensation and not asked.undo:  # what is done would never be undone
+            raise NonDeterminism(describe(event), words, asked.place() or idle_at())
+        if kind == "step_scheduled" and body.compensation and not asked.undo():  # what is done would never be undone
             words = f"{describe(event)} with compensation {body.compensation!r}"
-            raise NonDeterminism(words, "it without one", str(asked.place or idle_at()))
+            raise NonDeterminism(words, "it without one", asked.place() or idle_at())
+        if (difference := asked.differs(body)) is not None:
+            held, given = difference
+            raise NonDeterminism(f"{describe(event)} with {held}", f"it with {given}", asked.place() or idle_at())
 
     def expect_matched(self, event: h.Event) -> None:
         """Before a fact of the history: all that the code asked for must have been there."""
@@ -202,7 +249,7 @@ class History:
         return ", ".join(_words(kind, one.name, call) for (kind, call), one in self._asked.items()) or "nothing"
 
     def _asked_place(self) -> str:
-        return next((str(one.place) for one in self._asked.values() if one.place is not None), "")
+        return next(filter(None, (one.place() for one in self._asked.values())), "")
 
 
 def _bytes_beside(event: h.Event) -> int:

@@ -25,8 +25,10 @@ INTERRUPTION_BACKOFF_FACTOR = 4
 INTERRUPTION_BACKOFF_MS_MAX = 60_000
 
 
-def tell_interruptions(core: Core, now_ms: int) -> None:
-    """Call once, after the replay. Raises what `feed()` raises."""
+def tell_interruptions(core: Core, now_ms: int, interrupted: bool = True) -> None:
+    """Call once, after the replay; `interrupted`: the owner before died. Raises what `feed()` raises."""
+    if not interrupted:
+        return
     facts = [_of_step(core, one, now_ms) for one in core.calls.pending.values() if _may_have_begun(one, now_ms)]
     undoing = [one for one in core.stack.entries.values() if one.state == RUNNING and one.not_before_ms <= now_ms]
     facts += [_of_compensation(one, now_ms) for one in undoing]

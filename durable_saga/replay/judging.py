@@ -122,16 +122,13 @@ class Judging:
     def _ask(self, function: Any, argument: Any) -> Any:
         """What is drawn from the saga's dice is put back: a replay does not ask, and draws alike after it."""
         core = self._core
-        dice = core.random.getstate() if "random" in core.__dict__ else None
+        dice = core.dice.state()
         core.judging = True
         try:
             outcome = function(argument)
         finally:
             core.judging = False
-            if dice is not None:
-                core.random.setstate(dice)
-            else:
-                core.__dict__.pop("random", None)
+            core.dice.restore(dice)
         if inspect.isawaitable(outcome):
             if inspect.iscoroutine(outcome):
                 outcome.close()

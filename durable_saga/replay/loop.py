@@ -2,7 +2,8 @@
 
 It owns the order of callbacks and the saga's clock. Time moves only when the core says so, tasks and futures hash by their
 birth number (asyncio and anyio keep them in sets), and whatever asks for a file, socket, thread or process raises a
-sentence that says what to do instead. A callback that raises fails the activation; an activation is bounded.
+sentence that says what to do instead. A callback that raises is told in the log, as asyncio does; one of the engine's own fails
+the activation. An activation is bounded. Code that does not let itself be closed is given up, not waited for.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import logging
 import sys
+import zlib
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
-from durable_saga.errors import LimitExceeded, UnsupportedOperation
+from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
+from durable_saga.replay.closing import Discarded, TakenOut, close, keep
+from durable_saga.replay.generators import Generators
 
+log = logging.getLogger(__name__)
 CALLBACKS_PER_ACTIVATION_MAX = 1_000_000
+NEVER_SECONDS = 253_402_300_799.0
+"""The end of the year 9999, the last that a datetime can name."""
+REFUSALS_MAX = 1_000
+"""So often an await raises at once because the saga is stopped or dropped; who asks again all the same then waits."""
 _ORDERLESS = ("as_completed", "as_completed.<locals>.<setcomp>", "_AsCompletedIterator.__init__")
 
 
@@ -37,26 +47,37 @@ class Scope:
 
 
 class SagaFuture(asyncio.Future[Any]):
-    """A future whose place in a set follows from its birth."""
+    """A future whose place in a set is the same in every process. In a run of rules 0 it follows from its birth, later from the
+    order in which futures are hashed, which Python's versions do not change."""
 
-    _birth: int
+    _birth: int | None = None
 
     def __hash__(self) -> int:
+        if self._birth is None:
+            self._birth = self.get_loop().next_place()  # type: ignore[attr-defined]
         return self._birth
 
 
 class SagaTask(asyncio.Task[Any]):
-    """A task whose place in a set follows from its birth, and which knows its scope of call ids."""
+    """A task whose place in a set is the same in every process, and which knows its scope of call ids. In a run of rules 0 its
+    place follows from its birth, later from its scope: siblings follow each other, in every version of Python."""
 
-    def __init__(self, coro: Any, *, loop: SagaLoop, scope: Scope, name: str | None, context: Any) -> None:
-        self._birth = loop.next_birth()
+    def __init__(self, coro: Any, *, loop: SagaLoop, scope: Scope, name: str | None, context: Any, **options: Any) -> None:
+        self.birth = loop.next_birth()
+        self._place = _place_of(scope.path) if loop.rules else self.birth
         self.scope = scope
         self.own_context = context
-        super().__init__(coro, loop=loop, name=name or f"task-{self._birth}", context=context)
+        name = name or f"task-{scope.path if loop.rules else self.birth}"
+        super().__init__(coro, loop=loop, name=name, context=context, **options)
         self._log_destroy_pending = False  # a saga that is dropped from memory leaves tasks behind on purpose
 
     def __hash__(self) -> int:
-        return self._birth
+        return self._place
+
+
+def _place_of(path: str) -> int:
+    parent, _, last = path.rpartition(".")
+    return (zlib.crc32(parent.encode()) << 16) + (int(last) if last.isdigit() else zlib.crc32(last.encode()))
 
 
 class Entered:
@@ -72,7 +93,8 @@ class Entered:
         if self._before is not self._loop:
             self._hooks = sys.get_asyncgen_hooks()
             events._set_running_loop(self._loop)
-            sys.set_asyncgen_hooks(firstiter=_ignore, finalizer=_ignore)
+            generators = self._loop.generators
+            sys.set_asyncgen_hooks(firstiter=generators.begun, finalizer=generators.left)
 
     def __exit__(self, *_: object) -> None:
         if self._before is not self._loop:
@@ -83,8 +105,8 @@ class Entered:
 class SagaLoop(asyncio.AbstractEventLoop):
     """The loop of one run. `owner` is what saga code reaches through the running loop: the core.
 
-    `now_ms` is Unix time in milliseconds, set by the core. `discarded` is True once the run was dropped from memory: then
-    nothing may be asked for any more.
+    `now_ms` is Unix time in milliseconds, and `rules` what the run was started by, set by the core. `discarded` is True once
+    the run was dropped from memory: then nothing may be asked for any more.
     """
 
     def __init__(self, owner: Any) -> None:
@@ -93,15 +115,24 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self.discarded = False
         self.root = Scope("")
         self.tasks: dict[int, SagaTask] = {}
+        self.rules = 0
+        self.generators = Generators(self)
         self._births = 0
+        self._places = 0
         self._ready: deque[asyncio.Handle] = deque()
         self._lazy: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._failure: BaseException | None = None
+        self._refusals = 0
 
     def next_birth(self) -> int:
         self._births += 1
         return self._births
+
+    def next_place(self) -> int:
+        """In sets, of a future that is hashed now for the first time."""
+        self._places += 1
+        return self._places
 
     # --- running -------------------------------------------------------------------------------------------------
 
@@ -117,7 +148,10 @@ class SagaLoop(asyncio.AbstractEventLoop):
             while ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    try:
+                        handle._run()
+                    except (SystemExit, KeyboardInterrupt) as error:
+                        self.owner.forward.interrupt(error)  # of the saga, not of the process that runs it
                 budget -= 1
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
@@ -134,11 +168,17 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def _run_lazy(self) -> bool:
         """Run anyio's redeliveries of a cancellation once; True if they woke anything. They reschedule themselves for as
         long as a task has not left its scope, so on their own they are no reason to go on."""
-        for _ in range(len(self._lazy)):
-            handle = self._lazy.popleft()
+        for handle in [self._lazy.popleft() for _ in range(len(self._lazy))]:
             if not handle.cancelled():
                 handle._run()
         return bool(self._ready)
+
+    def _make_ready(self, handle: asyncio.Handle) -> None:
+        """What goes on meets the cancellation that its scope is under, as on asyncio."""
+        self._ready.append(handle)
+        if self._lazy and self.rules:
+            self._ready.extend(self._lazy)
+            self._lazy.clear()
 
     def next_timer_ms(self) -> int:
         """When the earliest timer is due; 0 without timers."""
@@ -149,11 +189,24 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def fire_timers(self, due_ms: int) -> None:
         """Make ready every timer that is due at `due_ms` or before, in order of (due, birth)."""
         while (top := self.next_timer_ms()) and top <= due_ms:
-            self._ready.append(heapq.heappop(self._timers)[2])
+            self._make_ready(heapq.heappop(self._timers)[2])
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if "handle" in context and self._failure is None and isinstance(context.get("exception"), BaseException):
-            self._failure = context["exception"]
+        """As asyncio: told in the log, once; a replay does not tell it again. What makes the run impossible fails it."""
+        error, handle = context.get("exception"), context.get("handle")
+        if handle is not None and (isinstance(error, _FATAL) or _is_ours(handle._callback)):
+            self._failure = self._failure or error
+        elif not isinstance(error, (*_FATAL, Discarded, TakenOut)) and not self.owner.history.replaying:
+            log.error("saga %s: %s", self.owner.key.saga, context.get("message", "an error"), exc_info=error)
+
+    def refuses(self) -> bool:
+        """Whether an await of a stopped or dropped saga raises once more; not for code that takes no notice."""
+        self._refusals += 1
+        return self._refusals <= REFUSALS_MAX
+
+    async def never(self) -> Any:
+        """Where code waits that takes no notice."""
+        return await self.create_future()
 
     # --- what asyncio needs ----------------------------------------------------------------------------------------
 
@@ -164,10 +217,12 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        if getattr(callback, "__name__", "") == "_deliver_cancellation":
-            self._lazy.append(handle)
-        else:
+        if getattr(callback, "__name__", "") != "_deliver_cancellation":
+            self._make_ready(handle)
+        elif self.rules and (self._ready or asyncio.current_task(self) is not None):
             self._ready.append(handle)
+        else:
+            self._lazy.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
@@ -178,9 +233,11 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
+        """One that is due after NEVER_SECONDS never comes, and is no timer of the run."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        due_ms = max(_ceil_ms(when), self.now_ms)
-        heapq.heappush(self._timers, (due_ms, self.next_birth(), handle))
+        birth = self.next_birth()
+        if not when > NEVER_SECONDS:
+            heapq.heappush(self._timers, (max(_ceil_ms(when), self.now_ms), birth, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -188,7 +245,8 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         future = SagaFuture(loop=self)
-        future._birth = self.next_birth()
+        if not self.rules:
+            future._birth = self.next_birth()
         return future
 
     def create_task(
@@ -197,15 +255,28 @@ class SagaLoop(asyncio.AbstractEventLoop):
         *,
         name: str | None = None,
         context: contextvars.Context | None = None,
+        **options: Any,
     ) -> asyncio.Task[Any]:
+        return self.begin(coro, self._scope_of_new_task(coro), name, context, **options)
+
+    def begin(
+        self, coro: Any, scope: Scope, name: str | None = None, context: contextvars.Context | None = None, **options: Any
+    ) -> SagaTask:
+        """A task with that scope of call ids."""
         context = context if context is not None else contextvars.copy_context()
-        task = SagaTask(coro, loop=self, scope=self._scope_of_new_task(coro), name=name, context=context)
-        self.tasks[task._birth] = task
+        task = SagaTask(coro, loop=self, scope=scope, name=name, context=context, **options)
+        self.tasks[task.birth] = task
         task.add_done_callback(self._forget)
         return task
 
+    def close_generator(self, generator: AsyncGenerator[Any, Any], number: int) -> None:
+        """It was the `number`th that was begun. No call of the saga has position 0."""
+        self.begin(generator.aclose(), Scope(f"0.{number}"))
+
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.pop(hash(task), None)
+        self.tasks.pop(task.birth, None)  # type: ignore[attr-defined]  # all tasks of this loop are SagaTasks
+        if self.owner.history.replaying:
+            task._log_traceback = False  # it was told when it happened
 
     def scope(self) -> Scope:
         """The scope of the code that runs now."""
@@ -235,6 +306,9 @@ class SagaLoop(asyncio.AbstractEventLoop):
     def get_task_factory(self) -> None:
         """anyio asks; tasks are always ours."""
 
+    def get_exception_handler(self) -> None:
+        """There is none, and none can be set."""
+
     def get_debug(self) -> bool:
         return False
 
@@ -246,25 +320,40 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     # --- dropping a run ----------------------------------------------------------------------------------------------
 
-    def discard(self) -> None:
-        """Close every coroutine. What saga code does in `finally` meets `discarded` and can't ask for anything."""
+    def discard(self) -> str:
+        """Close every coroutine. What saga code does in `finally` meets `discarded` and can't ask for anything. Tells where one
+        goes on all the same, or "": it is never run again."""
         if self.discarded:
-            return
-        self.discarded = True
+            return ""
+        self.discarded, self._refusals, place = True, 0, ""
         self._ready.clear()
         self._lazy.clear()
         self._timers.clear()
         with self.entered():
             for task in list(self.tasks.values()):
-                try:
-                    task.get_coro().close()
-                except (Exception, Discarded, asyncio.CancelledError):
-                    pass  # the run is gone from memory; what its cleanup says reaches nobody
+                place = close(task) or place
+        self.tasks.clear()
+        self._ready.clear()
+        return place
+
+    def give_up(self) -> None:
+        """What `discard()`, when it was cut short, has not closed is never run again."""
+        for task in self.tasks.values():
+            keep(task)
         self.tasks.clear()
 
 
-class Discarded(BaseException):
-    """Raised at an await of a saga that was dropped from memory. Not for user code."""
+_FATAL = (NonDeterminism, FutureEventKind, LimitExceeded)
+
+
+def _is_ours(callback: Any) -> bool:
+    """A callback of the engine's or of asyncio's own machinery: the step of a task, say."""
+    while (inner := getattr(callback, "func", None)) is not None:
+        callback = inner
+    module = getattr(callback, "__module__", None) or ""
+    return (
+        f"{module}.".startswith(("durable_saga.", "asyncio.", "_asyncio.")) or type(callback).__name__ == "TaskStepMethWrapper"
+    )
 
 
 _ADVICE = {
@@ -273,11 +362,19 @@ _ADVICE = {
     "add_signal_handler": "saga code does not see signals of the operating system; the worker handles them",
     "run_until_complete": "await the coroutine instead",
     "run_forever": "await instead",
+    "stop": "return from the saga instead",
+    "close": "return from the saga instead",
+    "set_exception_handler": "an error in a callback fails the saga, and that of a task is raised where it is awaited",
+    "set_default_executor": "saga code has no threads; plain @step functions run in those of the worker",
+    "set_task_factory": "the tasks of a saga are always its loop's own",
+    "set_debug": "set PYTHONASYNCIODEBUG for the worker's loop; a saga's loop has no debug mode",
+    "shutdown_asyncgens": "async generators that a saga leaves are closed by themselves",
+    "shutdown_default_executor": "saga code has no threads",
 }
 _KEPT = {
     "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
     "call_exception_handler",
-    "get_task_factory",
+    "get_task_factory", "get_exception_handler",
 }  # fmt: skip
 
 
@@ -299,7 +396,3 @@ def _ceil_ms(seconds: float) -> int:
     milliseconds = seconds * 1000
     nearest = round(milliseconds)
     return nearest if abs(milliseconds - nearest) < 0.001 else int(milliseconds) + 1
-
-
-def _ignore(_: object) -> None:
-    """Async generators of a saga belong to nobody else's loop and are closed by the garbage collector."""

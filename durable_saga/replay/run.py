@@ -16,23 +16,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from random import Random
 from typing import Any
 
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import (
     CompensationRequested,
+    FutureEventKind,
     NonDeterminism,
     SagaTimedOut,
 )
 from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import anyio_order
 from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls
 from durable_saga.replay.commands import Effect, Output
 from durable_saga.replay.continuing import Continuing
+from durable_saga.replay.dice import Dice
 from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.history import INTENTS, History, kind_of
@@ -46,6 +48,8 @@ from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 
 anyio_order.install()
+_BEGIN = ("saga_started", "recover_requested")
+"""Facts that come from elsewhere: what the code does with one that stands last, it does for the first time."""
 _CAN_WAIT = frozenset(
     {
         "step_scheduled",
@@ -61,15 +65,14 @@ _CAN_WAIT = frozenset(
 )
 
 
-def _dice(core: Core) -> Random:
-    """Made when they are asked for first: they are a quarter of a small saga's memory."""
-    return Random(core._seed)
+def _dice(core: Core) -> Dice:
+    return Dice(core._seed, core.loop.rules)
 
 
 class Core:
     """Owns the loop, the pending calls, the compensations and the new history of one run."""
 
-    random = cached_property(_dice)
+    dice = cached_property(_dice)
 
     def __init__(self, definition: SagaDefinition, key: h.RunKey) -> None:
         self.definition = definition
@@ -87,6 +90,7 @@ class Core:
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
+        self.is_repeating = False
         self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
         self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
@@ -121,9 +125,12 @@ class Core:
         self.history.replay(events)
         self.declared = Declared(self, events)
         back = taken_back(events)
+        new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
         with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
             for event in events:
+                self.is_repeating = event.seq != new
                 self._replay_one(event, taken_back=event.seq in back)
+        self.is_repeating = False
         self.history.finish_replay(self.loop.now_ms)
         self.declared.replayed()
         self.effects = [*self.calls.effects(), *self.unwinding.effects()]
@@ -149,15 +156,20 @@ class Core:
         again = self.phase == REPLAY_AGAIN
         return Output(events, effects, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
 
-    def discard(self) -> None:
-        """Drop the run from memory; its code asks for nothing any more."""
+    def discard(self) -> str:
+        """Drop the run from memory; its code asks for nothing any more. Tells where it went on all the same, or ""."""
+        self.is_repeating = True
         self.calls.unawaited.drop()
         with guarded(self):
-            self.loop.discard()
+            return self.loop.discard()
 
     def now(self) -> float:
         """Unix time in seconds, as the saga sees it."""
         return self.loop.now_ms / 1000
+
+    def log_context(self) -> dict[str, Any]:
+        """What tells this run from others in a log."""
+        return {"saga": self.key.saga, "run": self.key.run, "saga_type": self.definition.name}
 
     # --- what saga code reaches ----------------------------------------------------------------------------------------
 
@@ -166,10 +178,11 @@ class Core:
         if not self.history.replaying:
             self.effects.append(make())
 
-    def ask(self, event: h.Event) -> None:
+    def ask(self, event: h.Event, type: Any = Any) -> None:
+        """`type`: see History.intent()."""
         if event.HasField("key_declared"):
             self.continuing.keys[event.key_declared.key] = None
-        self.history.intent(event, self.loop.now_ms)
+        self.history.intent(event, self.loop.now_ms, type)
 
     def check_cancelled(self) -> None:
         """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
@@ -211,6 +224,7 @@ class Core:
             self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
+        self.loop.rules = _known(fact.rules)
         self._seed = fact.seed
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
@@ -222,14 +236,6 @@ class Core:
         """A saga that is recovered has its whole time again."""
         if self._timeout_ms and not self.holding.past_pivot:
             self.deadline_ms = self.loop.now_ms + self._timeout_ms
-
-    def _timer_fired(self, fact: h.TimerFired) -> None:
-        if self.phase != FORWARD:
-            return
-        due_ms = self.loop.next_timer_ms()
-        if due_ms != fact.due_ms:
-            raise NonDeterminism(f"timer due at {fact.due_ms} ms", f"timer due at {due_ms} ms", self.forward.idle_at())
-        self.loop.fire_timers(due_ms)
 
     def _cancel_requested(self, fact: h.CancelRequested) -> None:
         self._stop_for(asyncio.CancelledError(fact.reason or "cancelled"), cancels=True)
@@ -259,9 +265,6 @@ class Core:
         if self.phase == FORWARD:
             self.forward.interrupt(SagaTimedOut(f"saga {self.key.saga} took longer than its timeout"), asked_for=True)
 
-    def _terminated(self, _: h.SagaTerminated) -> None:
-        self.end(h.TERMINATED)
-
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def fail(self, error: BaseException) -> None:
@@ -289,7 +292,7 @@ class Core:
             end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=unread, next=following)
             if result is not None:
                 end.result.data = result
-            self.ask(h.Event(saga_ended=end))
+            self.ask(h.Event(saga_ended=end), self.definition.result_type)
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
@@ -309,6 +312,24 @@ class Core:
                 self.history.expect_matched(event)
             self.history.count(event)
             self._apply(event, kind, run=not taken_back)
+
+
+def _known(rules: int) -> int:
+    if rules > DETERMINISM_RULES:
+        raise FutureEventKind(
+            f"the run was started by rules {rules} of determinism; this version of durable-saga knows those up to"
+            f" {DETERMINISM_RULES}: upgrade this worker"
+        )
+    return rules
+
+
+def _timer_fired(core: Core, fact: h.TimerFired) -> None:
+    if core.phase != FORWARD:
+        return
+    due_ms = core.loop.next_timer_ms()
+    if due_ms != fact.due_ms:
+        raise NonDeterminism(f"timer due at {fact.due_ms} ms", f"timer due at {due_ms} ms", core.forward.idle_at())
+    core.loop.fire_timers(due_ms)
 
 
 def _registered(core: Core, body: h.CompensationRegistered) -> None:
@@ -335,7 +356,7 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "step_completed": lambda core, fact: core.calls.completed(fact),
     "step_attempt_failed": lambda core, fact: core.calls.attempt_failed(fact),
     "step_failed": lambda core, fact: core.calls.failed(fact),
-    "timer_fired": Core._timer_fired,
+    "timer_fired": _timer_fired,
     "signal_received": lambda core, fact: core.signals.received(fact),
     "cancel_requested": Core._cancel_requested,
     "saga_timed_out": Core._timed_out,
@@ -345,5 +366,5 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "compensation_attempt_failed": lambda core, fact: core.unwinding.attempt_failed(fact),
     "compensation_stuck": lambda core, fact: core.unwinding.stuck(fact),
     "compensation_decided": lambda core, fact: core.unwinding.decided(fact),
-    "saga_terminated": Core._terminated,
+    "saga_terminated": lambda core, _: core.end(h.TERMINATED),
 }

@@ -12,7 +12,8 @@ from durable_saga import codec
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import SagaTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
-from durable_saga.replay.loop import Discarded, SagaTask
+from durable_saga.replay.closing import Discarded
+from durable_saga.replay.loop import SagaTask
 from durable_saga.replay.unwind import Entry, Scope
 from durable_saga.retry import Retry
 
@@ -67,7 +68,8 @@ class OpenScope:
 
     async def __aenter__(self) -> None:
         core = self._core
-        core.check_cancelled()
+        if core.forward.refuses or core.loop.discarded:
+            await core.forward.refused()
         self._scope.call = core.loop.scope().next()
         opened = h.ScopeOpened(call=self._scope.call, name=self._scope.name, saga_type=self._saga_type)
         core.ask(h.Event(scope_opened=opened))

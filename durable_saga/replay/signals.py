@@ -71,7 +71,8 @@ class Signals:
 
     async def wait(self, name: str, annotation: Any) -> Any:
         core = self._core
-        core.check_cancelled()
+        if core.forward.refuses or core.loop.discarded:
+            await core.forward.refused()
         waiter = _Waiter(core.loop.create_future(), annotation)
         self._waiting.setdefault(name, deque()).append(waiter)
         self._match(name)

@@ -16,10 +16,12 @@ from durable_saga.definition import SagaDefinition
 from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 from durable_saga.replay.history import INTENTS
 from durable_saga.retry import Retry
 from durable_saga.testing.faults import NO_FAULTS, Faults
+from durable_saga.watched_core import WatchedCore
 
 START_MS = 1_700_000_000_000
 TURNS_MAX = 20_000
@@ -73,6 +75,7 @@ class Driver:
     processes: int = 0
     now_ms: int = START_MS
     core: Core = field(init=False)
+    watched: WatchedCore = field(init=False)
     _waiting: dict[str, Attempt] = field(default_factory=dict)
     _unsent: list[h.Event] = field(default_factory=list)
     _held: list[Effect] = field(default_factory=list)
@@ -86,7 +89,7 @@ class Driver:
         )  # fmt: skip
         started = h.SagaStarted(
             saga_type=self.definition.name, input=p.Payload(data=data), timeout_ms=self.definition.timeout_ms,
-            seed=b"s" * 16,
+            seed=b"s" * 16, rules=DETERMINISM_RULES,
         )  # fmt: skip
         self.journal = [h.Event(seq=0, time_ms=START_MS, saga_started=started)]
         self._revive()
@@ -135,10 +138,11 @@ class Driver:
 
     def _revive(self) -> None:
         if hasattr(self, "core"):
-            self.core.discard()
+            self.watched.discard()
         self.processes += 1
         self.core = Core(self.definition, h.RunKey(namespace="test", saga="saga", run=1))
-        self.core.replay(self.journal)
+        self.watched = WatchedCore(self.core)
+        self.watched.replay(self.journal)
         self._waiting, self._unsent, self._held, self._replay_again = {}, [], [], False
         self._take()
         for place, message in enumerate(self.early):
@@ -171,7 +175,7 @@ class Driver:
         return True
 
     def _feed(self, event: h.Event) -> None:
-        self.core.feed(event, self.now_ms)
+        self.watched.feed(event, self.now_ms)
         self._take()
 
     # --- what happens next -----------------------------------------------------------------------------------------------
@@ -246,7 +250,7 @@ class Driver:
     # --- outcomes --------------------------------------------------------------------------------------------------------
 
     def _outcome(self, effect: Attempt, ended: Ended) -> h.Event:
-        return outcomes.ended(effect, ended.value, ended.error, self._around(effect, ended))
+        return outcomes.ended(effect, ended.value, ended.error, lambda: self._around(effect, ended))
 
     def _around(self, effect: Attempt, ended: Ended) -> outcomes.Circumstances:
         dice = random.Random(effect.call).random()

@@ -10,10 +10,14 @@ from functools import partial
 from typing import Any
 
 from durable_saga.errors import StepTimedOut
+from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunStep
-from durable_saga.step_context import StepContext, current
+from durable_saga.step_context import StepContext, current, key_prefix
 from durable_saga.testing.driver import Attempt, Driver, Ended
 from durable_saga.testing.faults import Mishap
+
+_KEYS = key_prefix(h.RunKey(namespace="test", saga="saga", run=1), b"test run")
+"""Each run of a test is the first life of its saga, in a world of its own."""
 
 
 class InjectedFailure(Exception):
@@ -66,8 +70,8 @@ class Performer:
             if given is not None:
                 args, kwargs = given(**kwargs)
             function = self.mocks[name]
-        key = f"test/saga/1/{effect.call}{'' if kind == 'do' else '/undo'}"
-        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt))
+        key = f"{_KEYS}{effect.call}{'' if kind == 'do' else '/undo'}"
+        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt, name))
         seconds = effect.definition.timeout_ms / 1000 or None
         try:
             async with asyncio.timeout(seconds) as limit:

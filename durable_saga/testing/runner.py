@@ -28,6 +28,7 @@ from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
 from durable_saga.testing.mocks import check_name, find_service, mocked, names_of
 from durable_saga.testing.performing import Performer
+from durable_saga.watched_core import WatchedCore
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,7 @@ class SagaTestRunner:
             try:
                 await performer.drive(driver)
             finally:
-                if not driver.core.ended:
-                    driver.core.discard()
+                driver.watched.discard()
         if driver.core.forward.cannot_start is not None:
             raise driver.core.forward.cannot_start
         return _result(driver)
@@ -198,7 +198,8 @@ def _result(driver: Driver) -> SagaResult:
 
 def _replay(driver: Driver) -> None:
     core = Core(driver.definition, h.RunKey(namespace="test", saga="saga", run=1))
+    watched = WatchedCore(core)
     try:
-        core.replay(driver.journal)
+        watched.replay(driver.journal)
     finally:
-        core.discard()
+        watched.discard()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import payloads
+from durable_saga.pb.payloads import DETERMINISM_RULES, payloads
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, JournalError, Run, Unknown
@@ -154,7 +154,7 @@ class Chains:
             saga_type=head.saga_type, input=end.input, timeout_ms=begun.timeout_ms, keys=end.keys,
             attributes=end.attributes,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
-            default_timeout_ms=begun.default_timeout_ms,
+            default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
         ))  # fmt: skip
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,

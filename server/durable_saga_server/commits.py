@@ -86,6 +86,7 @@ class Commits:
             if isinstance(answer, Committed):
                 reply(w.CommitReply.COMMITTED)
                 session.consumed(run, request.consumed)
+                self._service.blocked.goes_on(run)
                 if request.status not in OPEN or request.release:
                     dispatcher.given_up(session, run, request.epoch)
                     dispatcher.look_again()

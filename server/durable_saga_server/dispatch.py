@@ -85,6 +85,12 @@ class Handing:
         self.messages: list[h.InboxMessage] = []
 
 
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Dispatcher:
     """Owns the queue of runs that can go on."""
 
@@ -105,10 +111,7 @@ class Dispatcher:
         self._task = tend("dispatcher", self._run, self._clock)
 
     async def stop(self) -> None:
-        tasks = [*self._assigning.values(), *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled([*self._assigning.values(), *([self._task] if self._task else [])])
 
     def wake(self, run: Run, saga_type: str, *, orphan: bool = False) -> bool:
         """The run can go on. `orphan`: whoever owns it is gone, so it is taken over; otherwise an owner that came meanwhile
@@ -123,6 +126,11 @@ class Dispatcher:
         queue[run] = orphan or queue.get(run, False)
         self._changed.set()
         return True
+
+    def offer(self, run: Run, saga_type: str, session: Session) -> None:
+        """To this worker, which has room, unless somebody has it by now."""
+        if run not in self._assigning:
+            self._begin(run, saga_type, session, orphan=False)
 
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
         """Whether runs of this type wait for room: a new one then stands behind them."""

@@ -6,6 +6,7 @@ gRPC by itself calls that UNKNOWN, and logs a traceback of ten lines for each.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,8 +16,14 @@ from google.protobuf.message import DecodeError
 
 from durable_saga_server.failures import RETRY_AFTER, ServiceError
 
+BROKEN_OFF = "ExecuteBatchError raised in core by servicer method"
 MESSAGE_CHARACTERS_MAX = 4_000
 """Of what a caller is told: it goes into a header, which has 8 KiB."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """gRPC logs a stack for each caller that breaks off while something is written to it."""
+    return not record.getMessage().startswith(BROKEN_OFF)
 
 
 class Unparsed:
@@ -31,6 +38,7 @@ class Registering:
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
 
     def add_generic_rpc_handlers(self, _: Any) -> None:
         """The same methods come by name."""

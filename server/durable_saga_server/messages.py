@@ -17,6 +17,7 @@ from durable_saga.pb.limits import status_name
 from durable_saga_server.dispatch import key_of
 from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.asking import why_without_effect
 from durable_saga_server.history.view import DECIDABLE
 from durable_saga_server.journal import Commit, Committed, Head, Run
 
@@ -70,16 +71,16 @@ class Messages:
     @guard_journal
     @_repeatable
     async def cancel(self, request: c.CancelRequest) -> c.MessageReply:
-        await self._refuse_past_pivot(request.key)
+        blocked = await self._unwindable(request.key)
         cancel = h.CancelRequested(message_id=request.message_id, reason=request.reason, who=request.who)
-        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel))
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, cancel=cancel), blocked)
 
     @guard_journal
     @_repeatable
     async def compensate(self, request: c.CompensateRequest) -> c.MessageReply:
-        await self._refuse_past_pivot(request.key)
+        blocked = await self._unwindable(request.key)
         compensate = h.CompensateRequested(message_id=request.message_id, reason=request.reason, who=request.who)
-        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate))
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, compensate=compensate), blocked)
 
     @guard_journal
     @_repeatable
@@ -93,13 +94,13 @@ class Messages:
         recover = h.RecoverRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, recover=recover))
 
-    async def _refuse_past_pivot(self, key: h.RunKey) -> None:
+    async def _unwindable(self, key: h.RunKey) -> str:
+        """Why the saga can't go on now, empty: nothing is known. Raises ServiceError where an unwind can't be asked for."""
         await self._service.reading.open_head(key)
-        if (await self._service.reading.describe(c.DescribeRequest(key=key))).past_pivot:
-            raise ServiceError(
-                "FAILED_PRECONDITION",
-                f"saga {key.saga!r} is past its pivot: it only goes forward, what it did before can't be compensated",
-            )
+        described = await self._service.reading.describe(c.DescribeRequest(key=key))
+        if reason := why_without_effect(described):
+            raise ServiceError("FAILED_PRECONDITION", reason)
+        return described.blocked
 
     @guard_journal
     async def publish(self, request: c.PublishRequest) -> c.PublishReply:
@@ -171,19 +172,20 @@ class Messages:
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)
 
-    async def _message(self, key: h.RunKey, message: h.InboxMessage) -> c.MessageReply:
-        """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner."""
+    async def _message(self, key: h.RunKey, message: h.InboxMessage, blocked: str = "") -> c.MessageReply:
+        """Durable first, acknowledged after; then the owner gets it, or somebody is made the owner. `blocked`: why it can't
+        take effect yet, as far as it is known before the head is read."""
         check_name("message id", message.message_id, self._service.config.id_characters_max)
         head = await self._service.reading.open_head(key)
         self._service.large.check_room()
         message = await self._service.large.detach(head.run, message)
         message.received_ms, message.place = self._next_place()
         if await self._had_before(head.run, message.message_id):
-            return c.MessageReply(duplicate=True)
+            return c.MessageReply(duplicate=True, waits_for=blocked or head.blocked)
         new = await self.put(head, message)
         if self._service.sessions.owner(head.run) is None:
             await self._service.chains.follow(head.run)  # it may have ended, and the next one begun, without this message
-        return c.MessageReply(duplicate=not new)
+        return c.MessageReply(duplicate=not new, waits_for=blocked or head.blocked)
 
     def _next_place(self) -> tuple[int, int]:
         """Milliseconds, and a place in them: after all that this server gave before, even where the clock stands still."""

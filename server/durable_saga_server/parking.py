@@ -48,6 +48,8 @@ async def release(service: HistoryService, session: Session, request: w.Release)
             if isinstance(outcome, Unknown):
                 continue
             service.dispatcher.given_up(session, run, request.epoch)
+            if isinstance(outcome, Committed) and request.blocked:
+                service.blocked.add(run, saga_type, session.name)
             if isinstance(outcome, Committed) and not request.blocked and await _is_due(service, run, wake_at_ms):
                 service.dispatcher.wake(run, saga_type)
             break

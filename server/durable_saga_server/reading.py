@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
-from durable_saga_server.dispatch import key_of
+from durable_saga_server.dispatch import HISTORY_BYTES_HANDED_MAX, key_of
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.message_view import taken_ids
 from durable_saga_server.history.view import Folding, fold
 from durable_saga_server.journal import Filter, Head, JournalDamaged, Run
 from durable_saga_server.journal.rules import passes
@@ -62,15 +63,21 @@ class Reading:
         view = self._view(head)
         folding = Folding(view)
         folding.add(events[: head.next_seq])
+        waiting = await self._service.journal.inbox(head.run) if head.status != h.CONTINUED else []
+        taken = taken_ids(events[: head.next_seq]) if waiting else set()
         seq = min(len(events), head.next_seq)
         while seq < head.next_seq:
             page = await self._page(head, seq)
             if not page.events and not page.damaged:
                 break
             folding.add(page.events)
+            taken |= taken_ids(page.events) if waiting else set()
             seq = page.next_seq
             view.damaged = view.damaged or page.damaged
-        folding.finish()
+            if folding.size > HISTORY_BYTES_HANDED_MAX:
+                view.damaged = f"its history is too long to be described: {folding.size} bytes up to event {seq}"
+                break
+        folding.finish([one for one in waiting if one.message_id not in taken])
         if seq < head.next_seq and not view.damaged:
             view.damaged = f"it is damaged: {head.next_seq - seq} of its events, from {seq} on, are not there"
         view.blocked = view.blocked or view.damaged

@@ -10,7 +10,8 @@ from durable_saga.pb import cell_pb2
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import holds_large
+from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
+from durable_saga_server.blocked import BlockedRuns
 from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
 from durable_saga_server.chains import Chains
@@ -60,6 +61,7 @@ class HistoryService:
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
+        self.blocked = BlockedRuns(self.dispatcher)
         self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
         self.chains = Chains(self)
@@ -144,19 +146,23 @@ class HistoryService:
         for key in request.keys:
             check_name("correlation key", key, self.config.id_characters_max)
         check_attributes(request.attributes)
+        if len(request.start_id) not in (0, 16):
+            raise ServiceError("INVALID_ARGUMENT", f"a start_id has 16 bytes, not {len(request.start_id)}")
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
             if (there := await self.journal.head(run)) is not None:
-                return _already(there)
+                return await self._already(request, there)
             await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
             request = await self.large.detach(run, request)
         now_ms = self.clock.now_ms()
         waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
         session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
-            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms, seed=self.ids.new(),
+            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
+            seed=request.start_id or self.ids.new(),
             keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
+            rules=DETERMINISM_RULES,
         ))  # fmt: skip
         head = Head(
             run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),
@@ -169,7 +175,7 @@ class HistoryService:
             try:
                 outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
                 if outcome.head.incarnation != head.incarnation:
-                    return _already(outcome.head)
+                    return await self._already(request, outcome.head)
                 if session is not None:
                     await self.dispatcher.give_new(session, head, event, handing)
                 else:
@@ -191,7 +197,13 @@ class HistoryService:
                 raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
             await self.clock.sleep(0.1)
 
-
-def _already(there: Head) -> c.StartReply:
-    """The first start wins."""
-    return c.StartReply(key=key_of(there.run), already_started=True, saga_type=there.saga_type, status=shown(there.status))
+    async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
+        """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
+        first = next((event.saga_started for event in await self.journal.events(there.run, 0, 1)), h.SagaStarted())
+        is_own = bool(request.start_id) and first.seed == request.start_id
+        reply = c.StartReply(
+            key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)
+        )  # fmt: skip
+        if reply.already_started and first.saga_type:
+            reply.input.CopyFrom(first.input)
+        return reply

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
@@ -53,6 +54,12 @@ class Shard:
         first = min(self.known)[0] - 1 if self.known else until_ms
         self.passed_ms = max(self.passed_ms, min(first, until_ms))
         self.handled = {row for row in self.handled if row[0] > self.passed_ms}
+
+
+def _list_again(journal: Journal, head: Head) -> None:
+    """Of a run without an owner: who wrote its head may have died before the row of the listing was written."""
+    if head.status != h.RUNNING or head.blocked:
+        journal.list_again(head.run)
 
 
 class Waker:
@@ -250,6 +257,7 @@ class Waker:
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self.wake(head)
         else:
+            _list_again(self._journal, head)
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
 
@@ -265,10 +273,8 @@ class Waker:
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
-        if now_ms < shard.since_ms + self._config.lease_ms:
-            return True
-        fresh = head.updated_ms > now_ms - self._config.claim_grace_ms
-        return fresh and self._sessions.named(head.owner, head.run.namespace) is not None
+        is_new, fresh = now_ms < shard.since_ms + self._config.lease_ms, head.updated_ms > now_ms - self._config.claim_grace_ms
+        return is_new or (fresh and self._sessions.named(head.owner, head.run.namespace) is not None)
 
     async def nudged(self, run: Run) -> None:
         """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""

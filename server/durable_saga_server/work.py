@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROTOCOL = 1
 HELLO_SECONDS_MAX = 10.0
+UNHEARD_SECONDS = 0.02
 BREAK_OFF_SECONDS = 2.0
 """A stream whose worker is taken for dead has so long to end by itself."""
 UNDER_WAY_MAX = 1_000
@@ -135,6 +136,7 @@ class WorkStreams:
             for owned in hello.owned:
                 await self.reclaim(session, owned)
             session.greeted = True
+            service.blocked.offer(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             service.sessions.remove(session)
@@ -193,10 +195,9 @@ class WorkStreams:
                 for item in frame.items:
                     self._item(session, item)
                 await self._service.large.has_room()
-                while session.under_way > UNDER_WAY_MAX and not session.closed:
-                    await self._service.clock.sleep(0.02)
-                if session.is_crowded:
-                    await session.outbox.room(0)
+                while (session.under_way > UNDER_WAY_MAX or session.is_crowded) and not session.closed:
+                    session.seen_ms = self._service.clock.now_ms()  # it may say that it lives: nobody listens now
+                    await self._service.clock.sleep(UNHEARD_SECONDS)
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
             session.close(error)

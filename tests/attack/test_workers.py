@@ -298,6 +298,7 @@ def test_a_worker_that_reads_nothing_at_all_is_taken_for_dead(tmp_path: pathlib.
                 await asyncio.sleep(0.05)
             beating.cancel()
             assert "has read nothing" in caplog.text
+            assert "Traceback" not in caplog.text
             async with asyncio.timeout(10):
                 while not handler.done():  # nothing of its stream is kept
                     await asyncio.sleep(0.05)

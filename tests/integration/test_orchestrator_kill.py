@@ -41,7 +41,7 @@ def play_and_kill(folder: pathlib.Path, journal: str, namespace: str) -> None:
 
 
 def marks(folder: pathlib.Path, what: str) -> dict[str, int]:
-    """How often each saga did it, by idempotency key: `namespace/saga/run/call`."""
+    """How often each saga did it, by idempotency key: `namespace/saga/run/incarnation/call`."""
     found: dict[str, int] = {}
     for line in (folder / "marks").read_text().splitlines():
         if line.startswith(f"{what} "):

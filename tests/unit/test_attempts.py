@@ -63,7 +63,7 @@ def play(act: Callable[[Bench], Awaitable[None]], concurrency: int = 4) -> Bench
     async def go() -> None:
         executor = Executor(concurrency, SystemClock(), Retry(), SystemChance())
         key = h.RunKey(namespace="n", saga="s", run=1)
-        bench.attempts = Attempts(executor, key, 1, bench.report, lambda: False)
+        bench.attempts = Attempts(executor, key, b"i" * 16, 1, bench.report, lambda: False)
         try:
             await act(bench)
         finally:

@@ -8,12 +8,14 @@ import random
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from durable_saga import Retry, compensation, connect, on_failure, saga, step, step_context
 from durable_saga.check import check_paths
 from durable_saga.errors import BlockingCall, UnsupportedOperation
+from durable_saga.replay.dice import Dice
 from durable_saga.replay.guard import guarded
 from durable_saga.retry import FOREVER, decide, delay_ms, to_ms
 
@@ -113,10 +115,14 @@ def test_a_wrong_url_says_what_is_accepted(url: str) -> None:
 
 
 class Env:
-    random = random.Random(5)
+    dice = Dice(b"seed", rules=1)
+    is_repeating = False
 
     def now(self) -> float:
         return 42.0
+
+    def log_context(self) -> dict[str, Any]:
+        return {}
 
 
 def test_the_guard_gives_replayable_values_inside_and_the_real_ones_outside(tmp_path: pathlib.Path) -> None:
@@ -127,7 +133,7 @@ def test_the_guard_gives_replayable_values_inside_and_the_real_ones_outside(tmp_
             open(tmp_path / "x", "w")  # noqa: SIM115
         with pytest.raises(BlockingCall, match=r"asyncio\.sleep"):
             time.sleep(0)
-    assert first == random.Random(5).random()
+    assert first == Dice(b"seed", rules=1).machine().random()
     assert time.time() > 42
     (tmp_path / "x").write_text("fine again")
 

@@ -34,6 +34,11 @@ async def pays(thing: Hidden) -> None: ...
 
 
 @step
+async def makes() -> Hidden:
+    raise AssertionError("its result could not be written")
+
+
+@step
 async def imported(price: Decimal) -> None: ...
 
 
@@ -60,6 +65,11 @@ async def doubles(money: Money) -> Money:
 @saga
 async def hides() -> None:
     await pays(Hidden(1))  # type: ignore[arg-type]
+
+
+@saga
+async def hides_result() -> None:
+    await makes()
 
 
 @saga
@@ -92,6 +102,7 @@ def test_a_name_that_is_only_there_for_type_checkers_is_an_error_that_names_the_
     assert "step pays: argument thing: an annotation of tests.unit.test_codec_annotations.Hidden can't be looked up" in (
         run(hides).error
     )
+    assert "step makes: its result: an annotation of tests.unit.test_codec_annotations.Hidden can't" in run(hides_result).error
     found = run(imports).error
     assert "test_codec_annotations.py:" in found
     assert "an annotation of imported can't be looked up (name 'Decimal' is not defined)" in found
@@ -125,6 +136,16 @@ def test_a_wrong_argument_is_refused_at_the_call_in_the_saga() -> None:
 
     assert "WrongType: step how: argument given[0].number: expected str, found int" in run(wrong).error
 
+    @saga
+    async def wrong_scalar() -> str:
+        try:
+            await pays(3)  # type: ignore[arg-type]
+        except NotSerializable as error:
+            return str(error)
+        return "taken"
+
+    assert "step pays: argument thing: an annotation of" in run(wrong_scalar).value
+
 
 def test_names_in_quotes_inside_of_an_annotation_are_looked_up() -> None:
     def quoted(one: list["Item"], other: dict[str, "list[Item]"]) -> tuple["Item", ...]: ...  # type: ignore[empty-body]  # noqa: UP037
@@ -136,6 +157,21 @@ def test_names_in_quotes_inside_of_an_annotation_are_looked_up() -> None:
     assert codec.decode_call(data, signature)[0] == [[Item("a")], {"b": [Item("c")]}]
     with pytest.raises(NotSerializable, match="the annotation 'Item' can't be looked up"):
         codec.encode([], where="v", annotation=list["Item"])
+
+
+@dataclasses.dataclass
+class Outer:
+    @dataclasses.dataclass
+    class Inner:
+        number: int
+
+    inner: Inner
+    others: list[Inner]
+
+
+def test_a_class_within_a_class_is_found() -> None:
+    value = Outer(Outer.Inner(1), [Outer.Inner(2)])
+    assert codec.decode(codec.encode(value, where="v", annotation=Outer), Outer) == value
 
 
 def test_a_class_of_a_function_that_holds_itself_works() -> None:

@@ -83,6 +83,69 @@ async def queue():
     for _ in range(6): order.append(await q.get())
     await asyncio.gather(*tasks)
 
+@step(retry=Retry(max_attempts=1), effect=False)
+async def note(n): return n
+
+async def pause(n):
+    await asyncio.sleep(1)
+    return n
+
+async def ordered(futures, value=lambda one: one.result()):
+    done, _ = await asyncio.wait(futures)
+    for one in done:
+        order.append(value(one))
+        await note(order[-1])
+
+async def wait_gathers():
+    await ordered([asyncio.gather(pause(n)) for n in range(9)], lambda one: one.result()[0])
+
+async def wait_futures():
+    futures = [asyncio.Future() for _ in range(9)]
+    assert all(isinstance(one, asyncio.Future) for one in futures)
+    for n, one in enumerate(futures): one.set_result(n)
+    await ordered(futures)
+
+async def wait_tasks():
+    await ordered([asyncio.Task(pause(n), loop=asyncio.get_running_loop()) for n in range(9)])
+
+async def wait_derived():
+    class Own(asyncio.Future): pass
+    futures = [Own() for _ in range(9)]
+    for n, one in enumerate(futures): one.set_result(n)
+    await ordered(futures)
+
+async def wait_for_first():
+    for n in range(3): await asyncio.wait_for(pause(n), 5)
+    await ordered([asyncio.create_task(pause(n)) for n in range(9)])
+
+async def all_tasks():
+    tasks = [asyncio.create_task(pause(n), name=str(n)) for n in range(9)]
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task():
+            order.append(task.get_name())
+            await note(task.get_name())
+
+async def generator_left():
+    lock = asyncio.Lock()
+    async def rows():
+        async with lock:
+            try: yield 1
+            finally:
+                await note("closed")
+                order.append("closed")
+    async for _ in rows(): break
+    await asyncio.wait_for(lock.acquire(), 5)
+    order.append("locked")
+
+async def generators_left_open():
+    async def rows(n):
+        try: yield n
+        finally: order.append(n)
+    kept = [rows(n) for n in range(9)]
+    for one in kept: await anext(one)
+    cycle = [kept]
+    cycle.append(cycle)
+
 @saga
 async def run(name: str) -> None:
     await globals()[name]()
@@ -95,6 +158,8 @@ print(order, calls)
 """
 CONSTRUCTS = [
     "group", "wait", "completed", "anyio_group", "anyio_streams", "dice", "gather", "timeouts", "queue",
+    "wait_gathers", "wait_futures", "wait_tasks", "wait_derived", "wait_for_first", "all_tasks", "generator_left",
+    "generators_left_open",
 ]  # fmt: skip
 
 

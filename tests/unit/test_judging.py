@@ -21,6 +21,7 @@ from durable_saga import (
 )
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
+from durable_saga.testing import SagaResult, SagaTestRunner
 from tests.unit.judged import ONCE, Refused, exits, is_async, notes, play, raises, refuse, skipped, stepped, undo_more
 
 seen: list[Any] = []
@@ -344,3 +345,15 @@ def test_c5_what_was_decided_stands_when_the_condition_changes() -> None:
         core.replay(journal)
         assert core.ended
         core.discard()
+
+
+@pytest.mark.parametrize("when", [if_refused, unless_refused])
+def test_c5_a_condition_decides_alike_whatever_crashes(when: Any) -> None:
+    """Each schedule is replayed: one that asked for something else would be found."""
+
+    def as_the_condition_says(result: SagaResult) -> bool:
+        return result.status in ("compensated", "cancelled", "failed") and len(set(skipped(result))) <= 1
+
+    runner = SagaTestRunner()
+    found = asyncio.run(runner.explore(with_inner_scope(when), invariant=as_the_condition_says, schedules_max=60))
+    assert found.schedules == 60

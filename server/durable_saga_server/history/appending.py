@@ -177,10 +177,13 @@ _CHECKS: dict[str, Callable[[Any, w.Commit], None]] = {
 
 
 _VALUES: dict[str, Callable[[h.Event], bool]] = {
-    "step_scheduled": lambda event: event.step_scheduled.input.size != 0,
+    "step_scheduled": lambda event: event.step_scheduled.input.size != 0 or event.step_scheduled.defaults.size != 0,
+    "step_failed": lambda event: event.step_failed.result.size != 0,
     "step_completed": lambda event: event.step_completed.result.size != 0,
     "signal_received": lambda event: event.signal_received.input.size != 0,
-    "compensation_registered": lambda event: event.compensation_registered.input.size != 0,
+    "compensation_registered": lambda event: (
+        event.compensation_registered.input.size != 0 or event.compensation_registered.defaults.size != 0
+    ),
     "settling_started": lambda event: event.settling_started.result.size != 0,
     "saga_ended": lambda event: event.saga_ended.result.size != 0 or event.saga_ended.next.input.size != 0,
     "state_changed": lambda event: any(one.size for one in event.state_changed.changes.values()),

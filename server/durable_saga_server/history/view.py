@@ -7,8 +7,10 @@ from typing import Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
 from durable_saga_server.history.appending import OPEN
+from durable_saga_server.history.message_view import MESSAGE_KINDS, Messages
 
 _VERBS = {
     h.CompensationDecided.RETRY: "pending",
@@ -19,11 +21,12 @@ DECIDABLE = ("pending", "running", "retrying", "stuck")
 """States of a compensation that an unwind holds and that has no outcome yet."""
 
 
-def fold(events: Iterable[h.Event], into: c.Description) -> None:
-    """Fill steps, result, failure, unread, the runs before and after, and a warning for one that grows towards a limit."""
+def fold(events: Iterable[h.Event], into: c.Description, inbox: Iterable[h.InboxMessage] = ()) -> None:
+    """Fill steps, messages (with those that wait in the `inbox`), result, failure, unread, the runs before and after, and
+    a warning for one that grows towards a limit."""
     folding = Folding(into)
     folding.add(events)
-    folding.finish()
+    folding.finish(inbox)
 
 
 class Folding:
@@ -33,7 +36,8 @@ class Folding:
         self._into = into
         self._steps: dict[str, c.StepView] = {}
         self._children: dict[str, str] = {}
-        self._size = self._large = 0
+        self._messages = Messages(into)
+        self.size = self._large = 0
 
     def add(self, events: Iterable[h.Event]) -> None:
         for event in events:
@@ -41,16 +45,19 @@ class Folding:
 
     def _add(self, event: h.Event) -> None:
         steps, children, into = self._steps, self._children, self._into
-        self._size, self._large = self._size + event.ByteSize(), self._large + event.large_bytes
+        self.size, self._large = self.size + event.ByteSize(), self._large + event.large_bytes
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
+        if kind in MESSAGE_KINDS:
+            self._messages.take(kind, body, event)
         if kind == "saga_ended":
             _ended(body, into)
+            self._messages.ended(body)
         elif kind == "saga_started":
             into.previous_run = body.previous_run
         elif kind in _RUN_CHANGES:
             _RUN_CHANGES[kind](into, body)
-            if kind == "unwind_started":
+            if kind in ("unwind_started", "settling_started"):
                 _wait_for_their_turn(steps, body, event)
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
@@ -64,9 +71,10 @@ class Folding:
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
 
-    def finish(self) -> None:
+    def finish(self, inbox: Iterable[h.InboxMessage] = ()) -> None:
         self._into.steps.extend(self._steps.values())
-        into, size, large = self._into, self._size, self._large
+        self._messages.show(inbox)
+        into, size, large = self._into, self.size, self._large
         into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
 
 
@@ -98,6 +106,7 @@ def _child_around(path: str, children: dict[str, str]) -> str:
 
 
 def _ended(body: Any, into: c.Description) -> None:
+    into.settling = False
     into.result.CopyFrom(body.result)
     if body.HasField("failure"):
         into.failure.CopyFrom(body.failure)
@@ -129,7 +138,11 @@ def _mark(kind: str, body: Any, time_ms: int) -> c.StepView:
 def _unwind_started(into: c.Description, body: Any) -> None:
     if not body.call:
         into.failure.CopyFrom(body.failure)
-        into.recoverable = False
+        into.recoverable, into.settling, into.unwinding = False, False, True
+
+
+def _settling_started(into: c.Description, _: Any) -> None:
+    into.settling = True
 
 
 def _wait_for_their_turn(steps: Mapping[str, c.StepView], body: Any, event: h.Event) -> None:
@@ -159,6 +172,7 @@ def _pivot_passed(into: c.Description, _: Any) -> None:
 
 _RUN_CHANGES: dict[str, Callable[[c.Description, Any], None]] = {
     "unwind_started": _unwind_started,
+    "settling_started": _settling_started,
     "saga_held": _held,
     "recover_requested": _recovered,
     "state_changed": _state_changed,
@@ -171,7 +185,7 @@ def _step(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
         view.state = state
         view.attempts = max(view.attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
-            view.last_error = f"{body.failure.type}: {body.failure.message}"
+            view.last_error = f"{body.failure.type}: {body.failure.message}"[:REASON_CHARACTERS_MAX]
         if state != "retrying":
             view.ended_ms = event.time_ms
 
@@ -183,7 +197,10 @@ def _compensation(state: str) -> Callable[[c.StepView, Any, h.Event], None]:
         view.compensation_state, view.compensation_seq = state, event.seq
         view.compensation_attempts = max(view.compensation_attempts, getattr(body, "attempt", 0))
         if hasattr(body, "failure"):
-            view.compensation_error = f"{body.failure.type}: {body.failure.message}"
+            view.compensation_error = f"{body.failure.type}: {body.failure.message}"[:REASON_CHARACTERS_MAX]
+            view.compensation_failing_ms = view.compensation_failing_ms or event.time_ms
+        elif state != "running":
+            view.compensation_failing_ms = 0
 
     return change
 
@@ -192,6 +209,8 @@ def _decided(view: c.StepView, body: Any, event: h.Event) -> None:
     if view.compensation_state in DECIDABLE:
         view.compensation_seq = event.seq
         view.compensation_state = _VERBS.get(body.verb, view.compensation_state)
+        if view.compensation_state != "pending":
+            view.compensation_failing_ms = 0
 
 
 _CHANGES: dict[str, Callable[[c.StepView, Any, h.Event], None]] = {

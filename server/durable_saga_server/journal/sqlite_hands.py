@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from durable_saga_server.journal import JournalError
 from durable_saga_server.journal.sqlite_errors import is_of_all, translate
+from durable_saga_server.journal.sqlite_place import Place
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +46,19 @@ Work = Callable[[sqlite3.Connection], T]
 Job = tuple[Work[Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
 
 
+Do = Callable[[sqlite3.Connection, Sequence[Work[Any]], Place], list[Any]]
+
+
 class _Hand:
     """One thread with its queue and its connection."""
 
-    def __init__(self, name: str, path: str, do: Callable[[sqlite3.Connection, Sequence[Work[Any]], str], list[Any]]) -> None:
+    def __init__(self, name: str, place: Place, do: Do) -> None:
         self.jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.connection: sqlite3.Connection | None = None
         self.busy_since = 0.0
         """0: it waits for jobs."""
         self.name = name
-        self._path = path
+        self._place = place
         self._do = do
         self._batch: Sequence[Job] = ()
         self._thread: threading.Thread | None = None
@@ -96,10 +100,10 @@ class _Hand:
 
     def _done(self, works: Sequence[Work[Any]]) -> list[Any]:
         try:
-            self.connection = self.connection or _connect(self._path, BUSY_TIMEOUT_MS)
-            return self._do(self.connection, works, self._path)
+            self.connection = self.connection or _connect(self._place.path, BUSY_TIMEOUT_MS)
+            return self._do(self.connection, works, self._place)
         except BaseException as error:  # whatever it is, those who wait hear of it, and the thread lives
-            return [translate(error, self._path)] * len(works)
+            return [translate(error, self._place.path)] * len(works)
 
 
 class Hands:
@@ -107,6 +111,7 @@ class Hands:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._place = Place(path)
         self._begin_hands()
         self._is_open = False
         self._watch: asyncio.TimerHandle | None = None
@@ -119,8 +124,8 @@ class Hands:
         self._ended = 0.0
 
     def _begin_hands(self) -> None:
-        self._writes = _Hand("journal-writes", self._path, _write)
-        self._reads = _Hand("journal-reads", self._path, _read)
+        self._writes = _Hand("journal-writes", self._place, _write)
+        self._reads = _Hand("journal-reads", self._place, _read)
 
     @property
     def is_open(self) -> bool:
@@ -133,10 +138,12 @@ class Hands:
         try:
             await self._hand(self._writes, first)
             self._own = _connect(self._path, 0)
+            self._reads.start()
+            await self._hand(self._reads, _nothing)
         except (JournalError, sqlite3.Error) as error:
             await self.close()
             raise error if isinstance(error, JournalError) else translate(error, self._path) from error
-        self._reads.start()
+        self._place.remember()  # every connection is there now: none makes a new file later
         self._watch_later()
 
     async def close(self) -> None:
@@ -171,10 +178,10 @@ class Hands:
         `work` may be called twice: what it did the first time is rolled back then."""
         self._written += 1
         alone, self._size = size == self._size == 1, size
-        if self._own is None or not self._is_own_work(alone) or not _begin(self._own):
+        if self._own is None or self._place.is_lost or not self._is_own_work(alone) or not _begin(self._own):
             return await self._write_in_thread(work)
         began = perf_counter()
-        answer: T | Exception = _transact(self._own, [work], self._path)[0]
+        answer: T | Exception = _transact(self._own, [work], self._place)[0]
         self._ended = perf_counter()
         self._wrote_this_turn = True
         asyncio.get_running_loop().call_soon(self._next_turn)
@@ -231,6 +238,11 @@ def _connect(path: str, busy_timeout_ms: int) -> sqlite3.Connection:
     return connection
 
 
+def _nothing(db: sqlite3.Connection) -> None:
+    """A read that only asks for the connection."""
+    db.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
 def _begin(connection: sqlite3.Connection) -> bool:
     """False: somebody else writes, or something is wrong that the thread will meet too."""
     try:
@@ -240,18 +252,21 @@ def _begin(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _write(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
+def _write(connection: sqlite3.Connection, works: Sequence[Work[Any]], place: Place) -> list[Any]:
+    if place.is_lost:
+        place.check()  # it may have been put back
     connection.execute("BEGIN IMMEDIATE")
-    return _transact(connection, works, path)
+    return _transact(connection, works, place)
 
 
-def _read(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
-    return [_attempt_read(work, connection, path) for work in works]
+def _read(connection: sqlite3.Connection, works: Sequence[Work[Any]], place: Place) -> list[Any]:
+    return [_attempt_read(work, connection, place.path) for work in works]
 
 
-def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: str) -> list[Any]:
+def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], place: Place) -> list[Any]:
     """The answers of these, in the transaction that is begun. A refusal of ours is one's own answer, and so is what one can't
-    do; what SQLite can't do now is everyone's, and nothing is written."""
+    do; what SQLite can't do now is everyone's, and nothing is written. Nothing is acknowledged that went into a file which is
+    not at its place any more."""
     try:
         try:
             answers = [_attempt(work, connection) for work in works]
@@ -260,11 +275,12 @@ def _transact(connection: sqlite3.Connection, works: Sequence[Work[Any]], path: 
                 raise
             _roll_back(connection)
             connection.execute("BEGIN IMMEDIATE")
-            answers = [_attempt_apart(work, connection, path) for work in works]
+            answers = [_attempt_apart(work, connection, place.path) for work in works]
         connection.execute("COMMIT")
+        place.check()
     except Exception as error:
         _roll_back(connection)
-        return [translate(error, path)] * len(works)
+        return [translate(error, place.path)] * len(works)
     except BaseException:  # Ctrl-C: the lock is not kept
         _roll_back(connection)
         raise

@@ -1,0 +1,44 @@
+"""SIGTERM and SIGINT of a worker process: it stops in order, and within STOP_SECONDS_MAX whatever its steps and threads do.
+
+The handler is Python's, not the event loop's, which user code may block. A thread ends the process by force when it is still
+there then, after it has shown where every thread stands; its sagas go to others as those of a worker that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+STOP_SECONDS_MAX = 29.0
+"""Longer than a worker lets attempts finish (DRAIN_SECONDS), shorter than the 30 s that process managers wait."""
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call it in the main thread, on its loop. `stop` is called on the loop."""
+    loop, stopping = asyncio.get_running_loop(), threading.Event()
+
+    def handle(*_: object) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            threading.Thread(target=_end_by_force, name="saga-stop", daemon=True).start()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def _end_by_force() -> None:
+    time.sleep(STOP_SECONDS_MAX)
+    log.error("the worker did not stop within %s s and is ended; it stood here:", STOP_SECONDS_MAX)
+    sys.stderr.flush()
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(1)

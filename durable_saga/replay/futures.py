@@ -1,0 +1,67 @@
+"""Futures and tasks of a saga that asyncio makes otherwise than through the loop: their place in a set is the same everywhere.
+
+`asyncio.Future()` and `asyncio.Task()` give the loop's own futures and tasks while a saga's loop runs; a `gather()`, and a
+class derived from asyncio.Future, count where they are first hashed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.tasks
+from asyncio import events
+from typing import Any
+
+from durable_saga.replay.loop import SagaLoop
+
+plain_future: Any = asyncio.Future
+plain_task: Any = asyncio.Task
+
+
+class _Kind(type):
+    """Of a class that stands for another: what that one says of instances and subclasses holds for it."""
+
+    stands_for: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if "stands_for" not in vars(cls):
+            return super().__call__(*args, **kwargs)  # a class that was derived from it
+        loop = kwargs.get("loop") or events._get_running_loop()
+        if not isinstance(loop, SagaLoop):
+            return cls.stands_for(*args, **kwargs)
+        kwargs.pop("loop", None)
+        return loop.create_future() if cls.stands_for is plain_future else loop.create_task(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.stands_for) if "stands_for" in vars(cls) else super().__instancecheck__(instance)
+
+    def __subclasscheck__(cls, subclass: Any) -> bool:
+        return issubclass(subclass, cls.stands_for) if "stands_for" in vars(cls) else super().__subclasscheck__(subclass)
+
+
+def _hash(future: Any) -> int:
+    loop = future.get_loop()
+    if not isinstance(loop, SagaLoop):
+        return object.__hash__(future)
+    place: int | None = getattr(future, "_saga_place", None)
+    if place is None:
+        place = future._saga_place = loop.next_place()
+    return place
+
+
+class Future(plain_future, metaclass=_Kind):  # type: ignore[misc]  # it is asyncio.Future
+    stands_for = plain_future
+    __hash__ = _hash
+
+
+class Task(plain_task, metaclass=_Kind):  # type: ignore[misc]  # it is asyncio.Task
+    stands_for = plain_task
+    __hash__ = _hash
+
+
+def install() -> None:
+    """Once per process."""
+    for kind, name in ((Future, "Future"), (Task, "Task")):
+        kind.__module__, kind.__name__, kind.__qualname__ = "asyncio", name, name
+        kind.__doc__ = kind.stands_for.__doc__
+        setattr(asyncio, name, kind)
+    asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]
