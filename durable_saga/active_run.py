@@ -71,7 +71,7 @@ class ActiveRun:
     def _begin(self, assign: w.Assign) -> None:
         try:
             self._watched.replay(assign.events)
-            tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted)
+            tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted, self._worker.chance.random)
             self._take()
         except BaseException as error:  # whatever it is, it is this saga's
             _could_not_begin(self, assign, error)

@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
+from durable_saga.replay.awaiting import busy_at
 from durable_saga.replay.closing import Discarded, TakenOut, close, keep
 from durable_saga.replay.generators import Generators
 
@@ -160,7 +161,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
                     raise LimitExceeded(
                         "CALLBACKS_PER_ACTIVATION_MAX",
                         CALLBACKS_PER_ACTIVATION_MAX,
-                        "the saga's code runs without ever waiting for a step, a timer or a message",
+                        f"{busy_at(handle)}: the saga's code runs without ever waiting for a step, a timer or a message",
                     )
             if not self._lazy or not self._run_lazy():
                 return

@@ -147,7 +147,7 @@ class House:
         handle: Handle[Any] = await client.start(entry.saga, *entry.args, id=entry.name)
         wrong: list[str] = []
         for told in entry.told:
-            if (words := await _tell(handle, told)) and not killed:
+            if (words := await _tell(client.handle(handle.id), told)) and not killed:
                 wrong.append(words)
         overview = await self._until_over(handle, entry, pending, ordinary)
         judged = overview.status in ENDS and not killed
