@@ -10,6 +10,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
@@ -23,20 +24,23 @@ STOP_SECONDS_MAX = 29.0
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
     """Call it in the main thread, on its loop. `stop` is called on the loop."""
-    loop, stopping = asyncio.get_running_loop(), threading.Event()
+    loop, asked = asyncio.get_running_loop(), queue.SimpleQueue[int]()
+    threading.Thread(target=_stop, args=(asked, loop, stop), name="saga-stop", daemon=True).start()
 
-    def handle(*_: object) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            threading.Thread(target=_end_by_force, name="saga-stop", daemon=True).start()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop)
+    def handle(number: int, _: object) -> None:
+        """It may interrupt saga code, which may do nothing and may swallow what is raised here."""
+        asked.put(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
 
 
-def _end_by_force() -> None:
+def _stop(asked: queue.SimpleQueue[int], loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    asked.get()
+    try:
+        loop.call_soon_threadsafe(stop)
+    except RuntimeError:
+        return  # the loop is closed: the program ends by itself
     time.sleep(STOP_SECONDS_MAX)
     log.error("the worker did not stop within %s s and is ended; it stood here:", STOP_SECONDS_MAX)
     sys.stderr.flush()
