@@ -15,7 +15,7 @@ from durable_saga.pb import client_pb2 as c
 from examples.demo.processes import Process
 
 APP = """
-import asyncio, sys
+import asyncio, socket, sys, threading, time
 from durable_saga import event, saga, sleep, step
 
 @step
@@ -99,10 +99,46 @@ async def blocks() -> None:
     while True:
         pass
 
+@step
+def sleeps() -> None:
+    time.sleep(3600)
+
+@step(timeout=0.5)
+def sleeps_beyond_its_time() -> None:
+    time.sleep(3600)
+
+@step
+def waits_for_a_lock() -> None:
+    lock = threading.Lock()
+    with lock, lock:
+        pass
+
+@step
+def waits_for_bytes() -> None:
+    here, there = socket.socketpair()
+    here.recv(1)
+
+@step
+def spins_in_a_thread() -> None:
+    while True:
+        pass
+
+@step
+async def fails() -> None:
+    await asyncio.sleep(0)
+
+@fails.compensation
+def hangs_in_its_undo() -> None:
+    time.sleep(3600)
+
 @saga
 async def works(how: str) -> None:
-    await {"hangs": hangs, "takes_no_notice": takes_no_notice, "blocks": blocks}[how]()
+    await globals()[how]()
+    raise ValueError("to be undone")
 """
+HUNG = ["sleeps", "sleeps_beyond_its_time", "waits_for_a_lock", "waits_for_bytes", "spins_in_a_thread", "fails"]
+STOP_SECONDS = 30.0
+"""What process managers wait."""
 EXITS = ["exits", "exits_in_a_task", "exits_in_a_callback"]
 Play = Callable[..., str]
 
@@ -149,6 +185,26 @@ def test_a_worker_ends_in_its_time_whatever_its_steps_do(play: Play, how: str) -
     log = play(scenario, 1)
     assert "is ended; it stood here" in log
     assert time.monotonic() - began < 60
+
+
+def test_a_worker_ends_in_its_time_while_threads_of_plain_steps_hang(play: Play) -> None:
+    """Those threads end with it: nothing waits for them, whether their attempts run still or were given up."""
+    asked = []
+
+    async def scenario(client: Client) -> None:
+        handles = [await client.start("works", one, id=one) for one in HUNG]
+        for handle in handles:
+            kind = {"sleeps_beyond_its_time": "step_attempt_failed", "fails": "compensation_scheduled"}.get(
+                handle.id, "step_scheduled"
+            )
+            while not any(event.HasField(kind) for event in await handle.history()):
+                await asyncio.sleep(0.05)
+        assert await (await client.start("innocent", id="other")).result(60) == "ok"
+        asked.append(time.monotonic())
+
+    log = play(scenario)
+    assert time.monotonic() - asked[0] < STOP_SECONDS
+    assert "is ended; it stood here" not in log, "it was not ended by force"
 
 
 async def blocked(handle: Handle[object]) -> c.Description:

@@ -69,8 +69,8 @@ def params() -> list[Any]:
 
 
 def is_a_matter_of_time(entry: Entry) -> bool:
-    """It is cancelled or timed out at a moment: what it has done by then, and what is undone, is another thing after a kill. That
-    all of it is settled is asked for all the same."""
+    """It is cancelled or timed out at a moment: what it has done by then, and what is undone, is another thing after a kill.
+    That all of it is settled is asked for all the same."""
     return entry.name == "the saga's own time-out" or any(told.verb in ("cancel", "compensate") for told in entry.told)
 
 

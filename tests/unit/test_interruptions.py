@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from durable_saga import NotApplied, Retry, SagaFunction, codec, saga, step
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import Core, RunCompensation, RunStep
-from durable_saga.replay.interruptions import INTERRUPTIONS_MAX, tell_interruptions
+from durable_saga.replay.interruptions import (
+    INTERRUPTION_BACKOFF_MS,
+    INTERRUPTION_BACKOFF_MS_MAX,
+    INTERRUPTIONS_MAX,
+    back_off_ms,
+    tell_interruptions,
+)
 
 START_MS = 1_700_000_000_000
 
@@ -35,6 +45,11 @@ async def poison() -> None:
 @saga
 async def poison_without_effect() -> None:
     await reads()
+
+
+@saga
+async def two_at_once() -> None:
+    await asyncio.gather(kills("o"), kills("p"))
 
 
 @saga
@@ -95,6 +110,24 @@ def test_the_first_back_off_is_short() -> None:
     event = life.journal[-1]
     assert event.step_attempt_failed.interrupted
     assert event.step_attempt_failed.retry_at_ms - event.time_ms <= 1_000
+
+
+def test_those_cut_off_together_begin_again_at_different_times() -> None:
+    life = Life(two_at_once)
+    chances = iter([0.0, 0.5])
+    life.core = Core(life._definition, h.RunKey(namespace="n", saga="s", run=1))
+    life.core.replay(life.journal)
+    tell_interruptions(life.core, life.now_ms, random=lambda: next(chances))
+    due_ms = [one.step_attempt_failed.retry_at_ms - one.time_ms for one in life.core.take().events]
+    assert due_ms == [INTERRUPTION_BACKOFF_MS // 2, INTERRUPTION_BACKOFF_MS]
+
+
+@pytest.mark.parametrize("interruptions", [1, 2, 3, 20])
+def test_chance_makes_a_back_off_at_most_half_shorter_or_longer(interruptions: int) -> None:
+    middle = back_off_ms(interruptions)
+    assert back_off_ms(interruptions, 0.0) == middle // 2
+    assert middle < back_off_ms(interruptions, 0.999) < middle * 1.5
+    assert middle <= INTERRUPTION_BACKOFF_MS_MAX
 
 
 def test_one_that_waits_for_its_next_attempt_was_not_interrupted() -> None:

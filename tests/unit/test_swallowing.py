@@ -172,6 +172,43 @@ def test_a_loop_that_only_lets_others_run_is_stopped_by_its_limit(monkeypatch: p
     assert "test_swallowing.py" in core.discard()
 
 
+def test_a_loop_that_only_lets_others_run_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def turns() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    @saga
+    async def busy_in_a_task() -> None:
+        await asyncio.gather(event("never"), turns())
+
+    monkeypatch.setattr(bounds, "CALLBACKS_PER_ACTIVATION_MAX", 10_000)
+    core = started(busy_in_a_task, run=False)
+    line = turns.__code__.co_firstlineno + 2
+    with pytest.raises(
+        LimitExceeded, match=rf"test_swallowing\.py:{line} in .*turns: the saga's code runs without ever waiting"
+    ):
+        core.replay(start_of(busy_in_a_task))
+    core.discard()
+
+
+def test_a_callback_that_calls_itself_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again() -> None:
+        asyncio.get_running_loop().call_soon(again)
+
+    @saga
+    async def busy_in_a_callback() -> None:
+        again()
+        await event("never")
+
+    monkeypatch.setattr(bounds, "CALLBACKS_PER_ACTIVATION_MAX", 10_000)
+    core = started(busy_in_a_callback, run=False)
+    with pytest.raises(
+        LimitExceeded, match=rf"test_swallowing\.py:{again.__code__.co_firstlineno} in .*again: the saga's code"
+    ):
+        core.replay(start_of(busy_in_a_callback))
+    core.discard()
+
+
 def test_the_runner_and_explore_come_back() -> None:
     async def play() -> None:
         runner = SagaTestRunner()
