@@ -258,19 +258,19 @@ class Dispatcher:
         behind = session.behind.setdefault(run, Behind(epoch))
         inbox: Sequence[h.InboxMessage] = []
         for _ in range(INBOX_LOOKS_MAX):
-            behind.more = False
+            came = behind.came
             try:
                 inbox = await self._journal.inbox(run)
             except BaseException:  # its hint brings it back; until then what comes is sent as it comes
                 session.behind.pop(run, None)
                 raise
-            if not behind.more:
+            if behind.came == came:
                 break
         if session.behind.get(run) is not behind:
             return  # it was handed out anew meanwhile, or caught up by another look
         del session.behind[run]
         session.deliver(run, key_of(run), epoch, inbox)
-        if behind.more:
+        if behind.came != came:
             session.behind.setdefault(run, Behind(epoch))
             if session.on_room is not None:
                 session.on_room()

@@ -35,10 +35,11 @@ class Ownership:
 
 @dataclass(eq=False, slots=True)
 class Behind:
-    """A run with messages that had no room, or that are being read. `more`: some came since the last look."""
+    """A run with messages that had no room, or that are being read. `came`: how often some came. A look that begins with one
+    number and ends with another may lack some; several may look at once."""
 
     epoch: int
-    more: bool = True
+    came: int = 0
     is_read: bool = False
 
 
@@ -105,7 +106,7 @@ class Session:
             if owned is not None and message.message_id in owned.sent:
                 continue
             if self.is_crowded or run in self.behind:
-                self.behind.setdefault(run, Behind(epoch)).more = True
+                self.behind.setdefault(run, Behind(epoch)).came += 1
                 return
             if owned is not None:
                 owned.sent[message.message_id] = None

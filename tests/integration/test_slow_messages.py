@@ -237,6 +237,51 @@ def test_a_message_that_is_written_while_a_worker_comes_back_reaches_it_at_once(
     asyncio.run(written_while_reclaimed())
 
 
+class SlowLooks(MemoryJournal):
+    """While it is armed, what an inbox held is told when the test lets that look go on. `looks`: those that wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.armed = False
+        self.looks: list[asyncio.Event] = []
+
+    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
+        found = await super().inbox(run)
+        if self.armed:
+            self.looks.append(look := asyncio.Event())
+            await look.wait()
+        return found
+
+
+async def looked_at_twice_at_once() -> None:
+    """A look at the inbox of a run that has its worker -> a message -> another look, since a hint is due -> the first is
+    answered, without the message -> another message, sent when the first one was acknowledged."""
+    journal = SlowLooks()
+    async with served(journal) as (service, worker):
+        await started(service, worker)
+        head = await journal.head(RUN)
+        assert head is not None
+        (session,) = service.sessions
+        journal.armed = True
+        first = asyncio.ensure_future(service.dispatcher.deliver_unread(session, head))
+        assert await until(lambda: len(journal.looks) == 1)
+        assert not (await signal(service, "m1")).duplicate
+        second = asyncio.ensure_future(service.dispatcher.deliver_unread(session, head))
+        assert await until(lambda: len(journal.looks) == 2)
+        journal.armed = False
+        journal.looks[0].set()
+        await first
+        assert not (await signal(service, "m2")).duplicate
+        journal.looks[1].set()
+        await second
+        assert await until(partial(worker.has_got, "deliver", 2))
+        assert [one.message.message_id for one in worker.sent("deliver")] == ["m1", "m2"]
+
+
+def test_a_message_does_not_overtake_another_while_two_look_at_the_inbox() -> None:
+    asyncio.run(looked_at_twice_at_once())
+
+
 class SlowHead(MemoryJournal):
     """While it is armed, what a head was is told when the test lets it."""
 

@@ -13,7 +13,8 @@ ANY: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a client does to the saga, `after` seconds from its start: a signal, or "cancel" or "compensate"."""
+    """What a client does to the saga, `after` seconds from what it did before, or from the start: a signal, or "cancel" or
+    "compensate". `once`: not before an effect of this label has begun."""
 
     name: str
     args: tuple[Any, ...] = ()
@@ -21,6 +22,7 @@ class Told:
     verb: str = "signal"
     refused: bool = False
     """The client must be told that it can't be."""
+    once: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class House:
         handle: Handle[Any] = await client.start(entry.saga, *entry.args, id=entry.name)
         wrong: list[str] = []
         for told in entry.told:
+            await asyncio.sleep(told.after)
+            await self._has_begun(entry.name, told.once)
             if (words := await _tell(client.handle(handle.id), told)) and not killed:
                 wrong.append(words)
         overview = await self._until_over(handle, entry, pending, ordinary)
@@ -160,6 +162,14 @@ class House:
             entry, overview.status, overview.blocked, history, [], result, overview.state, overview.error or "",
             killed=killed, not_refused=wrong, at_the_end=at_the_end,
         )  # fmt: skip
+
+    async def _has_begun(self, saga: str, label: str) -> None:
+        """An effect of that saga; the entry is judged as it is when that takes too long."""
+        until = time.monotonic() + SECONDS_MAX
+        while label and time.monotonic() < until:
+            if any(row.saga == saga and row.label == label for row in ledger.rows(self.place)):
+                return
+            await asyncio.sleep(0.1)
 
     async def _until_over(self, handle: Handle[Any], entry: Entry, pending: bool, ordinary: asyncio.Event) -> Overview:
         """As it stands when it has ended or needs an operator, or when its time is over."""
@@ -184,7 +194,6 @@ class House:
 
 
 async def _tell(handle: Handle[Any], told: Told) -> str:
-    await asyncio.sleep(told.after)
     try:
         if told.verb == "signal":
             await handle.signal(told.name, *told.args)

@@ -253,10 +253,10 @@ def _rejected(seen: Any) -> str:
 
 _TOP_UP = Told("top_up", (5,), 0.2)
 _CLOSED: dict[str, Any] = {"result": "closed"}
-_handled("a handler at work at the return", _pays, _TOP_UP, Told("end", after=0.4), stands="first topped",
+_handled("a handler at work at the return", _pays, _TOP_UP, Told("end", once="topped"), stands="first topped",
          check=_state_is(5), runner=REAL, **_CLOSED)  # fmt: skip
 _handled("a handler that is done", _pays_at_once, _TOP_UP, Told("end", after=1.0), stands="first topped", **_CLOSED)
-_handled("a handler at work when the saga fails", _pays, _TOP_UP, Told("end", after=0.4), saga_fails=True,
+_handled("a handler at work when the saga fails", _pays, _TOP_UP, Told("end", once="topped"), saga_fails=True,
          status="compensated", undone="first topped", runner=REAL)  # fmt: skip
 _handled("a handler that raises", _fails, _TOP_UP, Told("end", after=0.8), undone="topped", stands="first", check=_rejected,
          **_CLOSED)  # fmt: skip
@@ -267,7 +267,7 @@ _handled("a value that does not fit the handler", _pays_at_once, Told("top_up", 
          stands="first", check=_rejected, **_CLOSED)  # fmt: skip
 _handled("too many values for the handler", _pays_at_once, Told("top_up", (1, 2, 3), 0.2), Told("end", after=0.8),
          stands="first", check=_rejected, **_CLOSED)  # fmt: skip
-_handled("a handler and a cancel", _pays, _TOP_UP, Told("", after=0.4, verb="cancel"), status="cancelled",
+_handled("a handler and a cancel", _pays, _TOP_UP, Told("", verb="cancel", once="topped"), status="cancelled",
          undone="first topped", runner=REAL)  # fmt: skip
 
 
@@ -330,21 +330,21 @@ async def _background_refused() -> None:
 
 
 @entry("a cancel while a step runs", status="cancelled", undone="first slow", runner=REAL,
-       told=(Told("", verb="cancel", after=0.5),))  # fmt: skip
+       told=(Told("", verb="cancel", once="slow"),))  # fmt: skip
 async def _cancel() -> None:
     await book("first")
     await slow("slow", 20)
 
 
 @entry("a cancel while a plain step runs", status="cancelled", undone="first slow", runner=REAL,
-       told=(Told("", verb="cancel", after=0.5),))  # fmt: skip
+       told=(Told("", verb="cancel", once="slow"),))  # fmt: skip
 async def _cancel_plain() -> None:
     await book("first")
     await slow_plain("slow", 1.5)
 
 
 @entry("a cancel that is caught", status="cancelled", undone="first slow", runner=REAL,
-       told=(Told("", verb="cancel", after=0.5),))  # fmt: skip
+       told=(Told("", verb="cancel", once="slow"),))  # fmt: skip
 async def _cancel_caught() -> None:
     await book("first")
     try:
@@ -354,7 +354,7 @@ async def _cancel_caught() -> None:
 
 
 @entry("compensate while a step runs", status="compensated", undone="first slow", runner=REAL,
-       told=(Told("", verb="compensate", after=0.5),))  # fmt: skip
+       told=(Told("", verb="compensate", once="slow"),))  # fmt: skip
 async def _compensate() -> None:
     await book("first")
     await slow("slow", 20)

@@ -230,6 +230,8 @@ class Oracle:
             self.broken("G4", f"{run.saga}: token {context.fencing_token} was never given out")
         if record.owners.setdefault(context.fencing_token, process.name) != process.name:
             self.broken("G4", f"{run.saga}: two workers have the fencing token {context.fencing_token}")
+        if context.attempt in account.died_in:
+            self.broken("L1", f"{run.saga}: attempt {context.attempt} of {call} ended its process, and begins again uncounted")
         if step is not None and not undo and step.at_most_once and account.begun[context.attempt] > 1:
             self.broken("G4", f"{run.saga}: attempt {context.attempt} of {call}, which is at_most_once, began twice")
 

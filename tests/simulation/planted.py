@@ -206,15 +206,15 @@ def _settle_nothing(self: Any, end: Callable[[], None], *, result: bytes = b"") 
 _start_entries = Scope.start
 
 
-def _settle_all(self: Any, wanted: Any = None) -> Any:
+def _settle_all(self: Any, order: Any = (), wanted: Any = None) -> None:
     """What stands is undone with what is in doubt."""
-    return _start_entries(self)
+    _start_entries(self, order)
 
 
-async def _leave_handlers(self: Any) -> None: ...
+_handles_nothing = property(lambda self: False)
 
 
-def _tell_no_interruptions(core: Any, now_ms: int) -> None: ...
+def _tell_no_interruptions(*_: Any) -> None: ...
 
 
 def _key_without_incarnation(key: h.RunKey, incarnation: bytes) -> str:
@@ -226,8 +226,8 @@ BUGS = [
     Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
     Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
     Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
-    Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)]),
-    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=190),
+    Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)], first=10),
+    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=0),
     Bug("sending again under a new commit id", SEEDS_EASY, [(Committer, "_resolve", _resolve_as_new)]),
     Bug("dropping a young hint, whose truth is on its way", SEEDS_HARD, [(Waker, "_decide", _drop_owned)]),
     Bug("advancing the watermark past a hint not yet handled", SEEDS_HARD, [(Waker, "_look", _look_once)]),
@@ -236,13 +236,13 @@ BUGS = [
     Bug("losing the registration of a compensation", SEEDS_EASY, [(Stack, "register", _register_forgetful)]),
     Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)]),
     Bug("purging without a look at the retention", SEEDS_EASY, [(Retention, "_due_ms", _due_soon)]),
-    Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=80),
+    Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=84),
     Bug("leaving the first run of a chain when the last is gone", SEEDS_EASY, [(Retention, "_end_chain", _keep_first)]),
     Bug("leaving to a run what the next one should read", SEEDS_EASY, [(Chains, "_carry", _carry_nothing)]),
     Bug("not committing the outcome of an attempt", SEEDS_EASY, [(ActiveRun, "fact", _lose_outcome)]),
     Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
     Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
-    Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "handled", _leave_handlers)]),
-    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)]),
-    Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)]),
+    Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "is_handling", _handles_nothing)]),
+    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=0),
+    Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]

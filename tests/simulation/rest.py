@@ -43,6 +43,7 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
     if head is None:
         return
     if not is_at_rest(world, run, record):
+        yield from _unrecorded(world, run, record)
         yield (
             "G7",
             f"it has not come to rest: {h.Status.Name(head.status)}, owner {head.owner!r}, {head.blocked or 'not blocked'}",
@@ -52,6 +53,16 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
     yield from _attempts(world, run, record)
     yield from _undone(world, run, record)
     yield from _laws(record)
+
+
+def _unrecorded(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
+    """What keeps a run that has its worker from coming to rest: an attempt whose end is not in the history."""
+    assert record.head is not None, "it was looked at"
+    for call, step in record.steps.items():
+        account = world.services.of_call(run, record.head.incarnation, call)
+        has_ended = any(record.of_call(kind, call) for kind in ("step_completed", "step_failed", "step_cancelled"))
+        if record.head.owner and account is not None and account.calls and not has_ended:
+            yield "L1", f"step {call} ({step.name}) was attempted, and its outcome is in no history"
 
 
 def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,8 @@ class Account:
     begun: Counter[int] = field(default_factory=Counter)
     calls: int = 0
     done: int = 0
-    deaths: int = 0
+    died_in: set[int] = field(default_factory=set)
+    """Attempts that ended their process."""
     answers: list[str] = field(default_factory=list)
 
 
@@ -66,8 +67,8 @@ class Services:
         world.say(process.name, f"begins {context.idempotency_key} attempt {context.attempt} token {context.fencing_token}")
         world.oracle.effect_begins(process, context, account, free)
         answer: asyncio.Future[str] = loop.create_future()
-        if outcome == "dies" or (outcome == "dies once" and not account.deaths):
-            account.deaths += 1
+        if outcome == "dies" or (outcome == "dies once" and not account.died_in):
+            account.died_in.add(context.attempt)
             account.done += world.dice.randrange(2)
             world.take_down(process, world.dice.uniform(0, DOWN_SECONDS_MAX))
             return await answer
