@@ -24,6 +24,7 @@ from durable_saga import active_run, attempts
 from durable_saga.active_run import ActiveRun
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.replay import interruptions
 from durable_saga.replay.calls import Calls
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.unwind import Scope, Stack
@@ -211,6 +212,10 @@ def _settle_all(self: Any, order: Any = (), wanted: Any = None) -> None:
     _start_entries(self, order)
 
 
+def _at_once(interruptions: int, random: float = 0.5) -> int:
+    return 0
+
+
 _handles_nothing = property(lambda self: False)
 
 
@@ -244,5 +249,6 @@ BUGS = [
     Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
     Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "is_handling", _handles_nothing)]),
     Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=0),
+    Bug("beginning again at once what was cut off", SEEDS_HARD, [(interruptions, "back_off_ms", _at_once)], first=189),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]

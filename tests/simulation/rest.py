@@ -91,6 +91,9 @@ def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
                 yield "G4", f"step {call} ({step.name}) has an outcome and was never attempted"
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
+        cut_off = failed is not None and failed.failure.type.endswith(INTERRUPTED) and not step.at_most_once
+        if cut_off and (account is None or not account.died_in):
+            yield "L3", f"step {call} ({step.name}) was cut off for good, and it never ended a process"
     for call in record.kinds.get("compensation_completed", {}):
         account = world.services.of_call(run, incarnation, call, undo=True)
         if account is None or not account.answers:
