@@ -67,9 +67,9 @@ async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> A
 _message = Messages._message
 
 
-async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage) -> Any:
+async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage, *more: Any) -> Any:
     await self._service.reading.open_head(key)
-    asyncio.get_running_loop().create_task(_quietly(_message(self, key, message)))
+    asyncio.get_running_loop().create_task(_quietly(_message(self, key, message, *more)))
     return memory_reply()
 
 
