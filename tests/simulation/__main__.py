@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+from tests.simulation import careless
 from tests.simulation.plan import make
 from tests.simulation.world import Outcome, World
 
@@ -19,7 +20,9 @@ def play(seed: int, servers: int | None = None, workers: int | None = None) -> O
     """One world from its seed."""
     logging.disable(logging.CRITICAL)
     try:
-        return World(seed, make(seed, servers, workers)).run()
+        plan = make(seed, servers, workers)
+        careless.make(seed, plan)
+        return World(seed, plan).run()
     finally:
         logging.disable(logging.NOTSET)
 

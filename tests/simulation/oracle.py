@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MESSAGES = frozenset(
     {"signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested"}
 )
-CLOCKS_DIFFER_SECONDS_MAX = 10
+CLOCKS_DIFFER_SECONDS_MAX = 15
 MESSAGE_CALLS = frozenset({"signal", "cancel", "compensate", "recover"})
 
 
@@ -62,6 +62,8 @@ class Oracle:
         self._world = world
         self.violation = ""
         self.records: dict[Run, Record] = {}
+        self.may_begin_again: set[str] = set()
+        """Sagas that a client starts once more when they are purged."""
 
     def broken(self, promise: str, words: str) -> None:
         if not self.violation:
@@ -140,9 +142,13 @@ class Oracle:
         """Compare the run with the copy, and take what is new."""
         record = self.record(run)
         if record.purged:
-            if run in self._world.memory._heads:
+            if run not in self._world.memory._heads:
+                return
+            if run.saga not in self.may_begin_again:
                 self.broken("G6", f"{run.saga} was begun again after it was purged")
-            return
+                return
+            self.may_begin_again.discard(run.saga)
+            record = self.records[run] = Record()
         record.head = head = self._world.memory._heads.get(run)
         events = self._world.memory._events.get(run, [])
         there = [event.SerializeToString() for event in events]
@@ -156,6 +162,8 @@ class Oracle:
         record.events = there
         for event in events[known:]:
             self._new(run, record, event)
+        if head is not None and head.blocked:
+            self.broken("L1", f"{run.saga} is blocked: {head.blocked.splitlines()[-1]}")
         if head is not None and head.status not in OPEN and not record.ended_us:
             record.ended_us = self._world.loop.now_us
 
@@ -211,6 +219,9 @@ class Oracle:
         record, call = self.record(run), context.call
         undo = context.idempotency_key.endswith("/undo")
         step = record.steps.get(call)
+        incarnation = record.head.incarnation if record.head is not None else b""
+        if not self._world.services.attempted(run, incarnation, call, undo, account):
+            self.broken("G4", f"{run.saga}: the key {context.idempotency_key} was used before, for something else")
         if undo and call not in record.undo_due:
             self.broken("G3", f"{run.saga}: the compensation of {call} runs, and its intent is not committed")
         if not undo and step is None and not free:
@@ -219,6 +230,8 @@ class Oracle:
             self.broken("G4", f"{run.saga}: token {context.fencing_token} was never given out")
         if record.owners.setdefault(context.fencing_token, process.name) != process.name:
             self.broken("G4", f"{run.saga}: two workers have the fencing token {context.fencing_token}")
+        if context.attempt in account.died_in:
+            self.broken("L1", f"{run.saga}: attempt {context.attempt} of {call} ended its process, and begins again uncounted")
         if step is not None and not undo and step.at_most_once and account.begun[context.attempt] > 1:
             self.broken("G4", f"{run.saga}: attempt {context.attempt} of {call}, which is at_most_once, began twice")
 

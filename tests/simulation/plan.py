@@ -75,6 +75,8 @@ class Plan:
     chaos_seconds: float
     retention_seconds: int = 0
     may_stick: set[str] = field(default_factory=set)
+    again: Start | None = None
+    """Started once more when its first life is purged."""
     is_attacked: bool = False
 
     @property

@@ -20,11 +20,15 @@ from durable_saga_server.retention import Retention
 from durable_saga_server.service import HistoryService
 from durable_saga_server.wake import Waker
 
+from durable_saga import active_run, attempts
 from durable_saga.active_run import ActiveRun
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.replay import interruptions
 from durable_saga.replay.calls import Calls
-from durable_saga.replay.unwind import Stack
+from durable_saga.replay.signals import Signals
+from durable_saga.replay.unwind import Scope, Stack
+from durable_saga.replay.unwinding import Unwinding
 
 SEEDS_EASY = 40
 SEEDS_HARD = 120
@@ -63,9 +67,9 @@ async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> A
 _message = Messages._message
 
 
-async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage) -> Any:
+async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage, *more: Any) -> Any:
     await self._service.reading.open_head(key)
-    asyncio.get_running_loop().create_task(_quietly(_message(self, key, message)))
+    asyncio.get_running_loop().create_task(_quietly(_message(self, key, message, *more)))
     return memory_reply()
 
 
@@ -185,13 +189,50 @@ def _not_interrupted(self: Any, body: h.StepScheduled) -> None:
         pending.from_history = False
 
 
+_fact = ActiveRun.fact
+
+
+def _lose_outcome(self: Any, event: h.Event) -> Any:
+    """As where an exception of the user's breaks what was to record it."""
+    kind = event.step_failed.failure.type
+    if event.HasField("step_failed") and not kind.startswith(("builtins.", "durable_saga.", "asyncio.")):
+        return True
+    return _fact(self, event)
+
+
+def _settle_nothing(self: Any, end: Callable[[], None], *, result: bytes = b"") -> None:
+    end()
+
+
+_start_entries = Scope.start
+
+
+def _settle_all(self: Any, order: Any = (), wanted: Any = None) -> None:
+    """What stands is undone with what is in doubt."""
+    _start_entries(self, order)
+
+
+def _at_once(interruptions: int, random: float = 0.5) -> int:
+    return 0
+
+
+_handles_nothing = property(lambda self: False)
+
+
+def _tell_no_interruptions(*_: Any) -> None: ...
+
+
+def _key_without_incarnation(key: h.RunKey, incarnation: bytes) -> str:
+    return f"{key.namespace}/{key.saga}/{key.run}/"
+
+
 BUGS = [
     Bug("going on at an unknown outcome", SEEDS_EASY, [(Committer, "_resolve", _go_on)]),
     Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
     Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
     Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
-    Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)]),
-    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=190),
+    Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)], first=10),
+    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=0),
     Bug("sending again under a new commit id", SEEDS_EASY, [(Committer, "_resolve", _resolve_as_new)]),
     Bug("dropping a young hint, whose truth is on its way", SEEDS_HARD, [(Waker, "_decide", _drop_owned)]),
     Bug("advancing the watermark past a hint not yet handled", SEEDS_HARD, [(Waker, "_look", _look_once)]),
@@ -200,7 +241,14 @@ BUGS = [
     Bug("losing the registration of a compensation", SEEDS_EASY, [(Stack, "register", _register_forgetful)]),
     Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)]),
     Bug("purging without a look at the retention", SEEDS_EASY, [(Retention, "_due_ms", _due_soon)]),
-    Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=80),
+    Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=84),
     Bug("leaving the first run of a chain when the last is gone", SEEDS_EASY, [(Retention, "_end_chain", _keep_first)]),
     Bug("leaving to a run what the next one should read", SEEDS_EASY, [(Chains, "_carry", _carry_nothing)]),
+    Bug("not committing the outcome of an attempt", SEEDS_EASY, [(ActiveRun, "fact", _lose_outcome)]),
+    Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
+    Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
+    Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "is_handling", _handles_nothing)]),
+    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=0),
+    Bug("beginning again at once what was cut off", SEEDS_HARD, [(interruptions, "back_off_ms", _at_once)], first=189),
+    Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]

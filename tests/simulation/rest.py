@@ -10,13 +10,14 @@ from durable_saga_server.journal import Run
 
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
-from durable_saga.step_context import key_prefix
-from tests.simulation import sagas
+from tests.laws.doubt import unsettled
+from tests.simulation import careless, sagas
 from tests.simulation.oracle import Record
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+INTERRUPTED = "StepInterrupted"
 DELIVERY_US_MAX = 240_000_000
 """A message that was durable this long before the end of its saga must have reached it."""
 
@@ -42,6 +43,7 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
     if head is None:
         return
     if not is_at_rest(world, run, record):
+        yield from _unrecorded(world, run, record)
         yield (
             "G7",
             f"it has not come to rest: {h.Status.Name(head.status)}, owner {head.owner!r}, {head.blocked or 'not blocked'}",
@@ -50,6 +52,17 @@ def _of_run(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
     yield from _messages(world, run, record)
     yield from _attempts(world, run, record)
     yield from _undone(world, run, record)
+    yield from _laws(record)
+
+
+def _unrecorded(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
+    """What keeps a run that has its worker from coming to rest: an attempt whose end is not in the history."""
+    assert record.head is not None, "it was looked at"
+    for call, step in record.steps.items():
+        account = world.services.of_call(run, record.head.incarnation, call)
+        has_ended = any(record.of_call(kind, call) for kind in ("step_completed", "step_failed", "step_cancelled"))
+        if record.head.owner and account is not None and account.calls and not has_ended:
+            yield "L1", f"step {call} ({step.name}) was attempted, and its outcome is in no history"
 
 
 def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
@@ -63,27 +76,26 @@ def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str
             yield "G6", f"message {message_id} was acknowledged and never reached it"
 
 
-def _key(run: Run, record: Record, call: str) -> str:
-    incarnation = record.head.incarnation if record.head is not None else b""
-    return key_prefix(h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run), incarnation) + call
-
-
 def _attempts(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
     if record.head is not None and record.head.status == h.TERMINATED:
         return
+    incarnation = record.head.incarnation if record.head is not None else b""
     for call, step in record.steps.items():
-        account = world.services.ledger.get(_key(run, record, call))
+        account = world.services.of_call(run, incarnation, call)
         completed, failed = record.of_call("step_completed", call), record.of_call("step_failed", call)
         if completed is None and failed is None and record.of_call("step_cancelled", call) is None:
             yield "G4", f"step {call} has no outcome in the history"
         if account is None:
-            proven = failed is not None and (failed.failure.not_applied or failed.failure.type.endswith("StepInterrupted"))
+            proven = failed is not None and (failed.failure.not_applied or failed.failure.type.endswith(INTERRUPTED))
             if completed is not None or (failed is not None and not proven):
                 yield "G4", f"step {call} ({step.name}) has an outcome and was never attempted"
         elif completed is not None and codec.decode(completed.result.data, str, where="result") not in account.answers:
             yield "G2", f"the result of step {call} is none that the service gave"
+        cut_off = failed is not None and failed.failure.type.endswith(INTERRUPTED) and not step.at_most_once
+        if cut_off and (account is None or not account.died_in):
+            yield "L3", f"step {call} ({step.name}) was cut off for good, and it never ended a process"
     for call in record.kinds.get("compensation_completed", {}):
-        account = world.services.ledger.get(f"{_key(run, record, call)}/undo")
+        account = world.services.of_call(run, incarnation, call, undo=True)
         if account is None or not account.answers:
             yield "G5", f"the compensation of {call} is recorded as done and the service knows nothing of it"
 
@@ -99,9 +111,16 @@ def _undone(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]
         skipped = name == sagas.CONDITIONAL and record.of_call("compensation_skipped", call) is not None
         if not (proven or settled or skipped):
             yield "G5", f"it ended as {h.Status.Name(record.head.status)} and the call {call} ({name}) was not undone"
-        account = world.services.ledger.get(_key(run, record, call))
+        account = world.services.of_call(run, record.head.incarnation, call)
         if proven and account is not None and account.done:
             yield "G5", f"call {call} ({name}) is recorded as not executed, and it was"
+
+
+def _laws(record: Record) -> Iterator[tuple[str, str]]:
+    events = [h.Event.FromString(one) for one in record.events]
+    for call in unsettled(events):
+        yield "L2", f"it ended, and call {call} is in doubt and was not settled"
+    yield from careless.broken_laws(events)
 
 
 def _left_behind(world: World) -> Iterator[str]:

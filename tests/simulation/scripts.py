@@ -70,6 +70,18 @@ class Scripts:
                 self._world.say("clients", f"{start.saga} ended with {type(error).__name__}")
                 return
 
+    async def live_again(self, start: Start, client: ClientProcess) -> None:
+        """The id of a saga that is purged is anybody's."""
+        run = Run("default", start.saga)
+        while not self._world.oracle.record(run).purged:
+            await asyncio.sleep(5)
+        self._world.oracle.may_begin_again.add(start.saga)
+        handle = await self._insist(lambda: client.client.start(sagas.BY_NAME[start.kind], *start.arguments, id=start.saga))
+        try:
+            await self._insist(handle.result)
+        except SagaError as error:
+            self._world.say("clients", f"{start.saga} ended again, with {type(error).__name__}")
+
     async def _skip_stuck(self, handle: Any) -> None:
         """The operator's part."""
         for step in (await self._insist(handle.describe)).steps:
@@ -84,8 +96,8 @@ class Scripts:
         handle: Any = self._world.clients["client-1"].client.handle(saga)
         try:
             if act.what == "signal":
-                name, value = act.argument
-                await self._insist(lambda: handle.signal(name, value, message_id=f"{saga}/{number}"))
+                name, *values = act.argument
+                await self._insist(lambda: handle.signal(name, *values, message_id=f"{saga}/{number}"))
             else:
                 await self._insist(lambda: getattr(handle, act.what)("the plan"))
         except ClientError as error:

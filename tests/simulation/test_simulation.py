@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -43,6 +44,16 @@ def test_a_seed_gives_the_same_log_in_every_process(seed: int) -> None:
         for salt in ("1", "2")
     }
     assert len(logs) == 1
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_takes_what_it_is_planted_for_takes(bug: Bug) -> None:
+    """Otherwise its TypeError is found, and not the bug."""
+    for owner, name, broken in bug.places:
+        if callable(right := owner.__dict__[name]):
+            parameters = inspect.signature(right).parameters.values()
+            named = {one.name: None for one in parameters if one.kind is one.KEYWORD_ONLY}
+            inspect.signature(broken).bind(*[None] * (len(parameters) - len(named)), **named)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

@@ -113,11 +113,11 @@ class World:
             end_us = self.start_us + int(self.plan.rest_seconds * 1_000_000)
             if not self.loop.run_until(self._is_over, end_us) and not self.oracle.violation:
                 self._check_rest("in the time that it has")
-            if self.plan.retention_seconds:
+            if self.plan.retention_seconds and not self.oracle.violation:
                 self._purge_under_faults()
             self._go_on(LINGER_SECONDS)
             if not self.oracle.violation:
-                rest.check(self)
+                self._check_rest("in the end")
             virtual_seconds = (self.loop.now_us - self.start_us) / 1_000_000
             digest = hashlib.sha256("\n".join(self.log).encode()).hexdigest()
             statuses: dict[str, int] = {}
@@ -141,8 +141,12 @@ class World:
         self.faults_now = Faults(self.plan.faults.journal, self.plan.faults.refused)
         for place in self.server_places:
             self._after(self.dice.uniform(0, self.plan.retention_seconds), self._crash, place, self.dice.uniform(0, 30))
+        if self.plan.again is not None and not self.oracle.violation:
+            self._scripts.run(self._scripts.live_again(self.plan.again, self.clients["client-0"]))
         self._go_on(self.plan.retention_seconds + LINGER_SECONDS)
         self.faults_now = _CALM
+        if self.plan.again is not None:
+            self._go_on(self.plan.retention_seconds + 2 * LINGER_SECONDS)
 
     def _begin(self) -> None:
         for place in self.server_places:
@@ -205,6 +209,14 @@ class World:
             self.say(process.name, "dies")
             process.kill()
             self._after(down, self._boot_again, process)
+
+    def take_down(self, process: Process, down: float) -> None:
+        """A step ends the process that it runs in."""
+        self.loop.at(self.loop.now_us, self.context, self._crash_of, process, down)
+
+    def _crash_of(self, process: Process, down: float) -> None:
+        if self._process(process.place) is process:
+            self._crash(process.place, down)
 
     def _after(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
         self.loop.at(self.loop.now_us + int(seconds * 1_000_000), self.context, callback, *args)
