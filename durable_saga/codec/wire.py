@@ -161,9 +161,8 @@ def _shaped(code: int, items: Any) -> Any:
     elif code == ext.MAP:
         if not all(type(pair) is list and len(pair) == 2 for pair in items):
             raise ValueError("a map without its pairs")
-    elif code == ext.TAGGED:
-        if len(items) != 2 or type(items[0]) is not str:
-            raise ValueError("a tagged value without its name")
+    elif code == ext.TAGGED and (len(items) != 2 or type(items[0]) is not str):
+        raise ValueError("a tagged value without its name")
     return items
 
 
