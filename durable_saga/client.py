@@ -77,7 +77,7 @@ class Handle(Generic[R]):
                     key.run = 0
                 if found.status == h.COMPLETED:
                     await self._client.fill(found.key, found.result)
-                    return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
+                    return await codec.decode_aside(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if found.status in _ENDINGS:
                     kind, words = _ENDINGS[found.status]
                     raise kind(self.id, found.failure if found.HasField("failure") else None, _in_fact(words, found))
