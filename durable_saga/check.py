@@ -1,5 +1,5 @@
 """The static determinism check: reads saga code and names what replay can't repeat. Finds what the guard can't reach too,
-such as `datetime.now()`. It reads; it never imports or runs the code."""
+such as module state that a saga changes. It reads; it never imports or runs the code."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from durable_saga import shared_state
 from durable_saga.dropped import CODE as DROPPED
 from durable_saga.dropped import Function, dotted, dropped_in, known_in, marked_in
 
+_LOCAL = "is local time, another one where a worker has another time zone: use durable_saga.now()"
 _CALLS = {
-    "datetime.now": ("DS001", "gives another time in every replay: use durable_saga.now()"),
-    "datetime.utcnow": ("DS001", "gives another time in every replay: use durable_saga.now()"),
+    "datetime.now": ("DS001", _LOCAL),
+    "datetime.today": ("DS001", _LOCAL),
+    "date.today": ("DS001", _LOCAL),
     "time.sleep": ("DS002", "stops every saga of the worker: use await asyncio.sleep()"),
     "uuid.uuid1": ("DS003", "gives another value in every replay: use uuid4()"),
     "open": ("DS004", "touches a file: do it in a @step"),
@@ -75,9 +78,13 @@ def _check_file(file: pathlib.Path, tree: ast.Module, known: Mapping[str, str]) 
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     found: list[Finding] = []
     imported = _imported(tree)
+    for place, code, message in shared_state.kept_in(tree, imported):
+        found.append(Finding(file, place.lineno, place.col_offset + 1, code, message))
     for function in _saga_code(functions, tree):
         for call, advice in dropped_in(function, known) if isinstance(function, _FUNCTIONS) else ():
             found.append(Finding(file, call.lineno, call.col_offset + 1, DROPPED, advice))
+        for place, code, message in shared_state.found_in(function, tree):
+            found.append(Finding(file, place.lineno, place.col_offset + 1, code, message))
         for node in ast.walk(function):
             for code, message in _judge(node, imported):
                 assert isinstance(node, ast.expr | ast.stmt), "only these have a place"
@@ -152,11 +159,10 @@ def _judge(node: ast.AST, imported: dict[str, str]) -> Iterator[tuple[str, str]]
         if (verdict := _CALLS.get(name) or _CALLS.get(short)) is not None or (
             verdict := next((v for prefix, v in _PREFIXES.items() if name.startswith(prefix)), None)
         ) is not None:
-            yield verdict[0], f"{name}() {verdict[1]}"
+            if verdict[1] is not _LOCAL or not (node.args or node.keywords):
+                yield verdict[0], f"{name}() {verdict[1]}"
         elif short.endswith(".run_in_executor"):
             yield "DS006", f"{name}() starts a thread: call a @step that is a plain function"
-    elif isinstance(node, ast.For | ast.AsyncFor) and isinstance(node.iter, ast.Set | ast.SetComp):
-        yield "DS007", "a set has no fixed order: iterate over sorted(...) or a list"
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         for one in node.decorator_list:
             cached = dotted(one.func if isinstance(one, ast.Call) else one)

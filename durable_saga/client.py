@@ -73,7 +73,7 @@ class Handle(Generic[R]):
                 if found.status == h.COMPLETED:
                     await self._client.fill(found.key, found.result)
                     check_open(self._client.sealing, found.key, found.result)
-                    return codec.decode(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
+                    return await codec.decode_aside(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if (error := error_of(self.id, found)) is not None:
                     raise error
 

@@ -5,7 +5,7 @@ the type and the path. Equal values give equal bytes. Bytes from anywhere are de
 """
 
 from durable_saga.codec import adapter, making  # noqa: F401  read here, so that no saga's code has to wait for it
-from durable_saga.codec.decode import decode, decode_call, decode_message
+from durable_saga.codec.decode import decode, decode_aside, decode_call, decode_message
 from durable_saga.codec.encode import UNKNOWN, encode, encode_call
 from durable_saga.codec.misfit import DEPTH_MAX, HASH_COLLISIONS_MAX, VALUES_MAX
 from durable_saga.codec.named import Converters, register
@@ -19,6 +19,7 @@ __all__ = [
     "VALUES_MAX",
     "Converters",
     "decode",
+    "decode_aside",
     "decode_call",
     "decode_message",
     "encode",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from durable_saga.codec.plan import plan_of
 from durable_saga.codec.wire import Node, unpack
 from durable_saga.errors import DecodeError
 
+ASIDE_ABOVE_BYTES = 64 * 1024
+"""About a millisecond of decoding."""
+
 
 def decode(data: bytes, annotation: Any = Any, *, where: str = "value") -> Any:
     """Raises DecodeError, naming the place, when the bytes are broken or do not fit the annotation."""
@@ -20,6 +24,13 @@ def decode(data: bytes, annotation: Any = Any, *, where: str = "value") -> Any:
     if not nodes and (annotation is Any or type(raw) is annotation):
         return raw
     return _fitted(raw, annotation, where)
+
+
+async def decode_aside(data: bytes, annotation: Any = Any, *, where: str = "value") -> Any:
+    """The same, of large data in a thread: the loop goes on meanwhile."""
+    if len(data) <= ASIDE_ABOVE_BYTES:
+        return decode(data, annotation, where=where)
+    return await asyncio.to_thread(decode, data, annotation, where=where)
 
 
 def decode_message(data: bytes, annotation: Any = Any, *, where: str) -> Any:

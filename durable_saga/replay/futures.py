@@ -1,7 +1,7 @@
 """Futures and tasks of a saga that asyncio makes otherwise than through the loop: their place in a set is the same everywhere.
 
-`asyncio.Future()` and `asyncio.Task()` give the loop's own futures and tasks while a saga's loop runs; a `gather()`, and a
-class derived from asyncio.Future, count where they are first hashed.
+`asyncio.Future()` and `asyncio.Task()` give the loop's own futures and tasks while a saga's loop runs, also under names that a
+module imported before; a `gather()`, and a class derived from asyncio.Future, count where they are first hashed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio.tasks
 from asyncio import events
 from typing import Any
 
+from durable_saga.replay import kept_names
 from durable_saga.replay.loop import SagaLoop
 
 plain_future: Any = asyncio.Future
@@ -64,4 +65,6 @@ def install() -> None:
         kind.__module__, kind.__name__, kind.__qualname__ = "asyncio", name, name
         kind.__doc__ = kind.stands_for.__doc__
         setattr(asyncio, name, kind)
+    made = {id(plain_future): Future, id(plain_task): Task}
+    kept_names.in_modules(made, but=("asyncio", "_asyncio", "concurrent.", "uvloop", "durable_saga."))
     asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]

@@ -1,26 +1,24 @@
 """What stands in for the machine's clock and dice: functions that give the saga's values while its code runs, and the machine's
 otherwise.
 
-They replace the functions where they stand, and under every name by which a loaded module has imported one (`from random import
-random`), or a function has kept one (a dataclass's `default_factory=time.time`). `random.Random()` without a seed is seeded by
-the saga; `secrets` and SystemRandom draw from `os.urandom`. `datetime.now()` can't be reached so: `refused_names.py`.
+They replace the functions where they stand, and wherever a loaded module or an object keeps one: `kept_names.py`. A
+`random.Random()` without a seed is seeded by the saga, and a generator that lives when the first saga is about to run draws
+from the saga's dice in its code; `secrets` and SystemRandom draw from `os.urandom`. `datetime.now()`: `calendar.py`.
 """
 
 from __future__ import annotations
 
 import _thread
-import gc
 import os
 import random
-import sys
 import time
-import types
 import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 from durable_saga.errors import BlockingCall
+from durable_saga.replay import calendar, kept_names
 from durable_saga.replay.guard import Environment, mark, refusal
 
 Inside = Callable[..., Any]
@@ -38,7 +36,7 @@ class StandIn:
         self.__wrapped__ = original
         self.inside = inside
         self.__name__ = self.__qualname__ = original.__name__
-        self.__module__ = str(original.__module__ or random.__name__)
+        self.__module__ = str(getattr(original, "__module__", None) or random.__name__)
         self.__doc__ = original.__doc__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,15 +71,19 @@ class SagaRandom(random.Random):
 
 def install() -> None:
     """Once per process."""
-    made: dict[int, StandIn] = {}
+    made: dict[int, Any] = {}
+    originals: list[Any] = []
     for module, name, inside in _table():
         original = getattr(module, name)
+        originals.append(original)
         made[id(original)] = StandIn(original, inside)
         setattr(module, name, made[id(original)])
-    _replace_names(made)
-    hidden = getattr(random, "_inst", None)
-    if type(hidden) is random.Random:
-        hidden.__class__ = SagaRandom
+    for original, stand_in in calendar.install(StandIn):
+        originals.append(original)
+        made[id(original)] = stand_in
+    kept_names.replace(made, originals)
+    for generator in kept_names.generators():
+        generator.__class__ = SagaRandom
     random.Random.seed = _seed  # type: ignore[method-assign]
 
 
@@ -146,22 +148,3 @@ def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     if a is None and environment is not None:
         a = environment.dice.machine().getrandbits(128)
     _seed_of(self, a, version)
-
-
-def _replace_names(made: dict[int, StandIn]) -> None:
-    """Under whatever name they were imported or kept."""
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        if isinstance(names, dict) and module is not sys.modules[__name__]:
-            _replace_in(names, made)
-    for holder in gc.get_referrers(*(one.__wrapped__ for one in made.values())):
-        if isinstance(holder, types.CellType):
-            holder.cell_contents = made.get(id(holder.cell_contents), holder.cell_contents)
-        elif isinstance(holder, dict) and "__builtins__" in holder:  # the globals of a generated function
-            _replace_in(holder, made)
-
-
-def _replace_in(names: dict[str, Any], made: dict[int, StandIn]) -> None:
-    for name, value in list(names.items()):
-        if (stand_in := made.get(id(value))) is not None:
-            names[name] = stand_in

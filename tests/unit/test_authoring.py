@@ -144,7 +144,7 @@ def test_the_static_check_names_line_and_advice(tmp_path: pathlib.Path) -> None:
         "from datetime import datetime\nimport requests\n"
         "@step\ndef fine():\n    return requests.get('x')\n"
         "def helper():\n    return datetime.now()\n"
-        "@saga\nasync def order():\n    helper()\n    for x in {1, 2}:\n        pass\n    await fine()\n"
+        "@saga\nasync def order():\n    helper()\n    for x in {'a', 'b'}:\n        pass\n    await fine()\n"
     )
     found = [(one.line, one.code) for one in check_paths([tmp_path])]
     assert found == [(7, "DS001"), (11, "DS007")]

@@ -1,0 +1,142 @@
+"""Libraries that people use in asyncio code, as they are, in saga code: they work, and a replay goes the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pdb  # noqa: T100  # what is tried
+import time
+from typing import Any
+
+import pytest
+import stamina
+import structlog
+from aiolimiter import AsyncLimiter
+
+from durable_saga import now, saga, step
+from durable_saga.replay.saga_log import add_context
+from durable_saga.testing import SagaResult, SagaTestRunner, fails
+
+
+class Busy(Exception):
+    pass
+
+
+@step
+async def books(room: str) -> str:
+    return f"booked {room}"
+
+
+def play(one: Any, runner: SagaTestRunner | None = None) -> SagaResult:
+    """Raises when a replay goes another way."""
+    result = asyncio.run((runner or SagaTestRunner()).run(one))
+    assert result.status == "completed", result.error
+    return result
+
+
+def test_stamina_tries_again_with_durable_pauses() -> None:
+    tried: list[float] = []
+
+    @stamina.retry(on=Busy, attempts=4, wait_initial=10, wait_max=60, wait_jitter=5)
+    async def until_free() -> str:
+        tried.append(now().timestamp())
+        if len(tried) % 3:
+            raise Busy
+        return await books("12")
+
+    @saga
+    async def stays() -> str:
+        return await until_free()
+
+    result = play(stays)
+    assert result.value == "booked 12"
+    assert tried[:3] == tried[3:]
+    assert tried[1] - tried[0] >= 10
+    assert [event.WhichOneof("kind") for event in result.journal].count("timer_fired") == 2
+
+
+def test_a_context_of_stamina_that_gives_up_raises_what_the_step_raised() -> None:
+    runner = SagaTestRunner()
+    runner.mock_step("books", fails(ValueError("full")))
+
+    @saga
+    async def stays() -> str:
+        try:
+            async for attempt in stamina.retry_context(on=ValueError, attempts=2, wait_initial=3):
+                with attempt:
+                    await books("12")
+        except ValueError as error:
+            return f"gave up: {error}"
+        return "stayed"
+
+    result = asyncio.run(runner.run(stays))
+    assert result.value == "gave up: full", result.error
+
+
+def test_aiolimiter_holds_back_what_is_too_much_in_saga_time() -> None:
+    @saga
+    async def paced() -> list[float]:
+        limiter, begun = AsyncLimiter(2, 10), []
+
+        async def one(number: int) -> None:
+            async with limiter:
+                begun.append(now().timestamp())
+                await books(str(number))
+
+        await asyncio.gather(*[one(number) for number in range(5)])
+        return [round(moment - begun[0]) for moment in begun]
+
+    result = play(paced)
+    assert result.value[0] == result.value[1] == 0
+    assert result.value[2] >= 5
+    assert len(result.names) == 5
+
+
+def test_a_debugger_stops_in_saga_code_and_steps_over_an_await(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    commands = "p room\nn\np found\nc\n" * 2
+    debugger = pdb.Pdb(stdin=io.StringIO(commands), stdout=said, nosigint=True, readrc=False)
+    monkeypatch.setattr("sys.breakpointhook", debugger.set_trace)
+
+    @saga
+    async def stays() -> str:
+        room = "suite"
+        breakpoint()  # noqa: T100  # what is tried
+        found = await books(room)
+        return found.upper()
+
+    assert play(stays).value == "BOOKED SUITE"
+    assert "'suite'" in said.getvalue()
+
+
+def test_structlog_says_a_line_once_with_the_saga_it_is_of() -> None:
+    said: list[dict[str, Any]] = []
+
+    def keep(_: Any, __: str, event: Any) -> Any:
+        said.append(dict(event))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[add_context, structlog.processors.TimeStamper(fmt=None), keep])
+    try:
+
+        @step
+        async def tells() -> None:
+            structlog.get_logger().info("in a step")
+
+        @saga
+        async def logs() -> None:
+            log = structlog.get_logger().bind(order="o-1")
+            log.info("first")
+            await tells()
+            await asyncio.sleep(60)
+            log.info("second", saga="mine")
+
+        play(logs)
+    finally:
+        structlog.reset_defaults()
+    assert [tuple(map(one.get, ("event", "saga", "saga_type", "step", "order"))) for one in said] == [
+        ("first", "saga", "logs", None, "o-1"),
+        ("in a step", "saga", None, "tells", None),
+        ("second", "mine", "logs", None, "o-1"),
+    ]
+    assert all(one["timestamp"] <= time.time() for one in said)
