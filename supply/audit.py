@@ -12,7 +12,7 @@ from typing import Any
 
 from supply.lock import DEVELOPMENT, RUN_TIME
 
-SECONDS_MAX = 120
+SECONDS_MAX = 60
 _COMMAND = ("--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off", "--timeout", "5")
 
 
