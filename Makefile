@@ -7,15 +7,18 @@ LAWS := tests/laws tests/journal/test_agreement.py tests/unit/test_attributes.py
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: setup browser test test-versions check demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
+.PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
 setup: $(SET_UP) browser
 
-$(SET_UP): requirements.lock pyproject.toml
+# Every file that is installed has a hash in the lock; what builds our own package is one of them.
+INSTALL := -m pip install --quiet --require-hashes -r requirements-dev.lock
+INSTALL_OURS := -m pip install --quiet --no-deps --no-build-isolation -e .
+
+$(SET_UP): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps -e .
-	$(BIN)/python -m pip download --quiet --no-deps --no-binary anyio --dest var/sources "$$(grep ^anyio== requirements.lock)"
+	$(BIN)/python $(INSTALL)
+	$(BIN)/python $(INSTALL_OURS)
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary anyio --dest var/sources "$$(grep -o '^anyio==[0-9.]*' requirements-dev.lock)"
 	touch $(SET_UP)
 
 # For tests/page. As root on Debian it is installed here; elsewhere this says what is missing, and only those tests fail.
@@ -37,9 +40,9 @@ test-versions: setup
 	  [ -n "$$python" ] || python=$$(command -v python$$version); \
 	  if [ -z "$$python" ] || ! "$$python" -c "import ssl" 2>/dev/null; then missing="$$missing $$version"; continue; fi; \
 	  environment=$(VENV)-$$version; echo "Python $$version"; \
-	  [ $$environment/.set-up -nt requirements.lock ] || { "$$python" -m venv $$environment \
-	    && $$environment/bin/python -m pip install --quiet -r requirements.lock \
-	    && $$environment/bin/python -m pip install --quiet --no-deps -e . && touch $$environment/.set-up; } || exit 1; \
+	  [ $$environment/.set-up -nt requirements-dev.lock ] || { "$$python" -m venv $$environment \
+	    && $$environment/bin/python $(INSTALL) \
+	    && $$environment/bin/python $(INSTALL_OURS) && touch $$environment/.set-up; } || exit 1; \
 	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance) || failed="$$failed $$version"; \
 	done; \
 	[ -z "$$missing" ] || echo "not tested, no such Python here:$$missing"; \
@@ -49,6 +52,16 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r durable_saga server supply
+	$(BIN)/bandit -q -t B608 -r durable_saga server supply -x server/durable_saga_server/journal
+	$(BIN)/python -m supply.licences --check
+	$(BIN)/python -m supply.audit
+
+audit: setup
+	$(BIN)/python -m supply.audit
+
+licences: setup
+	$(BIN)/python -m supply.licences
 
 kill-test: setup
 	$(BIN)/python -m pytest -m kill $(ARGS)
@@ -91,6 +104,17 @@ bench: setup
 proto: setup
 	$(BIN)/python proto/generate.py
 
-# Pin what is installed now; run it after changing the dependencies in pyproject.toml.
-lock: setup
-	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
+# Both locks from pyproject.toml: with the hashes of all files of a version, for every system and Python that we promise. What is pinned
+# stays as it is where it can; UPGRADE=1 takes the newest of everything, UPGRADE=name of one. No set-up: the locks may be in conflict.
+LOCK := .venv-lock
+LOCKING := $(LOCK)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  --all-extras $(if $(UPGRADE),$(if $(filter 1,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE)))
+lock: $(LOCK)/bin/uv
+	@for file in requirements.lock requirements-dev.lock; do \
+	  if grep -q '^[<>=]\{7\}' $$file; then sed -i '/^[<>=]\{7\}/d' $$file; fi; done
+	$(LOCKING) pyproject.toml -o requirements.lock
+	$(LOCKING) --group dev --group libraries pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+$(LOCK)/bin/uv:
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/python -m pip install --quiet 'uv>=0.9'

@@ -320,7 +320,7 @@ def _commit(
     strip_large(commit)
     if run._worker.sealing is not None:
         try:
-            run._worker.sealing.seal_events(commit.events, run.key)
+            run._worker.sealing.seal_events(commit.events, run.key, run._arrivals.kept)
         except Exception as error:  # what a codec raises too
             run._unsent, run._held, run._wrong = [], [], error
             run._alarms.clear()

@@ -13,7 +13,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import is_missing, payloads
-from durable_saga.sealing.messages import Sealing, open_arrived
+from durable_saga.sealing.messages import Kept, Sealing, open_arrived
 
 FETCHES_AT_ONCE_MAX = 4
 Fetch = Callable[[h.RunKey, p.Payload], Awaitable[bytes]]
@@ -63,6 +63,7 @@ class Arrivals:
     ) -> None:  # fmt: skip
         self._key = key
         self._reader = reader
+        self.kept: Kept = {}
         self._failed = failed
         self._empty = empty
         self._waiting: deque[tuple[Any, Sequence[p.Payload], Callable[[Any], None]]] = deque()
@@ -75,7 +76,7 @@ class Arrivals:
         """Handle it now, or once its large values, and what came before it, are there."""
         if self._task is None and not missing:
             try:
-                open_arrived(self._reader.sealing, arrived, self._key)
+                open_arrived(self._reader.sealing, arrived, self._key, self.kept)
             except Exception as error:
                 self._failed(error)
             else:
@@ -90,7 +91,7 @@ class Arrivals:
             while self._waiting:
                 arrived, missing, handle = self._waiting.popleft()
                 await fill(self._key, missing, self._reader.fetch)
-                open_arrived(self._reader.sealing, arrived, self._key)
+                open_arrived(self._reader.sealing, arrived, self._key, self.kept)
                 handle(arrived)
         except Exception as error:
             self._waiting.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,7 @@ from durable_saga.saga import SagaFunction
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec, Subject
 from durable_saga.sealing.transport import SealingTransport
-from durable_saga.sending import checked_signal
+from durable_saga.sending import checked_signal, sender
 from durable_saga.transport import Transport
 
 P = ParamSpec("P")
@@ -130,23 +129,23 @@ class Handle(Generic[R]):
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
         can go on, and `describe()` shows it until then. Returns why it can't go on now, empty where nothing is known. Raises
         AlreadyEnded, also for one that unwinds already or is past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
         return str((await self._client.transport.call("cancel", request)).waits_for)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
         """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
-        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
         return str((await self._client.transport.call("compensate", request)).waits_for)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
         """Let a held saga go on forward from its failed step; results that it has are kept. Returns as cancel() does. Raises
         AlreadyEnded when the saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or _who())
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
         return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End it now and undo nothing. Raises AlreadyEnded."""
-        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or _who()))
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or sender()))
 
     async def retry_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
@@ -163,7 +162,7 @@ class Handle(Generic[R]):
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
     async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
-        decision = h.CompensationDecided(message_id=self._message_id(), call=call, verb=verb, note=note, who=who or _who())
+        decision = h.CompensationDecided(message_id=self._message_id(), call=call, verb=verb, note=note, who=who or sender())
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
@@ -372,10 +371,3 @@ def _ms_of(time: datetime | None) -> int:
     if time.tzinfo is None:
         raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
     return -((_EPOCH - time) // timedelta(milliseconds=1))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except OSError:
-        return "unknown"

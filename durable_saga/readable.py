@@ -22,7 +22,7 @@ def value_of(payload: p.Payload) -> Any:
     """None for an empty payload, a sentence for one that is only referred to."""
     if is_missing(payload):
         return f"a value of {payload.size:,} bytes"
-    if payload.HasField("seal") and not payload.seal.kept_bytes:
+    if payload.HasField("seal"):
         return f"sealed with the key {payload.seal.key}"
     try:
         return codec.decode(payload.data) if payload.data else None

@@ -7,6 +7,7 @@ A name that no handler has is refused where the code of the saga is here and not
 from __future__ import annotations
 
 import difflib
+import getpass
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,3 +56,11 @@ def _check_name(name: str, definition: SagaDefinition) -> None:
         f"saga {definition.name!r} has no handler of a signal {name!r}, and no code here waits for one of that name: {hint}"
         " (a handle of client.handle(id), without the saga's code, sends any name)"
     )
+
+
+def sender() -> str:
+    """Who sends, where nobody says it: the user of this process."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return "unknown"

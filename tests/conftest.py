@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from durable_saga_server.tending import MISTAKE
 
+from durable_saga import redaction
 from tests.cassandra_node import CassandraNode, NoCassandraError
 from tests.hypothesis_profile import load_profile
 
@@ -19,6 +20,13 @@ def no_mistake(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     mistakes = [one.getMessage() for one in caplog.get_records("call") if one.getMessage().startswith(MISTAKE)]
     assert not mistakes, mistakes
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_redacted() -> Iterator[None]:
+    """The hook holds for the process: the next test has none."""
+    yield
+    redaction.stop()
 
 
 @pytest.fixture(scope="session")

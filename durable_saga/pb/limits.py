@@ -17,6 +17,8 @@ REASON_CHARACTERS_MAX = 4_000
 WHO_CHARACTERS_MAX = 255
 NOTE_CHARACTERS_MAX = 4_000
 BLOCKED_CHARACTERS_MAX = 4_000
+SEAL_HEADER_BYTES_MAX = 1_000
+"""Of what a codec needs beside its key to open a value."""
 PAGE_CHARACTERS_MAX = 1_000
 """Of the token of a listing's page."""
 KEYS_PER_START_MAX = 100

@@ -19,18 +19,16 @@ class Payload(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., size: _Optional[int] = ..., seal: _Optional[_Union[Seal, _Mapping]] = ...) -> None: ...
 
 class Seal(_message.Message):
-    __slots__ = ("codec", "key", "header", "published", "kept_bytes")
+    __slots__ = ("codec", "key", "header", "published")
     CODEC_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_FIELD_NUMBER: _ClassVar[int]
-    KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
     codec: str
     key: str
     header: bytes
     published: bool
-    kept_bytes: int
-    def __init__(self, codec: _Optional[str] = ..., key: _Optional[str] = ..., header: _Optional[bytes] = ..., published: _Optional[bool] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, codec: _Optional[str] = ..., key: _Optional[str] = ..., header: _Optional[bytes] = ..., published: _Optional[bool] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable", "attributes", "args", "members", "bases", "notes", "sealed", "seal")

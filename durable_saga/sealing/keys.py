@@ -65,47 +65,44 @@ class KeyFolder:
     name as %XX."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = pathlib.Path(folder)
-        self._known: dict[str, tuple[tuple[int, int, int], bytes]] = {}
-        self._newest: dict[str, tuple[int, str]] = {}
+        self._folder = pathlib.Path(folder).absolute()  # the program may change its folder
+        self._known: dict[str, tuple[str, tuple[int, int, int], bytes]] = {}
+        self._newest: dict[str, tuple[str, int, str]] = {}
 
     def current(self, name: str) -> str:
         """Raises MissingKey, and ValueError for what is no name."""
-        place = self._place(name)
+        known = self._newest.get(name)
+        place = str(self._place(name)) if known is None else known[0]
         try:
-            changed = place.stat().st_mtime_ns
+            changed = os.stat(place).st_mtime_ns
         except OSError:
             raise MissingKey(f"there is no key of the name {name!r} in {self._folder} to seal with") from None
-        known = self._newest.get(name)
-        if known is not None and known[0] == changed:
-            return known[1]
-        version = max(self._versions(place), default=0)
+        if known is not None and known[1] == changed:
+            return known[2]
+        version = max(self._versions(pathlib.Path(place)), default=0)
         if not version:
             self._newest.pop(name, None)
             raise MissingKey(f"the keys of {name!r} are erased: nothing is sealed for it any more")
         if len(self._newest) >= KEYS_IN_MEMORY_MAX:
             self._newest.clear()
-        self._newest[name] = changed, f"{name}:{version}"
+        self._newest[name] = place, changed, f"{name}:{version}"
         return f"{name}:{version}"
 
     def find(self, key_id: str) -> bytes:
         """Raises MissingKey."""
-        name, version = split_id(key_id)
-        if not version or not 0 < len(name) <= NAME_CHARACTERS_MAX:
-            raise _not_here(key_id)
-        file = self._place(name) / f"{version}{_SUFFIX}"
+        known = self._known.get(key_id)
+        file = self._file(key_id) if known is None else known[0]
         try:
             found = os.lstat(file)
         except OSError:
             self._known.pop(key_id, None)
             raise _not_here(key_id, f" in {self._folder}") from None
         state = found.st_mtime_ns, found.st_ino, found.st_mode
-        known = self._known.get(key_id)
-        if known is None or known[0] != state:
+        if known is None or known[1] != state:
             if len(self._known) >= KEYS_IN_MEMORY_MAX:
                 self._known.clear()
-            known = self._known[key_id] = state, _read(file, found)
-        return known[1]
+            known = self._known[key_id] = file, state, _read(file, found)
+        return known[2]
 
     def create(self, name: str) -> str:
         """The next version of this name; its id. Raises ValueError for what is no name or was erased, and OSError."""
@@ -152,6 +149,13 @@ class KeyFolder:
                 found += [f"{unquote(place.name)}:{version}" for version in self._versions(place)]
         return found
 
+    def _file(self, key_id: str) -> str:
+        """Raises MissingKey for what is no id."""
+        name, version = split_id(key_id)
+        if not version or not 0 < len(name) <= NAME_CHARACTERS_MAX:
+            raise _not_here(key_id)
+        return str(self._place(name) / f"{version}{_SUFFIX}")
+
     def _place(self, name: str) -> pathlib.Path:
         """A folder right in ours, whatever the name is: ids come from journals."""
         return self._folder / quote(name, safe="").replace(".", "%2E")
@@ -174,13 +178,13 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _read(file: pathlib.Path, found: os.stat_result) -> bytes:
+def _read(file: str, found: os.stat_result) -> bytes:
     if not stat.S_ISREG(found.st_mode):
         raise MissingKey(f"{file} is no ordinary file, and so no key")
     if found.st_mode & 0o077:
         raise MissingKey(f"others may read {file}, so it is not used as a key: `chmod 600` it")
     try:
-        key = base64.b64decode(file.read_bytes(), validate=False)
+        key = base64.b64decode(pathlib.Path(file).read_bytes(), validate=False)
     except (OSError, binascii.Error) as error:
         raise MissingKey(f"{file} can't be read as a key: {error}") from None
     if len(key) != KEY_BYTES:

@@ -1,8 +1,8 @@
 """Seals and opens what stands in a message of the protocol: payloads, failures, and the texts that may hold a value.
 
 Both change the message in place and may be called again on it. What was opened is byte for byte what was sealed, but for large
-values: those keep the reference to what the journal has, beside their data. So a worker that replays a run counts it as the
-one did that made it.
+values of a worker's run: those keep the hash of what the journal has, beside their data, and `Kept` what else belongs to it. So
+a worker that replays a run counts it as the one did that made it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ _OPENED_TEXTS = {
     "MessageReply": ("waits_for",),
 }  # fmt: skip
 _CLEAR_OF_FAILURE = ("type", "bases", "not_applied", "non_retryable")
+Kept = dict[bytes, tuple[p.Seal, int]]
+"""By its hash, how a large value that is open here is sealed in the journal, and its size there. Of one run, in memory alone:
+what comes from outside can't say that it is open."""
 _TOKEN = re.compile(r"\[sealed [^\[\]]* ([A-Za-z0-9_-]+)\]")
 
 
@@ -54,26 +57,26 @@ class Sealing:
 
     # --- sealing -------------------------------------------------------------------------------------------------------
 
-    def seal(self, message: Any, subject: Subject) -> bool:
-        """Everything in it that is not sealed. True: something was. Raises MissingKey."""
+    def seal(self, message: Any, subject: Subject, kept: Kept | None = None) -> bool:
+        """Everything in it that is not sealed. True: something is. Raises MissingKey."""
         if isinstance(message, p.Payload):
-            return self._seal_payload(message, subject)
+            return self._seal_payload(message, subject, kept or {})
         if isinstance(message, p.Failure):
             return self._seal_failure(message, subject)
         fields, found = _fields_of(message.DESCRIPTOR), False
         for field, value in message.ListFields():
             if field.number in fields.inner:
                 for one in _messages_in(value):
-                    found |= self.seal(one, subject)
+                    found |= self.seal(one, subject, kept)
         for name in fields.sealed_texts:
             found |= _replace(message, name, lambda text: self.hide(text, subject) if text else text)
         return found
 
-    def seal_events(self, events: Sequence[h.Event], key: h.RunKey) -> None:
+    def seal_events(self, events: Sequence[h.Event], key: h.RunKey, kept: Kept) -> None:
         """Of a commit, whose large values are references where the journal has them."""
         subject = Subject(key.namespace, key.saga)
         for event in events:
-            if not event.sealed and self.seal(event, subject):
+            if not event.sealed and self.seal(event, subject, kept):
                 event.sealed = True
 
     def hide(self, text: str, subject: Subject) -> str:
@@ -93,19 +96,17 @@ class Sealing:
     def _seal_of(self, sealed: SealedData, subject: Subject) -> p.Seal:
         return p.Seal(codec=self.codec.name, key=sealed.key, header=sealed.header, published=not subject.saga)
 
-    def _seal_payload(self, payload: p.Payload, subject: Subject) -> bool:
+    def _seal_payload(self, payload: p.Payload, subject: Subject, kept: Kept) -> bool:
         if payload.HasField("seal"):
-            if not payload.seal.kept_bytes:
-                return True
-            if not payload.data:  # the journal has it
-                payload.size = payload.seal.kept_bytes
-                payload.seal.ClearField("kept_bytes")
-                return True
-            payload.ClearField("hash")
-        if not payload.data:
-            return False
+            return True
+        if not payload.data:  # the journal has it, or there is none
+            if payload.hash in kept:
+                seal, payload.size = kept[payload.hash]
+                payload.seal.CopyFrom(seal)
+            return payload.HasField("seal")
         sealed = self.codec.seal(payload.data, subject)
-        payload.ClearField("size")
+        for name in ("hash", "size"):
+            payload.ClearField(name)
         payload.data = sealed.data
         payload.seal.CopyFrom(self._seal_of(sealed, subject))
         return True
@@ -127,37 +128,43 @@ class Sealing:
 
     # --- opening -------------------------------------------------------------------------------------------------------
 
-    def open_assigned(self, assign: w.Assign) -> None:
+    def open_assigned(self, assign: w.Assign, kept: Kept) -> None:
         """The whole history and inbox of a run; its large values are there. Raises MissingKey and SealBroken."""
         subject = Subject(assign.key.namespace, assign.key.saga)
         for event in assign.events:
             if event.sealed or event.HasField("saga_started"):
-                self.open(event, subject)
+                self.open(event, subject, kept=kept)
         for message in assign.inbox:
-            self.open(message, subject)
+            self.open(message, subject, kept=kept)
 
-    def open(self, message: Any, subject: Subject, *, strict: bool = True) -> None:
-        """Everything in it whose data is there. Raises MissingKey and SealBroken; without `strict`, what can't be opened stays
-        sealed."""
-        if isinstance(message, p.Payload):
-            self._try(strict, self._open_payload, message, subject)
-            return
-        if isinstance(message, p.Failure):
-            self._try(strict, self._open_failure, message, subject)
-            return
+    def open(self, message: Any, subject: Subject, *, strict: bool = True, kept: Kept | None = None) -> bool:
+        """Everything in it whose data is there. False: something stays sealed. Raises MissingKey and SealBroken; without
+        `strict`, what can't be opened stays sealed."""
+        if isinstance(message, p.Payload | p.Failure):
+            try:
+                if isinstance(message, p.Payload):
+                    self._open_payload(message, subject, kept)
+                else:
+                    self._open_failure(message, subject)
+            except CannotOpen:
+                if strict:
+                    raise
+            return not message.HasField("seal")
         fields = _fields_of(message.DESCRIPTOR)
         if fields.has_key and message.key.saga:
             subject = Subject(message.key.namespace, message.key.saga)
         if isinstance(message, h.SignalReceived) and message.input.seal.published:
             subject = Subject(subject.namespace, "", event=message.name)
+        is_open = True
         for field, value in message.ListFields():
             if field.number in fields.inner:
                 for one in _messages_in(value):
-                    self.open(one, subject, strict=strict)
+                    is_open &= self.open(one, subject, strict=strict, kept=kept)
         for name in fields.opened_texts:
             _replace(message, name, lambda text: self.shown(text, subject))
-        if isinstance(message, h.Event):
-            self._opened(message)
+        if isinstance(message, h.Event) and is_open:
+            _opened(message)
+        return is_open
 
     def shown(self, text: str, subject: Subject) -> str:
         """The text with what is sealed in it opened, as far as that can be done here."""
@@ -173,21 +180,6 @@ class Sealing:
         except (binascii.Error, DecodeError, CannotOpen):
             return found[0]
 
-    def _try(self, strict: bool, open: Any, message: Any, subject: Subject) -> None:
-        try:
-            open(message, subject)
-        except CannotOpen:
-            if strict:
-                raise
-
-    def _opened(self, event: h.Event) -> None:
-        """It counts as it did where it was made."""
-        event.ClearField("sealed")
-        if large := large_bytes(event):
-            event.large_bytes = large
-        else:
-            event.ClearField("large_bytes")
-
     def _open(self, data: bytes, seal: p.Seal, subject: Subject) -> bytes:
         if seal.codec != self.codec.name:
             raise MissingKey(f"a value is sealed by the codec {seal.codec!r}, and the one here is {self.codec.name!r}")
@@ -195,17 +187,18 @@ class Sealing:
             raise SealBroken(f"a value that is sealed with the key {seal.key!r} belongs elsewhere")
         return self.codec.open(SealedData(seal.key, seal.header, data), subject)
 
-    def _open_payload(self, payload: p.Payload, subject: Subject) -> None:
-        if not payload.HasField("seal") or payload.seal.kept_bytes or is_missing(payload):
+    def _open_payload(self, payload: p.Payload, subject: Subject, kept: Kept | None) -> None:
+        if not payload.HasField("seal") or is_missing(payload):
             return
-        data = self._open(payload.data, payload.seal, subject)
-        payload.data = data
-        if payload.size and len(data) > PAYLOAD_INLINE_BYTES_MAX:
-            payload.seal.kept_bytes = payload.size
-            payload.size = len(data)
-            return
-        for name in ("hash", "size", "seal"):
-            payload.ClearField(name)
+        payload.data = data = self._open(payload.data, payload.seal, subject)
+        if kept is not None and payload.size and len(data) > PAYLOAD_INLINE_BYTES_MAX:
+            seal = p.Seal()
+            seal.CopyFrom(payload.seal)
+            kept[payload.hash], payload.size = (seal, payload.size), len(data)
+        else:
+            for name in ("hash", "size"):
+                payload.ClearField(name)
+        payload.ClearField("seal")
 
     def _open_failure(self, failure: p.Failure, subject: Subject) -> None:
         if not failure.HasField("seal"):
@@ -216,37 +209,37 @@ class Sealing:
         failure.MergeFrom(p.Failure.FromString(data))
 
 
-def open_arrived(sealing: Sealing | None, arrived: w.Assign | h.InboxMessage, key: h.RunKey) -> None:
+def open_arrived(sealing: Sealing | None, arrived: w.Assign | h.InboxMessage, key: h.RunKey, kept: Kept) -> None:
     """What has reached a run on its worker. Raises MissingKey, SealBroken, and what a codec raises."""
     if isinstance(arrived, w.Assign):
-        open_assigned(sealing, arrived)
+        open_assigned(sealing, arrived, kept)
     else:
-        open_message(sealing, arrived, key)
+        open_message(sealing, arrived, key, kept)
 
 
-def open_assigned(sealing: Sealing | None, assign: w.Assign) -> None:
+def open_assigned(sealing: Sealing | None, assign: w.Assign, kept: Kept) -> None:
     """Before a run begins. Raises MissingKey, also where there is no codec and it is sealed, and SealBroken."""
     if sealing is not None:
         sealing.check(assign.key)
-        sealing.open_assigned(assign)
+        sealing.open_assigned(assign, kept)
         return
     if assign.events[0].saga_started.input.HasField("seal") or any(event.sealed for event in assign.events):
         raise MissingKey("its values are sealed, and this worker has no codec: give connect() the one that sealed them")
     for message in assign.inbox:
-        open_message(None, message, assign.key)
+        open_message(None, message, assign.key, kept)
 
 
-def open_message(sealing: Sealing | None, message: h.InboxMessage, key: h.RunKey) -> None:
+def open_message(sealing: Sealing | None, message: h.InboxMessage, key: h.RunKey, kept: Kept) -> None:
     """One that has arrived. Raises as open_assigned() does."""
     if sealing is not None:
-        sealing.open(message, Subject(key.namespace, key.saga))
+        sealing.open(message, Subject(key.namespace, key.saga), kept=kept)
     elif message.HasField("signal") and message.signal.input.HasField("seal"):
         raise MissingKey("a message to it is sealed, and this worker has no codec: give connect() the one that sealed it")
 
 
 def check_open(sealing: Sealing | None, key: h.RunKey, payload: p.Payload) -> None:
     """Raises MissingKey and SealBroken for one that stayed sealed."""
-    if payload.HasField("seal") and not payload.seal.kept_bytes:
+    if payload.HasField("seal"):
         if sealing is None:
             raise MissingKey(f"the value is sealed with the key {payload.seal.key!r}: give connect() the codec that sealed it")
         sealing.open(payload, Subject(key.namespace, key.saga))
@@ -282,6 +275,15 @@ def _may_hold(kind: Any) -> bool:
         inner = [field.message_type for field in one.fields if field.message_type is not None]
         todo += [found for found in inner if found.full_name not in seen]
     return False
+
+
+def _opened(event: h.Event) -> None:
+    """It counts as it did where it was made."""
+    event.ClearField("sealed")
+    if large := large_bytes(event):
+        event.large_bytes = large
+    else:
+        event.ClearField("large_bytes")
 
 
 def _messages_in(value: Any) -> Sequence[Any]:

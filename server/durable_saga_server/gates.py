@@ -57,12 +57,23 @@ def _check_inner(name: str, value: Any) -> None:
     if isinstance(value, p.Payload):
         value.ClearField("hash")
         value.ClearField("size")
+        if value.HasField("seal"):
+            _check_seal(value.seal)
     elif hasattr(value, "ListFields"):
         check_request(value)
         if isinstance(value, h.CompensationDecided):
             _check_decision(value)
     else:
         _check_count(name, len(value))  # search attributes, whose texts are looked at by their names
+
+
+def _check_seal(seal: p.Seal) -> None:
+    most = limits.SEAL_HEADER_BYTES_MAX
+    if len(seal.header) > most:
+        raise ServiceError("INVALID_ARGUMENT", f"the header of a seal has {len(seal.header)} bytes; at most {most} are allowed")
+    for name in ("codec", "key"):
+        if len(getattr(seal, name)) > limits.ID_CHARACTERS_MAX:
+            raise ServiceError("INVALID_ARGUMENT", f"the {name} of a seal has more than {limits.ID_CHARACTERS_MAX} characters")
 
 
 def _said(name: str) -> str:

@@ -58,6 +58,14 @@ def test_lengths_and_hashes_are_not_a_clients_to_tell() -> None:
     assert request.input == p.Payload(data=b"x")
 
 
+@pytest.mark.parametrize("seal", [p.Seal(header=b"x" * 1_001), p.Seal(codec="x" * 256), p.Seal(key="x" * 256)])
+def test_what_stands_beside_a_sealed_value_is_bounded(seal: p.Seal) -> None:
+    for request in (c.StartRequest(input=p.Payload(data=b"x", seal=seal)), c.SignalRequest(input=p.Payload(seal=seal))):
+        with pytest.raises(ServiceError, match="of a seal has"):
+            check_request(request)
+    check_request(c.StartRequest(input=p.Payload(data=b"x", seal=p.Seal(codec="c", key="k", header=b"x" * 1_000))))
+
+
 def test_a_reason_of_60_mb_is_refused_and_the_limit_named(tmp_path: pathlib.Path) -> None:
     async def scenario() -> None:
         async with standing(tmp_path) as raw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -261,6 +262,41 @@ def test_a_value_that_was_changed_or_moved_blocks_its_run(tmp_path: pathlib.Path
             found = await until(client, "7/a", lambda one: bool(one.blocked))
             assert "SealBroken" in found.blocked
             assert "was changed, or belongs elsewhere" in found.blocked
+
+    play(scenario())
+
+
+def swap_results(path: pathlib.Path) -> None:
+    """Somebody who may write the journal gives each of two sagas what a step of the other returned."""
+    database = sqlite3.connect(path)
+    rows = database.execute("SELECT head, seq, event FROM events ORDER BY head, seq").fetchall()
+    done = [(head, seq, event) for head, seq, data in rows if (event := h.Event.FromString(data)).HasField("step_completed")]
+    (first, seq, one), (second, other_seq, other) = done
+    held = one.step_completed.result.SerializeToString()
+    one.step_completed.result.CopyFrom(other.step_completed.result)
+    other.step_completed.result.ParseFromString(held)
+    for head, place, event in ((first, seq, one), (second, other_seq, other)):
+        database.execute("UPDATE events SET event = ? WHERE head = ? AND seq = ?", (event.SerializeToString(), head, place))
+    database.commit()
+    database.close()
+
+
+def test_a_result_that_was_moved_to_another_saga_in_the_journal_is_not_taken(tmp_path: pathlib.Path, keys: KeyFolder) -> None:
+    async def scenario() -> None:
+        async with at_work(tmp_path, sealed_by(keys)) as client:
+            for saga_id in ("7/a", "7/b"):
+                await client.start(s.waits, s.SECRET, id=saga_id)
+                await until(client, saga_id, lambda one: any(step.state == "done" for step in one.steps))
+        swap_results(tmp_path / "j.db")
+        async with at_work(tmp_path, sealed_by(keys)) as client:
+            for saga_id in ("7/a", "7/b"):
+                await client.handle(saga_id).signal("tell", "then")
+                assert "SealBroken" in (await until(client, saga_id, lambda one: bool(one.blocked))).blocked
+            sealed = await client.handle("7/a").history()
+            assert [event.sealed for event in sealed] == [False, False, True], "a client shows what it can open"
+        swap_results(tmp_path / "j.db")
+        async with at_work(tmp_path, sealed_by(keys)) as client:
+            assert await client.handle("7/a").result() == f"hello {s.SECRET}, then"
 
     play(scenario())
 

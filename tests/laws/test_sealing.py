@@ -15,7 +15,7 @@ from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import PAYLOAD_BYTES_MAX, PAYLOAD_INLINE_BYTES_MAX, hash_of, large_bytes, payloads
 from durable_saga.sealing import KeyRing, Sealed, SealedData, Subject
 from durable_saga.sealing import sealed as sealing_module
-from durable_saga.sealing.messages import SEALED_TEXTS, Sealing
+from durable_saga.sealing.messages import SEALED_TEXTS, Kept, Sealing
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 RING = KeyRing({"default:1": KEY, "other:1": OTHER})
@@ -165,11 +165,11 @@ def test_no_event_leaves_with_a_secret_and_each_comes_back_byte_for_byte(kind: s
     before = h.Event.FromString(event.SerializeToString())
     holds = SECRET.encode() in event.SerializeToString()
     sealing = Sealing(CODEC)
-    sealing.seal_events([event], h.RunKey(namespace="n", saga="s", run=1))
+    sealing.seal_events([event], h.RunKey(namespace="n", saga="s", run=1), {})
     assert SECRET.encode() not in event.SerializeToString()
     assert event.sealed == holds
     once = event.SerializeToString()
-    sealing.seal_events([event], h.RunKey(namespace="n", saga="s", run=1))
+    sealing.seal_events([event], h.RunKey(namespace="n", saga="s", run=1), {})
     assert event.SerializeToString() == once, "what is sealed stays as it is"
     moved = h.Event.FromString(once)
     if holds and kind not in SEALED_KINDS_OF_TEXTS:
@@ -192,8 +192,9 @@ def test_an_opened_event_counts_as_the_one_that_was_made(several: list[bytes], r
     if made.ByteSize() > PAYLOAD_INLINE_BYTES_MAX:
         made.large_bytes = large_bytes(made)
     event = h.Event.FromString(made.SerializeToString())
-    sealing, key = Sealing(CODEC), h.RunKey(namespace="n", saga="s", run=1)
-    sealing.seal_events([event], key)
+    sealing, kept = Sealing(CODEC), Kept()
+    sealing.seal_events([event], h.RunKey(namespace="n", saga="s", run=1), kept)
+    assert not kept
     chunks: dict[bytes, bytes] = {}
     for payload in payloads(event):
         if len(payload.data) > PAYLOAD_INLINE_BYTES_MAX:
@@ -205,8 +206,8 @@ def test_an_opened_event_counts_as_the_one_that_was_made(several: list[bytes], r
     for payload in payloads(event):
         if payload.size:
             payload.data = chunks[payload.hash]
-    sealing.open(event, HERE)
-    sealing.open(event, HERE)  # a replay that begins again
+    assert sealing.open(event, HERE, kept=kept)
+    assert sealing.open(event, HERE, kept=kept)  # a replay that begins again
     assert event.large_bytes == made.large_bytes
     for name, payload in event.state_changed.changes.items():
         assert payload.data == made.state_changed.changes[name].data
@@ -217,7 +218,7 @@ def test_an_opened_event_counts_as_the_one_that_was_made(several: list[bytes], r
             payload.ClearField("data")
     for name, payload in event.state_changed.changes.items():
         if not payload.data and payload.size:
-            sealing.seal(payload, HERE)
+            sealing.seal(payload, HERE, kept)
             assert payload == in_journal.state_changed.changes[name]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import pathlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,12 +20,6 @@ IBAN = "DE75512108001245126199"
 
 def hide(text: str) -> str:
     return re.sub(r"DE\d{20}", "DE…", text)
-
-
-@pytest.fixture(autouse=True)
-def _whole() -> Iterator[None]:
-    yield
-    redaction.stop()
 
 
 class Declined(Exception):

@@ -66,7 +66,7 @@ def test_a_recorded_sealed_history_is_opened_and_replays_alike_cut_anywhere() ->
     assert SECRET.encode() not in FILE.read_bytes()
     assign = assigned()
     assert all(event.sealed for event in assign.events if event.WhichOneof("kind") in ("step_completed", "step_failed"))
-    open_assigned(Sealing(Sealed(KeyRing({"default:1": bytes(32), "default:3": KEY}))), assign)
+    open_assigned(Sealing(Sealed(KeyRing({"default:1": bytes(32), "default:3": KEY}))), assign, {})
     events = list(assign.events)
     for cut in range(1, len(events) + 1):
         core = Core(recorded.definition, h.RunKey(namespace="n", saga="s", run=1))
@@ -81,15 +81,15 @@ def test_a_recorded_sealed_history_is_opened_and_replays_alike_cut_anywhere() ->
 
 def test_it_is_opened_with_nothing_else() -> None:
     with pytest.raises(MissingKey, match="'default:3'"):
-        open_assigned(Sealing(Sealed(KeyRing({"default:1": KEY}))), assigned())
+        open_assigned(Sealing(Sealed(KeyRing({"default:1": KEY}))), assigned(), {})
     with pytest.raises(SealBroken):
-        open_assigned(Sealing(Sealed(KeyRing({"default:3": bytes(32)}))), assigned())
+        open_assigned(Sealing(Sealed(KeyRing({"default:3": bytes(32)}))), assigned(), {})
     moved = assigned()
     moved.key.saga = "s-2"
     with pytest.raises(SealBroken):
-        open_assigned(Sealing(Sealed(KeyRing({"default:3": KEY}))), moved)
+        open_assigned(Sealing(Sealed(KeyRing({"default:3": KEY}))), moved, {})
     with pytest.raises(MissingKey, match="no codec"):
-        open_assigned(None, assigned())
+        open_assigned(None, assigned(), {})
 
 
 def record(file: str) -> None:
