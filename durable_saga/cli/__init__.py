@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import checking, operate, processes, web
+from durable_saga.cli import access, checking, operate, processes, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,5 +13,5 @@ def main() -> None:
     """Durable sagas: run servers and workers, start and watch sagas, decide on stuck compensations."""
 
 
-for _command in (*processes.COMMANDS, *operate.COMMANDS, *checking.COMMANDS, *web.COMMANDS):
+for _command in (*processes.COMMANDS, *operate.COMMANDS, *checking.COMMANDS, *access.COMMANDS, *web.COMMANDS):
     main.add_command(_command)

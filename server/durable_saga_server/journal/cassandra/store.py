@@ -35,6 +35,7 @@ from durable_saga_server.journal.cassandra.access import Access
 from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.index import Index
+from durable_saga_server.journal.cassandra.ledger import CassandraLedger
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.purging import Purging
@@ -85,6 +86,7 @@ class CassandraJournal:
         self._hints = Hints(self._session, self._clock)
         self._chunks = Chunks(self._session)
         self._purging = Purging(self._session, self._listing, self._index, self._chunks)
+        self.ledger = CassandraLedger(self._session, self._clock)
         self._puts = 0
 
     async def initialize(self) -> None:
