@@ -201,9 +201,10 @@ class Client:
         request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
         return bytes((await self.transport.call("fetch", request)).data)
 
-    async def identify(self) -> a.Identity:
-        """Who this client is to the server, and what it may do; without a name where nobody is asked."""
-        known: a.Identity = await self.transport.call("identify", a.IdentifyRequest())
+    async def identify(self, *, login_from: str = "") -> a.Identity:
+        """Who this client is to the server, and what it may do; without a name where nobody is asked. `login_from`: it is
+        somebody who logs in at a page, from that address; the audit log keeps it. Raises NotKnown."""
+        known: a.Identity = await self.transport.call("identify", a.IdentifyRequest(login_from=login_from))
         return known
 
     async def fill(self, key: h.RunKey, message: Any) -> None:

@@ -53,7 +53,7 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
     "FAILED_PRECONDITION": errors.AlreadyEnded,
     "ALREADY_EXISTS": errors.AlreadyStarted,
     "PERMISSION_DENIED": errors.NotAllowed,
-    "UNAUTHENTICATED": errors.NotAllowed,
+    "UNAUTHENTICATED": errors.NotKnown,
 }
 
 

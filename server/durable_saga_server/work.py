@@ -124,21 +124,10 @@ class WorkStreams:
         if caller is not None:
             caller.check_hello(hello)
         secret = service.sessions.secret(hello.worker, hello.secret, service.ids.new())
-        now_ms = service.clock.now_ms()
         if (old := service.sessions.named(hello.worker)) is not None:
             old.close()
             old.owned.clear()  # the same worker says below what it still owns
-        session = Session(
-            hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller,
-        )  # fmt: skip
-        welcome = w.Welcome(
-            protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-            lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
-        )  # fmt: skip
-        session.send(w.ServerItem(welcome=welcome))
-        if caller is not None:
-            caller.over = session.close
+        session = _begun(service, hello, secret, caller)
         service.sessions.add(session)
         try:
             for owned in hello.owned:
@@ -301,3 +290,20 @@ class WorkStreams:
 
 def _room(sagas: int) -> int:
     return min(max(sagas, 1), CAPACITY_MAX)
+
+
+def _begun(service: HistoryService, hello: w.Hello, secret: bytes, caller: Caller | None) -> Session:
+    """With its Welcome to be sent."""
+    now_ms = service.clock.now_ms()
+    session = Session(
+        hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
+        moved_ms=now_ms, caller=caller,
+    )  # fmt: skip
+    welcome = w.Welcome(
+        protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
+        lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
+    )  # fmt: skip
+    session.send(w.ServerItem(welcome=welcome))
+    if caller is not None:
+        caller.over = session.close
+    return session

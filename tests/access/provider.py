@@ -29,6 +29,7 @@ class Provider:
         self._made = 0
         self.is_up = True
         self.keys_read = 0
+        self.nonce = ""
         self.user: dict[str, Any] = {"sub": "u-1", "email": "ann@example.org", "groups": ["operators"]}
         self.codes: dict[str, dict[str, str]] = {}
         self.rotate()
@@ -102,7 +103,7 @@ class Provider:
         if begun is None or not _fits(begun.get("code_challenge", ""), asked.get("code_verifier", "")):
             _answer(handler, 400, {"error": "invalid_grant"})
             return
-        token = self.token(aud=begun["client_id"], nonce=begun.get("nonce"))
+        token = self.token(aud=begun["client_id"], nonce=self.nonce or begun.get("nonce"))
         _answer(handler, 200, {"access_token": secrets.token_urlsafe(), "token_type": "Bearer", "id_token": token})
 
     @contextmanager

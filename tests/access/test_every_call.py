@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from durable_saga_server.access.roles import Role
 
 from durable_saga.pb import access_pb2, access_pb2_grpc, cell_pb2, client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.calls import STREAMED
+from durable_saga.pb.roles import Role
 from tests.access.standing import Standing, standing
 
 KEY = h.RunKey(namespace="shop", saga="s")

@@ -286,6 +286,8 @@ def test_while_the_journal_can_not_be_read_known_tokens_go_on_for_a_minute(monke
             stand.clock.ahead_ms += 11_000
             with pytest.raises(Unavailable, match="could not be read from the journal lately"):
                 await client.list_page()
+            with pytest.raises((Unavailable, TimeoutError)):  # on the stream of calls, which has ended
+                await client.handle("s1").result(1)
             journal.is_down = False
             await asyncio.sleep(2.2)
             await client.list_page()

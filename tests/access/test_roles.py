@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from durable_saga_server.access.policy import Policy, read_policy
-from durable_saga_server.access.roles import CALLS, ITEMS, KNOWN, Grant, Identity, Role, covers, includes, refusal
+from durable_saga_server.access.roles import Grant, Identity, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +13,7 @@ from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.calls import STREAMED
+from durable_saga.pb.roles import CALLS, ITEMS, KNOWN, Role, covers, includes
 
 names = st.text("ab", min_size=1, max_size=4)
 patterns = st.one_of(names, st.text("ab", max_size=3).map(lambda text: f"{text}*"))

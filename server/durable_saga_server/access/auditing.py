@@ -15,7 +15,8 @@ from typing import Any
 
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import history_pb2 as h
-from durable_saga_server.access.roles import CHANGING, SENDING, namespace_of
+from durable_saga.pb.roles import CHANGING, SENDING
+from durable_saga_server.access.roles import namespace_of
 from durable_saga_server.clock import Clock, Ids
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import JournalError

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.roles import ITEMS, OPERATING
 from durable_saga_server.access.auditing import CLAIMED, RECORDED_UNASKED, Auditor, By
-from durable_saga_server.access.roles import ITEMS, OPERATING, Identity, namespace_of, refusal, refusal_of_worker
+from durable_saga_server.access.roles import Identity, namespace_of, refusal, refusal_of_worker
 from durable_saga_server.failures import ServiceError
 
 Method = Callable[[Any], Awaitable[Any]]

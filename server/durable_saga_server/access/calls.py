@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from durable_saga.pb import access_pb2 as a
-from durable_saga_server.access.roles import Grant, Role
+from durable_saga.pb.roles import Role
+from durable_saga_server.access.roles import Grant
 from durable_saga_server.access.tokens import TokenBook, message_of
 from durable_saga_server.clock import Clock
 from durable_saga_server.failures import ServiceError, guard_journal

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from durable_saga.pb.limits import WHO_CHARACTERS_MAX
+
+log = logging.getLogger(__name__)
 CERTIFICATES_KNOWN_MAX = 1_000
 PEM = "x509_pem_cert"
 
@@ -33,11 +37,13 @@ class Certificates:
 
     def _read(self, pem: bytes) -> tuple[Sequence[str], int]:
         x509 = self._x509
-        certificate = x509.load_pem_x509_certificate(pem)
         try:
+            certificate = x509.load_pem_x509_certificate(pem)
             sans = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except (x509.ExtensionNotFound, ValueError):
-            sans = ()
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+            log.warning("a client certificate gives no name: %s", error)
+            return (), 0
         kinds = (x509.UniformResourceIdentifier, x509.RFC822Name, x509.DNSName)
         names = [str(one.value) for kind in kinds for one in sans if isinstance(one, kind)]
-        return names, int(certificate.not_valid_after_utc.timestamp() * 1000)
+        good = [name for name in names if 1 <= len(name) <= WHO_CHARACTERS_MAX and name.isprintable()]
+        return good, int(certificate.not_valid_after_utc.timestamp() * 1000)

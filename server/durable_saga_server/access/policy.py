@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from durable_saga_server.access.roles import Grant, covers, grant_of
+from durable_saga.pb.roles import covers
+from durable_saga_server.access.roles import Grant, grant_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Of a public key: never one whose secret the server would have to know."""

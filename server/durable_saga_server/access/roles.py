@@ -1,61 +1,13 @@
-"""Who may call what: one table of calls and one of the frames of a Work stream. Pure.
-
-A pattern is a name, or its beginning and a `*` that stands for anything.
-"""
+"""Who may call what: identities, their grants, and what those give by the tables of `durable_saga.pb.roles`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from durable_saga.pb import access_pb2 as a
-
-
-class Role(StrEnum):
-    READER = "reader"
-    SENDER = "sender"
-    OPERATOR = "operator"
-    WORKER = "worker"
-    MONITOR = "monitor"
-    ADMIN = "admin"
-
-
-EVERY = frozenset(Role)
-_READ = frozenset({Role.READER, Role.OPERATOR, Role.MONITOR, Role.ADMIN})
-_SEND = frozenset({Role.SENDER, Role.ADMIN})
-_OPERATE = frozenset({Role.OPERATOR, Role.ADMIN})
-_WORK = frozenset({Role.WORKER, Role.ADMIN})
-_ADMIN = frozenset({Role.ADMIN})
-READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes")
-SENDING = ("Start", "Signal", "Publish")
-OPERATING = ("Cancel", "Compensate", "Recover", "Terminate", "Decide")
-ADMINISTERING = ("Grant", "Tokens", "Revoke", "Audit")
-CALLS: Mapping[str, frozenset[Role]] = {
-    **dict.fromkeys(READING, _READ), **dict.fromkeys(SENDING, _SEND), **dict.fromkeys(OPERATING, _OPERATE),
-    **dict.fromkeys(ADMINISTERING, _ADMIN), "Claim": frozenset({Role.MONITOR, Role.ADMIN}), "Work": _WORK, "Beat": _WORK,
-    "Fetch": EVERY,
-}  # fmt: skip
-"""By call of the services Sagas, Work and Access: the roles of which one is wanted, in the namespace of the request."""
-KNOWN = frozenset({"WatchCell", "Calls", "Identify"})
-"""Whoever is known may; what is called on Calls is looked at call by call."""
-ITEMS: Mapping[str, frozenset[Role]] = dict.fromkeys(
-    ("hello", "commit", "release", "heartbeat", "drain", "owned", "capacity"), _WORK
-)
-"""By item of a frame on a Work stream, in the namespace of its Hello."""
-CHANGING = (*SENDING, *OPERATING, "Grant", "Revoke")
-
-
-def covers(patterns: Iterable[str], name: str) -> bool:
-    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in patterns)
-
-
-def includes(patterns: Iterable[str], pattern: str) -> bool:
-    """Whether every name that `pattern` covers is covered, by one of them."""
-    if not pattern.endswith("*"):
-        return covers(patterns, pattern)
-    return any(one.endswith("*") and pattern[:-1].startswith(one[:-1]) for one in patterns)
+from durable_saga.pb.roles import ADMINISTERING, CALLS, KNOWN, WORKING, Role, covers, includes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +86,7 @@ def refusal(identity: Identity, call: str, request: Any) -> str:
     if call in ADMINISTERING:
         patterns = list(request.rights.namespaces) if call == "Grant" else [request.namespace or "*"]
         refused = [one for one in patterns or ["*"] if not identity.administers(one)]
-        return _told(identity, call, _ADMIN, refused[0]) if refused else ""
+        return _told(identity, call, frozenset({Role.ADMIN}), refused[0]) if refused else ""
     if call in ("Work", "Beat"):
         may = any(not wanted.isdisjoint(one.roles) for one in identity.grants)
         return "" if may else _told(identity, call, wanted, "")
@@ -144,8 +96,8 @@ def refusal(identity: Identity, call: str, request: Any) -> str:
 
 def refusal_of_worker(identity: Identity, namespace: str, saga_types: Iterable[str]) -> str:
     """Why it may not say this Hello; empty: it may."""
-    if not identity.may(_WORK, namespace):
-        return _told(identity, "Work", _WORK, namespace)
+    if not identity.may(WORKING, namespace):
+        return _told(identity, "Work", WORKING, namespace)
     refused = [one for one in saga_types if not identity.may_run(namespace, one)]
     if refused:
         return f"{identity.name} is a worker in namespace {namespace!r}, but not for {', '.join(map(repr, refused[:5]))}"

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb.limits import TIME_MS_MAX, WHO_CHARACTERS_MAX
-from durable_saga_server.access.roles import Identity, grant_of, includes
+from durable_saga.pb.roles import includes
+from durable_saga_server.access.roles import Identity, grant_of
 from durable_saga_server.clock import Clock
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import JournalError
@@ -82,8 +83,8 @@ class Tokens:
             log.warning("the tokens can't be read: %s", error)
 
     def is_good(self, token: str) -> bool:
-        """Of an id that was found before: it was not revoked since."""
-        return token in self._known
+        """Of an id that was found before: it was not revoked since, as far as that can be known."""
+        return token in self._known and not self._is_stale
 
     async def find(self, text: str) -> Identity | None:
         """None: it is none of ours, or no longer. Raises ServiceError: that can't be known now."""
@@ -101,8 +102,12 @@ class Tokens:
                 await self._clock.sleep(max(self._read_ms / 1000 + UNKNOWN_SECONDS - self._clock.now_ms() / 1000, 0.0))
                 await self.read_again()
 
+    @property
+    def _is_stale(self) -> bool:
+        return self._clock.now_ms() > self._read_ms + TOKENS_STALE_MS
+
     def _check_age(self) -> None:
-        if self._clock.now_ms() > self._read_ms + TOKENS_STALE_MS:
+        if self._is_stale:
             raise ServiceError(
                 "UNAVAILABLE", "the tokens could not be read from the journal lately: come again", retry_after_ms=1_000
             )
