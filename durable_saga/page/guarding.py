@@ -28,6 +28,7 @@ from durable_saga.page.sessions import Session, Sessions, session_of
 FORM_BYTES_MAX = 8 * 1024 * 1024
 FORM_FIELDS_MAX = 50
 FORM_SECONDS_MAX = 60.0
+BEARER = "bearer"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -149,10 +150,9 @@ class LoginGuard:
 
     async def _of_bearer(self, connection: HTTPConnection, token: str) -> Session:
         """The same for each request with this token, for a while. Raises Refused and ClientError."""
-        name = f"bearer {token}"  # no cookie is named so
-        if (session := self._sessions.find(name)) is None:
+        if (session := self._sessions.find(token, BEARER)) is None:
             session = Session(login=await self._entrance.enter(connection, token, "a program"))
-            self._sessions.keep(session, name)
+            self._sessions.keep(session, token, BEARER)
         return session
 
 

@@ -58,14 +58,15 @@ class Sessions:
         self._swept_ms = 0
         self._closing: set[asyncio.Task[None]] = set()
 
-    def find(self, name: str) -> Session | None:
-        session = self._kept.get(_digest(name))
+    def find(self, name: str, kind: str = COOKIE) -> Session | None:
+        """By what a cookie holds, or by what is no cookie: a cookie finds nothing of another kind."""
+        session = self._kept.get(_digest(kind, name))
         if session is None or session.until_ms <= self._clock.now_ms():
             return None
         return session
 
-    def keep(self, session: Session, name: str = "") -> str:
-        """Under a new name, and no longer under any other. The name."""
+    def keep(self, session: Session, name: str = "", kind: str = COOKIE) -> str:
+        """Under this name or a new one, and no longer under any other. The name."""
         self._remove(session)
         self._sweep()
         now_ms = self._clock.now_ms()
@@ -74,7 +75,7 @@ class Sessions:
         if login is not None and login.expires_ms:
             session.until_ms = min(session.until_ms, login.expires_ms)
         name = name or secrets.token_urlsafe(32)
-        self._kept[_digest(name)] = session
+        self._kept[_digest(kind, name)] = session
         session.is_begun_anew = False
         return name
 
@@ -111,8 +112,8 @@ class Sessions:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
 
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode(errors="surrogatepass")).digest()
+def _digest(kind: str, name: str) -> bytes:
+    return hashlib.sha256(f"{kind}\0{name}".encode(errors="surrogatepass")).digest()
 
 
 class Keeper:

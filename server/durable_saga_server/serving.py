@@ -47,8 +47,7 @@ async def serve(
     """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers find this one.
     Beyond loopback it wants `tls` and identity (`policy` or `tokens`), or the word that it is `insecure`. `ready` is told the
     address once requests are taken; `before_stop` is awaited while they still are. Waits for an unreachable journal and says
-    so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, RuntimeError for a taken address, and
-    ImportError where identity needs a package."""
+    so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a taken address."""
     has_identity = tokens or policy is not None
     check_listening(listen, is_closed=has_identity and tls is not None, insecure=insecure, wants=WANTS)
     if policy is not None and policy.has_names and not (tls is not None and tls.wants_client_certificate):

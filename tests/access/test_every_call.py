@@ -11,12 +11,13 @@ import grpc
 import grpc.aio
 import pytest
 
+from durable_saga import connect
 from durable_saga.pb import access_pb2, access_pb2_grpc, cell_pb2, client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.calls import STREAMED
 from durable_saga.pb.roles import Role
-from tests.access.standing import Standing, standing
+from tests.access.standing import Standing, slow, standing
 
 KEY = h.RunKey(namespace="shop", saga="s")
 READ = {"reader", "operator", "monitor", "admin"}
@@ -199,5 +200,67 @@ def test_a_worker_may_only_greet_for_its_types_and_is_looked_at_item_by_item() -
             await stream.write(worker_pb2.WorkerFrame(items=[worker_pb2.WorkerItem(release=release)]))
             assert (await stream.code()).name == DENIED
             await wire.close()
+
+    asyncio.run(scenario())
+
+
+async def end_of(stream: Any) -> str:
+    """Its status, once all that came before is read."""
+    aio: Any = grpc.aio  # its annotations know no EOF
+    try:
+        while await stream.read() is not aio.EOF:
+            pass
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
+def test_every_stream_ends_within_moments_of_what_it_was_opened_with() -> None:
+    async def scenario() -> None:
+        async with standing(guarded=True) as stand:
+            made = await stand.token("admin")
+            wire = Wire(stand, made.token)
+            calls, work = (wire.method(name)(metadata=wire.metadata) for name in ("Calls", "Work"))
+            cell = wire.method("WatchCell")(cell_pb2.CellRequest(), metadata=wire.metadata)
+            waiting = c.Call(number=1, method="Wait", request=c.WaitRequest(key=KEY, wait_ms=30_000).SerializeToString())
+            assert await wire.unary("Start", TABLE["Start"][1]) == "OK"
+            await calls.write(c.CallFrame(calls=[waiting]))
+            await work.write(hello("shop", "t"))
+            await asyncio.gather(work.read(), cell.read())
+            await stand.service.calls["Revoke"](access_pb2.RevokeRequest(id=made.made.id))
+            ended = await asyncio.wait_for(asyncio.gather(*(end_of(one) for one in (calls, work, cell))), 10)
+            assert ended == ["UNAVAILABLE"] * 3
+            assert await wire.unary("Identify", TABLE["Identify"][1]) == "UNAUTHENTICATED"
+            await wire.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_sign_of_life_is_taken_from_whom_the_worker_belongs_to_alone() -> None:
+    async def scenario() -> None:
+        async with standing(guarded=True) as stand:
+            own = Wire(stand, (await stand.token("worker", name="own")).token)
+            other = Wire(stand, (await stand.token("worker", name="other")).token)
+            stream = own.method("Work")(metadata=own.metadata)
+            await stream.write(hello("shop", "t"))
+            await stream.read()
+            beat = worker_pb2.BeatRequest(worker="w-shop-t")
+            assert (await own.unary("Beat", beat), await other.unary("Beat", beat)) == ("OK", DENIED)
+            stream.cancel()
+            await own.close()
+            await other.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_engine_in_this_process_asks_nobody_and_records_nothing() -> None:
+    async def scenario() -> None:
+        async with connect("memory:") as client:
+            known = await client.identify()
+            assert (known.name, [list(one.roles) for one in known.rights]) == ("", [["admin"]])
+            handle = await client.start(slow)
+            await handle.terminate("now")
+            reply = await client.transport.call("audit", access_pb2.AuditRequest())
+            assert list(reply.entries) == []
 
     asyncio.run(scenario())

@@ -217,6 +217,17 @@ def test_wrong_tokens_shut_their_address_out_for_a_while_also_for_the_right_one(
     asyncio.run(scenario())
 
 
+def test_a_token_is_no_cookie_so_that_nobody_tries_tokens_past_the_lock_out() -> None:
+    async def scenario() -> None:
+        async with page() as shown:
+            token = (await shown.stand.token("reader")).token
+            assert (await shown.ask("/", authorization=f"Bearer {token}")).status == 200
+            for value in (token, f"bearer {token}", f"bearer%00{token}"):
+                assert (await shown.ask("/", cookie=f"durable_saga_page={value}")).status == 303
+
+    asyncio.run(scenario())
+
+
 def test_behind_tls_the_cookie_is_for_https_and_for_this_very_host(tmp_path: pathlib.Path) -> None:
     ca = Authority(tmp_path)
     pair = ca.issue("page", ["127.0.0.1"])

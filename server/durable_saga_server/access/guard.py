@@ -30,11 +30,15 @@ class Guard:
     """Call `start()` when the journal is open. Without [jwt] in `policy` it takes no JWTs, without `tokens` none of ours."""
 
     def __init__(self, ledger: Ledger, clock: Clock, *, policy: Policy | None = None, tokens: bool = True) -> None:
-        """Raises ImportError where a package is missing that the policy needs."""
+        """Raises ValueError where a package is missing that the policy needs."""
         self._clock = clock
         self._policy = policy or Policy()
-        self._jwts = Jwts(self._policy, clock) if self._policy.jwt is not None else None
-        self._certificates = Certificates() if self._policy.has_names else None
+        try:
+            self._jwts = Jwts(self._policy, clock) if self._policy.jwt is not None else None
+            self._certificates = Certificates() if self._policy.has_names else None
+        except ImportError as error:
+            needs = "JWTs and client certificates need `pip install 'durable-saga[server,identity]'`"
+            raise ValueError(f"{error}: {needs}") from error
         self._tokens = Tokens(ledger, clock) if tokens else None
         self._streams: dict[Caller, None] = {}
         self._tasks: list[asyncio.Task[None]] = []

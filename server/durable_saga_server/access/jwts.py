@@ -74,6 +74,7 @@ class Jwts:
         self._read_ms = self._tried_ms = -JWKS_STALE_MS
         self._known: dict[bytes, Identity] = {}
         self._reading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
 
     async def identify(self, token: str) -> Identity:
         """Raises NotGood and ServiceError."""
@@ -126,11 +127,17 @@ class Jwts:
         raise NotGood("it is signed with a key that its issuer does not have")
 
     async def _look(self, kid: str) -> None:
-        """Read the keys, if they are old, or this one is not among them, and they were not looked at just now."""
+        """Read the keys, if they are old, or this one is not among them, and they were not looked at just now. Who shows a key
+        that is known does not wait for it."""
+        if kid not in self._keys:
+            await self._read()
+        elif self._clock.now_ms() >= self._read_ms + JWKS_READ_MS and not self._reading.locked():
+            self._task = asyncio.create_task(self._read(), name="jwks")
+
+    async def _read(self) -> None:
         async with self._reading:
             now_ms = self._clock.now_ms()
-            is_due = kid not in self._keys or now_ms >= self._read_ms + JWKS_READ_MS
-            if not is_due or now_ms < self._tried_ms + JWKS_AGAIN_MS:
+            if now_ms < self._tried_ms + JWKS_AGAIN_MS:
                 return
             self._tried_ms = now_ms
             try:
