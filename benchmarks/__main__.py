@@ -1,6 +1,7 @@
 """`make bench`: how fast, on this machine, in one run. Figures of different runs do not compare; ratios within one do.
 
-All processes run on uvloop. SQLite: WAL, synchronous FULL. CASSANDRA=1 adds a real node, started here, once with a commit log
+All processes run on uvloop. SQLite: WAL, synchronous FULL. TLS is that of the server's port; with identity each call is looked
+at and each start is recorded in the audit log. CASSANDRA=1 adds a real node, started here, once with a commit log
 that syncs before it answers (what `strict` asks for) and once with Cassandra's own default, which syncs every ten seconds.
 """
 
@@ -12,10 +13,12 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -58,16 +61,41 @@ async def measure(client: Client) -> dict[str, float]:
     }
 
 
-def with_processes(journal: str, folder: pathlib.Path) -> dict[str, float]:
+@dataclass(frozen=True)
+class Door:
+    """What the server asks for, and what worker and client show."""
+
+    words: tuple[str, ...] = ()
+    scheme: str = ""
+    ca: str = ""
+    token: str = ""
+
+
+def with_tls(folder: pathlib.Path) -> Door:
+    from tests.access.authority import Authority
+
+    ca = Authority(folder)
+    pair = ca.issue("server", ["127.0.0.1"])
+    return Door(("--tls-cert", pair.cert, "--tls-key", pair.key), "grpcs://", ca.file)
+
+
+def with_token(door: Door, journal: str) -> Door:
+    command = [sys.executable, "-m", "durable_saga", "token", "create", "bench", "--role", "admin", "--url", journal]
+    made = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return replace(door, words=(*door.words, "--tokens"), token=made)
+
+
+def with_processes(journal: str, folder: pathlib.Path, door: Door | None = None) -> dict[str, float]:
     """Server and worker in processes of their own, through gRPC."""
-    command = ["-m", "durable_saga", "server", "--journal", journal, "--listen", "127.0.0.1:0", "--no-strict"]
+    door = door or Door()
+    command = ["-m", "durable_saga", "server", "--journal", journal, "--listen", "127.0.0.1:0", "--no-strict", *door.words]
     server = Process("server", command, folder, "listening on")
     worker = Process("worker", ["-m", "durable_saga", "worker", "benchmarks.workload:chain"], folder, "worker")
-    url = server.start({})
-    worker.start({"DURABLE_SAGA_URL": url})
+    url = door.scheme + server.start({})
+    worker.start({"DURABLE_SAGA_URL": url, "DURABLE_SAGA_CA": door.ca, "DURABLE_SAGA_TOKEN": door.token})
 
     async def run() -> dict[str, float]:
-        async with connect(url) as client:
+        async with connect(url, ca=door.ca, token=door.token) as client:
             return await measure(client)
 
     try:
@@ -120,6 +148,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         rows["SQLite, gRPC"] = with_processes(f"sqlite:///{folder}/served.db", folder)
+        tls = with_tls(folder)
+        rows["SQLite, gRPC, TLS"] = with_processes(f"sqlite:///{folder}/tls.db", folder, tls)
+        guarded = f"sqlite:///{folder}/guarded.db"
+        rows["SQLite, gRPC, TLS, identity and audit"] = with_processes(guarded, folder, with_token(tls, guarded))
         rows["SQLite, thick"] = run_fast(thick(f"sqlite:///{folder}/thick.db"))
         if os.environ.get("CASSANDRA"):
             from tests.cassandra_node import CassandraNode

@@ -17,6 +17,7 @@ from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.endings import error_of
 from durable_saga.overview import Overview, Statistics, overview_of
+from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -198,6 +199,12 @@ class Client:
         """The data of a reference. Raises NotFound when the run was purged."""
         request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
         return bytes((await self.transport.call("fetch", request)).data)
+
+    async def identify(self, *, login_from: str = "") -> a.Identity:
+        """Who this client is to the server, and what it may do; without a name where nobody is asked. `login_from`: it is
+        somebody who logs in at a page, from that address; the audit log keeps it. Raises NotKnown."""
+        known: a.Identity = await self.transport.call("identify", a.IdentifyRequest(login_from=login_from))
+        return known
 
     async def fill(self, key: h.RunKey, message: Any) -> None:
         """Put the data into every reference of a message, opened where that can be done."""

@@ -8,6 +8,7 @@ DurableSagaError
 │   ├── AlreadyEnded           the saga takes no more messages
 │   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
 │   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
+│   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
 │   ├── Unavailable            the server or its journal can't be reached: try again later
 │   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
 │       ├── SagaFailed         failed, and nothing was to be undone
@@ -84,6 +85,10 @@ class Exhausted(ClientError):
 class NotAllowed(ClientError):
     """The server does not know the caller (no certificate or token that it takes), or the caller has not the role that this
     wants; the message says which. Nothing was done; the same call will not succeed until somebody has changed that."""
+
+
+class NotKnown(NotAllowed):
+    """The server does not know the caller: nothing was shown, or what was shown is wrong, expired or revoked."""
 
 
 class Unavailable(ClientError):

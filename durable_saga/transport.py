@@ -16,10 +16,11 @@ from durable_saga import errors
 from durable_saga.call_stream import Broken, CallStream
 from durable_saga.credentials import Credentials, Metadata
 from durable_saga.grpc_guard import refuse_client_in_saga
-from durable_saga.pb import cell_pb2, client_pb2_grpc, worker_pb2_grpc
+from durable_saga.pb import access_pb2 as a
+from durable_saga.pb import access_pb2_grpc, cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.calls import REPLIES, STREAMED, STREAMED_BYTES_MAX
+from durable_saga.pb.calls import ACCESS_REQUESTS, REPLIES, STREAMED, STREAMED_BYTES_MAX
 from durable_saga.retry import to_ms
 from durable_saga.routes import Routes
 
@@ -52,7 +53,7 @@ _ERRORS: dict[str, type[errors.ClientError]] = {
     "FAILED_PRECONDITION": errors.AlreadyEnded,
     "ALREADY_EXISTS": errors.AlreadyStarted,
     "PERMISSION_DENIED": errors.NotAllowed,
-    "UNAUTHENTICATED": errors.NotAllowed,
+    "UNAUTHENTICATED": errors.NotKnown,
 }
 
 
@@ -128,6 +129,7 @@ class _Channel:
         self._credentials = credentials
         self._channel = credentials.channel(target, _OPTIONS)
         self.sagas: Any = client_pb2_grpc.SagasStub(self._channel)
+        self.access: Any = access_pb2_grpc.AccessStub(self._channel)
         self.work: Any = worker_pb2_grpc.WorkStub(self._channel)
         self._calls: CallStream | None = None
         self._unary_until = 0.0
@@ -148,7 +150,8 @@ class _Channel:
                 if reply.code != "UNIMPLEMENTED":
                     raise _failed(reply.code, reply.message, reply.retry_after_ms)
         try:
-            return await getattr(self.sagas, name)(request, metadata=self.metadata)
+            stub = self.access if name in ACCESS_REQUESTS else self.sagas
+            return await getattr(stub, name)(request, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise _told(error) from None
 
@@ -207,7 +210,10 @@ class GrpcTransport:
         return self._channels[target]
 
     async def ready(self) -> None:
-        await self.call("list", c.ListRequest(namespace="default", started_before_ms=1))  # finds nothing, at no cost
+        try:
+            await self.call("list", c.ListRequest(namespace="default", started_before_ms=1))  # finds nothing, at no cost
+        except errors.NotAllowed:
+            await self.call("identify", a.IdentifyRequest())  # whoever is known there may ask that
 
     def check_hints_every(self, interval: float | timedelta) -> None: ...
 

@@ -34,7 +34,7 @@ _servers = click.option(
 )
 
 
-def _url(command: Callable[..., Any]) -> Callable[..., Any]:
+def url_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Where the command goes, and as whom."""
     return _servers(client_options(command))
 
@@ -42,11 +42,11 @@ def _url(command: Callable[..., Any]) -> Callable[..., Any]:
 _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 
 
-_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _run = click.option("--run", type=int, default=0, help="Of a saga that continued in new runs; the newest if not given.")
 
 
-def _with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
+def with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
     async def go() -> Any:
         async with connect(url, namespace=namespace, codec=chosen()) as client:
             return await work(client)
@@ -95,7 +95,7 @@ def _zoned(time: datetime | None) -> datetime | None:
 @click.option(
     "--app", envvar="DURABLE_SAGA_APP", help="The module of the saga: its arguments are then checked before the start."
 )
-@_url
+@url_option
 @_namespace
 def start(
     saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
@@ -112,7 +112,7 @@ def start(
             click.echo(f"saga {handle.id} was started before, with the same arguments", err=True)
         return await _result(handle) if wait else handle
 
-    result = _with_client(work, url, namespace)
+    result = with_client(work, url, namespace)
     if wait:
         output.print_json(result)
     elif output.is_terminal():
@@ -138,22 +138,22 @@ async def _result(handle: Handle[Any]) -> Any:
 @click.command()
 @click.argument("saga_id")
 @_run
-@_url
+@url_option
 @_namespace
 def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
     """Show one saga: status, steps, compensations, error."""
-    output.print_description(_with_client(lambda client: client.handle(saga_id, run=run).describe(), url, namespace))
+    output.print_description(with_client(lambda client: client.handle(saga_id, run=run).describe(), url, namespace))
 
 
 @click.command()
 @click.argument("saga_id")
 @click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Write it to a file for `replay`.")
 @_run
-@_url
+@url_option
 @_namespace
 def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -> None:
     """Show the events of one saga."""
-    events: list[h.Event] = _with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
+    events: list[h.Event] = with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
     if raw is not None:
         _write_raw(raw, events)
     if output.is_terminal():
@@ -184,10 +184,10 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
-@click.option("--started-after", type=_TIME, help="At this time or later; local time, or with an offset (+0100).")
-@click.option("--started-before", type=_TIME, help="Before this time.")
+@click.option("--started-after", type=TIME, help="At this time or later; local time, or with an offset (+0100).")
+@click.option("--started-before", type=TIME, help="Before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-@_url
+@url_option
 @_namespace
 def list_sagas(
     saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
@@ -203,7 +203,7 @@ def list_sagas(
         )  # fmt: skip
         return [one async for one in found]
 
-    found = _with_client(work, url, namespace)
+    found = with_client(work, url, namespace)
     if not output.is_terminal():
         for one in found:
             output.print_json(as_dict(one))
@@ -221,7 +221,7 @@ def _verb(
     """A command that does one thing to one saga and says so."""
 
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
-        waits_for = _with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
+        waits_for = with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
         if not output.is_terminal():
             output.print_json({"id": saga_id, "done": name} | ({"waits_for": waits_for} if waits_for else {}))
         elif waits_for:
@@ -230,7 +230,7 @@ def _verb(
             click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 
     decorated: Any = command
-    for parameter in (_namespace, _url, *reversed(more)):
+    for parameter in (_namespace, url_option, *reversed(more)):
         decorated = parameter(decorated)
     decorated.__doc__ = words[0].upper() + words[1:] + "."
     return click.command(name=name)(click.argument("saga_id")(decorated))
@@ -247,13 +247,13 @@ _note_needed = click.option("--note", required=True, help="What was done by hand
 @click.argument("name")
 @click.argument("arguments", nargs=-1)
 @click.option("--message-id", help="Repeating a signal with the same message id has no further effect.")
-@_url
+@url_option
 @_namespace
 def signal(
     saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
 ) -> None:  # fmt: skip
     """Send signal NAME with ARGUMENTS (JSON, or plain strings)."""
-    _with_client(lambda client: client.handle(saga_id).signal(name, *_values(arguments), message_id=message_id), url, namespace)
+    with_client(lambda client: client.handle(saga_id).signal(name, *_values(arguments), message_id=message_id), url, namespace)
     output.print_json({"id": saga_id, "signal": name})
 
 
@@ -263,7 +263,7 @@ def signal(
 @click.option("--saga", "saga_id", help="To this saga.")
 @click.option("--key", help="To every open saga that declared this correlation key.")
 @click.option("--message-id", help="Repeating an event with the same message id has no further effect.")
-@_url
+@url_option
 @_namespace
 def publish(
     event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
@@ -274,15 +274,15 @@ def publish(
     async def work(client: Client) -> int:
         return await client.publish(event, *_values(arguments), saga=saga_id, key=key, message_id=message_id)
 
-    output.print_json({"event": event, "delivered": _with_client(work, url, namespace)})
+    output.print_json({"event": event, "delivered": with_client(work, url, namespace)})
 
 
 @click.command()
-@_url
+@url_option
 @_namespace
 def stats(url: str, namespace: str) -> None:
     """How many sagas of each type are in each status (eventually consistent)."""
-    output.print_statistics(_with_client(lambda client: client.statistics(), url, namespace))
+    output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
 
 
 COMMANDS: tuple[click.Command, ...] = (

@@ -14,7 +14,7 @@ import click
 from durable_saga.cli import logs, output, web
 from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.purging import purge, retention
-from durable_saga.cli.secured import Door, client_options, insecure, server_options
+from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.connect import connect
@@ -48,9 +48,11 @@ def _serve(
         config = Config(retention_ms=retention_ms)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--retention") from error
+    door = door or Door()
     return serve(
-        journal, listen, strict=strict, advertise=advertise, config=config, ready=ready,
-        tls=None if door is None else door.tls, insecure=insecure, **options,
+        journal, listen, strict=strict, advertise=advertise, config=config, ready=ready, tls=door.tls,
+        policy=policy_of(door.access), tokens=door.tokens, audit_kept_ms=door.audit_days * 86_400_000, insecure=insecure,
+        **options,
     )  # fmt: skip
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from durable_saga.credentials import PREFIX
 from durable_saga.pb.tls_files import TlsFiles
+
+if TYPE_CHECKING:
+    from durable_saga_server.access.policy import Policy
 
 Command = Callable[..., Any]
 _FILE = click.Path(exists=True, dir_okay=False)
@@ -29,6 +33,10 @@ class Door:
     """What a server asks of who comes."""
 
     tls: TlsFiles | None = None
+    access: str | None = None
+    """A file."""
+    tokens: bool = False
+    audit_days: int = 400
 
 
 def _to_environment(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
@@ -61,9 +69,20 @@ def server_options(command: Command) -> Command:
     @click.option(
         "--client-ca", type=_FILE, envvar=f"{PREFIX}CLIENT_CA", help="Who connects must show a certificate of this CA."
     )
+    @click.option("--access", type=_FILE, envvar=f"{PREFIX}ACCESS", help="File of who gets which role (docs/identity.md).")
+    @click.option(
+        "--tokens", is_flag=True, envvar=f"{PREFIX}TOKENS", help="Callers show tokens of `durable-saga token create`."
+    )
+    @click.option(
+        "--audit-days", type=click.IntRange(1, 7_000), default=400, show_default=True, envvar=f"{PREFIX}AUDIT_DAYS",
+        help="How long rows of the audit log are kept.",
+    )  # fmt: skip
     @functools.wraps(command)
-    def with_door(*, tls_cert: str | None, tls_key: str | None, client_ca: str | None, **options: Any) -> Any:
-        return command(door=Door(tls_of(tls_cert, tls_key, client_ca)), **options)
+    def with_door(
+        *, tls_cert: str | None, tls_key: str | None, client_ca: str | None, access: str | None, tokens: bool,
+        audit_days: int, **options: Any,
+    ) -> Any:  # fmt: skip
+        return command(door=Door(tls_of(tls_cert, tls_key, client_ca), access, tokens, audit_days), **options)
 
     return with_door
 
@@ -93,3 +112,15 @@ def tls_of(cert: str | None, key: str | None, client_ca: str | None) -> TlsFiles
         return TlsFiles(cert, key, client_ca or "")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def policy_of(file: str | None) -> Policy | None:
+    """Raises ClickException."""
+    if file is None:
+        return None
+    from durable_saga_server.access.policy import read_policy
+
+    try:
+        return read_policy(pathlib.Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{file}: {error}") from error

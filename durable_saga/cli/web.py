@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pathlib
 import signal
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
-from durable_saga.cli.secured import client_options, insecure, page_tls_options
+from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
@@ -23,30 +24,54 @@ def _bind(url: str, listen: str, **options: Any) -> Any:
     return bind(url, listen, codec=chosen(), **options)
 
 
+def door_options(command: Command) -> Command:
+    """TLS and the log-in."""
+    for option in (
+        click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="One for all; better by its variable."),
+        click.option("--sign-in", is_flag=True, help="Each logs in with a token of the server, and may do what that may."),
+        click.option("--oidc-issuer", envvar="DURABLE_SAGA_OIDC_ISSUER", default="", help="Log-in by OpenID Connect: its URL."),
+        click.option("--oidc-client-id", envvar="DURABLE_SAGA_OIDC_CLIENT_ID", default=""),
+        click.option("--oidc-secret-file", envvar="DURABLE_SAGA_OIDC_SECRET_FILE", default="", help="Its secret."),
+        click.option("--public-url", envvar="DURABLE_SAGA_PAGE_URL", default="", help="How browsers find it: https://NAME."),
+        click.option("--behind-tls", is_flag=True, help="A proxy before it speaks TLS: cookies are for https alone."),
+    ):
+        command = option(command)
+    return page_tls_options(insecure(command))
+
+
+def _door(*, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, public_url: str, **options: Any) -> Any:
+    """Raises ImportError, ValueError and OSError."""
+    from durable_saga.page.oidc import OidcSettings
+    from durable_saga.page.serving import Door
+
+    oidc = None
+    if bool(oidc_issuer) != bool(oidc_client_id):
+        raise ValueError("--oidc-issuer and --oidc-client-id go together: one of them is missing")
+    if oidc_issuer:
+        secret = pathlib.Path(oidc_secret_file).read_text().strip() if oidc_secret_file else ""
+        oidc = OidcSettings(oidc_issuer, oidc_client_id, secret, public_url)
+    return Door(oidc=oidc, **options)
+
+
 @click.command()
 @click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 @click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
-@click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="Asked for at the login; better by its variable.")
 @click.option("--host", "hosts", multiple=True, help="A name that a proxy gives it; may be given more than once.")
-@click.option("--behind-tls", is_flag=True, help="A proxy before it speaks TLS: cookies are for https alone.")
-@page_tls_options
-@insecure
+@door_options
 @client_options
 @click.option("--verbose", is_flag=True)
-def page(
-    url: str, namespace: str, listen: str, token: str, hosts: tuple[str, ...], verbose: bool, **options: Any
-) -> None:  # fmt: skip
+def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
     """Run the web page of the engine at URL, host:port or a journal, until SIGTERM."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip
-    output.run(_page(url, listen, namespace=namespace, token=token, hosts=hosts, **options))
+    output.run(_page(url, listen, door, namespace=namespace, hosts=hosts))
 
 
-async def _page(url: str, listen: str, **options: Any) -> None:
+async def _page(url: str, listen: str, door: dict[str, Any], **options: Any) -> None:
     try:
-        one = _bind(url, listen, **options)
+        one = _bind(url, listen, door=_door(**door), **options)
     except ImportError as error:
         raise click.ClickException(f"{error}: {NEEDS}") from error
     for number in (signal.SIGTERM, signal.SIGINT):

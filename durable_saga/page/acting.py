@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,16 +12,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from durable_saga.client import Handle
-from durable_saga.errors import AlreadyEnded, AlreadyStarted, DurableSagaError, InvalidArgument, NotFound, Unavailable
+from durable_saga.errors import (
+    AlreadyEnded,
+    AlreadyStarted,
+    DurableSagaError,
+    InvalidArgument,
+    NotAllowed,
+    NotFound,
+    NotKnown,
+    Unavailable,
+)
 from durable_saga.page.engine import read, write
-from durable_saga.page.guarding import WRONG_TOKEN_SECONDS, Form, Refused, forgery_token, matches
+from durable_saga.page.entrance import may
+from durable_saga.page.guarding import Form, forgery_token
 from durable_saga.page.looking import Page, page_of, saga_id_of
+from durable_saga.page.refusing import Refused
 from durable_saga.page.rendering import address, go
+from durable_saga.page.sessions import session_of
 
 REASON_CHARACTERS_MAX = 1_000
 WHO_CHARACTERS_MAX = 100
 STATUS_OF: dict[type[DurableSagaError], int] = {
     NotFound: 404, InvalidArgument: 400, AlreadyEnded: 409, AlreadyStarted: 409, Unavailable: 503,
+    NotAllowed: 403,
 }  # fmt: skip
 
 
@@ -32,8 +44,9 @@ def status_of(error: DurableSagaError) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`act` gets the saga, the call of the compensation, the reason and who it is."""
+    """`call` is that of the server; `act` gets the saga, the call of the compensation, the reason and who it is."""
 
+    call: str
     title: str
     explains: str
     button: str
@@ -46,44 +59,45 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "cancel": Verb(
-        "Cancel", "The saga is asked to stop. It then undoes what it has done and ends as cancelled.",
+        "Cancel", "Cancel", "The saga is asked to stop. It then undoes what it has done and ends as cancelled.",
         "Cancel the saga", "It was asked to stop; what it has done is undone then.",
         lambda saga, _, reason, who: saga.cancel(reason, who=who),
     ),
     "compensate": Verb(
-        "Compensate", "Its forward work stops and what it has done is undone; it ends as compensated.",
+        "Compensate", "Compensate", "Its forward work stops and what it has done is undone; it ends as compensated.",
         "Compensate the saga", "It was asked to stop its forward work and to unwind.",
         lambda saga, _, reason, who: saga.compensate(reason, who=who),
     ),
     "recover": Verb(
-        "Recover", "The saga goes on forward from its failed step. Results that it has are kept.",
+        "Recover", "Recover", "The saga goes on forward from its failed step. Results that it has are kept.",
         "Recover the saga", "It goes on forward from its failed step.",
         lambda saga, _, reason, who: saga.recover(reason, who=who),
     ),
     "terminate": Verb(
-        "Terminate", "The saga ends now. Nothing is undone: what its steps did stays as it is, and it can't go on any more.",
+        "Terminate", "Terminate",
+        "The saga ends now. Nothing is undone: what its steps did stays as it is, and it can't go on any more.",
         "Terminate the saga, undo nothing", "It was ended; nothing was undone.",
         lambda saga, _, reason, who: saga.terminate(reason, who=who), reason_needed=True,
     ),
     "retry": Verb(
-        "Retry the compensation", "The stuck compensation is tried once more.",
+        "Decide", "Retry the compensation", "The stuck compensation is tried once more.",
         "Retry it", "The compensation is tried again.",
         lambda saga, call, note, who: saga.retry_compensation(call, note, who=who), "Note", of_compensation=True,
     ),
     "skip": Verb(
-        "Skip the compensation", "The compensation is given up. The record shows it as skipped; its step stays done.",
+        "Decide", "Skip the compensation", "The compensation is given up. The record shows it as skipped; its step stays done.",
         "Skip it, leave the step done", "The compensation is skipped.",
         lambda saga, call, note, who: saga.skip_compensation(call, note, who=who), "Note", True, True,
     ),
     "resolve": Verb(
-        "Resolve the compensation by hand", "Says that it was undone by hand. The engine does not try it again.",
+        "Decide", "Resolve the compensation by hand", "Says that it was undone by hand. The engine does not try it again.",
         "It was done by hand", "The compensation counts as done by hand.",
         lambda saga, call, note, who: saga.resolve_compensation(call, note, who=who), "What was done", True, True,
     ),
 }  # fmt: skip
 
 
-def _show(
+def show(
     request: Request, name: str, values: Mapping[str, Any], given: Mapping[str, str], error: str = "", status: int = 200
 ) -> Response:
     """A form, with what was typed and why it was refused."""
@@ -91,16 +105,18 @@ def _show(
     return page_of(request).templates.page(request, name, shown, status=status)
 
 
-async def _try(request: Request, name: str, values: Mapping[str, Any], form: Form, work: Awaitable[Response]) -> Response:
+async def attempt(request: Request, name: str, values: Mapping[str, Any], form: Form, work: Awaitable[Response]) -> Response:
     """The work, or its form again with the sentence of what went wrong."""
     try:
         return await work
+    except NotKnown:
+        raise  # the log-in is over
     except (Refused, DurableSagaError, TypeError, ValueError) as error:
         if isinstance(error, Refused):
             status, said = error.status, error.sentence
         else:
             status, said = (status_of(error) if isinstance(error, DurableSagaError) else 400), str(error)
-        return _show(request, name, values, form.fields, said, status)
+        return show(request, name, values, form.fields, said, status)
 
 
 def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
@@ -130,16 +146,29 @@ def _seconds(text: str) -> float | None:
         raise Refused(400, f"The time-out is a number of seconds, not {text!r}.") from None
 
 
-def _needed(form: Form, field: str, what: str, characters_max: int) -> str:
+def needed(form: Form, field: str, what: str, characters_max: int) -> str:
     if not (text := form.text(field)):
         raise Refused(400, f"Give {what}.")
-    return _bounded(text, what, characters_max)
+    return bounded(text, what, characters_max)
 
 
-def _bounded(text: str, what: str, characters_max: int) -> str:
+def bounded(text: str, what: str, characters_max: int) -> str:
     if len(text) > characters_max:
         raise Refused(400, f"{what[0].upper()}{what[1:]} has {len(text)} characters; at most {characters_max} are allowed.")
     return text
+
+
+def allow(request: Request, call: str) -> None:
+    """Raises Refused for who has no role for it; the server would refuse it too."""
+    namespace = page_of(request).client.namespace
+    if not may(request, call, namespace):
+        raise Refused(403, f"{name_of(request)} may not do that in namespace {namespace}: it wants another role.")
+
+
+def name_of(request: Request) -> str:
+    """Of who has logged in with a name that the server knows; else empty: they say themselves who they are."""
+    login = session_of(request).login
+    return login.name if login is not None and login.rights is not None else ""
 
 
 # --- start, signal, publish --------------------------------------------------------------------------------------------------
@@ -150,55 +179,61 @@ async def _types(page: Page) -> list[str]:
 
 
 async def start_form(request: Request) -> Response:
+    allow(request, "Start")
     given = {"type": request.query_params.get("type", ""), "once": uuid.uuid4().hex}
-    return _show(request, "start.html", {"types": await _types(page_of(request))}, given)
+    return show(request, "start.html", {"types": await _types(page_of(request))}, given)
 
 
 async def start(request: Request, form: Form) -> Response:
+    allow(request, "Start")
     page = page_of(request)
 
     async def work() -> Response:
-        kind = _needed(form, "type", "the type of the saga", 255)
+        kind = needed(form, "type", "the type of the saga", 255)
         args, kwargs = _arguments(form.text("arguments"))
         timeout = _seconds(form.text("timeout"))
-        saga_id = form.text("id") or _needed(form, "once", "an id", 255)
+        saga_id = form.text("id") or needed(form, "once", "an id", 255)
         if clash := sorted({"id", "timeout", "saga", "self"} & kwargs.keys()):
             raise Refused(400, f"An argument named {clash[0]} can't be given by name here: give the arguments as a list.")
         handle = await write(page.client.start(kind, *args, id=saga_id, timeout=timeout, **kwargs))
         said = f"{kind} was started before, with the same arguments." if handle.already_started else f"{kind} is started."
         return go(request, address("/saga", id=handle.id), said)
 
-    return await _try(request, "start.html", {"types": []}, form, work())
+    return await attempt(request, "start.html", {"types": []}, form, work())
 
 
 async def signal_form(request: Request) -> Response:
-    return _show(request, "signal.html", {"id": saga_id_of(request)}, {"once": uuid.uuid4().hex})
+    allow(request, "Signal")
+    return show(request, "signal.html", {"id": saga_id_of(request)}, {"once": uuid.uuid4().hex})
 
 
 async def signal(request: Request, form: Form) -> Response:
+    allow(request, "Signal")
     saga_id = saga_id_of(request)
 
     async def work() -> Response:
-        name = _needed(form, "name", "the name of the signal", 255)
-        once = _needed(form, "once", "a message id", 255)
+        name = needed(form, "name", "the name of the signal", 255)
+        once = needed(form, "once", "a message id", 255)
         args = _places(form.text("arguments"))
         await write(page_of(request).client.handle(saga_id).signal(name, *args, message_id=once))
         return go(request, address("/saga", id=saga_id), f"The signal {name} is sent.")
 
-    return await _try(request, "signal.html", {"id": saga_id}, form, work())
+    return await attempt(request, "signal.html", {"id": saga_id}, form, work())
 
 
 async def publish_form(request: Request) -> Response:
+    allow(request, "Publish")
     given = {"saga": request.query_params.get("id", ""), "once": uuid.uuid4().hex}
-    return _show(request, "publish.html", {}, given)
+    return show(request, "publish.html", {}, given)
 
 
 async def publish(request: Request, form: Form) -> Response:
+    allow(request, "Publish")
     saga_id = form.text("saga")
 
     async def work() -> Response:
-        event = _needed(form, "event", "the name of the event", 255)
-        once = _needed(form, "once", "a message id", 255)
+        event = needed(form, "event", "the name of the event", 255)
+        once = needed(form, "once", "a message id", 255)
         args = _places(form.text("arguments"))
         sent = page_of(request).client.publish(
             event, *args, saga=saga_id or None, key=form.text("key") or None, message_id=once
@@ -207,7 +242,7 @@ async def publish(request: Request, form: Form) -> Response:
         said = f"The event {event} reached {delivered} saga{'' if delivered == 1 else 's'}."
         return go(request, address("/saga", id=saga_id) if saga_id else "/", said)
 
-    return await _try(request, "publish.html", {}, form, work())
+    return await attempt(request, "publish.html", {}, form, work())
 
 
 # --- verbs on one saga -------------------------------------------------------------------------------------------------------
@@ -235,17 +270,19 @@ async def _facts(request: Request, saga_id: str, verb: Verb) -> dict[str, Any]:
 
 async def confirm(request: Request) -> Response:
     _, verb = _verb(request)
+    allow(request, verb.call)
     values = await _facts(request, saga_id_of(request), verb)
-    return _show(request, "confirm.html", values, {"who": request.session.get("who", "")})
+    return show(request, "confirm.html", values, {"who": request.session.get("who", "")})
 
 
 async def act(request: Request, form: Form) -> Response:
     _, verb = _verb(request)
+    allow(request, verb.call)
     saga_id, call = saga_id_of(request), request.query_params.get("call", "")
 
     async def work() -> Response:
-        who = _needed(form, "who", "your name: it stands in the history", WHO_CHARACTERS_MAX)
-        reason = _bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
+        who = name_of(request) or needed(form, "who", "your name: it stands in the history", WHO_CHARACTERS_MAX)
+        reason = bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
         if verb.reason_needed and not reason:
             raise Refused(400, "Say why: the history keeps it.")
         waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
@@ -256,31 +293,4 @@ async def act(request: Request, form: Form) -> Response:
         return go(request, address("/saga", id=saga_id), said)
 
     values = await _facts(request, saga_id, verb)
-    return await _try(request, "confirm.html", values, form, work())
-
-
-# --- login -------------------------------------------------------------------------------------------------------------------
-
-
-async def login_form(request: Request) -> Response:
-    return _show(request, "login.html", {}, {"who": request.session.get("who", "")})
-
-
-async def login(request: Request, form: Form) -> Response:
-    async def work() -> Response:
-        if not page_of(request).token:
-            raise Refused(400, "This page needs no login.")
-        who = _needed(form, "who", "your name: it stands in the history of what you do", WHO_CHARACTERS_MAX)
-        if not matches(form.text("token"), page_of(request).token):
-            await asyncio.sleep(WRONG_TOKEN_SECONDS)
-            raise Refused(403, "The token is wrong.")
-        request.session.clear()  # a form token from before the login is not good after it
-        request.session.update({"in": True, "who": who})
-        return go(request, "/", f"Welcome, {who}.")
-
-    return await _try(request, "login.html", {}, form, work())
-
-
-async def logout(request: Request, _: Form) -> Response:
-    request.session.clear()
-    return go(request, "/login", "You are logged out.")
+    return await attempt(request, "confirm.html", values, form, work())

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
-from durable_saga.errors import ClientError, DurableSagaError, Unavailable
-from durable_saga.page import acting, looking
-from durable_saga.page.guarding import (
-    COOKIE,
-    LOGIN_SECONDS,
-    LOOPBACK,
-    Headed,
-    LoginGuard,
-    Refused,
-    post,
-    secret_of,
-)
+from durable_saga.errors import ClientError, DurableSagaError, NotKnown, Unavailable
+from durable_saga.page import acting, entering, looking
+from durable_saga.page.entrance import Entrance
+from durable_saga.page.guarding import LOOPBACK, Headed, LoginGuard, is_bearer, post
 from durable_saga.page.looking import Page, page_of
+from durable_saga.page.oidc import CALLBACK, Oidc
+from durable_saga.page.refusing import Refused
 from durable_saga.page.rendering import Templates
+from durable_saga.page.sessions import Keeper, Sessions, end
 
 log = logging.getLogger(__name__)
 AGAIN_SECONDS = 3
-_TITLES = {400: "That can't be done", 403: "Refused", 404: "Not found", 409: "Too late", 413: "Too large", 503: "No answer"}
+_TITLES = {
+    400: "That can't be done", 403: "Refused", 404: "Not found", 409: "Too late", 413: "Too large", 429: "Too often",
+    502: "No answer", 503: "No answer",
+}  # fmt: skip
 _ROUTES = (
     Route("/", looking.sagas),
     Route("/find", looking.find),
@@ -52,9 +49,11 @@ _ROUTES = (
     Route("/saga/signal", post(acting.signal), methods=["POST"]),
     Route("/saga/do/{verb}", acting.confirm, methods=["GET"]),
     Route("/saga/do/{verb}", post(acting.act), methods=["POST"]),
-    Route("/login", acting.login_form, methods=["GET"]),
-    Route("/login", post(acting.login), methods=["POST"]),
-    Route("/logout", post(acting.logout), methods=["POST"]),
+    Route("/login", entering.login_form, methods=["GET"]),
+    Route("/login", post(entering.login), methods=["POST"]),
+    Route("/login/oidc", entering.login_elsewhere),
+    Route(CALLBACK, entering.logged_in_elsewhere),
+    Route("/logout", post(entering.logout), methods=["POST"]),
     Route("/favicon.ico", looking.icon),  # asked for beside what is no HTML
     Mount("/static", StaticFiles(packages=[("durable_saga.page", "static")])),
 )
@@ -62,22 +61,23 @@ _ROUTES = (
 
 def application(
     client: Client, *, url: str, token: str = "", hosts: Sequence[str] = LOOPBACK, clock: Clock | None = None,
-    is_secure: bool = False,
+    of_server: Callable[[str], Client] | None = None, oidc: Oidc | None = None, is_secure: bool = False,
+    behind_proxy: bool = False, sessions: Sessions | None = None,
 ) -> ASGIApp:  # fmt: skip
-    """`url` is only shown. With a `token` every page wants a login; without one, requests are taken for `hosts` only."""
+    """`url` is only shown. With a `token`, or with `of_server`, which makes the client of who shows a bearer of their own,
+    every page wants a login; without, requests are taken for `hosts` only. `is_secure`: browsers come over TLS. `behind_proxy`:
+    it tells their addresses."""
+    clock = clock or SystemClock()
+    sessions = sessions or Sessions(clock)
+    entrance = Entrance(clock, token, of_server, behind_proxy)
     app = Starlette(
         routes=_ROUTES,
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["*"] if token else list(hosts), www_redirect=False),
             Middleware(
-                SessionMiddleware,
-                secret_key=secret_of(token),
-                session_cookie=COOKIE,
-                max_age=LOGIN_SECONDS,
-                same_site="lax",
-                https_only=is_secure,
+                TrustedHostMiddleware, allowed_hosts=["*"] if entrance.has_login else list(hosts), www_redirect=False
             ),
-            Middleware(LoginGuard, token=token),
+            Middleware(Keeper, sessions=sessions, is_secure=is_secure),
+            Middleware(LoginGuard, entrance=entrance, sessions=sessions),
         ],
         exception_handlers={
             ClientError: _client_error,
@@ -85,21 +85,24 @@ def application(
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-    )
-    templates = Templates(url=url, namespace=client.namespace, has_login=bool(token))
-    app.state.page = Page(client, templates, clock or SystemClock(), token)
+    )  # fmt: skip
+    templates = Templates(url=url, namespace=client.namespace, has_login=entrance.has_login)
+    app.state.page = Page(client, templates, clock, entrance, oidc)
     return Headed(app)
 
 
-def _error(request: Request, status: int, sentence: str, *, again: int = 0) -> Response:
+def _error(request: Request, status: int, sentence: str, *, again: int = 0, retry_after: int = 0) -> Response:
     title = _TITLES.get(status, "Something went wrong")
     values: dict[str, Any] = {"title": title, "sentence": sentence, "again": again}
-    headers = {"retry-after": str(again)} if again else {}
+    headers = {"retry-after": str(again or retry_after)} if again or retry_after else {}
     return page_of(request).templates.page(request, "error.html", values, status=status, headers=headers)
 
 
 async def _client_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DurableSagaError), "it is registered for ClientErrors"
+    if isinstance(error, NotKnown) and page_of(request).entrance.of_server is not None and not is_bearer(request):
+        end(request)
+        return RedirectResponse("/login?over=1", 303)
     return _error(
         request, acting.status_of(error), str(error), again=AGAIN_SECONDS * isinstance(error, Unavailable) * _is_get(request)
     )  # fmt: skip
@@ -107,7 +110,7 @@ async def _client_error(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused), "it is registered for Refused"
-    return _error(request, error.status, error.sentence)
+    return _error(request, error.status, error.sentence, retry_after=error.again)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

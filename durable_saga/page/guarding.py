@@ -1,7 +1,7 @@
 """Who may do what: hosts, login, forged forms, and the headers that keep a browser from doing more than it was sent.
 
-- Hosts: a page without a token answers only to loopback names, so that no other name can be made to lead to it.
-- Login: with a token, every page but the login wants it, as a bearer or in a signed cookie.
+- Hosts: a page without a login answers only to loopback names, so that no other name can be made to lead to it.
+- Login: where there is one, every page but the login wants it, as a bearer or by a session that has it.
 - Forms: a post is taken from this very origin, with the token of its session.
 - Headers: no script, style or frame but our own, nothing inline, nothing kept by caches.
 """
@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,13 +20,15 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from durable_saga.errors import ClientError
+from durable_saga.page.entrance import Entrance
+from durable_saga.page.refusing import Refused
+from durable_saga.page.sessions import Session, Sessions, session_of
+
 FORM_BYTES_MAX = 8 * 1024 * 1024
 FORM_FIELDS_MAX = 50
 FORM_SECONDS_MAX = 60.0
-TOKEN_CHARACTERS_MIN = 16
-LOGIN_SECONDS = 12 * 3600
-WRONG_TOKEN_SECONDS = 1.0
-COOKIE = "durable_saga_page"
+BEARER = "bearer"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -40,15 +41,6 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _OPEN_TO_ALL = ("/login", "/static/", "/favicon.ico")
-
-
-class Refused(Exception):
-    """The page itself won't do it; a status and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        self.status = status
-        self.sentence = sentence
-        super().__init__(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,43 +111,49 @@ async def _fields(request: Request) -> list[tuple[str, str]]:
 # --- login ----------------------------------------------------------------------------------------------------------------
 
 
-def secret_of(token: str) -> str:
-    """What cookies are signed with: from the token, so that a login outlives a restart and ends with its token."""
-    return hashlib.sha256(b"durable-saga page\0" + token.encode()).hexdigest() if token else secrets.token_hex(32)
-
-
 def is_bearer(connection: HTTPConnection) -> bool:
     """Whether the login guard let it in by a token in its header: no browser sends that by itself."""
     return bool(connection.scope.get("bearer"))
 
 
 class LoginGuard:
-    """Lets in who shows the token; others are sent to the login, or told 401 where a header was wrong."""
+    """Lets in who has logged in or shows a token; others are sent to the login, or told what is wrong with their header."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, entrance: Entrance, sessions: Sessions) -> None:
         self._app = app
-        self._token = token
+        self._entrance = entrance
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._token or str(scope["path"]).startswith(_OPEN_TO_ALL):
+        if scope["type"] != "http" or not self._entrance.has_login or str(scope["path"]).startswith(_OPEN_TO_ALL):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
         kind, _, given = connection.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            if not matches(given, self._token):
-                await asyncio.sleep(WRONG_TOKEN_SECONDS)
-                await PlainTextResponse("the bearer token is wrong\n", 401)(scope, receive, send)
+            try:
+                scope["kept"] = await self._of_bearer(connection, given.strip())
+            except Refused as error:
+                words = "the bearer token is wrong" if error.status == 403 else error.sentence
+                headers = {"retry-after": str(error.again)} if error.again else {}
+                status = 401 if error.status == 403 else error.status
+                await PlainTextResponse(f"{words}\n", status, headers)(scope, receive, send)
                 return
-            scope["bearer"] = True
-        elif not connection.session.get("in"):
+            except ClientError as error:
+                await PlainTextResponse(f"{error}\n", 503)(scope, receive, send)
+                return
+            scope["session"], scope["bearer"] = scope["kept"].data, True
+        elif session_of(connection).login is None:
             await RedirectResponse("/login", 303)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-
-def matches(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.strip().encode(), token.encode())
+    async def _of_bearer(self, connection: HTTPConnection, token: str) -> Session:
+        """The same for each request with this token, for a while. Raises Refused and ClientError."""
+        if (session := self._sessions.find(token, BEARER)) is None:
+            session = Session(login=await self._entrance.enter(connection, token, "a program"))
+            self._sessions.keep(session, token, BEARER)
+        return session
 
 
 # --- headers --------------------------------------------------------------------------------------------------------------

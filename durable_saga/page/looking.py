@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -17,8 +17,11 @@ from durable_saga.errors import InvalidArgument
 from durable_saga.overview import OPEN, Statistics
 from durable_saga.page import showing
 from durable_saga.page.engine import read
+from durable_saga.page.entrance import Entrance
 from durable_saga.page.events import lines_of
+from durable_saga.page.oidc import Oidc
 from durable_saga.page.rendering import Templates, address
+from durable_saga.page.sessions import session_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 
@@ -39,12 +42,15 @@ class Page:
     client: Client
     templates: Templates
     clock: Clock
-    token: str
+    entrance: Entrance
+    oidc: Oidc | None = None
 
 
 def page_of(request: Request) -> Page:
+    """With the client of who has logged in, where that is another one."""
     found: Page = request.app.state.page
-    return found
+    login = session_of(request).login
+    return found if login is None or login.client is None else replace(found, client=login.client)
 
 
 def saga_id_of(request: Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from durable_saga.page import showing
+from durable_saga.page.entrance import may
 from durable_saga.page.guarding import forgery_token
+from durable_saga.page.sessions import session_of
 
 SAID = "said"
 """Where a session keeps the sentence that the next page shows once."""
@@ -29,6 +32,7 @@ class Templates:
     """Renders a page of a namespace of an engine, which `url` names."""
 
     def __init__(self, *, url: str, namespace: str, has_login: bool) -> None:
+        self._namespace = namespace
         self._environment = Environment(
             loader=PackageLoader("durable_saga.page"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
@@ -50,8 +54,9 @@ class Templates:
     ) -> Response:
         """The page, or 304 when the browser shows this very one."""
         said = request.session.pop(SAID, "") if SAID in request.session else ""
-        known = {"said": said, "session": request.session}
-        if request.session.get("in"):
+        login = session_of(request).login
+        known: dict[str, Any] = {"said": said, "login": login, "may": partial(may, request, namespace=self._namespace)}
+        if login is not None:
             known["form_token"] = forgery_token(request)
         text = self._environment.get_template(name).render({**known, **values})
         content = text.encode("utf-8", "replace")  # half a surrogate pair can come from JSON

@@ -6,15 +6,22 @@ import contextlib
 import logging
 import socket
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 
 import uvicorn
 
 from durable_saga.client import Client
+from durable_saga.clock import SystemClock
 from durable_saga.connect import connect
+from durable_saga.credentials import SCHEME
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
-from durable_saga.page.guarding import LOOPBACK, TOKEN_CHARACTERS_MIN
+from durable_saga.page.entrance import TOKEN_CHARACTERS_MIN
+from durable_saga.page.guarding import LOOPBACK
+from durable_saga.page.oidc import Oidc, OidcSettings
+from durable_saga.page.sessions import Sessions
 from durable_saga.pb.listening import check_listening
+from durable_saga.pb.redaction import redact
 from durable_saga.pb.tls_files import RenewedContext, TlsFiles
 from durable_saga.sealing.payload_codec import PayloadCodec
 
@@ -22,7 +29,7 @@ log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
 WANTS = (
     "--tls-cert page.pem --tls-key page-key.pem, or --behind-tls where a proxy before it speaks TLS",
-    "DURABLE_SAGA_PAGE_TOKEN=… (16 characters or more)",
+    "--sign-in (with a token of the server), or --oidc-issuer and --oidc-client-id, or DURABLE_SAGA_PAGE_TOKEN=… for all",
 )
 """Of a page that others can reach."""
 
@@ -35,39 +42,78 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How the page is reached and by whom. `token`: one for all. `sign_in`: each with a token of the server, or by `oidc`.
+    `behind_tls`: a proxy before it speaks TLS."""
+
+    token: str = field(default="", repr=False)
+    sign_in: bool = False
+    oidc: OidcSettings | None = None
+    tls: TlsFiles | None = None
+    behind_tls: bool = False
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.token and self.is_personal:
+            raise ValueError("the page has one token for all, or each logs in with their own: give one of them")
+        if self.token and len(self.token) < TOKEN_CHARACTERS_MIN:
+            raise ValueError(f"the page's token has {len(self.token)} characters; at least {TOKEN_CHARACTERS_MIN} are needed")
+
+    @property
+    def is_personal(self) -> bool:
+        return self.sign_in or self.oidc is not None
+
+    @property
+    def is_secure(self) -> bool:
+        return self.tls is not None or self.behind_tls
+
+    @property
+    def is_closed(self) -> bool:
+        return self.is_secure and (bool(self.token) or self.is_personal)
+
+
 class PageServer:
     """Made by `bind()`; `address` is where a browser finds it."""
 
     def __init__(
-        self, url: str, client: Client, bound: socket.socket, host: str, *, token: str, hosts: Sequence[str],
-        tls: TlsFiles | None, is_secure: bool,
+        self, url: str, client: Client, bound: socket.socket, host: str, *, door: Door, hosts: Sequence[str], oidc: Oidc | None,
+        codec: PayloadCodec | None = None,
     ) -> None:  # fmt: skip
         self._url = url
         self._client = client
         self._socket = bound
-        self._token = token
+        self._door = door
         self._hosts = hosts
-        self._tls = tls
-        self._is_secure = is_secure
+        self._oidc = oidc
+        self._codec = codec
         self._server: _Server | None = None
         self._stopping = False
-        shown = f"[{host}]" if ":" in host else host
-        self.address = f"{'https' if tls else 'http'}://{shown}:{bound.getsockname()[1]}"
+        self.address = _address(door, host, bound)
 
     async def run(self) -> None:
         """Until `stop()`, or until it is cancelled."""
+        door, sessions = self._door, Sessions(SystemClock())
         async with self._client as client:
-            app = application(client, url=self._url, token=self._token, hosts=self._hosts, is_secure=self._is_secure)
+            app = application(
+                client, url=self._url, token=door.token, hosts=self._hosts, is_secure=door.is_secure, sessions=sessions,
+                of_server=self._of_server if door.is_personal else None, oidc=self._oidc, behind_proxy=door.behind_tls,
+            )  # fmt: skip
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="off", ws="none",
                 timeout_graceful_shutdown=STOP_GRACE_SECONDS, limit_concurrency=CONNECTIONS_MAX, http=Bounded,
             )  # fmt: skip
-            if self._tls is not None:
+            if door.tls is not None:
                 config.load()
-                config.ssl = RenewedContext.of(self._tls)
+                config.ssl = RenewedContext.of(door.tls)
             self._server = _Server(config)
             self._server.should_exit = self._stopping
             await self._server.serve(sockets=[self._socket])
+            await sessions.close()
+
+    def _of_server(self, bearer: str) -> Client:
+        return connect(self._url, namespace=self._client.namespace, token=bearer, codec=self._codec)
 
     def stop(self) -> None:
         self._stopping = True
@@ -75,22 +121,27 @@ class PageServer:
             self._server.should_exit = True
 
 
+def _address(door: Door, host: str, bound: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if door.tls else 'http'}://{shown}:{bound.getsockname()[1]}"
+
+
 def bind(
-    url: str, listen: str, *, namespace: str = "default", token: str = "", hosts: Sequence[str] = (),
-    tls: TlsFiles | None = None, behind_tls: bool = False,
-    insecure: bool = False, codec: PayloadCodec | None = None,
+    url: str, listen: str, *, namespace: str = "default", hosts: Sequence[str] = (), door: Door | None = None,
+    codec: PayloadCodec | None = None,
 ) -> PageServer:  # fmt: skip
-    """Take the address. `behind_tls`: a proxy before it speaks TLS. Raises ValueError for an address that can't be meant, or
-    that is open to others without TLS and a token (unless `insecure`), and for a `url` that is none; OSError for one that is
-    taken."""
+    """Take the address. Raises ValueError for an address that can't be meant, or that is open to others without TLS and a login
+    (unless it is `insecure`), and for a `url` that is none; OSError for an address that is taken; ImportError without the extra
+    `oidc` where that is wanted."""
+    door = door or Door()
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or int(port) > 65_535:
         raise ValueError(f"{listen!r}: give HOST:PORT for the page, such as 127.0.0.1:8233")
-    if token and len(token) < TOKEN_CHARACTERS_MIN:
-        raise ValueError(f"the page's token has {len(token)} characters; at least {TOKEN_CHARACTERS_MIN} are needed")
-    is_secure = tls is not None or behind_tls
-    check_listening(listen, is_closed=is_secure and bool(token), insecure=insecure, wants=WANTS)
+    check_listening(listen, is_closed=door.is_closed, insecure=door.insecure, wants=WANTS)
+    if door.is_personal and "://" in url.removeprefix(SCHEME):
+        raise ValueError(f"{redact(url)!r} is a journal: people log in with what a server knows, so give host:port of one")
+    client = connect(url, namespace=namespace, token="" if door.is_personal else None, codec=codec)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -100,12 +151,8 @@ def bind(
     try:
         bound.bind(address)
         bound.listen()  # who comes before the first page is made waits, and is not turned away
-        client = connect(url, namespace=namespace, codec=codec)
-    except ValueError:
-        bound.close()
-        raise
     except OSError as error:
         bound.close()
         raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None
-    hosts = (*LOOPBACK, host, *hosts)
-    return PageServer(url, client, bound, host, token=token, hosts=hosts, tls=tls, is_secure=is_secure)
+    oidc = Oidc(door.oidc, _address(door, host, bound)) if door.oidc is not None else None
+    return PageServer(url, client, bound, host, door=door, hosts=(*LOOPBACK, host, *hosts), oidc=oidc, codec=codec)

@@ -6,10 +6,13 @@ from typing import Any
 
 from google.protobuf.message_factory import GetMessageClass
 
-from durable_saga.pb import client_pb2
+from durable_saga.pb import access_pb2, client_pb2
 
 _METHODS = [one for one in client_pb2.DESCRIPTOR.services_by_name["Sagas"].methods if not one.server_streaming]
+_ACCESS = access_pb2.DESCRIPTOR.services_by_name["Access"].methods
 REQUESTS: dict[str, Any] = {one.name: GetMessageClass(one.input_type) for one in _METHODS}
+ACCESS_REQUESTS: dict[str, Any] = {one.name: GetMessageClass(one.input_type) for one in _ACCESS}
+"""Of the service Access."""
 REPLIES: dict[str, Any] = {one.name: GetMessageClass(one.output_type) for one in _METHODS}
 STREAMED = frozenset((
     "Start", "Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish", "Wait", "Claim",

@@ -19,6 +19,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_CALLS_MAX
 from durable_saga.pb.outbox import Outbox
 from durable_saga.pb.payloads import FRAME_ITEMS_MAX
+from durable_saga_server.access.caller import Caller, Unasked
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
 from durable_saga_server.handlers import MESSAGE_CHARACTERS_MAX
 
@@ -46,9 +47,14 @@ class CallStreams:
         self._waits = _Count()
         self._stopping = False
 
-    async def serve(self, incoming: AsyncIterator[c.CallFrame]) -> AsyncIterator[c.ReplyFrame]:
-        """One stream, until either side ends it."""
-        stream = _CallStream(self._calls, self._reply_bytes_max, self._waits)
+    async def serve(
+        self, incoming: AsyncIterator[c.CallFrame], caller: Caller | Unasked | None = None
+    ) -> AsyncIterator[c.ReplyFrame]:
+        """One stream, until either side ends it, or its caller is no longer let in."""
+        calls = self._calls if caller is None else caller.calls(self._calls)
+        stream = _CallStream(calls, self._reply_bytes_max, self._waits)
+        if caller is not None:
+            caller.over = stream.end
         self._streams[stream] = None
         if self._stopping:
             stream.outbox.close()
@@ -121,9 +127,7 @@ class _CallStream:
             self._refuse(call.number, _STOPPING)
         elif call.number in self._tasks:
             text = f"call {call.number} is under way on this stream: each call has a number of its own"
-            self.refusal = ServiceError("INVALID_ARGUMENT", text)
-            self.cancel()
-            self.outbox.close()
+            self.end(ServiceError("INVALID_ARGUMENT", text))
         elif call.method == "Wait" and (text := self._too_many_waits()):
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=WAIT_RETRY_MS))
         elif self.under_way >= STREAMED_CALLS_MAX:
@@ -138,6 +142,12 @@ class _CallStream:
             self._tasks[call.number] = call.method, task
             task.add_done_callback(lambda _: self._count(call.method, -1))
             task.add_done_callback(partial(self._ended, call.number))
+
+    def end(self, refusal: ServiceError) -> None:
+        """At once: whether what is under way took effect is unknown to the client, which may send it again."""
+        self.refusal = refusal
+        self.cancel()
+        self.outbox.close()
 
     def _count(self, method: str, more: int) -> None:
         if method == "Wait":

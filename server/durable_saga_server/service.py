@@ -11,6 +11,8 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
+from durable_saga_server.access.caller import Caller
+from durable_saga_server.access.calls import AccessCalls
 from durable_saga_server.blocked import BlockedRuns
 from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
@@ -56,6 +58,8 @@ class HistoryService:
         self.config = config or Config()
         self.name = name
         self._stopping = False
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
+        """What needs the journal until the end."""
         self._watching: set[asyncio.Event] = set()
         self.sessions = Sessions()
         self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
@@ -75,6 +79,7 @@ class HistoryService:
             "Start": gated(admission.admitted(self.start)), "Beat": gated(self.beat), "Fetch": gated(self.large.fetch),
             **{name: gated(admission.admitted(getattr(self.messages, name.lower()))) for name in MESSAGE_CALLS},
             **{name: gated(getattr(self.reading, name.lower())) for name in READING_CALLS},
+            **{name: gated(call) for name, call in AccessCalls(journal.ledger, self.clock).calls.items()},
         }  # fmt: skip
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
@@ -96,6 +101,8 @@ class HistoryService:
         await self.waker.stop()
         await self.dispatcher.stop()
         await self.committer.stop()
+        for close in self.before_close:
+            await close()
         await self.journal.close()
 
     async def join(self, address: str) -> None:
@@ -109,9 +116,18 @@ class HistoryService:
         while self.cell.has_others and any(one.owned for one in self.sessions) and self.clock.now_ms() < until_ms:
             await self.clock.sleep(0.05)
 
-    async def watch_cell(self, _: Any) -> AsyncIterator[cell_pb2.Cell]:
-        """The table of homes, now and whenever it changes, until this server stops."""
+    async def watch_cell(self, _: Any, caller: Caller | None = None) -> AsyncIterator[cell_pb2.Cell]:
+        """The table of homes, now and whenever it changes, until this server stops. Raises ServiceError when its caller is no
+        longer let in."""
         changed = asyncio.Event()
+        over: list[ServiceError] = []
+
+        def end(error: ServiceError) -> None:
+            over.append(error)
+            changed.set()
+
+        if caller is not None:
+            caller.over = end
         self.cell.on_change(changed.set)
         self._watching.add(changed)
         try:
@@ -119,14 +135,19 @@ class HistoryService:
                 changed.clear()
                 yield self.cell.view()
                 await changed.wait()
+                if over:
+                    raise over[0]
         finally:
             self._watching.discard(changed)
             self.cell.off_change(changed.set)
 
     def work(
-        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+        self,
+        incoming: AsyncIterator[w.WorkerFrame],
+        break_off: Callable[[], object] | None = None,
+        caller: Caller | None = None,
     ) -> AsyncIterator[w.ServerFrame]:
-        return self.streams.serve(incoming, break_off)
+        return self.streams.serve(incoming, break_off, caller)
 
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)

@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from durable_saga.pb.listening import check_listening
 from durable_saga.pb.tls_files import TlsFiles
+from durable_saga_server.access.auditing import AUDIT_KEPT_MS
+from durable_saga_server.access.guard import Guard
+from durable_saga_server.access.policy import Policy
 from durable_saga_server.config import Config
 from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal import JournalUnavailable
@@ -34,18 +37,25 @@ async def serve(
     advertise: str = "",
     config: Config | None = None,
     tls: TlsFiles | None = None,
+    policy: Policy | None = None,
+    tokens: bool = False,
+    audit_kept_ms: int = AUDIT_KEPT_MS,
     insecure: bool = False,
     ready: Callable[[str], None] = print,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers find this one.
-    Beyond loopback it wants TLS and identity, or the word that it is `insecure`. `ready` is told the address once requests are
-    taken; `before_stop` is awaited while they still are. Waits for an unreachable journal and says so; raises ValueError,
-    SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a taken address."""
-    check_listening(listen, is_closed=False, insecure=insecure, wants=WANTS)
+    Beyond loopback it wants `tls` and identity (`policy` or `tokens`), or the word that it is `insecure`. `ready` is told the
+    address once requests are taken; `before_stop` is awaited while they still are. Waits for an unreachable journal and says
+    so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a taken address."""
+    has_identity = tokens or policy is not None
+    check_listening(listen, is_closed=has_identity and tls is not None, insecure=insecure, wants=WANTS)
+    if policy is not None and policy.has_names and not (tls is not None and tls.wants_client_certificate):
+        raise ValueError("the access file has grants of a san, which are for client certificates: --client-ca is missing")
     service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
+    guard = Guard(service.journal.ledger, service.clock, policy=policy, tokens=tokens) if has_identity else None
     await start_when_reachable(service, journal_url)
-    server = GrpcServer(service, listen, tls)
+    server = GrpcServer(service, listen, tls, guard, audit_kept_ms=audit_kept_ms)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

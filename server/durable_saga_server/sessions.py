@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.outbox import Outbox
+from durable_saga_server.access.caller import Caller
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import Head, Run
 
@@ -70,6 +71,8 @@ class Session:
     behind: dict[Run, Behind] = field(default_factory=dict)
     is_over: bool = False
     break_off: Callable[[], object] | None = None
+    caller: Caller | None = None
+    """Where the server asks who it is."""
     on_room: Callable[[], None] | None = None
     """Called when there is room again for messages of those that are behind."""
 

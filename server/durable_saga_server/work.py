@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import CAPACITY_MAX
+from durable_saga_server.access.caller import Caller
 from durable_saga_server.commits import Commits
 from durable_saga_server.dispatch import key_of, run_of
 from durable_saga_server.failures import ServiceError
@@ -71,10 +72,13 @@ class WorkStreams:
         self._service.dispatcher.ended(run)
 
     async def serve(
-        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None
+        self,
+        incoming: AsyncIterator[w.WorkerFrame],
+        break_off: Callable[[], object] | None = None,
+        caller: Caller | None = None,
     ) -> AsyncIterator[w.ServerFrame]:
-        """One stream, until either side ends it. `break_off` ends it where the other side takes nothing any more. Raises
-        ServiceError for a wrong greeting."""
+        """One stream, until either side ends it, or its caller is no longer let in. `break_off` ends it where the other side
+        takes nothing any more. Raises ServiceError for a wrong greeting."""
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 first = await anext(aiter(incoming), None)
@@ -82,7 +86,7 @@ class WorkStreams:
             raise ServiceError("DEADLINE_EXCEEDED", f"no Hello came within {HELLO_SECONDS_MAX:.0f} s") from None
         if first is None or not first.items or not first.items[0].HasField("hello"):
             raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
-        session = await self._greet(first.items[0].hello)
+        session = await self._greet(first.items[0].hello, caller)
         session.break_off = break_off
         session.on_room = lambda: self._catch_up_soon(session)
         reader = asyncio.create_task(self._read(session, incoming, list(first.items[1:])))
@@ -107,7 +111,7 @@ class WorkStreams:
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _greet(self, hello: w.Hello) -> Session:
+    async def _greet(self, hello: w.Hello, caller: Caller | None) -> Session:
         service = self._service
         if hello.protocol != PROTOCOL:
             raise ServiceError(
@@ -118,20 +122,13 @@ class WorkStreams:
             check_hello(hello)
         except Rejected as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+        if caller is not None:
+            caller.check_hello(hello)
         secret = service.sessions.secret(hello.worker, hello.secret, service.ids.new())
-        now_ms = service.clock.now_ms()
         if (old := service.sessions.named(hello.worker)) is not None:
             old.close()
             old.owned.clear()  # the same worker says below what it still owns
-        session = Session(
-            hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms,
-        )  # fmt: skip
-        welcome = w.Welcome(
-            protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-            lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
-        )  # fmt: skip
-        session.send(w.ServerItem(welcome=welcome))
+        session = _begun(service, hello, secret, caller)
         service.sessions.add(session)
         try:
             for owned in hello.owned:
@@ -180,6 +177,9 @@ class WorkStreams:
                     del session.owned[run]
                     dispatcher.look_again()
                 session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
+                return
+            if session.caller is not None and not session.caller.may_run(run.namespace, head.saga_type):
+                log.warning("worker %s says that it owns a saga of type %s, which it may not run", session.name, head.saga_type)
                 return
             known = session.owned.get(run)
             sent = known.sent if known is not None and known.epoch == head.epoch else {}
@@ -242,6 +242,8 @@ class WorkStreams:
 
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
+        if session.caller is not None:
+            session.caller.check_item(kind or "", item, session.namespace)
         if kind == "commit":
             self._commits.said(session, item.commit)
         elif kind == "release":
@@ -289,3 +291,20 @@ class WorkStreams:
 
 def _room(sagas: int) -> int:
     return min(max(sagas, 1), CAPACITY_MAX)
+
+
+def _begun(service: HistoryService, hello: w.Hello, secret: bytes, caller: Caller | None) -> Session:
+    """With its Welcome to be sent."""
+    now_ms = service.clock.now_ms()
+    session = Session(
+        hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
+        moved_ms=now_ms, caller=caller,
+    )  # fmt: skip
+    welcome = w.Welcome(
+        protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
+        lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
+    )  # fmt: skip
+    session.send(w.ServerItem(welcome=welcome))
+    if caller is not None:
+        caller.over = session.close
+    return session

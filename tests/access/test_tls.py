@@ -17,7 +17,7 @@ from durable_saga_server.serving import serve
 
 from durable_saga import Client, Worker, connect
 from durable_saga.errors import Unavailable
-from durable_saga.page.serving import PageServer, bind
+from durable_saga.page.serving import Door, PageServer, bind
 from durable_saga.pb.tls_files import TlsFiles
 from tests.access.authority import Authority, Pair
 from tests.access.standing import pay, standing
@@ -139,7 +139,7 @@ def test_the_page_speaks_tls_and_takes_a_renewed_certificate(tmp_path: pathlib.P
         return bytes(shown or b"")
 
     async def scenario() -> None:
-        page = bind("127.0.0.1:1", "127.0.0.1:0", token="sixteen characters", tls=TlsFiles(pair.cert, pair.key))
+        page = bind("127.0.0.1:1", "127.0.0.1:0", door=Door(token="sixteen characters", tls=TlsFiles(pair.cert, pair.key)))
         running = asyncio.create_task(page.run())
         before = await asyncio.to_thread(look, page)
         assert await asyncio.to_thread(look, page) == before

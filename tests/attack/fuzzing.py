@@ -23,7 +23,7 @@ from durable_saga import Client, Worker, codec, connect, saga, signal, step
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.calls import REQUESTS, STREAMED
+from durable_saga.pb.calls import ACCESS_REQUESTS, REQUESTS, STREAMED
 from tests.attack.nonsense import Nonsense
 
 HOSTILE, HONEST = "hostile", "honest"
@@ -36,7 +36,7 @@ HONEST_SECONDS_MAX = 30.0
 FAULTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS)
 WROTE_TOO_LATE = "Internal error from Core"
 """What gRPC says on this side when the other has ended the stream already."""
-_SAGAS, _WORK = "/durable_saga.v1.Sagas/", "/durable_saga.v1.Work/"
+_SAGAS, _WORK, _ACCESS = (f"/durable_saga.v1.{name}/" for name in ("Sagas", "Work", "Access"))
 
 
 @step
@@ -139,7 +139,9 @@ class Fuzzer:
         data = [self._bytes(self._request(one)) if one in REQUESTS else self._dice.randbytes(3) for one in chosen]
         await asyncio.gather(*(self._unary(_SAGAS + method, one) for method, one in zip(chosen, data, strict=True)))
         await self._unary(_WORK + "Beat", self._bytes(self._nonsense.message(w.BeatRequest)))
-        self.told.inputs += AT_ONCE + 1
+        method, kind = self._dice.choice(list(ACCESS_REQUESTS.items()))
+        await self._unary(_ACCESS + method, self._bytes(self._nonsense.message(kind)))
+        self.told.inputs += AT_ONCE + 2
 
     async def _unary(self, path: str, data: bytes) -> None:
         try:

@@ -21,7 +21,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.calls import REQUESTS
+from durable_saga.pb.calls import ACCESS_REQUESTS, REQUESTS
 from tests.attack.hostile import Hostile, standing
 
 
@@ -38,7 +38,9 @@ async def short() -> int:
 # --- words and numbers ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [*REQUESTS.values(), w.BeatRequest], ids=lambda kind: str(kind.DESCRIPTOR.name))
+@pytest.mark.parametrize(
+    "kind", [*REQUESTS.values(), *ACCESS_REQUESTS.values(), w.BeatRequest], ids=lambda kind: str(kind.DESCRIPTOR.name)
+)
 def test_every_word_and_every_number_of_a_request_has_a_limit(kind: Any) -> None:
     for field in kind.DESCRIPTOR.fields:
         for wrong in ("x" * 4_001,) if field.type == field.TYPE_STRING else (-1, 2**63 - 1 + 2**63):

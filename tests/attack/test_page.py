@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from durable_saga.page import connections
-from durable_saga.page.serving import PageServer, bind
+from durable_saga.page.serving import Door, PageServer, bind
 
 TOKEN = "a-token-of-27-characters-xyz"
 ASK = b"GET /login HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -18,7 +18,7 @@ ASK = b"GET /login HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 @asynccontextmanager
 async def page() -> AsyncIterator[tuple[str, int]]:
-    server: PageServer = bind("127.0.0.1:1", "127.0.0.1:0", token=TOKEN)
+    server: PageServer = bind("127.0.0.1:1", "127.0.0.1:0", door=Door(token=TOKEN))
     running = asyncio.create_task(server.run())
     where = urlsplit(server.address)
     assert where.hostname is not None

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from durable_saga.page.serving import bind
+from durable_saga.page.serving import Door, bind
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
@@ -145,7 +145,7 @@ def test_a_program_shows_the_token_in_a_header(guarded: str) -> None:
 )
 def test_a_page_that_others_could_reach_does_not_start_without_a_good_token(listen: str, token: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        bind("127.0.0.1:1", listen, token=token)
+        bind("127.0.0.1:1", listen, door=Door(token=token))
 
 
 def test_a_page_of_no_engine_does_not_start() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga_server.journal.ledger import Ledger
 
 CHUNK_BYTES = 128 * 1024
 Attributes = tuple[tuple[str, str], ...]
@@ -239,6 +240,10 @@ class Journal(Protocol):
 
     batches_at_once: int
     """How many `commit_many` may be under way; more wait for one of them, and travel together then."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Tokens and the audit log; after `initialize()`."""
 
     async def initialize(self) -> None:
         """Make or migrate the tables; safe to run twice and concurrently. Raises SchemaTooNew, WeakSettings."""

@@ -28,6 +28,7 @@ from durable_saga_server.journal import (
     Tally,
     Unknown,
 )
+from durable_saga_server.journal.ledger import Ledger
 
 
 class Fault(Enum):
@@ -43,6 +44,7 @@ class FaultyJournal:
 
     def __init__(self, journal: Journal, choose: Callable[[], Fault]) -> None:
         self.batches_at_once = journal.batches_at_once
+        self.ledger: Ledger = journal.ledger
         self._journal = journal
         self._choose = choose
         self._late: list[Callable[[], Awaitable[Any]]] = []

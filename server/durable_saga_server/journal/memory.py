@@ -26,6 +26,7 @@ from durable_saga_server.journal import (
     Tally,
     Unknown,
 )
+from durable_saga_server.journal.ledger import MemoryLedger
 from durable_saga_server.journal.rules import (
     NOTEWORTHY,
     cut_changes,
@@ -57,6 +58,7 @@ class MemoryJournal:
         self._keys: dict[tuple[str, str], dict[Run, None]] = {}
         self._chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = {}
         self._claims: dict[tuple[str, str, str], int | None] = {}
+        self.ledger = MemoryLedger()
 
     async def initialize(self) -> None: ...
 

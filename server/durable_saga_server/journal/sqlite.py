@@ -32,6 +32,7 @@ from durable_saga_server.journal import sqlite_inbox as inboxes
 from durable_saga_server.journal import sqlite_index as index
 from durable_saga_server.journal import sqlite_rows as rows
 from durable_saga_server.journal.sqlite_hands import Hands
+from durable_saga_server.journal.sqlite_ledger import SqliteLedger
 from durable_saga_server.journal.sqlite_migrating import migrate
 
 
@@ -44,6 +45,7 @@ class SqliteJournal:
     def __init__(self, path: str | pathlib.Path) -> None:
         self._hands = Hands(str(path))
         self._inboxes = inboxes.Inboxes()
+        self.ledger = SqliteLedger(self._hands)
 
     async def initialize(self) -> None:
         """Raises SchemaTooNew, JournalUnavailable (the folder isn't there, no rights)."""

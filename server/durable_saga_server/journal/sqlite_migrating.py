@@ -6,6 +6,7 @@ import logging
 import sqlite3
 
 from durable_saga_server.journal import Hint, Run, SchemaTooNew
+from durable_saga_server.journal.sqlite_ledger import make_tables
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, SCHEMA_VERSION, TABLES, add_hint
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def migrate(db: sqlite3.Connection) -> None:
         _set_aside(db)
     for statement in TABLES.split(";\n"):
         db.execute(statement)
+    make_tables(db)
     if version < 5:
         _number(db)
     if version < 2:  # version 1 counted nothing

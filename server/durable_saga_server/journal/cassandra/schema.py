@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from durable_saga_server.journal import MEMBER_KEPT_MS
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 30 * 86_400
 HINT_DAY_MS = 86_400_000
 MEMBER_ROWS_GRACE_SECONDS = 600
 LISTING_DAY_MS = 86_400_000
+AUDIT_DAY_MS = 86_400_000
+AUDIT_SLOTS = 8
+"""Partitions of a day; a number of the journal, like a key."""
 CHANGES_KEPT_SECONDS = 30 * 86_400
 CLAIMS_KEPT_SECONDS = 60 * 86_400
 PURGED = 0
@@ -58,6 +61,13 @@ TABLES = (
     f" PRIMARY KEY ((namespace, day), updated_ms, saga, run)) WITH default_time_to_live = {CHANGES_KEPT_SECONDS}",
     "CREATE TABLE IF NOT EXISTS claims (namespace text, group_name text, item text, until_ms bigint, done boolean,"
     f" PRIMARY KEY ((namespace, group_name, item))) WITH default_time_to_live = {CLAIMS_KEPT_SECONDS}",
+    "CREATE TABLE IF NOT EXISTS tokens (one int, id text, name text, digest blob, rights blob, made_ms bigint, made_by text,"
+    " expires_ms bigint, revoked_ms bigint, PRIMARY KEY (one, id))",
+    "CREATE TABLE IF NOT EXISTS audit (day bigint, slot int, at_ms bigint, id blob, namespace text, who text, verb text,"
+    " saga text, entry blob, until_ms bigint, PRIMARY KEY ((day, slot), at_ms, id))"
+    " WITH CLUSTERING ORDER BY (at_ms DESC, id DESC) AND compaction ="
+    " {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'DAYS', 'compaction_window_size': 7}",
+    "CREATE TABLE IF NOT EXISTS audit_days (one int, day bigint, PRIMARY KEY (one, day))",
 )
 
 CHANGES = (
@@ -141,6 +151,15 @@ STATEMENTS = {
     "claim_new": "INSERT INTO claims (namespace, group_name, item, until_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS",
     "claim_again": f"UPDATE claims SET until_ms = ? WHERE {_CLAIM} IF until_ms = ? AND done != true",
     "claim_done": f"UPDATE claims SET done = true WHERE {_CLAIM} IF EXISTS",
+    "token_put": "INSERT INTO tokens (one, id, name, digest, rights, made_ms, made_by, expires_ms, revoked_ms)"
+    " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "tokens": "SELECT id, name, digest, rights, made_ms, made_by, expires_ms, revoked_ms FROM tokens WHERE one = 1",
+    "audit_put": "INSERT INTO audit (day, slot, at_ms, id, namespace, who, verb, saga, entry, until_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
+    "audit": "SELECT at_ms, id, namespace, who, verb, saga, entry, until_ms FROM audit"
+    " WHERE day = ? AND slot = ? AND (at_ms, id) < (?, ?) LIMIT ?",
+    "audit_day": "INSERT INTO audit_days (one, day) VALUES (1, ?) USING TTL ?",
+    "audit_days": "SELECT day FROM audit_days WHERE one = 1",
     "days": "SELECT day FROM listing_days WHERE namespace = ?",
     "days_between": "SELECT day FROM listing_days WHERE namespace = ? AND day >= ? AND day <= ? LIMIT ?",
 }

@@ -34,6 +34,7 @@ from durable_saga_server.journal.cassandra.chunks import Chunks
 from durable_saga_server.journal.cassandra.hints import BEGIN_EARLIER_MS, Hints
 from durable_saga_server.journal.cassandra.inboxes import Inboxes
 from durable_saga_server.journal.cassandra.index import Index
+from durable_saga_server.journal.cassandra.ledger import CassandraLedger
 from durable_saga_server.journal.cassandra.listing import Listing, head_columns, head_of
 from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.purging import Purging
@@ -84,6 +85,7 @@ class CassandraJournal:
         self._chunks = Chunks(self._session)
         self._purging = Purging(self._session, self._listing, self._index, self._chunks)
         self._inboxes = Inboxes(self._session, self._clock)
+        self.ledger = CassandraLedger(self._session, self._clock)
 
     async def initialize(self) -> None:
         session = self._session

@@ -1,0 +1,100 @@
+"""As a person sets it up: real processes on one file, TLS, tokens from the command line, the audit log."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from examples.demo.processes import Process
+from tests.access.authority import Authority
+
+APP = """
+from durable_saga import saga, signal, step
+
+@step
+def greet(name: str) -> str:
+    return f"hello {name}"
+
+@saga
+async def hello(name: str) -> str:
+    return await greet(name)
+
+@saga
+async def waits() -> str:
+    return await signal("go")
+"""
+
+
+def run(folder: pathlib.Path, *words: str, code: int = 0, **variables: str) -> str:
+    environment = {"PATH": "", "HOME": str(folder), **{f"DURABLE_SAGA_{name}": value for name, value in variables.items()}}
+    done = subprocess.run(
+        [sys.executable, "-m", "durable_saga", *words], cwd=folder, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(tmp_path: pathlib.Path) -> None:
+    ca = Authority(tmp_path)
+    pair = ca.issue("server", ["localhost", "127.0.0.1"])
+    (tmp_path / "app.py").write_text(APP)
+    journal = f"sqlite:///{tmp_path}/sagas.db"
+    create = ("token", "create", "--url", journal)
+    admin = run(tmp_path, *create, "chief", "--role", "admin").strip()
+    words = ["server", "--journal", journal, "--listen", "0.0.0.0:0", "--tokens"]
+    words += ["--tls-cert", pair.cert, "--tls-key", pair.key]
+    server = Process("server", ["-m", "durable_saga", *words], tmp_path, "listening on")
+    port = server.start({}).rpartition(":")[2]
+    url = f"grpcs://127.0.0.1:{port}"
+    worker_token = run(tmp_path, "token", "create", "runner", "--role", "worker", "--saga-type", "hello", URL=url, CA=ca.file,
+                       TOKEN=admin).strip()  # fmt: skip
+    (file := tmp_path / "worker-token").write_text(worker_token)
+    words = ["worker", "app:hello", "--url", url, "--ca", ca.file, "--token-file", str(file), "--processes", "2"]
+    worker = Process("worker", ["-m", "durable_saga", *words], tmp_path, "worker")
+    try:
+        worker.start({"PYTHONPATH": str(tmp_path)})
+        sender = run(tmp_path, *create, "web", "--role", "sender", "--role", "reader", "--days", "1").strip()
+
+        def web(*words: str, code: int = 0) -> str:
+            return run(tmp_path, *words, code=code, URL=url, CA=ca.file, TOKEN=sender)
+
+        assert '"hello you"' in web("start", "hello", "you", "--wait")
+        web("start", "waits", "--id", "w")
+        assert "web may not call Terminate: that wants operator or admin" in web("terminate", "w", "--reason", "x", code=1)
+        assert json.loads(web("whoami"))["rights"][0]["roles"] == ["reader", "sender"]
+        assert "wants to know who calls" in run(tmp_path, "list", code=1, URL=url, CA=ca.file)
+
+        def chief(*words: str) -> str:
+            return run(tmp_path, *words, URL=url, CA=ca.file, TOKEN=admin)
+
+        chief("terminate", "w", "--reason", "enough")
+        listed = {one["name"]: one for one in map(json.loads, chief("token", "list").splitlines())}
+        assert (listed["runner"]["made_by"], listed["runner"]["saga_types"]) == ("chief", ["hello"])
+        assert listed["web"]["expires_ms"] > 0
+        chief("token", "revoke", listed["web"]["id"])
+        assert "unknown, expired or revoked" in web("list", code=1)
+        told = [json.loads(line) for line in chief("audit", "--saga", "w", "--since", "2026-01-01").splitlines()]
+        assert [(one["who"], one["verb"]) for one in told] == [("chief", "Terminate"), ("web", "Start")]
+        assert {one["outcome"] for one in told} == {"OK"}
+        text = (tmp_path / "sagas.db").read_bytes() + (tmp_path / "sagas.db-wal").read_bytes()
+        for token in (admin, sender, worker_token):
+            assert token.rpartition("_")[2].encode() not in text
+    finally:
+        worker.kill()
+        assert server.stop() == 0
+    logs = "".join(one.read_text() for one in tmp_path.glob("*.log"))
+    assert "Traceback" not in logs
+
+
+def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_the_server(tmp_path: pathlib.Path) -> None:
+    (file := tmp_path / "access.toml").write_text('[[grant]]\nsan = "a"\nroles = ["reader"]\nnamespaces = ["*"]\n')
+    words = ("server", "--journal", "memory:", "--listen", "127.0.0.1:0", "--access", str(file))
+    assert "--client-ca is missing" in run(tmp_path, *words, code=1)
+    file.write_text("[jwks]\n")
+    assert f"{file}: the file has 'jwks'" in run(tmp_path, *words, code=1)
+    assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
+    assert "no PEM" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
+    assert os.listdir(tmp_path)
