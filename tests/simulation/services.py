@@ -34,8 +34,8 @@ class Account:
     begun: Counter[int] = field(default_factory=Counter)
     calls: int = 0
     done: int = 0
-    died_in: set[int] = field(default_factory=set)
-    """Attempts that ended their process."""
+    died_in: Counter[int] = field(default_factory=Counter)
+    """How often each attempt ended its process."""
     answers: list[str] = field(default_factory=list)
 
 
@@ -68,7 +68,7 @@ class Services:
         world.oracle.effect_begins(process, context, account, free)
         answer: asyncio.Future[str] = loop.create_future()
         if outcome == "dies" or (outcome == "dies once" and not account.died_in):
-            account.died_in.add(context.attempt)
+            account.died_in[context.attempt] += 1
             account.done += world.dice.randrange(2)
             world.take_down(process, world.dice.uniform(0, DOWN_SECONDS_MAX))
             return await answer
