@@ -23,9 +23,13 @@ def replace(made: Made, originals: list[Any]) -> None:
     """Everywhere. `originals` are what `made` is for."""
     own = {id(originals), id(made)}
     in_modules(made)
+    tuples: list[tuple[Any, ...]] = []
     for holder in gc.get_referrers(*originals):
-        if id(holder) not in own and type(holder).__module__ != "durable_saga.replay.stand_ins":
+        if isinstance(holder, tuple):
+            tuples.append(holder)
+        elif id(holder) not in own and type(holder).__module__ != "durable_saga.replay.stand_ins":
             _in_holder(holder, made)
+    _in_defaults(tuples, made)
 
 
 def in_modules(made: Made, *, but: tuple[str, ...] = ()) -> None:
@@ -60,8 +64,6 @@ def _in_holder(holder: Any, made: Made) -> None:
         _in_dict(holder, made)
     elif isinstance(holder, list):
         holder[:] = [made.get(id(one), one) for one in holder]
-    elif isinstance(holder, tuple):
-        _in_defaults(holder, made)
     elif isinstance(holder, functools.partial):
         args = tuple([made.get(id(one), one) for one in holder.args])
         state = (made.get(id(holder.func), holder.func), args, holder.keywords, vars(holder))
@@ -76,7 +78,9 @@ def _in_dict(names: dict[Any, Any], made: Made) -> None:
     changed = {name: made[id(value)] for name, value in list(names.items()) if id(value) in made}
     if not changed:
         return
-    kind = next((one for one in gc.get_referrers(names) if isinstance(one, type) and _is_dict_of(one, names)), None)
+    kind = None
+    if "__module__" in names and "__doc__" in names:  # a class's own, perhaps: Python has to know of a change
+        kind = next((one for one in gc.get_referrers(names) if isinstance(one, type) and _is_dict_of(one, names)), None)
     for name, value in changed.items():
         if kind is None:
             names[name] = value
@@ -88,11 +92,12 @@ def _is_dict_of(kind: type, names: dict[Any, Any]) -> bool:
     return any(one is names for one in gc.get_referents(vars(kind)))
 
 
-def _in_defaults(values: tuple[Any, ...], made: Made) -> None:
+def _in_defaults(tuples: list[tuple[Any, ...]], made: Made) -> None:
     """A tuple can't be changed; that of a function's defaults is replaced."""
-    for one in gc.get_referrers(values):
-        if isinstance(one, types.FunctionType) and one.__defaults__ is values:
-            one.__defaults__ = tuple([made.get(id(value), value) for value in values])
+    known = set(map(id, tuples))
+    for one in gc.get_referrers(*tuples) if tuples else ():
+        if isinstance(one, types.FunctionType) and id(one.__defaults__) in known:
+            one.__defaults__ = tuple([made.get(id(value), value) for value in one.__defaults__ or ()])
 
 
 def _in_slots(holder: Any, made: Made) -> None:

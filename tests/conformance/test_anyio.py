@@ -14,7 +14,7 @@ from tests.conformance.playing import ROOT, play
 TESTS_MIN = 450
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_anyios_own_tests_end_in_sagas_as_they_do_on_asyncio(tmp_path: pathlib.Path) -> None:
     name = f"anyio-{importlib.metadata.version('anyio')}"
     archive = ROOT / "var" / "sources" / f"{name}.tar.gz"

@@ -13,7 +13,7 @@ from tests.conformance.playing import play
 TESTS_MIN = 400
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_cpythons_own_tests_of_asyncio_end_in_sagas_as_they_do_on_asyncio(tmp_path: pathlib.Path) -> None:
     if importlib.util.find_spec("test") is None or importlib.util.find_spec("test.test_asyncio") is None:
         pytest.skip("this Python ships without its own tests (Debian: apt-get install libpython3-testsuite)")
