@@ -8,6 +8,9 @@ import pathlib
 import subprocess
 import sys
 
+import click
+
+from durable_saga.cli import main
 from examples.demo.processes import Process
 from tests.access.authority import Authority
 
@@ -98,3 +101,13 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
     assert "no PEM" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
     assert os.listdir(tmp_path)
+
+
+def test_no_command_has_an_option_twice() -> None:
+    def look(command: click.Command, name: str) -> None:
+        words = [word for param in command.params for word in param.opts]
+        assert len(words) == len(set(words)), (name, words)
+        for inner_name, inner in getattr(command, "commands", {}).items():
+            look(inner, f"{name} {inner_name}")
+
+    look(main, "durable-saga")
