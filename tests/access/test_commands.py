@@ -13,6 +13,7 @@ import click
 from durable_saga.cli import main
 from examples.demo.processes import Process
 from tests.access.authority import Authority
+from tests.page.test_guards import ask
 
 APP = """
 from durable_saga import saga, signal, step
@@ -57,6 +58,8 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
     (file := tmp_path / "worker-token").write_text(worker_token)
     words = ["worker", "app:hello", "--url", url, "--ca", ca.file, "--token-file", str(file), "--processes", "2"]
     worker = Process("worker", ["-m", "durable_saga", *words], tmp_path, "worker")
+    words = ["page", url, "--sign-in", "--listen", "127.0.0.1:0", "--ca", ca.file]
+    page = Process("page", ["-m", "durable_saga", *words], tmp_path, "page on")
     try:
         worker.start({"PYTHONPATH": str(tmp_path)})
         sender = run(tmp_path, *create, "web", "--role", "sender", "--role", "reader", "--days", "1").strip()
@@ -77,6 +80,11 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
         listed = {one["name"]: one for one in map(json.loads, chief("token", "list").splitlines())}
         assert (listed["runner"]["made_by"], listed["runner"]["saga_types"]) == ("chief", ["hello"])
         assert listed["web"]["expires_ms"] > 0
+        at = page.start({})
+        form = ask(at, "/login")
+        entered = ask(at, "/login", {"form_token": form.form_token, "token": admin}, cookie=form.cookie)
+        assert (entered.status, "Log out chief" in ask(at, "/", cookie=entered.cookie).text) == (303, True)
+        assert page.stop() == 0
         chief("token", "revoke", listed["web"]["id"])
         assert "unknown, expired or revoked" in web("list", code=1)
         told = [json.loads(line) for line in chief("audit", "--saga", "w", "--since", "2026-01-01").splitlines()]
@@ -87,6 +95,7 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
             assert token.rpartition("_")[2].encode() not in text
     finally:
         worker.kill()
+        page.kill()
         assert server.stop() == 0
     logs = "".join(one.read_text() for one in tmp_path.glob("*.log"))
     assert "Traceback" not in logs
