@@ -41,6 +41,25 @@ def run(folder: pathlib.Path, *words: str, code: int = 0, **variables: str) -> s
     return done.stdout if code == 0 else done.stderr
 
 
+def a_page_lets_in(folder: pathlib.Path, url: str, ca: Authority, token: str) -> None:
+    words = ["page", url, "--sign-in", "--listen", "127.0.0.1:0", "--ca", ca.file]
+    page = Process("page", ["-m", "durable_saga", *words], folder, "page on")
+    try:
+        at = page.start({})
+        form = ask(at, "/login")
+        entered = ask(at, "/login", {"form_token": form.form_token, "token": token}, cookie=form.cookie)
+        assert entered.status == 303
+        assert "Log out chief" in ask(at, "/", cookie=entered.cookie).text
+    finally:
+        assert page.stop() == 0
+
+
+def in_file(folder: pathlib.Path, *tokens: str) -> list[str]:
+    """Those whose secret stands in the journal."""
+    data = (folder / "sagas.db").read_bytes() + (folder / "sagas.db-wal").read_bytes()
+    return [token for token in tokens if token.rpartition("_")[2].encode() in data]
+
+
 def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(tmp_path: pathlib.Path) -> None:
     ca = Authority(tmp_path)
     pair = ca.issue("server", ["localhost", "127.0.0.1"])
@@ -58,8 +77,6 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
     (file := tmp_path / "worker-token").write_text(worker_token)
     words = ["worker", "app:hello", "--url", url, "--ca", ca.file, "--token-file", str(file), "--processes", "2"]
     worker = Process("worker", ["-m", "durable_saga", *words], tmp_path, "worker")
-    words = ["page", url, "--sign-in", "--listen", "127.0.0.1:0", "--ca", ca.file]
-    page = Process("page", ["-m", "durable_saga", *words], tmp_path, "page on")
     try:
         worker.start({"PYTHONPATH": str(tmp_path)})
         sender = run(tmp_path, *create, "web", "--role", "sender", "--role", "reader", "--days", "1").strip()
@@ -80,22 +97,15 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
         listed = {one["name"]: one for one in map(json.loads, chief("token", "list").splitlines())}
         assert (listed["runner"]["made_by"], listed["runner"]["saga_types"]) == ("chief", ["hello"])
         assert listed["web"]["expires_ms"] > 0
-        at = page.start({})
-        form = ask(at, "/login")
-        entered = ask(at, "/login", {"form_token": form.form_token, "token": admin}, cookie=form.cookie)
-        assert (entered.status, "Log out chief" in ask(at, "/", cookie=entered.cookie).text) == (303, True)
-        assert page.stop() == 0
+        a_page_lets_in(tmp_path, url, ca, admin)
         chief("token", "revoke", listed["web"]["id"])
         assert "unknown, expired or revoked" in web("list", code=1)
         told = [json.loads(line) for line in chief("audit", "--saga", "w", "--since", "2026-01-01").splitlines()]
         assert [(one["who"], one["verb"]) for one in told] == [("chief", "Terminate"), ("web", "Start")]
         assert {one["outcome"] for one in told} == {"OK"}
-        text = (tmp_path / "sagas.db").read_bytes() + (tmp_path / "sagas.db-wal").read_bytes()
-        for token in (admin, sender, worker_token):
-            assert token.rpartition("_")[2].encode() not in text
+        assert not in_file(tmp_path, admin, sender, worker_token)
     finally:
         worker.kill()
-        page.kill()
         assert server.stop() == 0
     logs = "".join(one.read_text() for one in tmp_path.glob("*.log"))
     assert "Traceback" not in logs
