@@ -48,10 +48,10 @@ def _to_environment(name: str) -> Callable[[click.Context, click.Parameter, str 
 
 
 def client_options(command: Command) -> Command:
-    """--ca, --cert, --key and --token-file."""
+    """--ca, --cert, --cert-key and --token-file."""
     told = {
         "ca": ("CA", "PEM file of the CA that the server's certificate is of; default: the system's."),
-        "cert": ("CERT", "PEM file of a client certificate."), "key": ("KEY", "PEM file of its key."),
+        "cert": ("CERT", "PEM file of a client certificate."), "cert-key": ("KEY", "PEM file of its key."),
         "token-file": ("TOKEN_FILE", "File of a bearer token."),
     }  # fmt: skip
     for option, (name, text) in told.items():

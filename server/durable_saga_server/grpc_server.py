@@ -114,7 +114,10 @@ class GrpcServer:
                 caller = await guard.caller(context, self._auditor)
                 if name == "Beat":  # a sign of life is taken from whom the worker's stream is
                     caller.check_same(self._service.sessions.named(request.worker))
-                return await caller.call(name, method, request)
+                reply = await caller.call(name, method, request)
+                if name == "Revoke":  # at this server it is over at once
+                    await guard.look_again()
+                return reply
             except ServiceError as error:
                 await abort(context, error)
             except Exception as error:

@@ -8,8 +8,12 @@ import pathlib
 import subprocess
 import sys
 
+import click
+
+from durable_saga.cli import main
 from examples.demo.processes import Process
 from tests.access.authority import Authority
+from tests.page.test_guards import ask
 
 APP = """
 from durable_saga import saga, signal, step
@@ -35,6 +39,25 @@ def run(folder: pathlib.Path, *words: str, code: int = 0, **variables: str) -> s
     )
     assert done.returncode == code, (words, done.stdout, done.stderr)
     return done.stdout if code == 0 else done.stderr
+
+
+def a_page_lets_in(folder: pathlib.Path, url: str, ca: Authority, token: str) -> None:
+    words = ["page", url, "--sign-in", "--listen", "127.0.0.1:0", "--ca", ca.file]
+    page = Process("page", ["-m", "durable_saga", *words], folder, "page on")
+    try:
+        at = page.start({})
+        form = ask(at, "/login")
+        entered = ask(at, "/login", {"form_token": form.form_token, "token": token}, cookie=form.cookie)
+        assert entered.status == 303
+        assert "Log out chief" in ask(at, "/", cookie=entered.cookie).text
+    finally:
+        assert page.stop() == 0
+
+
+def in_file(folder: pathlib.Path, *tokens: str) -> list[str]:
+    """Those whose secret stands in the journal."""
+    data = (folder / "sagas.db").read_bytes() + (folder / "sagas.db-wal").read_bytes()
+    return [token for token in tokens if token.rpartition("_")[2].encode() in data]
 
 
 def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(tmp_path: pathlib.Path) -> None:
@@ -74,14 +97,13 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
         listed = {one["name"]: one for one in map(json.loads, chief("token", "list").splitlines())}
         assert (listed["runner"]["made_by"], listed["runner"]["saga_types"]) == ("chief", ["hello"])
         assert listed["web"]["expires_ms"] > 0
+        a_page_lets_in(tmp_path, url, ca, admin)
         chief("token", "revoke", listed["web"]["id"])
         assert "unknown, expired or revoked" in web("list", code=1)
         told = [json.loads(line) for line in chief("audit", "--saga", "w", "--since", "2026-01-01").splitlines()]
         assert [(one["who"], one["verb"]) for one in told] == [("chief", "Terminate"), ("web", "Start")]
         assert {one["outcome"] for one in told} == {"OK"}
-        text = (tmp_path / "sagas.db").read_bytes() + (tmp_path / "sagas.db-wal").read_bytes()
-        for token in (admin, sender, worker_token):
-            assert token.rpartition("_")[2].encode() not in text
+        assert not in_file(tmp_path, admin, sender, worker_token)
     finally:
         worker.kill()
         assert server.stop() == 0
@@ -98,3 +120,13 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
     assert "no PEM" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
     assert os.listdir(tmp_path)
+
+
+def test_no_command_has_an_option_twice() -> None:
+    def look(command: click.Command, name: str) -> None:
+        words = [word for param in command.params for word in param.opts]
+        assert len(words) == len(set(words)), (name, words)
+        for inner_name, inner in getattr(command, "commands", {}).items():
+            look(inner, f"{name} {inner_name}")
+
+    look(main, "durable-saga")

@@ -59,6 +59,12 @@ class Guard:
         """Of a gRPC call. Raises ServiceError."""
         return Caller(await self._identify(context), origin_of(context), self._is_good, auditor)
 
+    async def look_again(self) -> None:
+        """The tokens have changed: now, not soon."""
+        if self._tokens is not None:
+            await self._tokens.read_again()
+        self._look_at_all()
+
     @contextmanager
     def watching(self, caller: Caller) -> Iterator[None]:
         """While its stream is open."""
@@ -117,8 +123,11 @@ class Guard:
     async def _look_after(self) -> None:
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            for caller in list(self._streams):
-                caller.look()
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        for caller in list(self._streams):
+            caller.look()
 
     async def _read_tokens(self) -> None:
         assert self._tokens is not None, "it is tended only where there are some"
