@@ -6,7 +6,7 @@ work once its worker had time to tell that it has it. What can't be read now com
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -39,13 +39,15 @@ class FirstLook:
         self._dispatcher = dispatcher
         self._waker = waker
 
-    async def over(self, runs: Sequence[Run]) -> None:
+    async def over(self, known: Callable[[], Sequence[Run]]) -> None:
+        """`known`: the runs of which a hint has not been looked at."""
+        runs = known()
         with self._dispatcher.held(), suppress(TimeoutError):
             async with asyncio.timeout(HELD_SECONDS_MAX):
                 for at in range(0, len(runs), READS_AT_ONCE_MAX):
                     await asyncio.gather(*map(self._bring, runs[at : at + READS_AT_ONCE_MAX]))
         await self._clock.sleep(self._config.lease_ms / 1000)
-        for run in runs:
+        for run in known():
             if self._dispatcher.sessions.owner(run) is None:
                 with suppress(JournalError):
                     await self._take_up(run)

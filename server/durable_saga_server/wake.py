@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.cell import Cell
@@ -56,6 +57,11 @@ class Shard:
         first = min(self.known)[0] - 1 if self.known else until_ms
         self.passed_ms = max(self.passed_ms, min(first, until_ms))
         self.handled = {row for row in self.handled if row[0] > self.passed_ms}
+
+
+def _runs_known(shards: list[Shard]) -> list[Run]:
+    rows = sorted(row for shard in shards for row in shard.known)
+    return list(dict.fromkeys(Run(*row[1:]) for row in rows))
 
 
 def _list_again(journal: Journal, head: Head) -> None:
@@ -161,9 +167,7 @@ class Waker:
         before = set(self._shards)
         await asyncio.gather(*(self._read(number) for number in mine))
         if fresh := [shard for number, shard in self._shards.items() if number not in before]:
-            rows = sorted(row for shard in fresh for row in shard.known)
-            runs = list(dict.fromkeys(Run(*row[1:]) for row in rows))
-            scan = asyncio.create_task(self._first_look.over(runs), name="hints-scan")
+            scan = asyncio.create_task(self._first_look.over(partial(_runs_known, fresh)), name="hints-scan")
             self._scans.add(scan)
             scan.add_done_callback(self._scans.discard)
 

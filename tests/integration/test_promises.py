@@ -210,11 +210,13 @@ def test_e1_a_saga_that_waits_is_in_no_memory_and_is_not_polled() -> None:
             handle = await client.start(f.hears_twice)
             while worker._runs or not (await handle.describe()).next_seq or (await handle.describe()).owner:
                 await asyncio.sleep(0.05)
-            for _ in range(5):  # the hints from when it was at work are looked at, and once more after message_write_ms
-                journal.reads.clear()
-                await asyncio.sleep(6)  # many sweeps, and several times every interval above
-                if not journal.reads[handle.id]:
-                    break
+            async with asyncio.timeout(
+                60
+            ):  # hints from when it was at work are looked at, and once more after message_write_ms
+                while journal.reads[handle.id]:
+                    journal.reads.clear()
+                    await asyncio.sleep(3)
+            await asyncio.sleep(6)  # many sweeps, and several times every interval above
             assert journal.reads[handle.id] == 0
             for number in (1, 2):
                 await client.publish("paid", number, saga=handle.id)
