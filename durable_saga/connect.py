@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 from durable_saga.client import Client
 from durable_saga.codec import Converters
 from durable_saga.credentials import SCHEME, Token, credentials_of
+from durable_saga.pb.process_names import new_name
 from durable_saga.pb.redaction import redact as without_secrets
 from durable_saga.redaction import Redact
 from durable_saga.sealing.payload_codec import PayloadCodec
@@ -41,7 +43,7 @@ def connect(
     from durable_saga_server.journal.open import open_journal  # the engine in this process; a client alone needs none
     from durable_saga_server.service import HistoryService
 
-    engine = HistoryService(open_journal(url, strict=strict), name="embedded")
+    engine = HistoryService(open_journal(url, strict=strict), name="embedded", member=new_name(os.urandom(4)))
     return client(LocalTransport(engine))
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -27,6 +25,7 @@ from durable_saga.heartbeat import Heartbeat
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.process_names import new_name
 from durable_saga.replay import Core, guard
 from durable_saga.retry import Retry, policy_of, to_ms
 from durable_saga.served_clock import ServedClock
@@ -58,7 +57,7 @@ class Worker:
         self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
-        self.name = name or f"{socket.gethostname()}/{os.getpid()}/{self.chance.new().hex()[:8]}"
+        self.name = name or new_name(self.chance.new())
         self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._sagas = list(sagas)

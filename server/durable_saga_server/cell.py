@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from durable_saga.pb import cell_pb2
+from durable_saga.pb.process_names import is_gone
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import SHARDS, Journal, JournalError, Member, Run, shard_of
@@ -193,6 +194,7 @@ class Cell:
             )
             await self._journal.beat(own)
         rows = [one for one in await self._journal.members() if self._joined or one.name != self.name]
+        rows = [one for one in rows if one.name == self.name or not is_gone(one.name)]
         self._members = self._roll.live(rows, self._clock.now_ms())
         homes = homes_of(self._members)
         if homes != self._homes:

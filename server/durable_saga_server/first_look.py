@@ -1,6 +1,7 @@
 """A server that becomes the home of a shard looks at what can go on there long before the hints are due: at once at what has no
-owner, so that runs begin in the order of their starts whatever happened to the queue of the server before; and at what is at
-work once its worker had time to tell that it has it. What can't be read now comes later, by its hint.
+owner, or one whose process has ended on this machine, so that runs begin in the order of their starts whatever happened to the
+queue of the server before; and at what is at work once its worker had time to tell that it has it. What can't be read now comes
+later, by its hint.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from durable_saga.pb.process_names import is_gone
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
@@ -55,9 +57,13 @@ class FirstLook:
     async def _bring(self, run: Run) -> None:
         with suppress(JournalError):
             head = await self._journal.head(run)
-            if head is None or head.status not in OPEN or head.owner or head.blocked:
+            if head is None or head.status not in OPEN or head.blocked:
                 return
-            if head.wake_at_ms and head.wake_at_ms <= self._clock.now_ms():
+            if head.owner:
+                is_due = self._dispatcher.sessions.owner_by(head) is None and is_gone(head.owner)
+            else:
+                is_due = 0 < head.wake_at_ms <= self._clock.now_ms()
+            if is_due:
                 await self._waker.wake(head)
 
     async def _take_up(self, run: Run) -> None:

@@ -50,8 +50,9 @@ class HistoryService:
 
     def __init__(
         self, journal: Journal, *, clock: Clock | None = None, ids: Ids | None = None, config: Config | None = None,
-        name: str = "server",
+        name: str = "server", member: str = "",
     ) -> None:  # fmt: skip
+        """`member`: what it is called in the cell, for itself alone; new_name() lets others know when its process is gone."""
         self.journal = journal
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
@@ -62,7 +63,7 @@ class HistoryService:
         """What needs the journal until the end."""
         self._watching: set[asyncio.Event] = set()
         self.sessions = Sessions()
-        self.cell = Cell(journal, self.clock, self.config, f"{name}/{self.ids.new().hex()[:8]}")
+        self.cell = Cell(journal, self.clock, self.config, member or f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
         self.blocked = BlockedRuns(self.dispatcher)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
 
 from durable_saga.pb.listening import check_listening
+from durable_saga.pb.process_names import new_name
 from durable_saga.pb.tls_files import TlsFiles
 from durable_saga_server.access.auditing import AUDIT_KEPT_MS
 from durable_saga_server.access.guard import Guard
@@ -52,7 +54,9 @@ async def serve(
     check_listening(listen, is_closed=has_identity and tls is not None, insecure=insecure, wants=WANTS)
     if policy is not None and policy.has_names and not (tls is not None and tls.wants_client_certificate):
         raise ValueError("the access file has grants of a san, which are for client certificates: --client-ca is missing")
-    service = HistoryService(open_journal(journal_url, strict=strict), config=config, name=listen)
+    service = HistoryService(
+        open_journal(journal_url, strict=strict), config=config, name=listen, member=new_name(os.urandom(4))
+    )
     guard = Guard(service.journal.ledger, service.clock, policy=policy, tokens=tokens) if has_identity else None
     await start_when_reachable(service, journal_url)
     server = GrpcServer(service, listen, tls, guard, audit_kept_ms=audit_kept_ms)
