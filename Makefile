@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
-LAWS := tests/laws tests/journal/test_agreement.py tests/unit/test_attributes.py tests/unit/test_continuing.py
+LAWS := tests/laws tests/journal/test_agreement.py tests/journal/test_ledger.py tests/access/test_roles.py tests/unit/test_attributes.py tests/unit/test_continuing.py
 
 VERSIONS := 3.11 3.12 3.13
 

@@ -308,7 +308,7 @@ def test_tokens_are_kept_as_hashes_and_an_admin_of_a_namespace_gives_and_takes_t
                 assert made.made.made_by == "local"
                 rows = await stand.service.journal.ledger.tokens()
                 assert made.token.startswith(f"dst_{made.made.id}_")
-                assert not [row for row in rows if made.token.rpartition("_")[2].encode() in repr(row).encode()]
+                assert not [row for row in rows if made.token.split("_", 2)[2].encode() in repr(row).encode()]
                 assert {row.digest for row in rows} >= {hashlib.sha256(made.token.encode()).digest()}
                 for namespaces in (["bank"], ["shop", "bank"], ["*"], ["shop*"], []):
                     wide = a.Rights(roles=["reader"], namespaces=namespaces)

@@ -68,9 +68,12 @@ class Told:
 
 
 class Fuzzer:
-    """Sends `inputs` of them to the server at `address`."""
+    """Sends `inputs` of them to the server at `address`, where it asks for tokens with that of `hostile`; the honest ones show
+    theirs."""
 
-    def __init__(self, address: str, seed: int, inputs: int) -> None:
+    def __init__(self, address: str, seed: int, inputs: int, *, hostile: str = "", honest: str = "") -> None:
+        self._shown = (("authorization", f"Bearer {hostile}"),) if hostile else None
+        self._honest_token = honest
         self.told = Told()
         self._address = address
         self._dice = random.Random(seed)
@@ -104,7 +107,7 @@ class Fuzzer:
 
     async def _honest(self, done: asyncio.Event) -> None:
         async with (
-            connect(self._address, namespace=HONEST) as client,
+            connect(self._address, namespace=HONEST, token=self._honest_token) as client,
             Worker(client, sagas=[order], name=HONEST_WORKER),
         ):
             while not done.is_set():
@@ -146,10 +149,10 @@ class Fuzzer:
     async def _unary(self, path: str, data: bytes) -> None:
         try:
             if path.endswith("WatchCell"):
-                async for _ in self._channel.unary_stream(path)(data, timeout=0.05):
+                async for _ in self._channel.unary_stream(path)(data, timeout=0.05, metadata=self._shown):
                     pass
             else:
-                await self._channel.unary_unary(path)(data, timeout=CALL_SECONDS)
+                await self._channel.unary_unary(path)(data, timeout=CALL_SECONDS, metadata=self._shown)
             self.told.codes["OK"] += 1
         except grpc.aio.AioRpcError as error:
             self.told.codes[error.code().name] += 1
@@ -229,7 +232,7 @@ class Fuzzer:
                 await asyncio.sleep(0)
             await asyncio.sleep(CALL_SECONDS)
 
-        call = self._channel.stream_stream(path)(outgoing(), timeout=CALL_SECONDS)
+        call = self._channel.stream_stream(path)(outgoing(), timeout=CALL_SECONDS, metadata=self._shown)
         try:
             if reads:
                 async for data in call:

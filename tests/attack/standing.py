@@ -21,14 +21,16 @@ STOP_SECONDS = 20
 class Server:
     """From `start()` to `stop()`."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *words: str) -> None:
+        """`words` are further options of its command."""
+        self._words = words
         self.journal = folder / "sagas.db"
         self.log = folder / "server.log"
         self.address = free_address()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        words = ["server", "--journal", f"sqlite:///{self.journal}", "--listen", self.address]
+        words = ["server", "--journal", f"sqlite:///{self.journal}", "--listen", self.address, *self._words]
         with open(self.log, "a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "durable_saga", *words], stdout=subprocess.PIPE, stderr=log, text=True
