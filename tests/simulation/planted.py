@@ -248,7 +248,7 @@ BUGS = [
     Bug("ending while a loser is in doubt", SEEDS_EASY, [(Unwinding, "settle", _settle_nothing)]),
     Bug("settling what stands too", SEEDS_EASY, [(Scope, "start", _settle_all)]),
     Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "is_handling", _handles_nothing)]),
-    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=0),
+    Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=65),
     Bug("beginning again at once what was cut off", SEEDS_HARD, [(interruptions, "back_off_ms", _at_once)], first=189),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]
