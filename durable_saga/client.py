@@ -30,6 +30,8 @@ from durable_saga.transport import Transport
 P = ParamSpec("P")
 R = TypeVar("R")
 WAIT_MS = 20_000
+NAMES_MAX = 5
+"""Of steps, in the text of an error."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNDONE = ", and what it had done was undone"
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
@@ -53,7 +55,7 @@ class Handle(Generic[R]):
     ) -> None:  # fmt: skip
         self._client = client
         self._result_type = definition.result_type if definition is not None else Any
-        self._handlers = definition.handlers if definition is not None else {}
+        self._definition = definition
         self._run = run
         self.id = saga
         self.already_started = already_started
@@ -124,8 +126,8 @@ class Handle(Generic[R]):
         """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
         `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
         that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
-        that name."""
-        name, data = checked_signal(signal, args, self._handlers)
+        that name; also for a name that neither a handler of that saga has nor any code here waits for."""
+        name, data = checked_signal(signal, args, self._definition)
         request = c.SignalRequest(
             key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
         )
@@ -362,11 +364,14 @@ class Client:
 
 
 def _in_fact(words: str, one: c.Description) -> str:
-    """Not that something was undone where nothing was."""
-    states = {step.compensation_state for step in one.steps}
-    if states & {"done", "resolved"}:
-        return words
-    return words.replace(_UNDONE, "; nothing was undone" if "skipped" in states else "; there was nothing to undo")
+    """With what was undone, in that order, and not that something was where nothing was."""
+    undone = [step for step in one.steps if step.compensation_state in ("done", "resolved")]
+    if not undone:
+        is_skipped = any(step.compensation_state == "skipped" for step in one.steps)
+        return words.replace(_UNDONE, "; nothing was undone" if is_skipped else "; there was nothing to undo")
+    names = [step.name for step in sorted(undone, key=lambda step: step.compensation_seq)]
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return words.replace(_UNDONE, f"{_UNDONE}: {', '.join(names[:NAMES_MAX])}{more}")
 
 
 def _ms_of(time: datetime | None) -> int:

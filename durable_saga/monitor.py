@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError
+from durable_saga.failing_compensations import FailingCompensations
 from durable_saga.orchestrator import SagaManager
+from durable_saga.outcomes import FAILING_COMPENSATION_SECONDS_MAX
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -32,7 +34,7 @@ OVERLAP_MS = 5_000
 """Changes come late by this much, at most."""
 F = TypeVar("F", bound=Callable[..., Any])
 _FAILED = (h.FAILED, h.COMPENSATED, h.HELD)
-_EVENTS = ("saga_timeout", "saga_failed", "saga_stuck", "failure_threshold")
+_EVENTS = ("saga_timeout", "saga_failed", "saga_stuck", "failure_threshold", "compensation_failing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,27 @@ class _Occurrence:
 class SagaMonitor:
     """`check_interval`, `timeout_threshold` (how long a saga may be open), `failure_window` and `lookback` (how far back a new
     group looks) are seconds or timedeltas. `failure_threshold` failures of one type within a `failure_window` are an
-    occurrence of their own. Works from `async with` to its end; `check()` looks once.
+    occurrence of their own; so is a compensation that has been tried for `compensation_threshold` without success. Works from
+    `async with` to its end; `check()` looks once.
 
     Events and what their handlers get: saga_timeout(saga_id), saga_failed(saga_id, error), saga_stuck(saga_id, error),
-    failure_threshold(saga_type, count). saga_failed is told for failed, compensated and held sagas.
+    failure_threshold(saga_type, count), compensation_failing(saga_id, compensation, error). saga_failed is told for failed,
+    compensated and held sagas.
     """
 
     def __init__(
         self, manager: SagaManager | Client, *, check_interval: float | timedelta = 30,
         timeout_threshold: float | timedelta = 300, failure_threshold: int = 5, failure_window: float | timedelta = 300,
-        group: str = "default", lookback: float | timedelta = 86_400, clock: Clock | None = None,
+        compensation_threshold: float | timedelta = FAILING_COMPENSATION_SECONDS_MAX, group: str = "default",
+        lookback: float | timedelta = 86_400, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self._client = manager.client if isinstance(manager, SagaManager) else manager
         self._interval_ms = to_ms(check_interval, name="check_interval")
         self._timeout_ms = to_ms(timeout_threshold, name="timeout_threshold")
         self._failures = failure_threshold
         self._window_ms = max(to_ms(failure_window, name="failure_window"), 1)
+        self._failing_ms = to_ms(compensation_threshold, name="compensation_threshold")
+        self._failing = FailingCompensations(self._client)
         self._group = group
         self._clock = clock or SystemClock()
         since_ms = self._clock.now_ms() - to_ms(lookback, name="lookback")
@@ -128,6 +135,10 @@ class SagaMonitor:
                 yield await self._occurrence("saga_stuck", one)
         for occurrence in self._too_many(now_ms):
             yield occurrence
+        if "compensation_failing" in self._handlers:
+            async for failing in self._failing.since(now_ms - self._failing_ms):
+                item = f"compensation_failing/{failing.saga}/{failing.run}/{failing.call}/{failing.since_ms}"
+                yield _Occurrence("compensation_failing", item, (failing.saga, failing.compensation, failing.error))
         until_ms = now_ms - self._timeout_ms
         open_statuses = ["RUNNING", "COMPENSATING", "COMPENSATION_STUCK", "HELD"]
         until = datetime.fromtimestamp((until_ms + 1) / 1000, UTC)

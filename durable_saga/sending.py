@@ -1,25 +1,31 @@
 """A signal before it is sent: its name, and whether its handler can take its arguments, where that handler is known here.
 
-A name that no handler has is not refused: the saga may wait for it with `event()` or `signal()`.
+A name that no handler has is refused where the code of the saga is here and nothing in it waits for that name
+(`waited_names.py`); otherwise it is sent, and the saga's description shows whether it was read.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.saga import SIGNAL_NAME
+from durable_saga.waited_names import waited_names
 
-Handlers = Mapping[str, Callable[..., Any]]
 
-
-def checked_signal(signal: str | Callable[..., Any], args: Sequence[Any], handlers: Handlers) -> tuple[str, bytes]:
+def checked_signal(
+    signal: str | Callable[..., Any], args: Sequence[Any], definition: SagaDefinition | None
+) -> tuple[str, bytes]:  # fmt: skip
     """Its name and its arguments as bytes. Raises InvalidArgument, and NotSerializable."""
     if isinstance(signal, str):
-        name, handler = signal, handlers.get(signal)
+        name, handler = signal, definition.handlers.get(signal) if definition is not None else None
+        if handler is None and definition is not None and definition.any_signal is None:
+            _check_name(name, definition)
     else:
         name, handler = getattr(signal, SIGNAL_NAME, ""), signal
         if not name:
@@ -35,3 +41,17 @@ def checked_signal(signal: str | Callable[..., Any], args: Sequence[Any], handle
         except (DecodeError, TypeError) as error:
             raise InvalidArgument(f"the handler of signal {name!r} can't take this: {error}") from error
     return name, data
+
+
+def _check_name(name: str, definition: SagaDefinition) -> None:
+    """Raises InvalidArgument."""
+    waited = waited_names()
+    if waited is None or name in waited:
+        return
+    known = sorted({*definition.handlers, *waited})
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
+    raise InvalidArgument(
+        f"saga {definition.name!r} has no handler of a signal {name!r}, and no code here waits for one of that name: {hint}"
+        " (a handle of client.handle(id), without the saga's code, sends any name)"
+    )

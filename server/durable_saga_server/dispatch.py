@@ -1,7 +1,6 @@
 """Hands runs to workers: takes the ownership for one of them, reads the history, sends it.
 
-A run that can go on waits here until a fitting worker has room. Nothing is lost with this queue: every run in it has a hint
-in the journal.
+A run that can go on waits here until a fitting worker has room (`waiting.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, 
 from durable_saga_server.journal.rules import in_order
 from durable_saga_server.sessions import Behind, Ownership, Session, Sessions
 from durable_saga_server.tending import tend
+from durable_saga_server.waiting import BEGUN, Kind, WaitingRuns
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
@@ -100,8 +100,8 @@ class Dispatcher:
         self._config = config
         self._cell = cell
         self.sessions = sessions
-        self._queues: dict[tuple[str, str], dict[Run, bool]] = {}
-        self._queued = 0
+        self._waiting = WaitingRuns()
+        self._held = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
         self._handing: dict[Run, list[Handing]] = {}
@@ -113,19 +113,26 @@ class Dispatcher:
     async def stop(self) -> None:
         await _cancelled([*self._assigning.values(), *([self._task] if self._task else [])])
 
-    def wake(self, run: Run, saga_type: str, *, orphan: bool = False) -> bool:
+    def wake(self, run: Run, saga_type: str, *, orphan: bool = False, started_ms: int = BEGUN) -> bool:
         """The run can go on. `orphan`: whoever owns it is gone, so it is taken over; otherwise an owner that came meanwhile
-        keeps it. False when the queue is full: its hint brings it back later."""
-        if self._queued >= self._config.runnable_max:
+        keeps it. `started_ms`: of a run that has not begun. False when the queue is full: its hint brings it back later."""
+        if len(self._waiting) >= self._config.runnable_max:
             return False
         for one in self._handing.get(run, ()):
             one.look = True  # whoever wakes it may have written to it
-        queue = self._queues.setdefault((run.namespace, saga_type), {})
-        if run not in queue:
-            self._queued += 1
-        queue[run] = orphan or queue.get(run, False)
+        self._waiting.add(run, saga_type, started_ms, orphan=orphan)
         self._changed.set()
         return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is handed out, and new runs stand in the queue: what waits is being read from the journal, in no order."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self.look_again()
 
     def offer(self, run: Run, saga_type: str, session: Session) -> None:
         """To this worker, which has room, unless somebody has it by now."""
@@ -133,12 +140,12 @@ class Dispatcher:
             self._begin(run, saga_type, session, orphan=False)
 
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
-        """Whether runs of this type wait for room: a new one then stands behind them."""
-        return bool(self._queues.get((namespace, saga_type)))
+        """Whether runs of this type wait for room, or may: a new one then stands behind them."""
+        return self._held > 0 or self._waiting.any_of((namespace, saga_type))
 
     def look_again(self) -> None:
         """A worker came, or has room."""
-        if self._queued:
+        if self._waiting and not self._held:
             self._changed.set()
 
     async def _run(self) -> None:
@@ -146,17 +153,15 @@ class Dispatcher:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for (namespace, saga_type), queue in list(self._queues.items()):
-                while queue and len(self._assigning) < self._config.assignments_at_once_max:
-                    run = next(iter(queue))
-                    session = self.sessions.pick(namespace, saga_type)
-                    if session is None or run in self._assigning:
-                        break
-                    orphan = queue.pop(run)
-                    self._queued -= 1
-                    self._begin(run, saga_type, session, orphan)
-                if not queue:
-                    del self._queues[namespace, saga_type]
+            for kind in [] if self._held else self._waiting.kinds():
+                self._hand_out(kind)
+
+    def _hand_out(self, kind: Kind) -> None:
+        while len(self._assigning) < self._config.assignments_at_once_max and (run := self._waiting.first(kind)) is not None:
+            session = self.sessions.pick(*kind)
+            if session is None or run in self._assigning:
+                break
+            self._begin(run, kind[1], session, self._waiting.take(run, kind))
 
     def _begin(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
         session.reserved += 1
@@ -177,7 +182,7 @@ class Dispatcher:
                 if taken is None:
                     return
                 head, former = taken
-                events = await self._history(head)
+                events = await read_history(self._journal, head, self._config.events_per_read)
                 inbox = await self.unread(run, handing)
             except JournalDamaged as error:
                 await self._set_aside(run, error)
@@ -326,21 +331,23 @@ class Dispatcher:
             await self._clock.sleep(0.02 * 2**attempt)
         raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
 
-    async def _history(self, head: Head) -> list[h.Event]:
-        events: list[h.Event] = []
-        size = 0
-        while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
-            page = await self._journal.events(head.run, len(events), self._config.events_per_read)
-            if not page:
-                break
-            size += sum(event.ByteSize() for event in page)
-            events += page
-        if len(events) != head.next_seq:
-            raise JournalDamaged(
-                f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
-                f" the head says {head.next_seq}"
-            )
-        return events
+
+async def read_history(journal: Journal, head: Head, per_read: int) -> list[h.Event]:
+    """All of it. Raises JournalError; JournalDamaged where it can't be all."""
+    events: list[h.Event] = []
+    size = 0
+    while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
+        page = await journal.events(head.run, len(events), per_read)
+        if not page:
+            break
+        size += sum(event.ByteSize() for event in page)
+        events += page
+    if len(events) != head.next_seq:
+        raise JournalDamaged(
+            f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
+            f" the head says {head.next_seq}"
+        )
+    return events
 
 
 def _is_own_try(head: Head, before: Head | None, owner: str) -> bool:

@@ -19,10 +19,12 @@ from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.dispatch import Dispatcher
+from durable_saga_server.first_look import FirstLook
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.mailbox import Mailbox
 from durable_saga_server.tending import mistake, tend
+from durable_saga_server.waiting import BEGUN
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
@@ -74,6 +76,7 @@ class Waker:
         self._cell = cell
         self._dispatcher = dispatcher
         self._sessions = dispatcher.sessions
+        self._first_look = FirstLook(journal, clock, config, cell, dispatcher, self)
         self._shards: dict[int, Shard] = {}
         self._looks: list[tuple[int, Row, int]] = []
         self._written: dict[tuple[Run, int], int] = {}
@@ -155,7 +158,14 @@ class Waker:
         mine = self._cell.shards()
         for number in [number for number in self._shards if number not in mine]:
             del self._shards[number]
+        before = set(self._shards)
         await asyncio.gather(*(self._read(number) for number in mine))
+        if fresh := [shard for number, shard in self._shards.items() if number not in before]:
+            rows = sorted(row for shard in fresh for row in shard.known)
+            runs = list(dict.fromkeys(Run(*row[1:]) for row in rows))
+            scan = asyncio.create_task(self._first_look.over(runs), name="hints-scan")
+            self._scans.add(scan)
+            scan.add_done_callback(self._scans.discard)
 
     async def _read(self, number: int) -> None:
         shard = self._shards.get(number)
@@ -173,11 +183,7 @@ class Waker:
                 self._push(shard, (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
             after_ms = found[-1].due_ms if len(found) >= HINTS_PER_READ else until_ms
         shard.read_until_ms = max(shard.read_until_ms, until_ms)
-        if number not in self._shards:
-            self._shards[number] = shard
-            scan = asyncio.create_task(self._scan(shard), name="hints-scan")
-            self._scans.add(scan)
-            scan.add_done_callback(self._scans.discard)
+        self._shards.setdefault(number, shard)
         await self._pass(shard, now_ms)
 
     async def _pass(self, shard: Shard, now_ms: int) -> None:
@@ -269,7 +275,8 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-        self._dispatcher.wake(head.run, head.saga_type, orphan=bool(head.owner))
+        started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
+        self._dispatcher.wake(head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms)
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
@@ -291,23 +298,3 @@ class Waker:
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
         return bool(await self._journal.inbox(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)
-
-    async def _scan(self, shard: Shard) -> None:
-        """A new home looks at what is at work, once its worker had time to tell: long before the hints are due."""
-        await self._clock.sleep(self._config.lease_ms / 1000)
-        seen: set[Run] = set()
-        for row in sorted(shard.known):
-            run = Run(*row[1:])
-            if run in seen or self._sessions.owner(run) is not None:
-                continue
-            seen.add(run)
-            try:
-                head = await self._journal.head(run)
-                if head is None or head.status not in OPEN or self._sessions.owner_by(head) is not None:
-                    continue
-                if head.owner and self._cell.with_worker(head.owner) is not None:
-                    continue
-                if head.owner or await self.can_go_on(head, self._clock.now_ms()):
-                    await self.wake(head)
-            except JournalError:
-                continue  # its hint is still there

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from durable_saga import EventBus, Retry, Saga, SagaManager, SagaMonitor, SagaOrchestrator, Step, saga, signal, step
+from durable_saga import scope as saga_scope
 from durable_saga.errors import AlreadyEnded, DefinitionError, NotFound, SagaCompensated, UnsupportedOperation
 from tests.integration import features as f
 from tests.integration import sagas as s
@@ -240,6 +241,56 @@ def test_r8_a_handler_that_fails_is_not_forgotten(journal: str) -> None:
             assert len(monitor._again) == 1, "its claim runs out, then it is told again"
         with pytest.raises(ValueError, match="no event 'saga_fails'"):
             monitor.on("saga_fails")
+
+    play(journal, scenario)
+
+
+@step
+async def book(scope: bool) -> None:
+    s.WORLD.append("book")
+
+
+@book.compensation(retry=Retry(max_attempts=100, initial=0.02, factor=1.0, jitter=0))
+async def unbook(scope: bool) -> None:
+    if not s.FAILURES.get("the desk is open"):
+        raise ConnectionError("the desk is closed")
+
+
+@saga
+async def trip(scope: bool) -> None:
+    if not scope:
+        await book(scope)
+        raise ValueError("no seats")
+    try:
+        async with saga_scope():
+            await book(scope)
+            raise ValueError("no seats")
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize("scope", [False, True], ids=["unwinding", "running"])
+def test_r8_a_compensation_that_fails_for_long_is_told_once(journal: str, scope: bool) -> None:
+    async def scenario(manager: SagaManager) -> None:
+        monitor = SagaMonitor(manager, compensation_threshold=0.2)
+        told: list[tuple[str, ...]] = []
+        monitor.on("compensation_failing")(lambda *what: told.append(what))
+        async with SagaOrchestrator(manager) as orchestrator:
+            orchestrator.register(trip)
+            saga_id = await orchestrator.start("trip", scope)
+            async with asyncio.timeout(20):
+                while not told:
+                    await asyncio.sleep(0.05)
+                    await monitor.check()
+            await monitor.check()
+            assert told == [(saga_id, "unbook", "builtins.ConnectionError: the desk is closed")]
+            s.FAILURES["the desk is open"] = 1
+            if scope:
+                assert await orchestrator.result(saga_id) is None
+            else:
+                with pytest.raises(SagaCompensated, match="what it had done was undone: book\n"):
+                    await orchestrator.result(saga_id)
+            assert await SagaMonitor(manager, group="later").check() == 0
 
     play(journal, scenario)
 
