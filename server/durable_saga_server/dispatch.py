@@ -21,6 +21,7 @@ from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
+from durable_saga_server.not_given import NotGiven
 from durable_saga_server.sessions import Behind, Ownership, Session, Sessions
 from durable_saga_server.tending import tend
 from durable_saga_server.waiting import BEGUN, Kind, WaitingRuns
@@ -105,6 +106,7 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
         self._handing: dict[Run, list[Handing]] = {}
+        self.not_given = NotGiven()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -201,6 +203,7 @@ class Dispatcher:
             self.wake(head.run, head.saga_type, orphan=True)
         else:
             assign(session, head, events, inbox, is_home=self._cell.is_home(head.run), former=former)
+            self.not_given.given(head.run)
 
     async def give_new(self, session: Session, head: Head, event: h.Event, handing: Handing) -> None:
         """A run that has just begun, with the worker as its owner."""
@@ -322,8 +325,10 @@ class Dispatcher:
                     await self.deliver_unread(session, head)
                 return None  # another server gave it to somebody meanwhile; its home sees to it that he lives
             if not _is_own_try(head, before, owner):
-                former = head.owner
+                former = self.not_given.former(head)
             before = head
+            if owner:
+                self.not_given.naming(head, owner, former)
             outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
             if isinstance(outcome, Committed):
                 assert outcome.head is not None, "an acquire tells the head"
