@@ -22,6 +22,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.retry import Retry
+from durable_saga.room import Room
 from durable_saga.step_context import StepContext, key_prefix
 from durable_saga.threads import Threads
 
@@ -34,12 +35,12 @@ Report = Callable[..., object]
 
 
 class Executor:
-    """The room that a worker has for attempts: `concurrency` at once."""
+    """What attempts of a worker have in common."""
 
     def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
         self.loop = asyncio.get_running_loop()
         self.retry = retry
-        self.room = asyncio.Semaphore(concurrency)
+        self.room = Room(concurrency, self.loop)
         self.threads = Threads()
         self.clock = clock
         self.chance = chance
@@ -114,8 +115,8 @@ class Attempts:
             await attempt.wait_for_those_before(LINGER_SECONDS_MAX)
         if threads.hung and not attempt.effect.definition.is_async:
             await threads.has_room()
-        await room.acquire()
-        attempt.admit(room.release)
+        await room.enter(attempt, self._saga)
+        attempt.admit(partial(room.leave, attempt))
         value, error = None, None
         try:
             value, error = await self._invoke(attempt)

@@ -28,7 +28,7 @@ from durable_saga.saga import SagaFunction
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec, Subject
 from durable_saga.sealing.transport import SealingTransport
-from durable_saga.sending import checked_signal, sender
+from durable_saga.sending import checked_signal, sender, text
 from durable_saga.transport import Transport
 
 P = ParamSpec("P")
@@ -148,22 +148,24 @@ class Handle(Generic[R]):
         """End it now and undo nothing. Raises AlreadyEnded."""
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or sender()))
 
-    async def retry_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
+    async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
         compensation, AlreadyEnded when it is not stuck or the saga has ended."""
         await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
-    async def skip_compensation(self, call: str, note: str = "", *, who: str | None = None) -> None:
+    async def skip_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
         """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
         AlreadyEnded when no unwind holds it or it has its outcome."""
         await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
-    async def resolve_compensation(self, call: str, note: str, *, who: str | None = None) -> None:
+    async def resolve_compensation(self, call: str | int, note: str, *, who: str | None = None) -> None:
         """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as skip does."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
-    async def _decide(self, call: str, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
-        decision = h.CompensationDecided(message_id=self._message_id(), call=call, verb=verb, note=note, who=who or sender())
+    async def _decide(self, call: str | int, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
+        decision = h.CompensationDecided(
+            message_id=self._message_id(), call=str(call), verb=verb, note=note, who=who or sender()
+        )
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
 
@@ -263,7 +265,7 @@ class Client:
             timeout_ms = definition.timeout_ms
             keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
             attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
-        saga_id = id if id is not None else self.chance.new().hex()
+        saga_id = text("id", id) if id is not None else self.chance.new().hex()
         request = c.StartRequest(
             namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
             input=p.Payload(data=data),
@@ -305,8 +307,9 @@ class Client:
         `key` is given."""
         data = codec.encode_call(args, {}, where=f"event {event}")
         request = c.PublishRequest(
-            namespace=self.namespace, event=event, saga=saga or "", correlation_key=key or "",
-            message_id=message_id or self.chance.new().hex(), input=p.Payload(data=data),
+            namespace=self.namespace, event=text("event", event), saga=text("saga", saga or ""),
+            correlation_key=text("key", key or ""), message_id=text("message_id", message_id or self.chance.new().hex()),
+            input=p.Payload(data=data),
         )  # fmt: skip
         return int((await self.transport.call("publish", request)).delivered)
 

@@ -33,6 +33,14 @@ def _in_fact(words: str, one: c.Description) -> str:
     if not undone:
         is_skipped = any(step.compensation_state == "skipped" for step in one.steps)
         return words.replace(_UNDONE, "; nothing was undone" if is_skipped else "; there was nothing to undo")
+    left = [step.name for step in one.steps if step.compensation_state == "skipped"]
     names = [step.name for step in sorted(undone, key=lambda step: step.compensation_seq)]
     more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
-    return words.replace(_UNDONE, f"{_UNDONE}: {', '.join(names[:NAMES_MAX])}{more}")
+    return words.replace(_UNDONE, f"{_UNDONE}: {', '.join(names[:NAMES_MAX])}{more}{_left(left)}")
+
+
+def _left(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return f"; not undone, since it was skipped: {', '.join(names[:NAMES_MAX])}{more}"

@@ -102,7 +102,7 @@ class Keeper:
         self._room -= size
         self.bytes_left -= size
         if pair[0] == OBJECT:
-            self._missing.append(f"{name} but for {', '.join(pair[2])}")
+            self._missing.append(f"{name} but for {', '.join([*pair[2], *pair[3]])}")
         return pair
 
     def _left_out(self, name: str, what: str) -> list[Any]:
@@ -121,9 +121,10 @@ class Keeper:
         try:
             return [PLAIN, _plain(value, 0)]
         except CannotKeep:
-            if fields := _fields(value):
-                return [OBJECT, name_of(kind), fields]
-            raise
+            fields, members = _fields(value)
+            if not fields and not members:
+                raise
+            return [OBJECT, name_of(kind), fields, members]
 
 
 def _attributes(error: BaseException) -> Iterable[tuple[str, Any]]:
@@ -145,19 +146,25 @@ def _attributes(error: BaseException) -> Iterable[tuple[str, Any]]:
             yield cleaned(name, NAME_CHARACTERS_MAX), value
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    """The public numbers and texts of an object. Nothing else: what it holds may be secret, or large."""
+def _fields(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The public numbers and texts of an object, and its members of enums as (type, name). Nothing else: what it holds may be
+    secret, or large."""
     held: Any = getattr(value, "__dict__", None)
     if type(held) is not dict:
-        return {}
+        return {}, {}
     fields: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, one in islice(held.items(), ITEMS_MAX):
-        if type(name) is str and not name.startswith("_") and issubclass(type(one), _NUMBERS_AND_TEXTS):
+        if type(name) is not str or name.startswith("_"):
+            continue
+        if isinstance(one, Enum):
+            members[cleaned(name, NAME_CHARACTERS_MAX)] = [name_of(type(one)), cleaned(one.name)]
+        elif issubclass(type(one), _NUMBERS_AND_TEXTS):
             try:
                 fields[cleaned(name, NAME_CHARACTERS_MAX)] = _plain(one, 0)
             except CannotKeep:
                 continue  # too long
-    return fields
+    return fields, members
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -81,6 +81,8 @@ class SagaOrchestrator:
         self, manager: SagaManager, *, max_concurrent_sagas: int = 100, heartbeat_interval: Seconds = HEARTBEAT_SECONDS,
         state_check_interval: Seconds | None = None, concurrency: int = 100,
     ) -> None:  # fmt: skip
+        if not isinstance(max_concurrent_sagas, int) or max_concurrent_sagas < 1:
+            raise ValueError(f"max_concurrent_sagas is {max_concurrent_sagas!r}: give a whole number from 1 on")
         self._manager = manager
         self._sagas: dict[str, AnySaga] = {}
         if state_check_interval is not None:

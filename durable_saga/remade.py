@@ -88,12 +88,23 @@ def remake(failure: p.Failure, failed: StepFailed) -> Exception:
         )
         made_as: type | None = _partial(cast(type, kind)) if missing else kind
         error = _made(made_as, args, failure, failed)
+        if error is not None and not missing and _has_no_text(error):
+            missing, error = True, _made(_partial(cast(type, kind)), args, failure, failed)
         if error is not None:
             if missing:
                 _dict(error)[REMADE_FROM] = failure
             error.__cause__ = failed
             return error
     return _of_its_bases(failure, failed)
+
+
+def _has_no_text(error: Exception) -> bool:
+    """Its own `__str__` does not go with what is kept: an object that was turned into plain values, say."""
+    try:
+        str(error)
+    except Exception:
+        return True
+    return False
 
 
 def _of_its_bases(failure: p.Failure, failed: StepFailed) -> StepFailed:
@@ -218,6 +229,16 @@ def _decoded(data: bytes, otherwise: Any) -> Any:
     return found if isinstance(found, type(otherwise)) else otherwise
 
 
+def _members(rest: list[Any]) -> dict[str, Any]:
+    """Of enums, by the name of the field; those that are known here."""
+    found = {}
+    for name, (kind_name, member) in (rest[0] if rest else {}).items():
+        kind = _named(kind_name)
+        if isinstance(kind, type) and issubclass(kind, Enum) and member in kind.__members__:
+            found[name] = kind.__members__[member]
+    return found
+
+
 def _read(pair: Any, failed: StepFailed) -> Any:
     try:
         tag, *rest = pair
@@ -230,7 +251,7 @@ def _read(pair: Any, failed: StepFailed) -> Any:
             inner = p.Failure.FromString(rest[0])
             return remake(inner, StepFailed(inner.message, failure=inner, step=failed.step, call=failed.call))
         if tag == OBJECT:
-            return KeptObject(rest[0], rest[1])
+            return KeptObject(rest[0], rest[1] | _members(rest[2:]))
     except Exception:
         return _LEFT_OUT  # an enum that has lost a member, or a newer version's way
     return _LEFT_OUT

@@ -11,10 +11,17 @@ from datetime import timedelta
 from types import FrameType
 from typing import Any, Literal
 
-from durable_saga.errors import LimitExceeded, NotApplied, NotSerializable, ResultRejected, StepInterrupted
+from durable_saga.errors import (
+    LimitExceeded,
+    NotApplied,
+    NotSerializable,
+    ResultRejected,
+    StepInterrupted,
+    UnsupportedOperation,
+)
 
 Backoff = Literal["exponential", "linear", "fixed"]
-_FINAL = (LimitExceeded, NotApplied, NotSerializable, ResultRejected, StepInterrupted)
+_FINAL = (LimitExceeded, NotApplied, NotSerializable, ResultRejected, StepInterrupted, UnsupportedOperation)
 DURATION_SECONDS_MAX = 100 * 365 * 86_400
 
 

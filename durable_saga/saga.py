@@ -13,6 +13,7 @@ from durable_saga.definition import SagaDefinition, check_decides, place_of, ret
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
 from durable_saga.retry import Retry
+from durable_saga.step_context import refuse_within_step
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,6 +36,7 @@ class SagaFunction(Generic[P, R_co]):
         loop = events._get_running_loop()
         if isinstance(loop, SagaLoop):
             return run_child(loop.owner, self.definition, args, kwargs)
+        refuse_within_step("saga", self.definition.name)
         return self.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
 
     @overload

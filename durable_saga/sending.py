@@ -19,6 +19,13 @@ from durable_saga.saga import SIGNAL_NAME
 from durable_saga.waited_names import waited_names
 
 
+def text(name: str, value: Any) -> str:
+    """Raises InvalidArgument for what is no text: ids and names are never made of something else."""
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{name} is {value!r}, of type {type(value).__name__}: give a str")
+    return value
+
+
 def checked_signal(
     signal: str | Callable[..., Any], args: Sequence[Any], definition: SagaDefinition | None
 ) -> tuple[str, bytes]:  # fmt: skip

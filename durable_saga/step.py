@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from asyncio import events
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
@@ -18,6 +19,7 @@ from durable_saga.compensation import compensation as compensation_options
 from durable_saga.definition import StepDefinition, leaves_in_doubt, place_of, proofs_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.retry import FOREVER, Retry
+from durable_saga.step_context import refuse_within_step
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +40,7 @@ class StepFunction(Generic[P, R]):
         loop = events._get_running_loop()
         if isinstance(loop, SagaLoop):
             return loop.owner.calls.call(self.definition, args, kwargs)  # type: ignore[no-any-return]
+        refuse_within_step("step", self.definition.name)
         return self._plain(args, kwargs)
 
     async def _plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
@@ -119,6 +122,10 @@ def step(
     """
 
     def decorate(function: Callable[..., Any]) -> StepFunction[Any, Any]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{place_of(function)}: step {function.__name__} is a generator: its body would never run; return a value"
+            )
         definition = StepDefinition(
             name=name or function.__name__,
             function=function,

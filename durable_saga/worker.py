@@ -50,6 +50,11 @@ class Worker:
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
+        for option, value in (("concurrency", concurrency), ("sagas_max", sagas_max)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{option} is {value!r}: give a whole number from 1 on")
+        if not isinstance(sagas, Iterable):
+            raise TypeError(f"sagas is {sagas!r}: give a list, such as [{getattr(sagas, '__name__', 'order')}]")
         guard.install()
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()

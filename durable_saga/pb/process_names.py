@@ -11,6 +11,7 @@ import hashlib
 import os
 import pathlib
 import socket
+from functools import lru_cache
 
 _MARK_CHARACTERS = 8
 
@@ -39,11 +40,15 @@ def is_gone(name: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1)
 def _mark() -> str:
-    """Empty: this system does not tell."""
+    """Empty: this system does not tell. Read when this module is, not in the code of a saga that makes a worker by mistake."""
     try:
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text()
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
     return hashlib.sha256(f"{boot}{space}".encode()).hexdigest()[:_MARK_CHARACTERS]
+
+
+_mark()

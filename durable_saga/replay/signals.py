@@ -165,8 +165,10 @@ class Signals:
                 outcome = handler(*args, **kwargs)
                 if inspect.isawaitable(outcome):
                     await outcome
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if core.stopping or core.loop.discarded or self._failed_the_saga():
+                    raise
+                if isinstance(error, asyncio.CancelledError) and self._is_of_before("signal_rejected"):
                     raise
                 await unit.undo(error)
                 self._reject(fact, unit.unit.call, error)

@@ -220,6 +220,12 @@ class Messages:
         """What has just been put: to the owner, where it can be reached from here. Raises JournalError."""
         service = self._service
         service.dispatcher.messages_came(head.run, messages)
+        if head.owner and service.sessions.owner(head.run) is None and service.cell.is_home(head.run):
+            # it was parked or ended since the head was read, or its worker has not said yet that it has it
+            now = await service.journal.head(head.run)
+            if now is None or now.status not in OPEN:
+                return
+            head = now
         if (session := service.sessions.owner_by(head) or service.sessions.named(head.owner, head.run.namespace)) is not None:
             if (owned := session.owned.get(head.run)) is None and not session.greeted:
                 return  # its inbox is looked at when the worker has told that it owns the run

@@ -286,19 +286,19 @@ class WrongOrder(Saga):
         return ["charge", "ship", "reserve"]
 
     async def reserve(self, context: dict[str, str]) -> None:
-        await reserve(context["order"])
+        reserve.definition.function(context["order"])
 
     async def release(self, context: dict[str, str]) -> None:
         release(context["order"])
 
     async def charge(self, context: dict[str, str]) -> None:
-        await charge(context["order"])
+        charge.definition.function(context["order"])
 
     async def refund(self, context: dict[str, str]) -> None:
         refund(context["order"])
 
     async def ship(self, context: dict[str, str]) -> None:
-        await ship(context["order"])
+        ship.definition.function(context["order"])
 
 
 @saga
