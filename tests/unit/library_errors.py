@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import decimal
 import email.errors
@@ -52,6 +53,27 @@ class Order(pydantic.BaseModel):
     amount: int
 
 
+def of_a_real_call(call: Callable[[], None]) -> BaseException:
+    """In a thread, away from the loop of the step that raises it."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        found = pool.submit(call).exception()
+    assert found is not None
+    return found.with_traceback(None)
+
+
+def aiohttp_to_nobody() -> None:
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as session, session.get("http://127.0.0.1:9/"):
+            raise AssertionError("nobody listens there")
+
+    asyncio.run(ask())
+
+
+def grpc_to_nobody() -> None:
+    with grpc.insecure_channel("127.0.0.1:9") as channel:
+        channel.unary_unary("/shop.Payments/Charge", None, None)(b"", timeout=5)
+
+
 def aiohttp_response() -> BaseException:
     headers = CIMultiDict({"Retry-After": "3"})
     asked = aiohttp.RequestInfo(URL("http://a/b"), "GET", CIMultiDictProxy(headers), URL("http://a/b"))
@@ -94,6 +116,8 @@ def retried() -> None:
 
 
 ERRORS: dict[str, Callable[[], Any]] = {
+    "aiohttp connector": lambda: of_a_real_call(aiohttp_to_nobody),
+    "grpc sync": lambda: of_a_real_call(grpc_to_nobody),
     "aiohttp response": aiohttp_response,
     "aiohttp payload": lambda: aiohttp.ClientPayloadError("cut off"),
     "aiohttp disconnected": lambda: aiohttp.ServerDisconnectedError("gone"),

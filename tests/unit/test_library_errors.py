@@ -105,6 +105,7 @@ def test_its_attributes_come_along(name: str, attributes: dict[str, Any]) -> Non
 
 def test_what_hangs_on_it_comes_along() -> None:
     assert again(raised("grpc")).code() is grpc.StatusCode.UNAVAILABLE
+    assert again(raised("grpc sync")).code() is grpc.StatusCode.UNAVAILABLE
     assert again(raised("requests status")).response.status_code == 404
     assert again(raised("botocore client")).response["Error"]["Code"] == "Throttling"
     orig = again(raised("sqlalchemy integrity")).orig
