@@ -11,6 +11,9 @@ from tests.nasty import ledger
 from tests.nasty.entry import Table, Told
 from tests.nasty.steps import ONCE, book, charge, decline, refuse, slow, slow_plain
 
+SOON = 2.0
+"""Seconds in which a step has begun, on a busy machine too."""
+
 TABLE = Table()
 entry = TABLE.entry
 REAL = "in the runner an attempt takes no time"
@@ -69,7 +72,7 @@ async def _group_fails() -> None:
 async def _timeout() -> None:
     await book("first")
     try:
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(SOON):
             await slow("slow", 20)
     except TimeoutError:
         pass
@@ -79,7 +82,7 @@ async def _timeout() -> None:
 async def _wait_for() -> None:
     await book("first")
     try:
-        await asyncio.wait_for(slow("slow", 20), 0.3)
+        await asyncio.wait_for(slow("slow", 20), SOON)
     except TimeoutError:
         await book("last")
 
@@ -88,7 +91,7 @@ async def _wait_for() -> None:
 async def _shield() -> None:
     await book("first")
     try:
-        await asyncio.wait_for(asyncio.shield(slow("slow", 20)), 0.3)
+        await asyncio.wait_for(asyncio.shield(slow("slow", 20)), SOON)
     except TimeoutError:
         pass
 
@@ -96,10 +99,12 @@ async def _shield() -> None:
 @entry("wait with a time-out", undone="slow", stands="first", runner=REAL)
 async def _wait_timeout() -> None:
     await book("first")
-    await asyncio.wait([asyncio.create_task(slow("slow", 20))], timeout=0.3)
+    await asyncio.wait([asyncio.create_task(slow("slow", 20))], timeout=SOON)
 
 
-@entry("the saga's own time-out", status="compensated", undone="slow first", error="SagaTimedOut", runner=REAL, timeout=1.0)
+@entry(
+    "the saga's own time-out", status="compensated", undone="slow first", error="SagaTimedOut", runner=REAL, timeout=2 * SOON
+)
 async def _saga_timeout() -> None:
     await book("first")
     await slow("slow", 20)
@@ -278,29 +283,29 @@ _handled("a handler and a cancel", _pays, _TOP_UP, Told("", verb="cancel", once=
 async def _background() -> None:
     await book("first")
     _task = asyncio.create_task(slow("topped", 20))  # noqa: RUF006  it is kept, and forgotten
-    await sleep(0.3)
+    await sleep(SOON)
 
 
 @entry("a task that nobody keeps", undone="topped", stands="first", runner=REAL)
 async def _dropped() -> None:
     await book("first")
     asyncio.create_task(slow("topped", 20))  # noqa: RUF006  the mistake
-    await sleep(0.3)
+    await sleep(SOON)
 
 
 @entry("a task that is cancelled", undone="topped", stands="first", runner=REAL)
 async def _cancelled() -> None:
     await book("first")
     task = asyncio.create_task(slow("topped", 20))
-    await sleep(0.3)
+    await sleep(SOON)
     task.cancel()
 
 
 @entry("a plain step that is cancelled", undone="topped", stands="first", runner=REAL)
 async def _cancelled_plain() -> None:
     await book("first")
-    task = asyncio.create_task(slow_plain("topped", 1.0))
-    await sleep(0.3)
+    task = asyncio.create_task(slow_plain("topped", 2 * SOON))
+    await sleep(SOON)
     task.cancel()
 
 
@@ -315,7 +320,7 @@ async def _never_begun() -> None:
 async def _background_fails() -> None:
     await book("first")
     _task = asyncio.create_task(slow("topped", 20))  # noqa: RUF006  it is kept, and forgotten
-    await sleep(0.3)
+    await sleep(SOON)
     await decline("end")
 
 
