@@ -37,9 +37,11 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "go on after an unknown turn": ("G3", 6),
     "go on after an unknown release": ("G3", 6),
     "a turn leaves out a row that is under way": ("G2", 7),
+    "a release leaves out a row that is under way": ("G2", 7),
     "revocations expire": ("G3", 10),
     "revocations expire, and what was read before is void": ("G2", 13),
     "a fence that is gone counts as open": ("G3", 10),
+    "a fence is dropped at QUORUM": ("G3", 10),
     "no incarnation in the key of a row": ("G3", 14),
     "no incarnation in the condition": ("G2", 10),
     "a purge deletes the rows before the head": ("G1", 7),
@@ -169,10 +171,12 @@ class State(NamedTuple):
 class Setting:
     """One case: the sizes, the variant, and the bits of the facts."""
 
-    def __init__(self, variant: str, *, runs: int, servers: int, length: int, pipe: int, bulk: bool, message: bool) -> None:
+    def __init__(
+        self, variant: str, *, runs: int, servers: int, length: int, pipe: int, bulk: bool, message: bool, drops: bool
+    ) -> None:
         assert variant in VARIANTS, variant
         self.variant, self.runs, self.servers, self.length = variant, runs, servers, length
-        self.pipe, self.bulk, self.message = pipe, bulk, message
+        self.pipe, self.bulk, self.message, self.drops = pipe, bulk, message, drops
         self.repairs = variant != "no read repair"
         self.facts = Facts()
         self._unasked: dict[tuple[frozenset[tuple[int, Head]], int], int] = {}
@@ -192,12 +196,24 @@ class Setting:
     def closure(self, fence: int) -> int:
         return self.facts.bit(("fence", fence), "closed")
 
+    def opening(self, fence: int) -> int:
+        """Asked for where fences are dropped; elsewhere it is always there."""
+        return self.facts.bit(("fence", fence), "open")
+
+    def opened(self, state: State, fence: int) -> State:
+        opening = self.opening(fence) if self.drops else 0
+        return state._replace(replicas=tuple(one | opening for one in state.replicas))
+
     def mark(self, who: str | int) -> int:
         return self.facts.bit(("reading",), who)
 
+    def is_closed(self, seen: int, fence: int) -> bool:
+        if self.variant == "a fence that is gone counts as open":
+            return False
+        return bool(seen & self.closure(fence)) or (self.drops and not seen & self.opening(fence))
+
     def is_fenced(self, seen: int, run: int, head: Head) -> bool:
-        closed = 0 if self.variant == "a fence that is gone counts as open" else self.closure(head.owner)
-        return bool(seen & (self.revocation(run, head) | closed))
+        return self.is_closed(seen, head.owner) or bool(seen & self.revocation(run, head))
 
     def unasked(self, asked: set[tuple[int, Head]], *, keeps_rows: bool) -> int:
         """The facts that nobody looks for who knows one of these heads. A closed fence stays."""

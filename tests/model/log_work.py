@@ -128,8 +128,7 @@ class Work:
     def _validated(self, state: State, by: int, server: Server, seen: int) -> Step:
         assert server.validation is not None, "it is at its end"
         cover, server = server.validation.cover, server._replace(validation=None)
-        is_closed = bool(seen & self.setting.closure(server.fence))
-        is_closed &= self.setting.variant != "a fence that is gone counts as open"
+        is_closed = self.setting.is_closed(seen, server.fence)
         said: list[str] = []
         for run, (key, count) in enumerate(cover):
             held = server.runs[run]
@@ -145,6 +144,7 @@ class Work:
             said.append(f"{words(held.history)} of run {run} is committed")
         if is_closed:
             server = server._replace(runs=(None,) * self.setting.runs, groups=(), fence=server.fence + self.setting.servers)
+            state = self.setting.opened(state, server.fence)
             said.append("closed; it opens another fence")
         return Step(
             f"{NAMES[by]} has read its fence: {', '.join(said) or 'nothing waits any more'}", with_server(state, by, server)
@@ -173,8 +173,8 @@ class Work:
         is_quiet = held.acked == len(held.sent)
         if is_quiet and len(held.everything) == self.setting.length:
             yield from self._end(state, by, run, held)
-        if is_quiet and state.left.releases and not held.void:
-            yield from self._release(spend(state, "releases"), by, run, held)
+        if (is_quiet or self.setting.variant == "a release leaves out a row that is under way") and state.left.releases:
+            yield from self._release(spend(state, "releases"), by, run, _committed(held, held.acked))
         if (is_quiet or leaves_out) and (state.left.turns or held.void):
             counted = _committed(held, held.acked)
             yield from self._turn(state if held.void else spend(state, "turns"), by, run, counted)
@@ -197,7 +197,7 @@ class Work:
         )
 
     def _release(self, state: State, by: int, run: int, held: Held) -> Iterator[Step]:
-        change = Change("release", by, run, held.head, held.everything)
+        change = Change("release", by, run, held.head, held.history)
         goes_on = self.setting.variant == "go on after an unknown release"
         yield from ask(
             self.setting,

@@ -40,9 +40,6 @@ class Facts:
     def all(self) -> list[tuple[Part, Fact, int]]:
         return self._all
 
-    def of_kind(self, kind: str) -> int:
-        return sum(mask for part, mask in self._parts.items() if part[0] == kind)
-
 
 def in_order(replicas: Replicas) -> Replicas:
     """Replicas are alike: states that differ by their order alone are one."""
