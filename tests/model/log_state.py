@@ -28,7 +28,7 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "no read repair": ("G1", 10),
     "the count is not recorded": ("G2", 17),
     "acquire first, record the count by a later plain write": ("G2", 12),
-    "a gap is passed over": ("G1", 10),
+    "a gap is passed over": ("G1", 11),
     "a client is shown rows without validation": ("G2", 9),
     "a client reads at ONE": ("G1", 9),
     "a plain end, and a terminate that does not read": ("G2", 7),
