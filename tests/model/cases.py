@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.model import commits, wakes
+from tests.model import commits, log_cases, wakes
 from tests.model.commits import Commits
 from tests.model.explore import Machine
 from tests.model.wakes import Wakes
@@ -17,6 +17,7 @@ CASES: dict[str, Machine[Any]] = {
     "commits, the ended run is purged and its id used again": Commits(timeouts=1, purges=1),
     "hints, no crash": Wakes(crashes=0),
     "hints, one crash": Wakes(crashes=1),
+    **log_cases.CASES,
 }
 BROKEN: dict[str, tuple[Machine[Any], str]] = {
     f"commits, broken: {variant}": (
@@ -25,4 +26,6 @@ BROKEN: dict[str, tuple[Machine[Any], str]] = {
     )
     for variant, promise in commits.VARIANTS.items()
     if variant
-} | {f"hints, broken: {variant}": (Wakes(variant), promise) for variant, promise in wakes.VARIANTS.items() if variant}
+}
+BROKEN |= {f"hints, broken: {variant}": (Wakes(variant), promise) for variant, promise in wakes.VARIANTS.items() if variant}
+BROKEN |= log_cases.BROKEN

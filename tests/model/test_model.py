@@ -80,7 +80,7 @@ def test_hints_bring_somebody_to_a_run_in_every_state() -> None:
     assert found.states == 28_530, "the model has changed: docs/commit-model.md and this figure change with it"
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", [name for name in BROKEN if not name.startswith("logs")])  # those: test_logs.py
 def test_a_broken_variant_is_refuted_by_the_promise_that_it_breaks(name: str) -> None:
     machine, promise = BROKEN[name]
     found = explore(machine)
