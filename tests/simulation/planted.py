@@ -232,7 +232,7 @@ BUGS = [
     Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
     Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
     Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)], first=300),
-    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=0),
+    Bug("new content under the same commit after unknown", SEEDS_HARD, [(ActiveRun, "reconnected", _new_content)], first=300),
     Bug("sending again under a new commit id", SEEDS_EASY, [(Committer, "_resolve", _resolve_as_new)]),
     Bug("dropping a young hint, whose truth is on its way", SEEDS_HARD, [(Waker, "_decide", _drop_owned)]),
     Bug("advancing the watermark past a hint not yet handled", SEEDS_HARD, [(Waker, "_look", _look_once)]),
