@@ -239,7 +239,7 @@ BUGS = [
     Bug("a hint that only the server's memory has", SEEDS_HARD, [(Waker, "hint", _no_hint)]),
     Bug("taking a lease for safety: no new epoch", SEEDS_EASY, [(memory, "decide_acquire", _lease)]),
     Bug("losing the registration of a compensation", SEEDS_EASY, [(Stack, "register", _register_forgetful)]),
-    Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)]),
+    Bug("repeating an at_most_once step after a take-over", SEEDS_EASY, [(Calls, "committed", _not_interrupted)], first=20),
     Bug("purging without a look at the retention", SEEDS_EASY, [(Retention, "_due_ms", _due_soon)]),
     Bug("taking a purge of unknown outcome for done", SEEDS_EASY, [(Retention, "_purge", _purged_unknown)], first=84),
     Bug("leaving the first run of a chain when the last is gone", SEEDS_EASY, [(Retention, "_end_chain", _keep_first)]),
