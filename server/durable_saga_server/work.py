@@ -106,10 +106,11 @@ class WorkStreams:
             watchdog.cancel()
             self._over(session)
 
-    def _later(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
+        return task
 
     async def _greet(self, hello: w.Hello, caller: Caller | None) -> Session:
         service = self._service
@@ -266,13 +267,10 @@ class WorkStreams:
         """Of a session, in a task: its stream is read no further while there are too many."""
         session.under_way += 1
 
-        async def counted() -> None:
-            try:
-                await work
-            finally:
-                session.under_way -= 1
+        def over(_: object) -> None:
+            session.under_way -= 1
 
-        self._later(counted())
+        self._later(work).add_done_callback(over)
 
     def _catch_up_soon(self, session: Session) -> None:
         for run, behind in list(session.behind.items()):

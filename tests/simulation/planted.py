@@ -26,6 +26,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import interruptions
 from durable_saga.replay.calls import Calls
+from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
@@ -192,12 +193,12 @@ def _not_interrupted(self: Any, body: h.StepScheduled) -> None:
 _fact = ActiveRun.fact
 
 
-def _lose_outcome(self: Any, event: h.Event) -> Any:
+def _lose_outcome(self: Any, event: h.Event, result: Any = NOT_DECODED) -> Any:
     """As where an exception of the user's breaks what was to record it."""
     kind = event.step_failed.failure.type
     if event.HasField("step_failed") and not kind.startswith(("builtins.", "durable_saga.", "asyncio.")):
         return True
-    return _fact(self, event)
+    return _fact(self, event, result)
 
 
 def _settle_nothing(self: Any, end: Callable[[], None], *, result: bytes = b"") -> None:
