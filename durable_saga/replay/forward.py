@@ -32,6 +32,7 @@ class Forward:
         self._asked_for = False
         self._failed_child: BaseException | None = None
         self.cannot_start: Exception | None = None
+        self.is_over = False  # what is left of its code is being cancelled, for good
 
     def start(self, fact: h.SagaStarted) -> None:
         core = self._core
@@ -142,7 +143,7 @@ class Forward:
 
     def _cancel_all(self) -> None:
         """Cancel every task that is left, again while they go on; bounded."""
-        loop = self._core.loop
+        loop, self.is_over = self._core.loop, True
         for _ in range(CANCELLATION_ROUNDS_MAX):
             if not loop.tasks:
                 return

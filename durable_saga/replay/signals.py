@@ -168,8 +168,10 @@ class Signals:
             except (Exception, asyncio.CancelledError) as error:
                 if core.stopping or core.loop.discarded or self._failed_the_saga():
                     raise
-                if isinstance(error, asyncio.CancelledError) and self._is_of_before("signal_rejected"):
-                    raise
+                if isinstance(error, asyncio.CancelledError) and (
+                    core.forward.is_over or self._is_of_before("signal_rejected")
+                ):
+                    raise  # the engine ends it with the saga
                 await unit.undo(error)
                 self._reject(fact, unit.unit.call, error)
 

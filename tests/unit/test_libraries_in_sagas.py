@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import pdb  # noqa: T100  # what is tried
+import pathlib
+import subprocess
+import sys
 import time
 from typing import Any
 
-import pytest
 import stamina
 import structlog
 from aiolimiter import AsyncLimiter
@@ -92,21 +92,35 @@ def test_aiolimiter_holds_back_what_is_too_much_in_saga_time() -> None:
     assert len(result.names) == 5
 
 
-def test_a_debugger_stops_in_saga_code_and_steps_over_an_await(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = io.StringIO()
-    commands = "p room\nn\np found\nc\n" * 2
-    debugger = pdb.Pdb(stdin=io.StringIO(commands), stdout=said, nosigint=True, readrc=False)
-    monkeypatch.setattr("sys.breakpointhook", debugger.set_trace)
+DEBUGGED = """
+import asyncio
+from durable_saga import saga, step
+from durable_saga.testing import SagaTestRunner
 
-    @saga
-    async def stays() -> str:
-        room = "suite"
-        breakpoint()  # noqa: T100  # what is tried
-        found = await books(room)
-        return found.upper()
+@step
+async def books(room: str) -> str:
+    return f"booked {room}"
 
-    assert play(stays).value == "BOOKED SUITE"
-    assert "'suite'" in said.getvalue()
+@saga
+async def stays() -> str:
+    room = "suite"
+    breakpoint()
+    found = await books(room)
+    return found.upper()
+
+print("value", asyncio.run(SagaTestRunner().run(stays)).value)
+"""
+
+
+def test_a_debugger_stops_in_saga_code_and_steps_over_an_await(tmp_path: pathlib.Path) -> None:
+    """In a process of its own: a debugger traces the whole thread."""
+    (tmp_path / "debugged.py").write_text(DEBUGGED)
+    done = subprocess.run(
+        [sys.executable, "debugged.py"], cwd=tmp_path, input="p room\nn\nc\n" * 4, capture_output=True, text=True, timeout=100,
+        check=False,
+    )  # fmt: skip
+    assert "'suite'" in done.stdout, done.stderr
+    assert "value BOOKED SUITE" in done.stdout, done.stderr
 
 
 def test_structlog_says_a_line_once_with_the_saga_it_is_of() -> None:
