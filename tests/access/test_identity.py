@@ -190,7 +190,7 @@ def test_keys_of_the_issuer_rotate_and_are_missed_for_an_hour_at_most(provider: 
             async def come(token: str) -> str:
                 async with connect(stand.at, namespace="shop", token=token) as client:
                     try:
-                        return (await asyncio.wait_for(client.identify(), 2)).name
+                        return (await asyncio.wait_for(client.identify(), 5)).name
                     except NotAllowed as error:
                         return str(error)
                     except (TimeoutError, Unavailable):
@@ -208,9 +208,9 @@ def test_keys_of_the_issuer_rotate_and_are_missed_for_an_hour_at_most(provider: 
             assert provider.keys_read == reads
             del provider.keys["key-1"]
             stand.clock.ahead_ms += 301_000
-            await come(old)  # nobody waits for the keys to be read again
-            await asyncio.sleep(0.5)
-            assert "a key that its issuer does not have" in await come(old)
+            async with asyncio.timeout(60):  # nobody waits for the keys to be read again
+                while "a key that its issuer does not have" not in await come(old):
+                    await asyncio.sleep(0.1)
             provider.is_up = False
             stand.clock.ahead_ms += 301_000
             assert await come(provider.token(seconds=864_000)) == "ann@example.org"  # by a key that is known
