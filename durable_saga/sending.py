@@ -16,7 +16,7 @@ from durable_saga import codec
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.saga import SIGNAL_NAME
-from durable_saga.waited_names import waited_names
+from durable_saga.waited_names import WAITED
 
 
 def text(name: str, value: Any) -> str:
@@ -53,8 +53,8 @@ def checked_signal(
 
 def _check_name(name: str, definition: SagaDefinition) -> None:
     """Raises InvalidArgument."""
-    waited = waited_names()
-    if waited is None or name in waited:
+    waited = WAITED.others(name)
+    if waited is None:
         return
     known = sorted({*definition.handlers, *waited})
     close = difflib.get_close_matches(name, known, 1)

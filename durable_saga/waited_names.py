@@ -25,6 +25,25 @@ class _Unknown(Exception):
     """It can't be told which names there are."""
 
 
+class Waited:
+    """What was found once is not looked for again: reading all modules takes milliseconds, and signals come by the thousand.
+
+    A name that is not among them is looked for each time, because its module may have been loaded since.
+    """
+
+    def __init__(self) -> None:
+        self._names: frozenset[str] | None = frozenset()
+
+    def others(self, name: str) -> frozenset[str] | None:
+        """The names that are waited for, where `name` is none of them; None where it is, or where it can't be told."""
+        if self._names is not None and name not in self._names:
+            self._names = waited_names()
+        return None if self._names is None or name in self._names else self._names
+
+
+WAITED = Waited()
+
+
 def waited_names(modules: Mapping[str, Any] = sys.modules) -> frozenset[str] | None:
     """All of them, of whatever saga; None: it can't be told."""
     try:

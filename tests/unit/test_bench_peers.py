@@ -37,6 +37,7 @@ class Instant:
             raise driver.Undone
         if self._kinds[started] == "waits":
             await self._signals[started].wait()
+        await asyncio.sleep(0)  # as every engine gives way, or a time-out has no chance
         return {"replayed_ns": 1_000_000, "resumed_ns": driver.clock_ns()}
 
     async def signal(self, saga: str) -> None:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from durable_saga.waited_names import waited_names
+from durable_saga.waited_names import Waited, waited_names
 
 HEAD = "import durable_saga\nfrom durable_saga import event, inside, saga, signal\nfrom durable_saga import event as wait_for\n"
 
@@ -96,3 +96,18 @@ def test_a_typed_handle_refuses_a_typo_and_says_what_was_meant(tmp_path: pathlib
     assert "has no handler of a signal 'payed', and no code here waits for one of that name: did you mean 'paid'?" in first
     assert "there are add, paid" in second
     assert result == "by card"
+
+
+def test_a_name_that_was_found_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look() -> frozenset[str]:
+        looks.append("all modules")
+        return frozenset(("paid",))
+
+    monkeypatch.setattr("durable_saga.waited_names.waited_names", look)
+    waited = Waited()
+    assert [waited.others("paid") for _ in range(1000)] == [None] * 1000
+    assert len(looks) == 1
+    assert waited.others("payed") == {"paid"}
+    assert len(looks) == 2, "its module may have been loaded since"
