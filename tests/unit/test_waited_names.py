@@ -109,5 +109,5 @@ def test_a_name_that_was_found_is_not_looked_for_again(monkeypatch: pytest.Monke
     waited = Waited()
     assert [waited.others("paid") for _ in range(1000)] == [None] * 1000
     assert len(looks) == 1
-    assert waited.others("payed") == {"paid"}
+    assert waited.others("payed") == frozenset(("paid",))
     assert len(looks) == 2, "its module may have been loaded since"
