@@ -33,7 +33,7 @@ browser:
 test: setup
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
 
-# Unit tests, laws and conformance on every Python that we promise, each in an environment of its own. Versions that are not here are named.
+# Unit tests, laws, conformance and the package on every Python that we promise, each in an environment of its own. Versions that are not here are named.
 test-versions: setup
 	@missing=""; failed=""; for version in $(VERSIONS); do \
 	  python=$$(ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
@@ -43,7 +43,7 @@ test-versions: setup
 	  [ $$environment/.set-up -nt requirements-dev.lock ] || { "$$python" -m venv $$environment \
 	    && $$environment/bin/python $(INSTALL) \
 	    && $$environment/bin/python $(INSTALL_OURS) && touch $$environment/.set-up; } || exit 1; \
-	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance) || failed="$$failed $$version"; \
+	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance tests/package) || failed="$$failed $$version"; \
 	done; \
 	[ -z "$$missing" ] || echo "not tested, no such Python here:$$missing"; \
 	[ -z "$$failed" ] || { echo "failed on Python$$failed"; exit 1; }
