@@ -67,6 +67,8 @@ async def put_order(order: str, amount: int) -> dict[str, str]:
 
 @app.get("/orders/{order}")
 async def get_order(order: str) -> dict[str, Any]:
+    untyped = reveal_type(client.handle(order))
+    await untyped.cancel("by its customer")
     try:
         found: Overview = await client.handle(order).overview()
         receipt = reveal_type(await client.handle(order, place_order).result(timeout=5))
