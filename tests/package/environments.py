@@ -7,7 +7,8 @@ import pathlib
 import subprocess
 import sys
 import venv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from supply.lock import DEVELOPMENT, ROOT, pins
 
@@ -50,21 +51,27 @@ def build(source: pathlib.Path, into: pathlib.Path) -> Built:
 
 
 def install(
-    wheel: pathlib.Path, into: pathlib.Path, *, extras: tuple[str, ...] = (), beside: tuple[str, ...] = ()
+    wheel: pathlib.Path,
+    into: pathlib.Path,
+    *,
+    extras: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
+    instead: Mapping[str, str] | None = None,
 ) -> Environment:
-    """The wheel with these extras, and packages beside it, in the versions of the lock. Needs the package index."""
+    """The wheel with these extras, and packages beside it, in the versions of the lock, or those given `instead` by name. Needs
+    the package index."""
     folder = into / "empty"
     folder.mkdir(parents=True)
     venv.create(into / "venv", with_pip=False, symlinks=True)
     constraints = into / "constraints.txt"
-    lines = [f"{pin.name}=={pin.version}{f' ; {pin.marker}' if pin.marker else ''}\n" for pin in pins(DEVELOPMENT)]
-    constraints.write_text("".join(lines))
+    chosen = [replace(pin, version=(instead or {}).get(pin.name, pin.version)) for pin in pins(DEVELOPMENT)]
+    constraints.write_text("".join(f"{pin.name}=={pin.version}{f' ; {pin.marker}' if pin.marker else ''}\n" for pin in chosen))
     made = Environment(into / "venv" / "bin" / "python", folder)
     wanted = f"durable-saga[{','.join(extras)}] @ {wheel.as_uri()}" if extras else str(wheel)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(made.python), "install", "--quiet", "--disable-pip-version-check",
          "--constraint", str(constraints), wanted, *beside],
-        capture_output=True, text=True, timeout=110,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return made

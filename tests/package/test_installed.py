@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -50,7 +51,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_every_module_can_be_imported_with_every_extra(whole: Environment) -> None:
     sdk, server, count = json.loads(whole.run("python", "-W", "error", "-c", IMPORT_ALL).stdout)
     assert str(whole.python.parent.parent) in sdk
@@ -58,7 +59,7 @@ def test_every_module_can_be_imported_with_every_extra(whole: Environment) -> No
     assert count > 100
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_front_door_and_the_command_need_no_extra(bare: Environment) -> None:
     bare.run(
         "python", "-W", "error", "-c", "import durable_saga, durable_saga.sync, durable_saga.testing, durable_saga.sealing"
@@ -68,13 +69,36 @@ def test_the_front_door_and_the_command_need_no_extra(bare: Environment) -> None
     assert bare.run("durable-saga", "--version").stdout.startswith("durable-saga, version ")
 
 
-def test_a_saga_runs_and_is_undone_without_any_extra(bare: Environment) -> None:
-    program = bare.folder / "orders.py"
-    program.write_text(SAGA)
-    assert bare.run("python", "-W", "error", program.name).stdout.splitlines() == [
+def run_the_saga(environment: Environment, url: str) -> None:
+    program = environment.folder / "orders.py"
+    program.write_text(SAGA.replace("sqlite:///orders.db", url))
+    assert environment.run("python", "-W", "error", program.name).stdout.splitlines() == [
         "a ['reservation of a']", "undo reservation of b",
         "b [SagaCompensated('b', 'failed, and what it had done was undone: reserve')]",
     ]  # fmt: skip
+
+
+def test_a_saga_runs_and_is_undone_without_any_extra(bare: Environment) -> None:
+    run_the_saga(bare, "sqlite:///orders.db")
+
+
+@pytest.mark.timeout(400)
+def test_a_server_and_a_saga_run_on_the_oldest_protobuf_and_grpcio(oldest: Environment) -> None:
+    command = [
+        str(oldest.python.with_name("durable-saga")),
+        "server",
+        "--journal",
+        "sqlite:///sagas.db",
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    with subprocess.Popen(command, cwd=oldest.folder, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            run_the_saga(oldest, server.stdout.readline().strip().removeprefix("listening on "))
+        finally:
+            server.terminate()
+    assert server.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def pyright(folder: pathlib.Path, environment: Environment) -> tuple[int, list[s
     return done.returncode, errors, [one["message"] for one in told if one["severity"] == "information"]
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_mypy_in_strict_mode_knows_the_types_of_a_service(service: pathlib.Path, whole: Environment) -> None:
     status, told = mypy(service, whole)
     assert status == 0, told
@@ -64,14 +64,14 @@ def test_mypy_in_strict_mode_knows_the_types_of_a_service(service: pathlib.Path,
     assert [f"{outer}[{inner}]" if inner else outer for outer, inner in revealed] == REVEALED, told
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_pyright_in_strict_mode_knows_the_types_of_a_service(service: pathlib.Path, whole: Environment) -> None:
     status, errors, revealed = pyright(service, whole)
     assert status == 0, "\n".join(errors)
     assert [re.sub(r'^Type of .* is "(.*)"$', r"\1", one, flags=re.DOTALL) for one in revealed] == REVEALED
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_both_tell_a_wrong_argument_and_a_wrong_result(service: pathlib.Path, whole: Environment) -> None:
     program = service / "sample_service.py"
     for right, wrong in MISTAKES.items():
