@@ -30,7 +30,7 @@ async def _ask_all(url: str, seconds: float) -> None:
     targets = [one.strip() for one in url.removeprefix(SCHEME).split(",")]
     if "://" in url.removeprefix(SCHEME) or not all(one.rpartition(":")[2].isdigit() for one in targets):
         raise ValueError(f"{url!r} names no server: host:port, or grpcs://host:port")
-    credentials = credentials_of(tls=url.startswith(SCHEME), token="")
+    credentials = credentials_of(tls=url.startswith(SCHEME))
     for target in targets:
         await _ask(target, credentials, seconds)
         click.echo(f"{target} serves")
