@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
+PROTO := .venv-proto
 LAWS := tests/laws tests/journal/test_agreement.py tests/journal/test_ledger.py tests/access/test_roles.py tests/unit/test_attributes.py tests/unit/test_continuing.py
 
 VERSIONS := 3.11 3.12 3.13
 
 .PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
-setup: $(SET_UP) browser
+setup: $(SET_UP) $(PROTO)/.set-up browser
 
 # Every file that is installed has a hash in the lock; what builds our own package is one of them.
 INSTALL := -m pip install --quiet --require-hashes -r requirements-dev.lock
@@ -20,6 +21,12 @@ $(SET_UP): requirements-dev.lock pyproject.toml
 	$(BIN)/python $(INSTALL_OURS)
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary anyio --dest var/sources "$$(grep -o '^anyio==[0-9.]*' requirements-dev.lock)"
 	touch $(SET_UP)
+
+# What generates durable_saga/pb is older than what it runs with (proto/requirements.in), so it has an environment of its own.
+$(PROTO)/.set-up: proto/requirements.lock
+	$(PYTHON) -m venv $(PROTO)
+	$(PROTO)/bin/python -m pip install --quiet --require-hashes -r proto/requirements.lock
+	touch $@
 
 # For tests/page. As root on Debian it is installed here; elsewhere this says what is missing, and only those tests fail.
 browser:
@@ -33,7 +40,7 @@ browser:
 test: setup
 	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
 
-# Unit tests, laws and conformance on every Python that we promise, each in an environment of its own. Versions that are not here are named.
+# Unit tests, laws, conformance and the package on every Python that we promise, each in an environment of its own. Versions that are not here are named.
 test-versions: setup
 	@missing=""; failed=""; for version in $(VERSIONS); do \
 	  python=$$(ls $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
@@ -43,7 +50,7 @@ test-versions: setup
 	  [ $$environment/.set-up -nt requirements-dev.lock ] || { "$$python" -m venv $$environment \
 	    && $$environment/bin/python $(INSTALL) \
 	    && $$environment/bin/python $(INSTALL_OURS) && touch $$environment/.set-up; } || exit 1; \
-	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance) || failed="$$failed $$version"; \
+	  $$environment/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(or $(ARGS),tests/unit tests/laws tests/conformance tests/package) || failed="$$failed $$version"; \
 	done; \
 	[ -z "$$missing" ] || echo "not tested, no such Python here:$$missing"; \
 	[ -z "$$failed" ] || { echo "failed on Python$$failed"; exit 1; }
@@ -102,18 +109,19 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 proto: setup
-	$(BIN)/python proto/generate.py
+	$(PROTO)/bin/python proto/generate.py
 
-# Both locks from pyproject.toml: with the hashes of all files of a version, for every system and Python that we promise. What is pinned
+# Both locks from pyproject.toml, and that of proto/: with the hashes of all files of a version, for every system and Python that we promise. What is pinned
 # stays as it is where it can; UPGRADE=1 takes the newest of everything, UPGRADE=name of one. No set-up: the locks may be in conflict.
 LOCK := .venv-lock
 LOCKING := $(LOCK)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-  --all-extras $(if $(UPGRADE),$(if $(filter 1,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE)))
+  $(if $(UPGRADE),$(if $(filter 1,$(UPGRADE)),--upgrade,--upgrade-package $(UPGRADE)))
 lock: $(LOCK)/bin/uv
 	@for file in requirements.lock requirements-dev.lock; do \
 	  if grep -q '^[<>=]\{7\}' $$file; then sed -i '/^[<>=]\{7\}/d' $$file; fi; done
-	$(LOCKING) pyproject.toml -o requirements.lock
-	$(LOCKING) --group dev --group libraries pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(LOCKING) proto/requirements.in -o proto/requirements.lock
+	$(LOCKING) --all-extras pyproject.toml -o requirements.lock
+	$(LOCKING) --all-extras --group dev --group libraries pyproject.toml -c requirements.lock -o requirements-dev.lock
 
 $(LOCK)/bin/uv:
 	$(PYTHON) -m venv $(LOCK)

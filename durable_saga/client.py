@@ -293,7 +293,11 @@ class Client:
             f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
         )
 
-    def handle(self, id: str, saga: SagaFunction[P, R] | None = None, *, run: int = 0) -> Handle[R]:
+    @overload
+    def handle(self, id: str, saga: None = None, *, run: int = 0) -> Handle[Any]: ...
+    @overload
+    def handle(self, id: str, saga: SagaFunction[P, R], *, run: int = 0) -> Handle[R]: ...
+    def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> Handle[Any]:
         """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
         if it continued in new ones; 0 is the newest."""
         return Handle(self, id, saga.definition if saga is not None else None, run)

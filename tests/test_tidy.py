@@ -6,7 +6,6 @@ import ast
 import pathlib
 import re
 import subprocess
-import sys
 
 import durable_saga
 
@@ -104,5 +103,7 @@ def test_no_file_names_a_place_of_one_machine() -> None:
 
 
 def test_the_generated_code_is_what_the_protocol_says() -> None:
-    done = subprocess.run([sys.executable, "proto/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    python = ROOT / ".venv-proto" / "bin" / "python"
+    assert python.exists(), "what generates it is not here: make setup"
+    done = subprocess.run([str(python), "proto/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

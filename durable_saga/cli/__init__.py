@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, operate, processes, web
+from durable_saga.cli import access, backups, checking, codecs, health, operate, processes, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +20,7 @@ for _command in (
     *operate.COMMANDS,
     *checking.COMMANDS,
     *access.COMMANDS,
+    *health.COMMANDS,
     *web.COMMANDS,
 ):
     main.add_command(codecs.with_codec(_command))

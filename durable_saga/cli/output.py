@@ -29,10 +29,10 @@ COLOURS = {
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a command's work; an error of ours, of a journal or of the system is one sentence."""
+    """Run a command's work; an error of ours, of a journal or of the system, or an extra that is missing, is one sentence."""
     try:
         return run_fast(work)
-    except (DurableSagaError, JournalError, ValueError, TypeError, OSError, RuntimeError) as error:
+    except (DurableSagaError, JournalError, ImportError, ValueError, TypeError, OSError, RuntimeError) as error:
         raise click.ClickException(printable(str(error)) or type(error).__name__) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None

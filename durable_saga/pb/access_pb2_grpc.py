@@ -5,7 +5,7 @@ import warnings
 
 from durable_saga.pb import access_pb2 as durable__saga_dot_v1_dot_access__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in durable_saga/v1/access_pb2_grpc.py depends on'
+        + f' but the generated code in durable_saga/v1/access_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class AccessStub:
+class AccessStub(object):
     """Who is known to a server, what they may do, and what was done (docs/identity.md).
     """
 
@@ -62,7 +62,7 @@ class AccessStub:
                 _registered_method=True)
 
 
-class AccessServicer:
+class AccessServicer(object):
     """Who is known to a server, what they may do, and what was done (docs/identity.md).
     """
 
@@ -134,7 +134,7 @@ def add_AccessServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Access:
+class Access(object):
     """Who is known to a server, what they may do, and what was done (docs/identity.md).
     """
 

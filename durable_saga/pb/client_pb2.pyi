@@ -25,7 +25,7 @@ class Call(_message.Message):
     method: str
     request: bytes
     cancel: bool
-    def __init__(self, number: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ..., cancel: bool = ...) -> None: ...
 
 class ReplyFrame(_message.Message):
     __slots__ = ("replies",)
@@ -88,7 +88,7 @@ class StartReply(_message.Message):
     saga_type: str
     status: _history_pb2.Status
     input: _payload_pb2.Payload
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: _Optional[bool] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("key", "message_id", "name", "input")
@@ -216,13 +216,13 @@ class ClaimRequest(_message.Message):
     item: str
     lease_ms: int
     confirm: bool
-    def __init__(self, namespace: _Optional[str] = ..., group: _Optional[str] = ..., item: _Optional[str] = ..., lease_ms: _Optional[int] = ..., confirm: _Optional[bool] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., group: _Optional[str] = ..., item: _Optional[str] = ..., lease_ms: _Optional[int] = ..., confirm: bool = ...) -> None: ...
 
 class ClaimReply(_message.Message):
     __slots__ = ("claimed",)
     CLAIMED_FIELD_NUMBER: _ClassVar[int]
     claimed: bool
-    def __init__(self, claimed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, claimed: bool = ...) -> None: ...
 
 class ChangesRequest(_message.Message):
     __slots__ = ("namespace", "status", "after_ms", "limit")
@@ -242,7 +242,7 @@ class MessageReply(_message.Message):
     WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     duplicate: bool
     waits_for: str
-    def __init__(self, duplicate: _Optional[bool] = ..., waits_for: _Optional[str] = ...) -> None: ...
+    def __init__(self, duplicate: bool = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ("key",)
@@ -320,7 +320,7 @@ class Description(_message.Message):
     settling: bool
     unwinding: bool
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: _Optional[bool] = ..., recoverable: _Optional[bool] = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: _Optional[bool] = ..., unwinding: _Optional[bool] = ..., damaged: _Optional[str] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., damaged: _Optional[str] = ...) -> None: ...
 
 class MessageView(_message.Message):
     __slots__ = ("message_id", "kind", "state", "name", "received_ms", "who", "reason", "call", "failure")
@@ -416,7 +416,7 @@ class WaitRequest(_message.Message):
     key: _history_pb2.RunKey
     wait_ms: int
     outcome: bool
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ..., outcome: _Optional[bool] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ..., outcome: bool = ...) -> None: ...
 
 class ListRequest(_message.Message):
     __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "started_after_ms", "attributes", "correlation_key")

@@ -7,7 +7,7 @@ from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 from durable_saga.pb import client_pb2 as durable__saga_dot_v1_dot_client__pb2
 from durable_saga.pb import payload_pb2 as durable__saga_dot_v1_dot_payload__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -20,14 +20,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in durable_saga/v1/client_pb2_grpc.py depends on'
+        + f' but the generated code in durable_saga/v1/client_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class SagasStub:
+class SagasStub(object):
     """For people and programs that start and watch sagas. Errors are gRPC status codes with a message a person can act on.
     """
 
@@ -129,7 +129,7 @@ class SagasStub:
                 _registered_method=True)
 
 
-class SagasServicer:
+class SagasServicer(object):
     """For people and programs that start and watch sagas. Errors are gRPC status codes with a message a person can act on.
     """
 
@@ -352,7 +352,7 @@ def add_SagasServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Sagas:
+class Sagas(object):
     """For people and programs that start and watch sagas. Errors are gRPC status codes with a message a person can act on.
     """
 

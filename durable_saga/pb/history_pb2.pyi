@@ -115,7 +115,7 @@ class Event(_message.Message):
     settling_started: SettlingStarted
     signal_rejected: SignalRejected
     sealed: bool
-    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., sealed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., sealed: bool = ...) -> None: ...
 
 class SagaStarted(_message.Message):
     __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules")
@@ -162,7 +162,7 @@ class StepScheduled(_message.Message):
     no_effect: bool
     at_most_once: bool
     defaults: _payload_pb2.Payload
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: _Optional[bool] = ..., at_most_once: _Optional[bool] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: bool = ..., at_most_once: bool = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("call", "result", "attempt")
@@ -186,7 +186,7 @@ class StepAttemptFailed(_message.Message):
     failure: _payload_pb2.Failure
     retry_at_ms: int
     interrupted: bool
-    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: bool = ...) -> None: ...
 
 class StepFailed(_message.Message):
     __slots__ = ("call", "attempt", "failure", "result")
@@ -206,7 +206,7 @@ class StepCancelled(_message.Message):
     NEVER_STARTED_FIELD_NUMBER: _ClassVar[int]
     call: str
     never_started: bool
-    def __init__(self, call: _Optional[str] = ..., never_started: _Optional[bool] = ...) -> None: ...
+    def __init__(self, call: _Optional[str] = ..., never_started: bool = ...) -> None: ...
 
 class TimerFired(_message.Message):
     __slots__ = ("due_ms",)
@@ -264,7 +264,7 @@ class UnwindStarted(_message.Message):
     pending: _containers.RepeatedScalarFieldContainer[str]
     notes: _containers.RepeatedScalarFieldContainer[str]
     order: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: _Optional[bool] = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: bool = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CompensationScheduled(_message.Message):
     __slots__ = ("call", "name")
@@ -294,7 +294,7 @@ class CompensationAttemptFailed(_message.Message):
     failure: _payload_pb2.Failure
     retry_at_ms: int
     interrupted: bool
-    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, call: _Optional[str] = ..., attempt: _Optional[int] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., retry_at_ms: _Optional[int] = ..., interrupted: bool = ...) -> None: ...
 
 class CompensationStuck(_message.Message):
     __slots__ = ("call", "attempt", "failure")
@@ -428,7 +428,7 @@ class SagaHeld(_message.Message):
     failure: _payload_pb2.Failure
     from_seq: int
     past_pivot: bool
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., from_seq: _Optional[int] = ..., past_pivot: _Optional[bool] = ...) -> None: ...
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., from_seq: _Optional[int] = ..., past_pivot: bool = ...) -> None: ...
 
 class RecoverRequested(_message.Message):
     __slots__ = ("message_id", "reason", "who", "from_seq")

@@ -28,7 +28,7 @@ class Seal(_message.Message):
     key: str
     header: bytes
     published: bool
-    def __init__(self, codec: _Optional[str] = ..., key: _Optional[str] = ..., header: _Optional[bytes] = ..., published: _Optional[bool] = ...) -> None: ...
+    def __init__(self, codec: _Optional[str] = ..., key: _Optional[str] = ..., header: _Optional[bytes] = ..., published: bool = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("type", "message", "traceback", "cause", "code", "not_applied", "non_retryable", "attributes", "args", "members", "bases", "notes", "sealed", "seal")
@@ -60,4 +60,4 @@ class Failure(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     sealed: bytes
     seal: Seal
-    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: _Optional[bool] = ..., non_retryable: _Optional[bool] = ..., attributes: _Optional[bytes] = ..., args: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., bases: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., sealed: _Optional[bytes] = ..., seal: _Optional[_Union[Seal, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[str] = ..., message: _Optional[str] = ..., traceback: _Optional[str] = ..., cause: _Optional[_Union[Failure, _Mapping]] = ..., code: _Optional[str] = ..., not_applied: bool = ..., non_retryable: bool = ..., attributes: _Optional[bytes] = ..., args: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Failure, _Mapping]]] = ..., bases: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., sealed: _Optional[bytes] = ..., seal: _Optional[_Union[Seal, _Mapping]] = ...) -> None: ...

@@ -125,7 +125,7 @@ class Assign(_message.Message):
     inbox: _containers.RepeatedCompositeFieldContainer[_history_pb2.InboxMessage]
     more: bool
     interrupted: bool
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ..., more: _Optional[bool] = ..., interrupted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ..., more: bool = ..., interrupted: bool = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("request", "key", "incarnation", "epoch", "commit_id", "events", "status", "wake_at_ms", "consumed", "release", "wake_in_ms")
@@ -151,7 +151,7 @@ class Commit(_message.Message):
     consumed: _containers.RepeatedScalarFieldContainer[str]
     release: bool
     wake_in_ms: int
-    def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: _Optional[bool] = ..., wake_in_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: bool = ..., wake_in_ms: _Optional[int] = ...) -> None: ...
 
 class CommitReply(_message.Message):
     __slots__ = ("request", "outcome", "reason", "retry_after_ms", "key")
@@ -243,7 +243,7 @@ class BeatReply(_message.Message):
     __slots__ = ("known",)
     KNOWN_FIELD_NUMBER: _ClassVar[int]
     known: bool
-    def __init__(self, known: _Optional[bool] = ...) -> None: ...
+    def __init__(self, known: bool = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()

@@ -5,7 +5,7 @@ import warnings
 
 from durable_saga.pb import worker_pb2 as durable__saga_dot_v1_dot_worker__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in durable_saga/v1/worker_pb2_grpc.py depends on'
+        + f' but the generated code in durable_saga/v1/worker_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class WorkStub:
+class WorkStub(object):
     """One stream per worker and server. A frame holds whatever waits, in order.
     """
 
@@ -47,7 +47,7 @@ class WorkStub:
                 _registered_method=True)
 
 
-class WorkServicer:
+class WorkServicer(object):
     """One stream per worker and server. A frame holds whatever waits, in order.
     """
 
@@ -85,7 +85,7 @@ def add_WorkServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class Work:
+class Work(object):
     """One stream per worker and server. A frame holds whatever waits, in order.
     """
 

@@ -32,8 +32,11 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
         return SqliteJournal(parts.path[1:])  # three slashes: a relative path; four: an absolute one
     keyspace = parts.path.strip("/")
     if parts.scheme == "cassandra" and parts.netloc and keyspace:
-        from durable_saga_server.journal.cassandra import CassandraJournal  # an extra: a worker needs no driver
-        from durable_saga_server.journal.cassandra.access import Access
+        try:  # an extra: a worker needs no driver
+            from durable_saga_server.journal.cassandra import CassandraJournal
+            from durable_saga_server.journal.cassandra.access import Access
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{error}: a Cassandra journal needs `pip install 'durable-saga[cassandra]'`") from error
 
         options = _options(parts.query, url)
         return CassandraJournal(
