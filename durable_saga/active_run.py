@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.arrivals import Arrivals, needed
@@ -21,6 +21,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import Core, Effect, RunStep
+from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
 from durable_saga.starts import Alarms, Starts
@@ -67,11 +68,13 @@ class ActiveRun:
         """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
         self._arrivals.take(assign, needed(assign), self._begin)
 
-    def _begin(self, assign: w.Assign) -> None:
+    def _begin(self, assign: w.Assign) -> Generator[Decode, tuple[Any] | None]:
         try:
-            self._watched.replay(assign.events)
+            yield from self._watched.replaying(assign.events)
             tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted, self._worker.chance.random)
             self._take()
+        except GeneratorExit:  # it goes on elsewhere
+            raise
         except BaseException as error:  # whatever it is, it is this saga's
             _could_not_begin(self, assign, error)
             return

@@ -5,18 +5,37 @@ comes after it waits behind it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Protocol
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import is_missing, payloads
+from durable_saga.replay.aside import Decode
 from durable_saga.sealing.messages import Kept, Sealing, open_arrived
 
 FETCHES_AT_ONCE_MAX = 4
 Fetch = Callable[[h.RunKey, p.Payload], Awaitable[bytes]]
+
+
+Handle = Callable[[Any], Generator[Decode, tuple[Any] | None] | None]
+
+
+async def _decoded_aside(wants: Generator[Decode, tuple[Any] | None]) -> None:
+    sent: tuple[Any] | None = None
+    with contextlib.closing(wants):
+        while True:
+            try:
+                decode = wants.send(sent)
+            except StopIteration:
+                return
+            try:
+                sent = (await asyncio.to_thread(decode),)
+            except Exception:  # whoever takes it decodes it again, and tells this
+                sent = None
 
 
 async def fill(key: h.RunKey, found: Sequence[p.Payload], fetch: Fetch) -> None:
@@ -66,21 +85,23 @@ class Arrivals:
         self.kept: Kept = {}
         self._failed = failed
         self._empty = empty
-        self._waiting: deque[tuple[Any, Sequence[p.Payload], Callable[[Any], None]]] = deque()
+        self._waiting: deque[tuple[Any, Sequence[p.Payload], Handle]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting) + (self._task is not None)
 
-    def take(self, arrived: Any, missing: Sequence[p.Payload], handle: Callable[[Any], None]) -> None:
-        """Handle it now, or once its large values, and what came before it, are there."""
+    def take(self, arrived: Any, missing: Sequence[p.Payload], handle: Handle) -> None:
+        """Handle it now, or once its large values, and what came before it, are there; then what `handle` wants to be decoded
+        is decoded in a thread."""
         if self._task is None and not missing:
             try:
                 open_arrived(self._reader.sealing, arrived, self._key, self.kept)
             except Exception as error:
                 self._failed(error)
             else:
-                handle(arrived)
+                for _ in handle(arrived) or ():
+                    pass
             return
         self._waiting.append((arrived, missing, handle))
         if self._task is None:
@@ -92,7 +113,8 @@ class Arrivals:
                 arrived, missing, handle = self._waiting.popleft()
                 await fill(self._key, missing, self._reader.fetch)
                 open_arrived(self._reader.sealing, arrived, self._key, self.kept)
-                handle(arrived)
+                if (wants := handle(arrived)) is not None:
+                    await _decoded_aside(wants)
         except Exception as error:
             self._waiting.clear()
             self._failed(error)

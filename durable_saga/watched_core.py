@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
+from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 
@@ -24,7 +25,18 @@ class WatchedCore:
 
     def replay(self, events: Sequence[h.Event]) -> None:
         """Raises ActivationTooLong, and as Core.replay()."""
-        self._watch.call(self._seconds, self._core.replay, events)
+        for _ in self.replaying(events):
+            pass
+
+    def replaying(self, events: Sequence[h.Event]) -> Generator[Decode, tuple[Any] | None]:
+        """As Core.replaying(); raises ActivationTooLong."""
+        replaying, sent = self._core.replaying(events), None
+        while True:
+            try:
+                decode = self._watch.call(self._seconds, replaying.send, sent)
+            except StopIteration:
+                return
+            sent = yield decode
 
     def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
         """Raises ActivationTooLong, and as Core.feed()."""

@@ -18,6 +18,7 @@ from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
 from durable_saga.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.arguments import Difference, calls_differ
+from durable_saga.replay.aside import Decode
 from durable_saga.replay.awaiting import waiting_at
 from durable_saga.replay.commands import NOT_DECODED, CancelStep, RunStep
 from durable_saga.replay.scopes import default_retry, enlist
@@ -93,6 +94,11 @@ class Pending:
             asked.at_most_once = True
         return event
 
+    def result(self, data: bytes) -> Any:
+        """Raises DecodeError."""
+        definition = self.definition
+        return codec.decode(data, definition.result_type, where=f"result of step {definition.name}")
+
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
         args, kwargs = self.plain or codec.decode_call(self.data, self.definition.signature)
@@ -111,7 +117,6 @@ class Calls:
         self._core = core
         self.pending: dict[str, Pending] = {}
         self.unawaited = Unawaited()
-        self.given: Any = NOT_DECODED  # the result in the fact that is being taken
         self._cut_off: dict[str, Pending] = {}  # failed or cancelled, with a compensation: their attempts may still tell
 
     def call(self, definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
@@ -239,19 +244,23 @@ class Calls:
         if was == RUNNING:
             core.want(partial(core.unwinding.effect, entry))
 
+    def decode(self, fact: h.StepCompleted) -> Decode | None:
+        """What completed() will decode; None: nothing."""
+        pending = self.pending.get(fact.call)
+        return None if pending is None else partial(pending.result, fact.result.data)
+
     def completed(self, fact: h.StepCompleted) -> None:
         pending = self.pending.pop(fact.call, None)
         if pending is None:
             self._late(fact.call, partial(self._late_result, self._cut_off[fact.call], fact.result.data))
             return
         self._core.urgent |= pending.definition.effect
-        what = f"result of step {pending.definition.name}"
-        value, self.given = self.given, NOT_DECODED
+        value, self._core.given = self._core.given, NOT_DECODED
         if value is NOT_DECODED:
-            value = codec.decode(fact.result.data, pending.definition.result_type, where=what)
+            value = pending.result(fact.result.data)
         entry = self._core.stack.entries.get(fact.call)
         if entry is not None:
-            entry.result = partial(codec.decode, fact.result.data, pending.definition.result_type, where=what)
+            entry.result = partial(pending.result, fact.result.data)
             entry.effect = STANDS
             if self._core.holding.past_pivot:
                 entry.step("pivot")
@@ -301,7 +310,7 @@ class Calls:
     def _late_result(pending: Pending, data: bytes) -> Any:
         """None where it can't be read: the compensation runs all the same."""
         try:
-            return codec.decode(data, pending.definition.result_type, where=f"result of step {pending.definition.name}")
+            return pending.result(data)
         except DecodeError:
             return None
 

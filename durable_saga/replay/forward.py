@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from durable_saga import codec
 from durable_saga.errors import LimitExceeded, NonDeterminism, NotSerializable, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.aside import Decode
 from durable_saga.replay.closing import Discarded
+from durable_saga.replay.commands import NOT_DECODED
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
@@ -41,10 +43,15 @@ class Forward:
         core.loop.root.count = 0
         self.main = task
 
+    def decode(self, fact: h.SagaStarted) -> Decode:
+        """What start() will decode."""
+        return partial(codec.decode_call, fact.input.data, self._core.definition.signature)
+
     def _first(self, fact: h.SagaStarted) -> Coroutine[Any, Any, Any]:
         core = self._core
         try:
-            args, kwargs = codec.decode_call(fact.input.data, core.definition.signature)
+            given, core.given = core.given, NOT_DECODED
+            args, kwargs = self.decode(fact)() if given is NOT_DECODED else given
             core.declared.declare(core.definition, args, kwargs, start=fact)
             return core.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
         except Exception as error:

@@ -14,7 +14,7 @@ the committed history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import anyio_order
+from durable_saga.replay.aside import Decode, is_to_be_decoded_aside, stretches
 from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls
 from durable_saga.replay.commands import NOT_DECODED, Effect, Output
@@ -92,6 +93,7 @@ class Core:
         self.forward = Forward(self)
         self.is_repeating = False
         self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
+        self.given: Any = NOT_DECODED  # the value in the fact that is being taken
         self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
@@ -122,14 +124,23 @@ class Core:
 
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
+        for _ in self.replaying(events):
+            pass
+
+    def replaying(self, events: Sequence[h.Event]) -> Generator[Decode, tuple[Any] | None]:
+        """As replay(), but it gives way before each large value, so that it can be decoded elsewhere: send it back, alone in a
+        tuple, or None."""
         self.history.replay(events)
         self.declared = Declared(self, events)
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
-        with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
-            for event in events:
-                self.is_repeating = event.seq != new
-                self._replay_one(event, taken_back=event.seq in back)
+        for stretch in stretches(events):
+            if stretch[0].seq not in back and (decode := self._to_decode(stretch[0])) is not None:
+                self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
+            with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
+                for event in stretch:
+                    self.is_repeating = event.seq != new
+                    self._replay_one(event, taken_back=event.seq in back)
         self.is_repeating = False
         self.history.finish_replay(self.loop.now_ms)
         self.declared.replayed()
@@ -145,7 +156,7 @@ class Core:
         if kind == "recover_requested":
             self.holding.complete(event)
         self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
-        self.calls.given = result
+        self.given = result
         with self.loop.entered(), guarded(self):
             self._apply(event, kind)
         return True
@@ -298,6 +309,12 @@ class Core:
             self.ask(h.Event(saga_ended=end), self.definition.result_type)
 
     # --- replay ----------------------------------------------------------------------------------------------------
+
+    def _to_decode(self, event: h.Event) -> Decode | None:
+        """What gives the large value of this event, where one place decodes it."""
+        if not is_to_be_decoded_aside(event):
+            return None
+        return self.forward.decode(event.saga_started) if event.seq == 0 else self.calls.decode(event.step_completed)
 
     def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
         assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
