@@ -24,6 +24,7 @@ import grpc
 import grpc.aio
 
 from durable_saga.pb.listening import is_loopback
+from durable_saga.pb.poller import keep_poller
 from durable_saga.pb.tls_files import Stamp, stamp_of
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Credentials:
 
     def channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
         """Raises OSError."""
+        keep_poller()
         if self.tls:
             return grpc.aio.secure_channel(target, self._made(), options=options)
         return grpc.aio.insecure_channel(target, options=options)

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from durable_saga.pb import access_pb2, access_pb2_grpc, client_pb2, client_pb2_grpc, worker_pb2, worker_pb2_grpc
 from durable_saga.pb.calls import ACCESS_REQUESTS, REQUESTS
+from durable_saga.pb.poller import keep_poller
 from durable_saga.pb.tls_files import TlsFiles
 from durable_saga_server.access.auditing import AUDIT_KEPT_MS, RECORDED_UNASKED, Auditor
 from durable_saga_server.access.caller import Caller, Unasked
@@ -55,6 +56,7 @@ class GrpcServer:
         self._tls = tls
         self._guard = guard
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # set at run time by the package
+        keep_poller()
         size = service.config.message_bytes_max
         self._server = grpc.aio.server(
             options=[*_OPTIONS, ("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
