@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
@@ -19,10 +20,6 @@ def is_to_be_decoded_aside(event: h.Event) -> bool:
 
 def stretches(events: Sequence[h.Event]) -> Iterator[Sequence[h.Event]]:
     """The events, cut before each large value; a value stands first in its stretch."""
-    begin = 0
-    for place, event in enumerate(events):
-        if place > begin and is_to_be_decoded_aside(event):
-            yield events[begin:place]
-            begin = place
-    if begin < len(events):
-        yield events[begin:]
+    large = [place for place, event in enumerate(events) if event.large_bytes and is_to_be_decoded_aside(event)]
+    for begin, end in pairwise(sorted({0, *large, len(events)})):
+        yield events[begin:end]
