@@ -216,16 +216,19 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
-        return min(filter(None, times)) if any(times) else 0
+        timer_ms, deadline_ms, start_ms = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
+        if timer_ms or deadline_ms or start_ms:
+            return min(filter(None, (timer_ms, deadline_ms, start_ms)))
+        return 0
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""
         if self._over or self._wrong is not None:
             return
-        self._alarms.clear()
-        in_ms = 0
-        if wake_at_ms := self._wake_at_ms():
+        if self._alarms:
+            self._alarms.clear()
+        in_ms, wake_at_ms = 0, self._wake_at_ms()
+        if wake_at_ms:
             in_ms = max(wake_at_ms - self._worker.clock.now_ms(), 0)
             self._alarms.set(in_ms / 1000, self._due)
         if self._only_waits() and (not wake_at_ms or in_ms > PARK_BEYOND_MS):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from time import monotonic
 
+from durable_saga_server.clock import Machine
 from durable_saga_server.journal import JournalUnavailable
 
 log = logging.getLogger(__name__)
 UNSETTLED_SECONDS = 0.1
-"""So long after a change of the folder its time may stay the same through another one: it is counted in ticks of up to 10 ms."""
+"""So long after a change of the folder its time may stay the same through another one: it is counted in ticks of up to
+10 ms."""
 LOOK_SECONDS = 1.0
 """The files are looked at so often whatever the folder says: a mount over one of them does not change it, and a file system may
 count in seconds."""
@@ -26,7 +27,7 @@ class Place:
     """Of one file. `remember()` once it is open and was written to, `check()` after each transaction; from any thread.
     `clock` gives seconds."""
 
-    def __init__(self, path: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, path: str, clock: Callable[[], float] = Machine.monotonic) -> None:
         self.path = path
         self._file = os.path.abspath(path)  # the program may change its folder
         self._folder = os.path.dirname(self._file)
