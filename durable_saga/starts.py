@@ -20,9 +20,6 @@ class Alarms:
     def set(self, seconds: float, ring: Callable[[], None]) -> None:
         self._set.append(self._loop.call_later(seconds, ring))
 
-    def __len__(self) -> int:
-        return len(self._set)
-
     def clear(self) -> None:
         if self._set:
             for handle in self._set:

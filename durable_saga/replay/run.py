@@ -135,7 +135,7 @@ class Core:
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
         for stretch in stretches(events):
-            if stretch[0].seq not in back and (decode := self._to_decode(stretch[0])) is not None:
+            if stretch[0].seq not in back and (decode := _to_decode(self, stretch[0])) is not None:
                 self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
@@ -197,11 +197,6 @@ class Core:
         if event.HasField("key_declared"):
             self.continuing.keys[event.key_declared.key] = None
         self.history.intent(event, self.loop.now_ms, type)
-
-    def check_cancelled(self) -> None:
-        """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
-        if self.forward.stop is not None and self.phase == FORWARD:
-            raise asyncio.CancelledError(str(self.forward.stop))
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -310,12 +305,6 @@ class Core:
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
-    def _to_decode(self, event: h.Event) -> Decode | None:
-        """What gives the large value of this event, where one place decodes it."""
-        if not is_to_be_decoded_aside(event):
-            return None
-        return self.forward.decode(event.saga_started) if event.seq == 0 else self.calls.decode(event.step_completed)
-
     def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
         assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
         kind = kind_of(event)
@@ -332,6 +321,13 @@ class Core:
                 self.history.expect_matched(event)
             self.history.count(event)
             self._apply(event, kind, run=not taken_back)
+
+
+def _to_decode(core: Core, event: h.Event) -> Decode | None:
+    """What gives the large value of this event, where one place decodes it."""
+    if not is_to_be_decoded_aside(event):
+        return None
+    return core.forward.decode(event.saga_started) if event.seq == 0 else core.calls.decode(event.step_completed)
 
 
 def _known(rules: int) -> int:
