@@ -214,10 +214,8 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        timer_ms, deadline_ms, start_ms = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
-        if timer_ms or deadline_ms or start_ms:
-            return min(filter(None, (timer_ms, deadline_ms, start_ms)))
-        return 0
+        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
+        return min(filter(None, times)) if any(times) else 0
 
     def _arm(self) -> None:
         """Set the timer for what comes next, and see whether the run is only waiting."""

@@ -91,9 +91,8 @@ class Core:
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = 0
         self.forward = Forward(self)
-        self.is_repeating = False
+        self.is_repeating, self.given = False, NOT_DECODED  # the latter: the value in the fact that is being taken
         self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
-        self.given: Any = NOT_DECODED  # the value in the fact that is being taken
         self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
