@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from durable_saga import codec
 from durable_saga.errors import render_failure
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.limits import seconds_of, status_name
+from durable_saga.readable import value_of
 
 OPEN = ("running", "compensating", "compensation_stuck", "held")
 _UNDONE = ("done", "resolved")
@@ -94,7 +94,7 @@ def overview_of(one: c.Description) -> Overview:
         compensated_steps=[_undone(step) for step in undone],
         skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
         stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
-        state={key: codec.decode(payload.data) for key, payload in sorted(one.state.items())},
+        state={key: value_of(payload) for key, payload in sorted(one.state.items())},
         error=render_failure(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None,
         failure=one.failure if one.HasField("failure") and one.status != h.COMPLETED else None,
         attempts=last[-1].attempts if last else 0,

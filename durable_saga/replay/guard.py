@@ -113,14 +113,15 @@ def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
 def install() -> None:
     """Once per process, before the first saga runs."""
     global _installed
-    from durable_saga.replay import futures, saga_log, stand_ins
+    from durable_saga.replay import futures, kept_names, saga_log, stand_ins
 
     with _install_once:
         if not _installed:
             sys.addaudithook(_audit)
-            stand_ins.install()
-            saga_log.install()
-            futures.install()
+            with kept_names.all_visible():
+                stand_ins.install()
+                saga_log.install()
+                futures.install()
             _installed = True
 
 
