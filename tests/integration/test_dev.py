@@ -61,7 +61,6 @@ class Dev:
         )  # fmt: skip
         return done.stdout
 
-
     def shows(self, text: str, *words: str) -> None:
         """In what a command tells, sooner or later."""
         for _ in range(SECONDS_MAX):
