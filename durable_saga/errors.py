@@ -21,7 +21,7 @@ DurableSagaError
 │   ├── StepFailed             the step failed for good; `.type`, `.code`, `.details`, `.step`, `.call`
 │   ├── StepTimedOut           an attempt took too long; its effect may have happened
 │   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
-│   └── ResultRejected         a step returned what does not fit its annotation or can't be journaled; its effect happened
+│   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
 ├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
 ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
 ├── DefinitionError            the table of a declared saga is wrong; names file and line

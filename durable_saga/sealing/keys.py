@@ -49,11 +49,13 @@ class KeyRing:
             self._newest[name] = max(version, self._newest.get(name, 0))
 
     def current(self, name: str) -> str:
+        """The id of the newest key of that name. Raises MissingKey."""
         if name not in self._newest:
             raise MissingKey(f"there is no key of the name {name!r} to seal with")
         return f"{name}:{self._newest[name]}"
 
     def find(self, key_id: str) -> bytes:
+        """Raises MissingKey."""
         try:
             return self._keys[key_id]
         except KeyError:
