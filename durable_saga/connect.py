@@ -53,7 +53,7 @@ def _seeds(servers: str) -> list[str]:
     for seed in seeds:
         if "@" in seed:
             raise ValueError(
-                f"{without_secrets(SCHEME + seed)!r} holds a user or a password: a URL ends in logs and process lists. Set"
+                f"{without_secrets(SCHEME + seed)!r} holds a user or a password, and URLs end up in logs and process lists. Set"
                 " DURABLE_SAGA_TOKEN or DURABLE_SAGA_TOKEN_FILE instead"
             )
         host, _, port = seed.rpartition(":")

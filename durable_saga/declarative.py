@@ -202,7 +202,7 @@ def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
         return _of_class[saga]
     if isinstance(saga, Saga):
         return compile_saga(saga)
-    raise TypeError(f"{saga!r} is no saga: mark a function with @saga, or give a subclass of Saga")
+    raise TypeError(f"{saga!r} isn't a saga: mark a function with @saga, or give a subclass of Saga")
 
 
 def _made(saga: type[Saga]) -> Saga:

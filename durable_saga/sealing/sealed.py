@@ -67,7 +67,7 @@ class Sealed:
         """Raises MissingKey and SealBroken."""
         header = sealed.header
         if len(header) != _HEADER_BYTES or header[0] not in (0, _COMPRESSED) or len(sealed.data) > PAYLOAD_BYTES_MAX:
-            raise SealBroken("a sealed value is damaged: its header is none")
+            raise SealBroken("a sealed value is damaged: its header is invalid")
         nonce, tag = header[1 : 1 + NONCE_BYTES], header[1 + NONCE_BYTES :]
         cipher = self._cipher(_key_of(self._keys.find(sealed.key), nonce))
         try:

@@ -365,7 +365,7 @@ def test_a_retention_shorter_than_what_may_be_on_its_way_is_refused() -> None:
         (["server", "--journal", "memory:", "--retention", "-3d"], "'-3d' is no time"),
         (["server", "--journal", "memory:", "--retention", "60s"], "retention_ms is 60000: it must be 0 .* or 120000 "),
         (["dev", "--retention", "999999d"], "retention_ms is 86399913600000: it must be 0"),
-        (["purge", "--journal", "mysql://x"], "names no journal"),
+        (["purge", "--journal", "mysql://x"], "isn't the URL of a journal"),
     ],
 )
 def test_a_wrong_retention_is_refused_with_what_is_right(arguments: list[str], words: str) -> None:

@@ -117,7 +117,7 @@ def _jwt(table: Any) -> JwtSettings:
         raise ValueError(f"[jwt]: {refused[0]!r} is none of {', '.join(ALGORITHMS)}")
     jwks = _text(table, "jwks", "[jwt]")
     if jwks.startswith("http://") and not jwks.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
-        raise ValueError("[jwt]: jwks is fetched over https, or from loopback: whoever changes it on its way is anybody")
+        raise ValueError("[jwt]: jwks is fetched over https, or from loopback: otherwise anybody on the way could change it")
     return JwtSettings(
         issuer=_text(table, "issuer", "[jwt]"), audience=_texts(table, "audience", "[jwt]"), jwks=jwks, algorithms=algorithms,
         name=_text(table, "name", "[jwt]") if "name" in table else "sub",

@@ -65,7 +65,7 @@ def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
         if "CERT" in given:
             context.load_cert_chain(given["CERT"], given["KEY"])
     except ssl.SSLError as error:
-        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no PEM that fits: {error}") from error
+        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no valid PEM: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = names == "checked"
     return context
