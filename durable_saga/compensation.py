@@ -36,7 +36,7 @@ def compensation(
     *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None,
     strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
 ) -> Callable[[F], F]:  # fmt: skip
-    """Give a compensation its own policy; the default tries for ever. `timeout` is for one attempt, in seconds.
+    """Give a compensation its own policy; by default it is tried until it succeeds. `timeout` is for one attempt, in seconds.
 
     `strategy="immediate"`: it runs at once when its own step fails, before the saga goes on; and, if the step was done, when
     the saga fails. `when` gets the error that leads to the unwind (of a group: the first in it that is no cancellation; of a
