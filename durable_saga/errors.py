@@ -1,45 +1,47 @@
-"""Every error of durable-saga.
+"""Every error of durable-saga, as a tree. An `except` for one of them catches those below it too.
 
-DurableSagaError
-├── ClientError                what a client gets
-│   ├── NotFound               no such saga: check the id and the namespace
-│   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
-│   ├── InvalidArgument        the request is wrong; the message says what and what to do
-│   ├── AlreadyEnded           the saga takes no more messages
-│   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
-│   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
-│   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
-│   ├── Unavailable            the server or its journal can't be reached: try again later
-│   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
-│       ├── SagaFailed         failed, and nothing was to be undone
-│       ├── SagaCompensated    failed, and everything was undone
-│       ├── SagaCancelled      cancelled, and everything was undone
-│       ├── SagaTerminated     ended by force, nothing was undone
-│       ├── SagaStuck          a compensation needs an operator; the saga is still open
-│       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
-├── StepError                  what saga code gets from a step
-│   ├── StepFailed             the step failed for good; `.type`, `.code`, `.details`, `.step`, `.call`
-│   ├── StepTimedOut           an attempt took too long; its effect may have happened
-│   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
-│   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
-├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
-├── SagaTimedOut               the saga took longer than its timeout; it unwinds
-├── DefinitionError            the table of a declared saga is wrong; names file and line
-├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
-├── EventTimedOut              an event did not come in time
-├── NotAwaited                 saga code called a step or a child saga without `await`: nothing of it was done
-├── SwallowedCancellation      saga code caught a cancellation and went on waiting
-├── NonDeterminism             the code is not the code that made the history: bring the right code back
-├── FutureEventKind            the history was written by a newer version: upgrade
-├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
-├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
-├── NotSerializable            a value can't be journaled; names its type and the path to it
-│   └── WrongType              it is not of the type that its annotation says
-├── DecodeError                a journaled value does not fit the annotation; names the place
-├── CannotOpen                 a sealed value can't be opened here
-│   ├── MissingKey             the key is not here, or no codec is: bring it, and what waits goes on
-│   └── SealBroken             the value was changed, or belongs to another saga
-└── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
+    DurableSagaError
+    ├── ClientError                what a client gets
+    │   ├── NotFound               no such saga: check the id and the namespace
+    │   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
+    │   ├── InvalidArgument        the request is wrong; the message says what and what to do
+    │   ├── AlreadyEnded           the saga takes no more messages
+    │   ├── Exhausted              a limit is reached; .retry_after seconds, None where trying again does not help
+    │   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
+    │   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
+    │   ├── Unavailable            the server or its journal can't be reached: try again later
+    │   └── SagaError              the saga did not complete (.failure, .saga)
+    │       ├── SagaFailed         failed, and there was nothing to undo
+    │       ├── SagaCompensated    failed, and everything was undone
+    │       ├── SagaCancelled      cancelled, and everything was undone
+    │       ├── SagaTerminated     ended by force, nothing was undone
+    │       ├── SagaStuck          a compensation needs an operator; the saga is still open
+    │       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
+    ├── StepError                  what saga code gets from a step
+    │   ├── StepFailed             the step failed for good; .type, .code, .details, .step, .call
+    │   ├── StepTimedOut           an attempt took too long; its effect may have happened
+    │   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
+    │   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
+    ├── NotApplied                 raised by a step: the effect did not happen, there is nothing to undo
+    ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+    ├── DefinitionError            the table of a declared saga is wrong; names file and line
+    ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
+    ├── EventTimedOut              an event did not come in time
+    ├── NotAwaited                 saga code called a step or a child saga without await: nothing of it was done
+    ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
+    ├── NonDeterminism             the code does not fit the history: bring the right code back
+    ├── FutureEventKind            the history was written by a newer version: upgrade
+    ├── UnsupportedOperation       saga code asked for something that can't be replayed; the message says what to do instead
+    ├── BlockingCall               saga code used a file, socket, thread or process: do it in a step
+    ├── NotSerializable            a value can't be journaled; names its type and the path to it
+    │   └── WrongType              it is not of the type that its annotation says
+    ├── DecodeError                a journaled value does not fit the annotation; names the place
+    ├── CannotOpen                 a sealed value can't be opened here
+    │   ├── MissingKey             the key, or the codec, is not here: bring it, and what waits carries on
+    │   └── SealBroken             the value was changed, or belongs to another saga
+    └── LimitExceeded              a limit is reached: .limit, .value; the message says what to do
+
+A client raises what is under ClientError; the others are for saga code, and for whoever writes or runs it.
 """
 
 from __future__ import annotations
