@@ -65,7 +65,7 @@ def redact_chosen() -> Redact | None:
         return None
     found = _named("--redact", name)
     if not callable(found):
-        raise click.ClickException(f"--redact {name} is no function from text to text: {found!r:.100}")
+        raise click.ClickException(f"--redact {name} isn't a function from text to text: {found!r:.100}")
     return found  # type: ignore[no-any-return]
 
 

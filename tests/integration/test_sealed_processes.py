@@ -162,4 +162,4 @@ def test_a_worker_takes_a_redaction_by_its_name(stand: Stand) -> None:
         refused, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
     )
     assert done.returncode == 1
-    assert "is no function from text to text" in done.stderr
+    assert "isn't a function from text to text" in done.stderr

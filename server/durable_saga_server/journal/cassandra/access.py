@@ -82,4 +82,4 @@ def _text(file: str, name: str) -> str:
     try:
         return pathlib.Path(file).read_text()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{PREFIX}{name} names {file}, which is no text: {error}") from error
+        raise ValueError(f"{PREFIX}{name} names {file}, which isn't text: {error}") from error
