@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 PROTO := .venv-proto
+DOCS := .venv-docs
 LAWS := tests/laws tests/journal/test_agreement.py tests/journal/test_ledger.py tests/access/test_roles.py tests/unit/test_attributes.py tests/unit/test_continuing.py
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock
+.PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock docs
 setup: $(SET_UP) $(PROTO)/.set-up browser
 
 # Every file that is installed has a hash in the lock; what builds our own package is one of them.
@@ -108,6 +109,15 @@ bench-against: setup
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# The site, into site/: docs/ and the reference from the docstrings. What builds it reads the code and does not import it, so it needs nothing of `make setup`.
+docs: $(DOCS)/.set-up
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --quiet
+
+$(DOCS)/.set-up: requirements-docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes -r requirements-docs.lock
+	touch $@
+
 proto: setup
 	$(PROTO)/bin/python proto/generate.py
 
@@ -122,6 +132,7 @@ lock: $(LOCK)/bin/uv
 	$(LOCKING) proto/requirements.in -o proto/requirements.lock
 	$(LOCKING) --all-extras pyproject.toml -o requirements.lock
 	$(LOCKING) --all-extras --group dev --group libraries pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(LOCKING) --group pyproject.toml:docs -c requirements-dev.lock -o requirements-docs.lock
 
 $(LOCK)/bin/uv:
 	$(PYTHON) -m venv $(LOCK)

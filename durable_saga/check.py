@@ -32,7 +32,7 @@ _PREFIXES = {
     "socket.": ("DS004", "talks to the network: do it in a @step"),
     "subprocess.": ("DS004", "starts a process: do it in a @step"),
     "threading.": ("DS006", "starts threads: use asyncio tasks, or a @step"),
-    "secrets.": ("DS003", "follows from the run's seed, which stands in the journal: make secrets in a @step"),
+    "secrets.": ("DS003", "follows from the run's seed, which is in the journal: make secrets in a @step"),
     "numpy.random.": ("DS003", "gives another value in every replay: use durable_saga.random()"),
     "ssl.RAND_": ("DS003", "gives another value in every replay: use durable_saga.random()"),
 }

@@ -38,9 +38,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Handle(Generic[R]):
-    """One saga, by its id: its newest run, or (`run`) one that it went through. Every method raises NotFound and
-    Unavailable. `who` stands in the history beside the reason; it is the user of this process unless it is given.
-    `already_started`: the start that gave this handle found the saga there, with the same arguments."""
+    """One saga, by its id: its newest run, or (`run`) an earlier one. Every method raises NotFound and
+    Unavailable. `who` is kept in the history beside the reason; by default it is the user of this process.
+    `already_started`: the start that gave this handle found the saga already started, with the same arguments."""
 
     def __init__(
         self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
@@ -83,11 +83,11 @@ class Handle(Generic[R]):
         return await self._client.describe(self._key, large=large)
 
     async def overview(self) -> Overview:
-        """The same in the words of a saga: current step, completed and compensated steps, state, error."""
+        """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe()."""
         return overview_of(await self.describe())
 
     async def state(self) -> dict[str, Any]:
-        """What the saga keeps by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
+        """What the saga has set by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
         found = await self.describe()
         for payload in found.state.values():
             check_open(self._client.sealing, found.key, payload)
@@ -131,8 +131,8 @@ class Handle(Generic[R]):
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
-        can go on, and `describe()` shows it until then. Returns why it can't go on now, empty where nothing is known. Raises
-        AlreadyEnded, also for one that unwinds already or is past its pivot."""
+        can carry on, and `describe()` shows it until then. Returns why it can't carry on now, or "" if it can. Raises
+        AlreadyEnded, also for one that is unwinding already or is past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
         return str((await self._client.transport.call("cancel", request)).waits_for)
 
@@ -142,13 +142,13 @@ class Handle(Generic[R]):
         return str((await self._client.transport.call("compensate", request)).waits_for)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
-        """Let a held saga go on forward from its failed step; results that it has are kept. Returns as cancel() does. Raises
+        """Let a held saga carry on from its failed step; results that it has are kept. Returns as cancel() does. Raises
         AlreadyEnded when the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
         return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
-        """End it now and undo nothing. Raises AlreadyEnded."""
+        """End the saga now and undo nothing. Raises AlreadyEnded."""
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or sender()))
 
     async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
@@ -158,11 +158,12 @@ class Handle(Generic[R]):
 
     async def skip_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
         """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
-        AlreadyEnded when no unwind holds it or it has its outcome."""
+        AlreadyEnded when it is not part of an unwind or has its outcome already."""
         await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
     async def resolve_compensation(self, call: str | int, note: str, *, who: str | None = None) -> None:
-        """Say that it was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as skip does."""
+        """Record that a compensation was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as
+        `skip_compensation()` does."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
     async def _decide(self, call: str | int, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
@@ -181,10 +182,11 @@ class Client:
         payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
     ) -> None:  # fmt: skip
         """`payload_codec` seals what leaves this client and its workers (docs/encryption.md);
-        `redact` takes out of failures and log lines what they may not tell, in the whole process (docs/security.md).
-        `saga_timeout` is for sagas that declare none. `converters={Money: (to, from)}` lets values of a type of your own be
-        journaled: `to` makes plain data of one, `from` makes one of that. They hold for the whole process; a third item is the
-        name in the journal, by default that of the class. Raises TypeError and ValueError for what is no such mapping."""
+        `redact` removes secrets from failures and log lines, in the whole process (docs/security.md).
+        `saga_timeout` (seconds or a timedelta) is for sagas that declare none. `converters={Money: (to, from)}` lets values of
+        your own type be journaled: `to` makes plain data of one, `from` makes one of that data. They apply to the whole
+        process; a third item is the name in the journal, by default that of the class. Raises TypeError and ValueError for
+        any other mapping."""
         codec.register(converters or {})
         redaction.use(redact)
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None
@@ -206,8 +208,8 @@ class Client:
         return bytes((await self.transport.call("fetch", request)).data)
 
     async def identify(self, *, login_from: str = "") -> a.Identity:
-        """Who this client is to the server, and what it may do; without a name where nobody is asked. `login_from`: it is
-        somebody who logs in at a page, from that address; the audit log keeps it. Raises NotKnown."""
+        """Who this client is to the server, and what it may do; without a name where the server asks for no identity.
+        `login_from` is for a page: the address from which somebody logs in, for the audit log. Raises NotKnown."""
         known: a.Identity = await self.transport.call("identify", a.IdentifyRequest(login_from=login_from))
         return known
 

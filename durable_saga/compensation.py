@@ -36,13 +36,15 @@ def compensation(
     *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None,
     strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
 ) -> Callable[[F], F]:  # fmt: skip
-    """Give a compensation its own policy; the default tries for ever. `timeout` is for one attempt, in seconds.
+    """Give a compensation its own policy; by default it is tried until it succeeds. `timeout` is for one attempt, in seconds.
 
-    `strategy="immediate"`: it runs at once when its own step fails, before the saga goes on; and, if the step was done, when
-    the saga fails. `when` gets the error that leads to the unwind (of a group: the first in it that is no cancellation; of a
-    compensation that runs at once: the step's) and says whether this compensation is needed; it only computes. Use it below
-    `@charge.compensation`, or on a function that goes to `on_failure()`.
-    Raises ValueError and TypeError for wrong values.
+    - `strategy="immediate"`: it runs as soon as its own step fails, before the saga goes on; and, if the step was done, when
+      the saga fails.
+    - `when` gets the error that leads to the unwind and returns whether this compensation is needed; it only computes. Of a
+      group it gets the first error that is not a cancellation, with `strategy="immediate"` the step's own.
+
+    Use it below `@charge.compensation`, or on a function that goes to `on_failure()`. Raises ValueError and TypeError for wrong
+    values.
     """
     check_decides(when, "the condition of a compensation (when=)", "error")
     if strategy not in ("deferred", "immediate"):

@@ -20,14 +20,19 @@ def connect(
     converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
     token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
 ) -> Client:  # fmt: skip
-    """`localhost:7233`, `a:7233,b:7233` (some servers of one cell; they tell of the others), `sqlite:///orders.db`,
-    `cassandra://host1,host2/keyspace`, `memory:`. Nothing is contacted before the first call. `saga_timeout`
-    (seconds or a timedelta) is for sagas that declare none. `converters` are those of `Client`. `codec` seals values before
-    they leave this process, and opens them: docs/encryption.md. `redact` is that of `Client`.
+    """A client for servers or a journal. Nothing is contacted before the first call.
 
-    `grpcs://a:7233,b:7233` speaks TLS: `ca`, `cert` and `key` are PEM files, `token` is a text or a function that gives the one
-    of now (docs/identity.md). What is None comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none
-    of it. Raises ValueError for another URL and for what does not fit together, OSError for a file that can't be read."""
+    - `url`: `localhost:7233`, `a:7233,b:7233` (some servers of one cell; they name the others), `grpcs://a:7233,b:7233` for
+      TLS; or a journal: `sqlite:///orders.db`, `cassandra://host1,host2/keyspace`, `memory:`.
+    - `namespace`: of the sagas that this client starts and sees.
+    - `strict`: refuse a Cassandra whose settings are too weak for the promises.
+    - `saga_timeout` (seconds or a timedelta): for sagas that declare none.
+    - `ca`, `cert`, `key`, `token`: PEM files, and a text or a function that returns the current token (docs/identity.md). None:
+      it comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none of these.
+    - `codec`: seals values before they leave this process, and opens them (docs/encryption.md).
+    - `converters`, `redact`: those of `Client`.
+
+    Raises ValueError for any other URL and for arguments that don't fit together, OSError for a file that can't be read."""
 
     def client(transport: Transport) -> Client:
         return Client(
@@ -53,7 +58,7 @@ def _seeds(servers: str) -> list[str]:
     for seed in seeds:
         if "@" in seed:
             raise ValueError(
-                f"{without_secrets(SCHEME + seed)!r} holds a user or a password: a URL ends in logs and process lists. Set"
+                f"{without_secrets(SCHEME + seed)!r} holds a user or a password, and URLs end up in logs and process lists. Set"
                 " DURABLE_SAGA_TOKEN or DURABLE_SAGA_TOKEN_FILE instead"
             )
         host, _, port = seed.rpartition(":")

@@ -56,7 +56,7 @@ class Credentials:
         if self.token and self.token_file:
             raise ValueError("a token and a file of it are both given: give one of them")
         if not self.tls and (self.ca or self.cert):
-            raise ValueError("a CA or client certificate is given, but the URL is not for TLS: write grpcs://host:port")
+            raise ValueError("a CA or client certificate is given, but the URL isn't for TLS: write grpcs://host:port")
         if self.tls:
             self._check_files()
             self._stamp = stamp_of(*self._files)
@@ -71,7 +71,7 @@ class Credentials:
             if self.cert:
                 context.load_cert_chain(self.cert, self.key)
         except ssl.SSLError as error:
-            raise ValueError(f"{' or '.join(self._files)} holds no PEM that fits: {error}") from error
+            raise ValueError(f"{' or '.join(self._files)} holds no valid PEM: {error}") from error
 
     def version(self) -> int:
         """Another one when connections are to be made anew: a file of TLS has changed, and all fit together."""
@@ -85,7 +85,7 @@ class Credentials:
                 self._version += 1
         except (OSError, ValueError) as error:
             # they are being written, perhaps: the old connection goes on, and this is looked at again
-            log.warning("the new TLS files are not taken, the old ones stay: %s", error)
+            log.warning("the new TLS files can't be used, the old ones stay: %s", error)
         return self._version
 
     def _made(self) -> grpc.ChannelCredentials:

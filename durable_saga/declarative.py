@@ -44,8 +44,12 @@ SagaState = State
 
 @dataclass(frozen=True, kw_only=True)
 class SagaStep:
-    """What all steps of a table have. `condition(context, results)` false: the step is skipped, and never undone.
-    `when_skipped` says what happens to a step that depends on a skipped one. `place` is where it was written."""
+    """What all steps of a table have.
+
+    - `depends_on`: names of the steps to wait for; None: the step before it in the list, empty: nothing.
+    - `condition(context, results)`: when it is false, the step is skipped, and never undone.
+    - `when_skipped`: whether a step that depends on a skipped one runs ("run") or is skipped too ("skip").
+    - `place`: file and line, for messages."""
 
     depends_on: Sequence[str] | None = None
     condition: Condition | None = None
@@ -55,9 +59,13 @@ class SagaStep:
 
 @dataclass(frozen=True)
 class Step(SagaStep):
-    """`action(context)` or `action(context, results)`, async or plain; `compensation(context)` or
-    `compensation(context, result)`, where `result` is None if the action never returned. `timeout` (seconds or a timedelta) is
-    for one attempt. `compensation_strategy`: deferred, immediate, or conditional with `compensation_when(context, error)`."""
+    """A step of a table.
+
+    - `action(context)` or `action(context, results)`, async or plain.
+    - `compensation(context)` or `compensation(context, result)`, where `result` is None if the action never returned.
+    - `timeout` (seconds or a timedelta): for one attempt.
+    - `compensation_strategy`: "deferred", "immediate", or "conditional" with `compensation_when(context, error)`.
+    - The others are those of `@step` and `compensation()`."""
 
     name: str
     action: Callable[..., Any]
@@ -202,7 +210,7 @@ def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
         return _of_class[saga]
     if isinstance(saga, Saga):
         return compile_saga(saga)
-    raise TypeError(f"{saga!r} is no saga: mark a function with @saga, or give a subclass of Saga")
+    raise TypeError(f"{saga!r} isn't a saga: mark a function with @saga, or give a subclass of Saga")
 
 
 def _made(saga: type[Saga]) -> Saga:

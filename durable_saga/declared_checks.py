@@ -43,7 +43,7 @@ def check(saga: Saga, items: Sequence[Any]) -> list[str] | None:
         raise DefinitionError(f"{where}: saga {saga.name} defines no steps")
     for item in items:
         if not isinstance(item, _KINDS):
-            raise DefinitionError(f"{where}: define() gives {item!r}: Step, Parallel, WaitForEvent or SubSaga is due")
+            raise DefinitionError(f"{where}: define() gives {item!r}: give a Step, Parallel, WaitForEvent or SubSaga")
     for item in items:
         if isinstance(item, Parallel):
             _check_members(item)
@@ -101,7 +101,7 @@ def _names_or_steps(value: Any, whose: str, due: str) -> Sequence[Any]:
     """Something with an order, and no text, whose letters would be taken for names."""
     if not isinstance(value, list | tuple):
         advice = f"; write [{value!r}]" if isinstance(value, str) else ""
-        raise DefinitionError(f"{whose}: {value!r} is no list: {due} is due{advice}")
+        raise DefinitionError(f"{whose}: {value!r} isn't a list: give {due}{advice}")
     return value
 
 
@@ -239,7 +239,7 @@ def _check_seconds(whose: str, what: str, value: Any) -> None:
         return
     try:
         if to_ms(value, name=what) == 0:
-            raise ValueError(f"{what} is {value!r}: nothing is that quick; leave it out for no time-out")
+            raise ValueError(f"{what} is {value!r}: no step is that quick; leave it out for no time-out")
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{whose}: {error}") from None
 

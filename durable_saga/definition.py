@@ -172,7 +172,7 @@ def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any
         return 0
     with at_place(function):
         if (timeout_ms := to_ms(timeout, name="timeout")) == 0:
-            raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for no time-out")
+            raise ValueError(f"timeout is {timeout!r}: no step is that quick; leave it out for no time-out")
         return timeout_ms
 
 

@@ -10,7 +10,7 @@ NAMES_MAX = 5
 """Of steps, in the text of an error."""
 _UNDONE = ", and what it had done was undone"
 _ENDINGS: dict[int, tuple[type[errors.SagaError], str]] = {
-    h.FAILED: (errors.SagaFailed, "failed; nothing was to be undone"),
+    h.FAILED: (errors.SagaFailed, "failed; there was nothing to undo"),
     h.COMPENSATED: (errors.SagaCompensated, f"failed{_UNDONE}"),
     h.CANCELLED: (errors.SagaCancelled, f"was cancelled{_UNDONE}"),
     h.TERMINATED: (errors.SagaTerminated, "was terminated; nothing was undone"),

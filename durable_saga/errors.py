@@ -1,45 +1,47 @@
-"""Every error of durable-saga.
+"""Every error of durable-saga, as a tree. An `except` for one of them catches those below it too.
 
-DurableSagaError
-├── ClientError                what a client gets
-│   ├── NotFound               no such saga: check the id and the namespace
-│   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
-│   ├── InvalidArgument        the request is wrong; the message says what and what to do
-│   ├── AlreadyEnded           the saga takes no more messages
-│   ├── Exhausted              a bound is met; `.retry_after` seconds, None where coming again does not help
-│   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
-│   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
-│   ├── Unavailable            the server or its journal can't be reached: try again later
-│   └── SagaError              the saga ended otherwise than completed (`.failure`, `.saga`)
-│       ├── SagaFailed         failed, and nothing was to be undone
-│       ├── SagaCompensated    failed, and everything was undone
-│       ├── SagaCancelled      cancelled, and everything was undone
-│       ├── SagaTerminated     ended by force, nothing was undone
-│       ├── SagaStuck          a compensation needs an operator; the saga is still open
-│       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
-├── StepError                  what saga code gets from a step
-│   ├── StepFailed             the step failed for good; `.type`, `.code`, `.details`, `.step`, `.call`
-│   ├── StepTimedOut           an attempt took too long; its effect may have happened
-│   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
-│   └── ResultRejected         a step returned what does not fit its annotation or can't be journaled; its effect happened
-├── NotApplied                 raised *by* a step: the effect did not happen, nothing is to be undone
-├── SagaTimedOut               the saga took longer than its timeout; it unwinds
-├── DefinitionError            the table of a declared saga is wrong; names file and line
-├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
-├── EventTimedOut              an event did not come in time
-├── NotAwaited                 saga code called a step or a child saga without `await`: nothing of it was done
-├── SwallowedCancellation      saga code caught a cancellation and went on waiting
-├── NonDeterminism             the code is not the code that made the history: bring the right code back
-├── FutureEventKind            the history was written by a newer version: upgrade
-├── UnsupportedOperation       saga code asked for what can't be replayed; the message says what to do instead
-├── BlockingCall               saga code touched a file, socket, thread or process: do it in a step
-├── NotSerializable            a value can't be journaled; names its type and the path to it
-│   └── WrongType              it is not of the type that its annotation says
-├── DecodeError                a journaled value does not fit the annotation; names the place
-├── CannotOpen                 a sealed value can't be opened here
-│   ├── MissingKey             the key is not here, or no codec is: bring it, and what waits goes on
-│   └── SealBroken             the value was changed, or belongs to another saga
-└── LimitExceeded              a bound was met: `.limit`, `.value`; the message says what to do
+    DurableSagaError
+    ├── ClientError                what a client gets
+    │   ├── NotFound               no such saga: check the id and the namespace
+    │   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
+    │   ├── InvalidArgument        the request is wrong; the message says what and what to do
+    │   ├── AlreadyEnded           the saga takes no more messages
+    │   ├── Exhausted              a limit is reached; .retry_after seconds, None where trying again does not help
+    │   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
+    │   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
+    │   ├── Unavailable            the server or its journal can't be reached: try again later
+    │   └── SagaError              the saga did not complete (.failure, .saga)
+    │       ├── SagaFailed         failed, and there was nothing to undo
+    │       ├── SagaCompensated    failed, and everything was undone
+    │       ├── SagaCancelled      cancelled, and everything was undone
+    │       ├── SagaTerminated     ended by force, nothing was undone
+    │       ├── SagaStuck          a compensation needs an operator; the saga is still open
+    │       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
+    ├── StepError                  what saga code gets from a step
+    │   ├── StepFailed             the step failed for good; .type, .code, .details, .step, .call
+    │   ├── StepTimedOut           an attempt took too long; its effect may have happened
+    │   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
+    │   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
+    ├── NotApplied                 raised by a step: the effect did not happen, there is nothing to undo
+    ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
+    ├── DefinitionError            the table of a declared saga is wrong; names file and line
+    ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
+    ├── EventTimedOut              an event did not come in time
+    ├── NotAwaited                 saga code called a step or a child saga without await: nothing of it was done
+    ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
+    ├── NonDeterminism             the code does not fit the history: bring the right code back
+    ├── FutureEventKind            the history was written by a newer version: upgrade
+    ├── UnsupportedOperation       saga code asked for something that can't be replayed; the message says what to do instead
+    ├── BlockingCall               saga code used a file, socket, thread or process: do it in a step
+    ├── NotSerializable            a value can't be journaled; names its type and the path to it
+    │   └── WrongType              it is not of the type that its annotation says
+    ├── DecodeError                a journaled value does not fit the annotation; names the place
+    ├── CannotOpen                 a sealed value can't be opened here
+    │   ├── MissingKey             the key, or the codec, is not here: bring it, and what waits carries on
+    │   └── SealBroken             the value was changed, or belongs to another saga
+    └── LimitExceeded              a limit is reached: .limit, .value; the message says what to do
+
+A client raises what is under ClientError; the others are for saga code, and for whoever writes or runs it.
 """
 
 from __future__ import annotations
@@ -54,11 +56,11 @@ class DurableSagaError(Exception):
 
 
 class ClientError(DurableSagaError):
-    """What a client gets."""
+    """The base of what a client raises."""
 
 
 class NotFound(ClientError):
-    """No such saga."""
+    """There is no such saga: check the id and the namespace."""
 
 
 class AlreadyStarted(ClientError):
@@ -70,12 +72,12 @@ class InvalidArgument(ClientError):
 
 
 class AlreadyEnded(ClientError):
-    """The saga takes no more messages."""
+    """The saga takes no more messages, or can't be asked for this any more: it has ended, unwinds, or is past its pivot."""
 
 
 class Exhausted(ClientError):
-    """A bound is met: the saga has too many unread messages, the journal's disk is full, too many sagas have a key. Nothing
-    was written. `retry_after` is in seconds, None where coming again does not help; the message says what to do."""
+    """A limit is reached: the saga has too many unread messages, the journal's disk is full, too many sagas have a key.
+    Nothing was written. `retry_after` is in seconds, None where trying again does not help; the message says what to do."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
@@ -83,8 +85,8 @@ class Exhausted(ClientError):
 
 
 class NotAllowed(ClientError):
-    """The server does not know the caller (no certificate or token that it takes), or the caller has not the role that this
-    wants; the message says which. Nothing was done; the same call will not succeed until somebody has changed that."""
+    """The server does not know the caller (it showed no valid certificate or token), or the caller lacks the role that this
+    call needs; the message says which. Nothing was done; the same call will not succeed until somebody has changed that."""
 
 
 class NotKnown(NotAllowed):
@@ -96,7 +98,7 @@ class Unavailable(ClientError):
 
 
 class SagaError(ClientError):
-    """A saga ended otherwise than completed. `failure` is what went wrong, None if nothing did."""
+    """A saga did not complete. `saga` is its id, `failure` is what went wrong, None if nothing did."""
 
     def __init__(self, saga: str, failure: p.Failure | None = None, words: str = "did not complete") -> None:
         self.saga = saga
@@ -110,19 +112,19 @@ class SagaError(ClientError):
 
 
 class SagaFailed(SagaError):
-    """Failed, and nothing was to be undone."""
+    """The saga failed, and there was nothing to undo."""
 
 
 class SagaCompensated(SagaError):
-    """Failed, and everything was undone."""
+    """The saga failed, and everything was undone."""
 
 
 class SagaCancelled(SagaError):
-    """Cancelled, and everything was undone."""
+    """The saga was cancelled, and everything was undone."""
 
 
 class SagaTerminated(SagaError):
-    """Ended by force, nothing was undone."""
+    """The saga was ended by force; nothing was undone."""
 
 
 class SagaStuck(SagaError):
@@ -134,7 +136,7 @@ class SagaHeld(SagaError):
 
 
 class StepError(DurableSagaError):
-    """What saga code gets from a step."""
+    """The base of what saga code gets from a step."""
 
 
 class StepFailed(StepError):
@@ -179,11 +181,11 @@ class NotApplied(DurableSagaError):
 
 
 class SagaTimedOut(DurableSagaError):
-    """The saga took longer than its timeout."""
+    """The saga took longer than its timeout; it unwinds."""
 
 
 class DefinitionError(DurableSagaError, ValueError):
-    """The table of a declared saga is wrong."""
+    """The definition of a declared saga is wrong; the message has file and line."""
 
 
 class CompensationRequested(DurableSagaError):
@@ -195,7 +197,7 @@ class EventTimedOut(DurableSagaError, TimeoutError):
 
 
 class NotAwaited(DurableSagaError):
-    """Saga code called a step or a child saga without `await`."""
+    """Saga code called a step or a child saga without `await`: nothing of it was done."""
 
 
 class SwallowedCancellation(DurableSagaError):
@@ -203,7 +205,7 @@ class SwallowedCancellation(DurableSagaError):
 
 
 class NonDeterminism(DurableSagaError):
-    """The code is not the code that made the history."""
+    """The code asks for something else than the history holds. The saga waits until code that fits is back."""
 
     def __init__(self, history: str, code: str, location: str) -> None:
         self.history = history
@@ -219,19 +221,19 @@ class NonDeterminism(DurableSagaError):
 
 
 class FutureEventKind(DurableSagaError):
-    """The history holds an event kind that this version doesn't know."""
+    """The history holds an event kind that this version doesn't know: upgrade."""
 
 
 class UnsupportedOperation(DurableSagaError):
-    """Saga code asked for what can't be replayed."""
+    """Saga code asked for something that can't be replayed; the message says what to do instead."""
 
 
 class BlockingCall(DurableSagaError):
-    """Saga code touched a file, socket, thread or process."""
+    """Saga code used a file, socket, thread or process: do it in a step."""
 
 
 class NotSerializable(DurableSagaError):
-    """A value can't be journaled."""
+    """A value can't be journaled; the message names its type and the path to it."""
 
 
 class WrongType(NotSerializable):
@@ -239,7 +241,7 @@ class WrongType(NotSerializable):
 
 
 class DecodeError(DurableSagaError):
-    """A journaled value does not fit the annotation."""
+    """A journaled value does not fit the annotation; the message names the place."""
 
 
 class CannotOpen(DurableSagaError):
@@ -255,7 +257,7 @@ class SealBroken(CannotOpen):
 
 
 class LimitExceeded(DurableSagaError):
-    """A bound was met."""
+    """A limit is reached. `limit` is its name, `value` its value; the message says what to do."""
 
     def __init__(self, limit: str, value: int, advice: str) -> None:
         self.limit = limit

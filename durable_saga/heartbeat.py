@@ -68,7 +68,7 @@ class Heartbeat:
                         metadata = self._credentials.metadata(target)
                         request.secret = self._secret(target)
                     except Exception as error:  # of a file or the user's function: the next beat looks again
-                        log.warning("no sign of life to %s: %s", target, error)
+                        log.warning("no heartbeat to %s: %s", target, error)
                     else:
                         self._beat(channels[target], request, metadata)
                 try:

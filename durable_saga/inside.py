@@ -124,7 +124,7 @@ def scope(
 
 def pivot() -> None:
     """The point of no return. What was done before is never undone; from here on steps are tried until they succeed, the
-    timeout of the saga is over, and a saga whose code fails is held for a person to mend. `@step(pivot=True)` does the same
+    timeout of the saga no longer applies, and a saga whose code fails is held for a person. `@step(pivot=True)` does the same
     when that step is done."""
     core = _core("pivot()")
     core.forward.check_cancelled()

@@ -45,14 +45,19 @@ class _Occurrence:
 
 
 class SagaMonitor:
-    """`check_interval`, `timeout_threshold` (how long a saga may be open), `failure_window` and `lookback` (how far back a new
-    group looks) are seconds or timedeltas. `failure_threshold` failures of one type within a `failure_window` are an
-    occurrence of their own; so is a compensation that has been tried for `compensation_threshold` without success. Works from
-    `async with` to its end; `check()` looks once.
+    """Tells handlers of sagas that fail, get stuck or take too long, from `async with` to its end; `check()` looks once.
+    Times are seconds or timedeltas.
 
-    Events and what their handlers get: saga_timeout(saga_id), saga_failed(saga_id, error), saga_stuck(saga_id, error),
-    failure_threshold(saga_type, count), compensation_failing(saga_id, compensation, error). saga_failed is told for failed,
-    compensated and held sagas.
+    - `check_interval`: between two looks.
+    - `timeout_threshold`: how long a saga may be open before `saga_timeout(saga_id)`.
+    - `failure_threshold`, `failure_window`: so many failures of one type within so long are
+      `failure_threshold(saga_type, count)`.
+    - `compensation_threshold`: a compensation that has been tried for so long without success is
+      `compensation_failing(saga_id, compensation, error)`.
+    - `group`: each occurrence is told once for each group. `lookback`: how far back a new group looks.
+
+    `saga_failed(saga_id, error)` is told for failed, compensated and held sagas, `saga_stuck(saga_id, error)` for those whose
+    compensation needs an operator.
     """
 
     def __init__(

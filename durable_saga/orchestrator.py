@@ -29,7 +29,7 @@ class SagaManager:
 
     `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) is
     for sagas that are started through this manager, `retry` for steps of its orchestrator, where they say nothing themselves.
-    Raises ValueError for a URL that names nothing, or `tables` with another journal.
+    Raises ValueError for a URL that is none, or for `tables` with another kind of journal.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class SagaOrchestrator:
         return await self._manager.get_saga(saga_id)
 
     async def recover(self, saga_id: str, reason: str = "") -> None:
-        """Let a held saga go on forward from its failed step. Raises AlreadyEnded when it can't be recovered."""
+        """Let a held saga carry on from its failed step. Raises AlreadyEnded when it can't be recovered."""
         await self.handle(saga_id).recover(reason)
 
     async def compensate(self, saga_id: str, reason: str = "") -> None:

@@ -72,7 +72,7 @@ class Overview:
         return self.status in OPEN
 
     def can_recover(self) -> bool:
-        """Whether `recover` would let it go on forward: it failed and is held."""
+        """Whether `recover` would let it carry on: it failed and is held."""
         return self.status == "held"
 
     def can_compensate(self) -> bool:

@@ -65,11 +65,17 @@ def caller_place() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """A retry policy. `max_attempts` counts the first one, None is without end. The delay after attempt n is
-    `initial * factor**(n-1)` (exponential), `initial * n` (linear) or `initial` (fixed), all in seconds or timedeltas, then up
-    to `jitter` (a share of it) more or less, and at most `maximum`. Exceptions of `non_retryable` types, or for which
-    `retry_if` is false, are final; a `retry_if` that raises counts as if it weren't there. Raises ValueError and
-    TypeError, with file and line, for values that can't be followed."""
+    """A retry policy.
+
+    - `max_attempts` counts the first one; None means without end.
+    - `backoff`: the delay after attempt n is `initial * factor**(n-1)` ("exponential"), `initial * n` ("linear") or `initial`
+      ("fixed").
+    - `initial`, `maximum`: seconds or timedeltas. No delay is longer than `maximum`.
+    - `jitter`: up to this share (0 to 1) is added to a delay or taken off it.
+    - `non_retryable`: exception types that are final.
+    - `retry_if`: a function of the exception; when it returns false, the exception is final. One that raises is ignored.
+
+    Raises ValueError and TypeError, with file and line, for wrong values."""
 
     max_attempts: int | None = 4
     backoff: Backoff = "exponential"

@@ -24,7 +24,7 @@ SIGNAL_NAME = "__durable_saga_signal__"
 
 
 class SagaFunction(Generic[P, R_co]):
-    """A saga. Made by `@saga`; started through a client, run by a worker. Called directly it just runs."""
+    """A saga, made by `@saga`. It is started through a client and run by a worker. Called directly it just runs."""
 
     def __init__(self, definition: SagaDefinition) -> None:
         self.definition = definition

@@ -37,9 +37,7 @@ def checked_signal(
     else:
         name, handler = getattr(signal, SIGNAL_NAME, ""), signal
         if not name:
-            raise InvalidArgument(
-                f"{signal!r} is no handler of a signal: declare it with @saga_function.signal, or give a name"
-            )
+            raise InvalidArgument(f"{signal!r} isn't a signal handler: declare it with @saga_function.signal, or give a name")
     data = codec.encode_call(args, {}, where=f"signal {name}")
     if handler is not None:
         try:

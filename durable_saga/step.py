@@ -29,7 +29,7 @@ InDoubt = Literal["settle", "leave"]
 
 
 class StepFunction(Generic[P, R]):
-    """A step. Made by `@step`; read `definition` for what was declared."""
+    """A step, made by `@step`. `definition` holds what was declared."""
 
     def __init__(self, definition: StepDefinition) -> None:
         self.definition = definition

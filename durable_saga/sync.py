@@ -63,7 +63,7 @@ class SyncClient:
         ca: str | None = None, cert: str | None = None, key: str | None = None, token: Token | None = None,
         codec: PayloadCodec | None = None,
     ) -> None:  # fmt: skip
-        """As `connect()`."""
+        """Takes what `connect()` takes, and raises what it raises."""
         self._client: Client = connect(
             url, namespace=namespace, strict=strict, converters=converters, ca=ca, cert=cert, key=key, token=token, codec=codec
         )

@@ -161,7 +161,7 @@ class _Channel:
         try:
             return self._credentials.metadata(self._target)
         except Exception as error:  # the file can't be read, or what the user's function raises
-            raise errors.NotAllowed(f"there is no token to show: {error}") from error
+            raise errors.NotAllowed(f"there is no token to send: {error}") from error
 
     def _stream(self) -> CallStream | None:
         """None: calls are unary for now."""

@@ -45,7 +45,7 @@ class WatchedCore:
     def take(self) -> Output:
         """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""
         if warning := self._core.history.warning():
-            log.warning("saga %s grows: %s", self._core.key.saga, warning)
+            log.warning("the history of saga %s grows: %s", self._core.key.saga, warning)
         for note in self._core.unwinding.judging.take_notes():
             log.warning("saga %s: %s", self._core.key.saga, note)
         return self._core.take()

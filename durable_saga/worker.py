@@ -39,9 +39,15 @@ _Key = tuple[str, str, int]
 
 
 class Worker:
-    """`concurrency` bounds the steps at once, `sagas_max` the sagas in memory. `retry` is for steps whose saga and definition
-    say nothing. `heartbeat` is in seconds; a worker that is silent for the server's lease is taken for dead. Saga code that
-    runs for longer than `activation_seconds_max` without waiting is taken out, and that saga is blocked."""
+    """Runs sagas and their steps, from `async with` to its end or while `run()` runs.
+
+    - `sagas`: functions, classes or instances.
+    - `concurrency`: how many steps may run at once. `sagas_max`: how many sagas are kept in memory.
+    - `retry`: for steps whose definition and saga have no policy.
+    - `heartbeat` (seconds or a timedelta): a worker that is silent for the server's lease (8 s) is taken for dead.
+    - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga blocked.
+
+    Raises ValueError and TypeError for wrong values, and for two sagas of one name, DefinitionError for a wrong saga."""
 
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,

@@ -14,7 +14,7 @@ from durable_saga.client import Client
 from durable_saga.pb import access_pb2 as a
 
 DAY_MS = 86_400_000
-_within = click.option("--namespace", default="", help="Of tokens for this namespace alone.")
+_within = click.option("--namespace", default="", help="Only tokens for this namespace.")
 
 
 def _rights(rights: a.Rights) -> str:
@@ -40,20 +40,22 @@ def _as_dict(token: a.Token) -> dict[str, Any]:
 
 @click.group()
 def token() -> None:
-    """Tokens that let programs and people in. With a journal as --url, also while no server runs."""
+    """Manage tokens of programs and people. With a journal as --url, no server needs to run."""
 
 
 @token.command()
 @click.argument("name")
 @click.option("--role", "roles", multiple=True, required=True, help="reader, sender, operator, worker, monitor or admin.")
-@click.option("--namespace", "namespaces", multiple=True, help="A name, or its beginning and a *; default: all.")
-@click.option("--saga-type", "types", multiple=True, help="Of a worker; likewise.")
-@click.option("--days", type=click.IntRange(min=1, max=36_500), default=None, help="It expires after so long; default: never.")
+@click.option("--namespace", "namespaces", multiple=True, help="A namespace, or the start of its name and a *; default: all.")
+@click.option(
+    "--saga-type", "types", multiple=True, help="For a worker: a saga type, or the start of one and a *; default: all."
+)
+@click.option("--days", type=click.IntRange(min=1, max=36_500), default=None, help="Days until it expires; default: never.")
 @url_option
 def create(
     name: str, roles: tuple[str, ...], namespaces: tuple[str, ...], types: tuple[str, ...], days: int | None, url: str
 ) -> None:  # fmt: skip
-    """Make a token for NAME, which stands in histories. It is printed this once, and kept as a hash."""
+    """Create a token for NAME, which is shown in histories. It is printed only once; a hash is stored."""
     rights = a.Rights(roles=roles, namespaces=namespaces or ["*"], saga_types=types or ["*"])
     request = a.GrantRequest(name=name, rights=rights, lifetime_ms=(days or 0) * DAY_MS, who=_who())
 
@@ -63,7 +65,7 @@ def create(
 
     made = with_client(work, url, "default")
     if output.is_terminal():
-        click.echo(f"token {made.made.id} for {name}: {_rights(made.made.rights)}; it is shown this once:", err=True)
+        click.echo(f"token {made.made.id} for {name}: {_rights(made.made.rights)}; it is shown only once:", err=True)
     click.echo(made.token)
 
 
@@ -71,7 +73,7 @@ def create(
 @_within
 @url_option
 def list_tokens(namespace: str, url: str) -> None:
-    """Those that there are, also revoked and expired ones."""
+    """List all tokens, including revoked and expired ones."""
 
     async def work(client: Client) -> a.TokensReply:
         found: a.TokensReply = await client.transport.call("tokens", a.TokensRequest(namespace=namespace))
@@ -94,7 +96,7 @@ def list_tokens(namespace: str, url: str) -> None:
 @_within
 @url_option
 def revoke(id: str, namespace: str, url: str) -> None:
-    """It lets nobody in any more; streams that were opened with it end."""
+    """Revoke a token. Streams that were opened with it end."""
     request = a.RevokeRequest(id=id, namespace=namespace, who=_who())
 
     async def work(client: Client) -> a.RevokeReply:
@@ -107,7 +109,7 @@ def revoke(id: str, namespace: str, url: str) -> None:
 @click.command()
 @url_option
 def whoami(url: str) -> None:
-    """Who you are to the server, and what you may do."""
+    """Show who you are to the server, and what you may do."""
     known = with_client(lambda client: client.identify(), url, "default")
     rights = [
         {"roles": list(one.roles), "namespaces": list(one.namespaces), "saga_types": list(one.saga_types)}
@@ -117,16 +119,16 @@ def whoami(url: str) -> None:
 
 
 @click.command()
-@click.option("--namespace", default="", help="Of one; default: of all.")
-@click.option("--who", default="", help="The name of an identity.")
+@click.option("--namespace", default="", help="Only this namespace; default: all.")
+@click.option("--who", default="", help="Only what this person or program did.")
 @click.option("--verb", default="", help="Cancel, Start, Grant, Work, Login, ...")
-@click.option("--saga", default="", help="What it was done to: a saga, a worker, a token.")
+@click.option("--saga", default="", help="Only what was done to this saga, worker or token.")
 @click.option("--since", type=TIME, default=None)
 @click.option("--until", type=TIME, default=None)
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @url_option
 def audit(limit: int, since: datetime | None, until: datetime | None, url: str, **asked: str) -> None:
-    """Who did what: newest first."""
+    """Show who did what, newest first."""
     request = a.AuditRequest(since_ms=_ms(since), until_ms=_ms(until), **asked)  # type: ignore[arg-type]  # they are texts
 
     async def work(client: Client) -> list[a.AuditEntry]:

@@ -13,14 +13,14 @@ _copy = click.argument("file", type=click.Path(dir_okay=False))
 
 @click.group()
 def journal() -> None:
-    """Back up and restore a SQLite journal (docs/operating.md, "Backup")."""
+    """Back up and restore a SQLite journal (docs/backup.md)."""
 
 
 @journal.command()
 @_copy
 @_journal
 def backup(file: str, journal: str) -> None:
-    """Copy the journal to FILE, which is not there yet. Servers and workers may go on meanwhile."""
+    """Copy the journal to FILE, which must not exist yet. Servers and workers may keep running."""
     from durable_saga_server.journal import JournalError
     from durable_saga_server.journal.sqlite_backup import back_up
 
@@ -35,7 +35,7 @@ def backup(file: str, journal: str) -> None:
 @_copy
 @_journal
 def restore(file: str, journal: str) -> None:
-    """Begin the journal from the copy FILE. Nothing may run on it, and its file may not be there."""
+    """Restore the journal from the copy FILE. No server may use the journal, and its file must not exist."""
     from durable_saga_server.journal import JournalError
     from durable_saga_server.journal.sqlite_backup import restore as begin_from
 
@@ -49,7 +49,7 @@ def restore(file: str, journal: str) -> None:
 @journal.command()
 @_copy
 def check(file: str) -> None:
-    """Look whether FILE is a whole journal, and how many runs it holds."""
+    """Check that FILE is a complete journal, and show how many runs it holds."""
     from durable_saga_server.journal import JournalError
     from durable_saga_server.journal.sqlite_backup import check as look
 
@@ -66,7 +66,7 @@ def _path_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
         raise click.ClickException(
-            f"{url!r} is no SQLite journal (sqlite:///FILE); Cassandra's copies are its own snapshots: docs/operating.md"
+            f"{url!r} isn't a SQLite journal (sqlite:///FILE); for Cassandra use its own snapshots: docs/backup.md"
         )
     return parts.path[1:]
 

@@ -18,7 +18,7 @@ from durable_saga.replay import Core
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path))
 def check(paths: tuple[pathlib.Path, ...]) -> None:
-    """Find in saga code what can't be replayed; exit code 1 when there is something."""
+    """Find saga code that can't be replayed. Exit code 1 if there is some."""
     findings = check_paths(list(paths))
     for one in findings:
         if output.is_terminal():
@@ -33,9 +33,9 @@ def check(paths: tuple[pathlib.Path, ...]) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
-@click.option("--saga", "app", required=True, help="module:function that the history belongs to.")
+@click.option("--saga", "app", required=True, help="The saga of this history, as module:function.")
 def replay(file: pathlib.Path, app: str) -> None:
-    """Replay a history (of `history --raw FILE`) with the code of today; exit code 1 when they differ."""
+    """Replay a history (from `history --raw FILE`) with today's code. Exit code 1 if they differ."""
     events = read_history(file)
     if any(event.sealed or event.saga_started.input.HasField("seal") for event in events):
         raise click.ClickException(f"{file} was written without the key: `history --raw` opens it with --codec")
@@ -63,7 +63,7 @@ def read_history(file: pathlib.Path) -> list[h.Event]:
             events.append(h.Event.FromString(data[place + 4 : place + 4 + size]))
             place += 4 + size
     except Exception as error:
-        raise click.ClickException(f"{file} is no recorded history: {error}") from error
+        raise click.ClickException(f"{file} isn't a recorded history: {error}") from error
     return events
 
 

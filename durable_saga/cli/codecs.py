@@ -34,14 +34,14 @@ def with_codec(command: click.Command) -> click.Command:
         command.params.append(
             click.Option(
                 ["--codec"], envvar=CODEC, expose_value=False, callback=_remember, metavar="MODULE:NAME",
-                help="Opens and seals values here (docs/encryption.md).",
+                help="Codec that seals and opens values (docs/encryption.md).",
             )
         )  # fmt: skip
         if command.name == "worker":
             command.params.append(
                 click.Option(
                     ["--redact"], envvar=REDACT, expose_value=False, callback=_remember, metavar="MODULE:NAME",
-                    help="A function from text to text, for failures and logs (docs/security.md).",
+                    help="Function that removes secrets from failures and logs (docs/security.md).",
                 )
             )  # fmt: skip
     return command
@@ -54,7 +54,7 @@ def chosen() -> PayloadCodec | None:
         return None
     found = _named("--codec", name)
     if not (callable(getattr(found, "seal", None)) and callable(getattr(found, "open", None))):
-        raise click.ClickException(f"--codec {name} is no codec of payloads, such as Sealed(KeyFolder('keys')): {found!r:.100}")
+        raise click.ClickException(f"--codec {name} isn't a codec such as Sealed(KeyFolder('keys')): {found!r:.100}")
     return found  # type: ignore[no-any-return]
 
 
@@ -65,7 +65,7 @@ def redact_chosen() -> Redact | None:
         return None
     found = _named("--redact", name)
     if not callable(found):
-        raise click.ClickException(f"--redact {name} is no function from text to text: {found!r:.100}")
+        raise click.ClickException(f"--redact {name} isn't a function from text to text: {found!r:.100}")
     return found  # type: ignore[no-any-return]
 
 
@@ -81,11 +81,16 @@ def _named(option: str, name: str) -> Any:
 
 @click.group()
 def keys() -> None:
-    """The keys of a KeyFolder: what values are sealed with."""
+    """Manage the keys of a KeyFolder, which values are sealed with."""
 
 
 _folder = click.option(
-    "--keys", "folder", envvar="DURABLE_SAGA_KEYS", required=True, type=click.Path(file_okay=False), help="Their folder."
+    "--keys",
+    "folder",
+    envvar="DURABLE_SAGA_KEYS",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="The folder of the keys.",
 )
 
 
@@ -93,7 +98,7 @@ _folder = click.option(
 @click.argument("name")
 @_folder
 def create(name: str, folder: str) -> None:
-    """Make the first, or the next, key of NAME: what is sealed from now on is sealed with it."""
+    """Create the first or the next key of NAME. From now on, values are sealed with it."""
     try:
         print(_keys(folder).create(name), flush=True)
     except (ValueError, OSError) as error:
@@ -103,7 +108,7 @@ def create(name: str, folder: str) -> None:
 @keys.command("list")
 @_folder
 def list_keys(folder: str) -> None:
-    """The ids of all keys."""
+    """List the ids of all keys."""
     try:
         for one in _keys(folder).ids():
             print(one, flush=True)
@@ -116,7 +121,7 @@ def list_keys(folder: str) -> None:
 @_folder
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def erase(name: str, folder: str, yes: bool) -> None:
-    """Erase all keys of NAME: what they sealed can't be opened any more, here and in every backup of the journal."""
+    """Erase all keys of NAME. What they sealed can never be opened again, neither here nor in a backup."""
     from durable_saga.errors import MissingKey
 
     if not yes:

@@ -35,7 +35,7 @@ NEEDS_WATCHFILES = "--reload needs a package: `pip install 'durable-saga[dev]'`"
 @click.option("--reload", is_flag=True, help="Start the worker anew when a Python file below this folder changes.")
 @click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
 @listening
-@click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
+@click.option("--page/--no-page", "with_page", default=True, help="Also serve the web page.")
 @click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @retention
 @insecure

@@ -21,7 +21,7 @@ _SERVING = b"\x08\x01"
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds for each server.")
 @url_option
 def health(timeout: float, url: str) -> None:
-    """Ask each server of the URL whether it serves; exit code 1 when one does not."""
+    """Ask each server of the URL whether it is serving. Exit code 1 if one is not."""
     output.run(_ask_all(url, timeout))
 
 
@@ -29,7 +29,7 @@ async def _ask_all(url: str, seconds: float) -> None:
     """Raises ClickException, ValueError and OSError."""
     targets = [one.strip() for one in url.removeprefix(SCHEME).split(",")]
     if "://" in url.removeprefix(SCHEME) or not all(one.rpartition(":")[2].isdigit() for one in targets):
-        raise ValueError(f"{url!r} names no server: host:port, or grpcs://host:port")
+        raise ValueError(f"{url!r} isn't the address of a server: give host:port, or grpcs://host:port")
     credentials = credentials_of(tls=url.startswith(SCHEME))
     for target in targets:
         await _ask(target, credentials, seconds)
@@ -46,7 +46,7 @@ async def _ask(target: str, credentials: Credentials, seconds: float) -> None:
         except grpc.aio.AioRpcError as error:
             raise click.ClickException(f"{target} can't be asked: {error.code().name}: {error.details()}") from error
     if answer != _SERVING:
-        raise click.ClickException(f"{target} is there and does not serve: it starts or stops")
+        raise click.ClickException(f"{target} is there but not serving: it is starting or stopping")
 
 
 COMMANDS: tuple[click.Command, ...] = (health,)

@@ -24,7 +24,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict, printable
 
 SAY_BLOCKED_SECONDS = 1.0
-TAKES_EFFECT_LATER = "It takes effect when the saga can go on, which it can't now:"
+TAKES_EFFECT_LATER = "It takes effect when the saga can carry on, which it can't now:"
 _servers = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -43,7 +43,7 @@ _namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", defaul
 
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
-_run = click.option("--run", type=int, default=0, help="Of a saga that continued in new runs; the newest if not given.")
+_run = click.option("--run", type=int, default=0, help="One run of a saga that continued in new ones; default: the newest.")
 
 
 def with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
@@ -89,12 +89,10 @@ def _zoned(time: datetime | None) -> datetime | None:
 @click.command()
 @click.argument("saga")
 @click.argument("arguments", nargs=-1)
-@click.option("--id", "saga_id", help="An id of your own; a second start with the same arguments gives the first.")
-@click.option("--timeout", type=float, help="Seconds for the whole saga, which then unwinds.")
-@click.option("--wait", is_flag=True, help="Wait for the end and print it; exit code 1 unless it completed.")
-@click.option(
-    "--app", envvar="DURABLE_SAGA_APP", help="The module of the saga: its arguments are then checked before the start."
-)
+@click.option("--id", "saga_id", help="Your own id. A second start with the same id and arguments returns the first saga.")
+@click.option("--timeout", type=float, help="Seconds for the whole saga. When they are over, it is undone.")
+@click.option("--wait", is_flag=True, help="Wait for the end and print the result. Exit code 1 unless the saga completed.")
+@click.option("--app", envvar="DURABLE_SAGA_APP", help="The module of the saga, to check the arguments before the start.")
 @url_option
 @_namespace
 def start(
@@ -147,7 +145,7 @@ def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
 
 @click.command()
 @click.argument("saga_id")
-@click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Write it to a file for `replay`.")
+@click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Also write the history to a file for `replay`.")
 @_run
 @url_option
 @_namespace
@@ -181,11 +179,18 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 
 @click.command(name="list")
 @click.option("--type", "saga_type", default="", help="Only sagas of this type.")
-@click.option("--status", multiple=True, help="Only sagas in this status; may be given more than once.")
-@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Only sagas with this search attribute; all that are given.")
+@click.option("--status", multiple=True, help="Only sagas in this status. May be given more than once.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only sagas with this search attribute. May be given more than once; all must match.",
+)
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
-@click.option("--started-after", type=TIME, help="At this time or later; local time, or with an offset (+0100).")
-@click.option("--started-before", type=TIME, help="Before this time.")
+@click.option(
+    "--started-after", type=TIME, help="Only sagas started at this time or later. Local time, or with an offset (+0100)."
+)
+@click.option("--started-before", type=TIME, help="Only sagas started before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @url_option
 @_namespace
@@ -216,9 +221,9 @@ def list_sagas(
 
 
 def _verb(
-    name: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[str | None]], *more: Any
+    name: str, explains: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[str | None]], *more: Any
 ) -> click.Command:  # fmt: skip
-    """A command that does one thing to one saga and says so."""
+    """A command that does one thing to one saga and says so. `explains` is its help, `words` what it says afterwards."""
 
     def command(saga_id: str, url: str, namespace: str, **options: Any) -> None:
         waits_for = with_client(lambda client: work(client.handle(saga_id), options), url, namespace)
@@ -232,27 +237,27 @@ def _verb(
     decorated: Any = command
     for parameter in (_namespace, url_option, *reversed(more)):
         decorated = parameter(decorated)
-    decorated.__doc__ = words[0].upper() + words[1:] + "."
+    decorated.__doc__ = explains
     return click.command(name=name)(click.argument("saga_id")(decorated))
 
 
-_reason = click.option("--reason", default="", help="Stands in the history.")
+_reason = click.option("--reason", default="", help="Why; kept in the history.")
 _call = click.argument("call")
-_note = click.option("--note", default="", help="Stands in the history.")
-_note_needed = click.option("--note", required=True, help="What was done by hand; stands in the history.")
+_note = click.option("--note", default="", help="Why; kept in the history.")
+_note_needed = click.option("--note", required=True, help="What was done by hand; kept in the history.")
 
 
 @click.command()
 @click.argument("saga_id")
 @click.argument("name")
 @click.argument("arguments", nargs=-1)
-@click.option("--message-id", help="Repeating a signal with the same message id has no further effect.")
+@click.option("--message-id", help="A signal that is repeated with the same message id takes effect once.")
 @url_option
 @_namespace
 def signal(
     saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
 ) -> None:  # fmt: skip
-    """Send signal NAME with ARGUMENTS (JSON, or plain strings)."""
+    """Send the signal NAME with ARGUMENTS (JSON, or plain strings)."""
     with_client(lambda client: client.handle(saga_id).signal(name, *_values(arguments), message_id=message_id), url, namespace)
     output.print_json({"id": saga_id, "signal": name})
 
@@ -260,9 +265,9 @@ def signal(
 @click.command()
 @click.argument("event")
 @click.argument("arguments", nargs=-1)
-@click.option("--saga", "saga_id", help="To this saga.")
-@click.option("--key", help="To every open saga that declared this correlation key.")
-@click.option("--message-id", help="Repeating an event with the same message id has no further effect.")
+@click.option("--saga", "saga_id", help="Send it to this saga.")
+@click.option("--key", help="Send it to every open saga that declared this correlation key.")
+@click.option("--message-id", help="An event that is repeated with the same message id takes effect once.")
 @url_option
 @_namespace
 def publish(
@@ -281,7 +286,7 @@ def publish(
 @url_option
 @_namespace
 def stats(url: str, namespace: str) -> None:
-    """How many sagas of each type are in each status (eventually consistent)."""
+    """Count the sagas of each type by status (eventually consistent)."""
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
 
 
@@ -293,20 +298,33 @@ COMMANDS: tuple[click.Command, ...] = (
     signal,
     publish,
     stats,
-    _verb("cancel", "asked to stop; what it has done is undone then", lambda one, o: one.cancel(o["reason"]), _reason),
-    _verb("compensate", "asked to stop its forward work and to unwind", lambda one, o: one.compensate(o["reason"]), _reason),
-    _verb("recover", "goes on forward from its failed step", lambda one, o: one.recover(o["reason"]), _reason),
-    _verb("terminate", "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason),
     _verb(
-        "retry-compensation", "the compensation of CALL is tried again",
-        lambda one, o: one.retry_compensation(o["call"], o["note"]), _call, _note,
+        "cancel", "Cancel a saga: it stops, what it has done is undone, and it ends as CANCELLED.",
+        "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), _reason,
     ),
     _verb(
-        "skip-compensation", "the compensation of CALL is skipped",
-        lambda one, o: one.skip_compensation(o["call"], o["note"]), _call, _note,
+        "compensate", "Undo a saga: it stops, what it has done is undone, and it ends as COMPENSATED.",
+        "asked to stop and to undo what it has done", lambda one, o: one.compensate(o["reason"]), _reason,
     ),
     _verb(
-        "resolve-compensation", "the compensation of CALL was done by hand",
+        "recover", "Let a held saga carry on from its failed step.",
+        "carries on from its failed step", lambda one, o: one.recover(o["reason"]), _reason,
+    ),
+    _verb(
+        "terminate", "End a saga at once and undo nothing.",
+        "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason,
+    ),
+    _verb(
+        "retry-compensation", "Try the stuck compensation of CALL (a number in `describe`) once more.",
+        "the compensation of CALL is tried again", lambda one, o: one.retry_compensation(o["call"], o["note"]), _call, _note,
+    ),
+    _verb(
+        "skip-compensation", "Give up the compensation of CALL (a number in `describe`).",
+        "the compensation of CALL is skipped", lambda one, o: one.skip_compensation(o["call"], o["note"]), _call, _note,
+    ),
+    _verb(
+        "resolve-compensation", "Record that the compensation of CALL (a number in `describe`) was done by hand.",
+        "the compensation of CALL is recorded as done by hand",
         lambda one, o: one.resolve_compensation(o["call"], o["note"]), _call, _note_needed,
     ),
 )  # fmt: skip

@@ -28,7 +28,7 @@ from durable_saga.worker import Worker
 _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
 )
-listening = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
+listening = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 picks a free one.")
 
 
 def say(text: str) -> None:
@@ -59,8 +59,8 @@ def serve_here(
 @click.command()
 @_journal
 @listening
-@click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
-@click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
+@click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings are too weak for the promises.")
+@click.option("--advertise", default="", help="HOST:PORT under which workers and clients reach it; default: where it listens.")
 @retention
 @server_options
 @insecure
@@ -77,20 +77,26 @@ def server(
 @click.argument("app")
 @click.option("--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True)
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
-@click.option("--concurrency", type=click.IntRange(min=1), default=100, show_default=True, help="Steps at once in one process.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many steps may run at once in one process.",
+)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Worker processes; one that dies is started again.",
+    help="How many processes. One that dies is started again.",
 )
 @click.option(
     "--activation-seconds-max",
     type=click.FloatRange(min=0.1),
     default=ACTIVATION_SECONDS_MAX,
     show_default=True,
-    help="Saga code that runs for longer without waiting is taken out.",
+    help="Saga code that runs longer than this without waiting is stopped, and its saga blocked.",
 )
 @client_options
 @click.option("--verbose", is_flag=True)
@@ -122,7 +128,9 @@ def find_sagas(app: str) -> list[AnySaga]:
     when it holds none, and when the one that is named is wrong."""
     module_name, _, attribute = app.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")) or module_name.endswith(".py"):
-        raise click.ClickException(f"{app!r} is no name of a module: shop.orders, or shop.orders:place_order, is what is due")
+        raise click.ClickException(
+            f"{app!r} isn't the name of a module: give one such as shop.orders, or shop.orders:place_order"
+        )
     sys.path.insert(0, os.getcwd())
     try:
         found = _sagas_in(importlib.import_module(module_name), attribute)
@@ -183,14 +191,14 @@ def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float,
 
 @click.group()
 def schema() -> None:
-    """The journal's tables."""
+    """Create or migrate the journal's tables."""
 
 
 @schema.command()
 @_journal
 @click.option("--strict/--no-strict", default=True)
 def apply(journal: str, strict: bool) -> None:
-    """Make or migrate them; safe to run twice and from several machines."""
+    """Create or migrate the tables; safe to run twice, and from several machines at once."""
 
     async def work() -> None:
         from durable_saga_server.journal.open import open_journal
@@ -202,7 +210,7 @@ def apply(journal: str, strict: bool) -> None:
             await opened.close()
 
     output.run(_translated(work()))
-    say("the tables are there")
+    say("the tables are ready")
 
 
 async def _translated(work: Any) -> None:

@@ -30,23 +30,29 @@ class Retention(click.ParamType[int]):
             return 0
         found = re.fullmatch(r"([1-9][0-9]{0,8})([dhms])", value)
         if found is None:
-            self.fail(f"{value!r} is no time: write a number and d, h, m or s (30d, 12h), or none", param, ctx)
+            self.fail(f"{value!r} isn't a duration: write a number and d, h, m or s (30d, 12h), or none", param, ctx)
         return int(found[1]) * _UNITS_MS[found[2]]
 
 
 retention = click.option(
     "--retention", type=Retention(), default="none", show_default=True, envvar="DURABLE_SAGA_RETENTION",
-    help="Purge sagas this long after their end; the same for all servers of a journal.",
+    help="Purge sagas this long after their end. Use the same value for all servers of a journal.",
 )  # fmt: skip
 
 
 @click.command()
 @click.option("--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE")
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
-@click.option("--per-second", type=click.IntRange(1, 1_000), default=200, show_default=True, help="Sagas told to the servers.")
+@click.option(
+    "--per-second",
+    type=click.IntRange(1, 1_000),
+    default=200,
+    show_default=True,
+    help="How many sagas to hand to the servers each second.",
+)
 @click.option("--strict/--no-strict", default=True)
 def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
-    """Have the servers look at the sagas that ended before they had a --retention. Safe to stop and to run again."""
+    """Purge sagas that ended before the servers had a --retention. Safe to stop and to run again."""
 
     async def work() -> int:
         from durable_saga_server.journal import JournalError
@@ -63,7 +69,7 @@ def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
             raise ValueError(str(error)) from error
 
     count = output.run(work())
-    print(f"{count} ended sagas will be looked at by the servers, and purged by their --retention", flush=True)
+    print(f"{count} ended sagas handed to the servers, which purge them by their --retention", flush=True)
 
 
 async def tell_ended(journal: Journal, namespace: str, per_second: int) -> int:

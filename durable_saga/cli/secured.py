@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 _FILE = click.Path(exists=True, dir_okay=False)
 insecure = click.option(
-    "--insecure", is_flag=True, help="Listen beyond loopback without TLS and identity: only where nobody else can reach it."
+    "--insecure", is_flag=True, help="Listen beyond loopback without TLS and identity. Only where nobody else can reach it."
 )
 
 
@@ -50,9 +50,9 @@ def _to_environment(name: str) -> Callable[[click.Context, click.Parameter, str 
 def client_options(command: Command) -> Command:
     """--ca, --cert, --cert-key and --token-file."""
     told = {
-        "ca": ("CA", "PEM file of the CA that the server's certificate is of; default: the system's."),
-        "cert": ("CERT", "PEM file of a client certificate."), "cert-key": ("KEY", "PEM file of its key."),
-        "token-file": ("TOKEN_FILE", "File of a bearer token."),
+        "ca": ("CA", "PEM file of the CA that signed the server's certificate; default: the system's CAs."),
+        "cert": ("CERT", "PEM file of a client certificate."), "cert-key": ("KEY", "PEM file of its private key."),
+        "token-file": ("TOKEN_FILE", "File with a bearer token."),
     }  # fmt: skip
     for option, (name, text) in told.items():
         command = click.option(
@@ -65,17 +65,15 @@ def server_options(command: Command) -> Command:
     """Gives the command a `door`."""
 
     @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}TLS_CERT", help="PEM file of the certificate chain.")
-    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}TLS_KEY", help="PEM file of its key.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}TLS_KEY", help="PEM file of its private key.")
+    @click.option("--client-ca", type=_FILE, envvar=f"{PREFIX}CLIENT_CA", help="Clients must show a certificate from this CA.")
     @click.option(
-        "--client-ca", type=_FILE, envvar=f"{PREFIX}CLIENT_CA", help="Who connects must show a certificate of this CA."
+        "--access", type=_FILE, envvar=f"{PREFIX}ACCESS", help="File that says who gets which role (docs/identity.md)."
     )
-    @click.option("--access", type=_FILE, envvar=f"{PREFIX}ACCESS", help="File of who gets which role (docs/identity.md).")
-    @click.option(
-        "--tokens", is_flag=True, envvar=f"{PREFIX}TOKENS", help="Callers show tokens of `durable-saga token create`."
-    )
+    @click.option("--tokens", is_flag=True, envvar=f"{PREFIX}TOKENS", help="Accept tokens made by `durable-saga token create`.")
     @click.option(
         "--audit-days", type=click.IntRange(1, 7_000), default=400, show_default=True, envvar=f"{PREFIX}AUDIT_DAYS",
-        help="How long rows of the audit log are kept.",
+        help="How many days to keep the audit log.",
     )  # fmt: skip
     @functools.wraps(command)
     def with_door(
@@ -91,8 +89,8 @@ def page_tls_options(command: Command) -> Command:
     """Gives the command `tls`."""
 
     @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_CERT", help="PEM file of the page's certificate chain.")
-    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_KEY", help="PEM file of its key.")
-    @click.option("--client-ca", type=_FILE, help="Browsers must show a certificate of this CA.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_KEY", help="PEM file of its private key.")
+    @click.option("--client-ca", type=_FILE, help="Browsers must show a certificate from this CA.")
     @functools.wraps(command)
     def with_tls(*, tls_cert: str | None, tls_key: str | None, client_ca: str | None, **options: Any) -> Any:
         return command(tls=tls_of(tls_cert, tls_key, client_ca), **options)

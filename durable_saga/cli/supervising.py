@@ -88,7 +88,7 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         parent.join()
-        log.warning("the process that started this worker is gone: it ends too")
+        log.warning("the process that started this worker is gone, so it ends too")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS_MAX)
         os._exit(1)

@@ -27,13 +27,29 @@ def _bind(url: str, listen: str, **options: Any) -> Any:
 def door_options(command: Command) -> Command:
     """TLS and the log-in."""
     for option in (
-        click.option("--token", envvar="DURABLE_SAGA_PAGE_TOKEN", default="", help="One for all; better by its variable."),
-        click.option("--sign-in", is_flag=True, help="Each logs in with a token of the server, and may do what that may."),
-        click.option("--oidc-issuer", envvar="DURABLE_SAGA_OIDC_ISSUER", default="", help="Log-in by OpenID Connect: its URL."),
+        click.option(
+            "--token",
+            envvar="DURABLE_SAGA_PAGE_TOKEN",
+            default="",
+            help="One token for everybody; better set in the environment (DURABLE_SAGA_PAGE_TOKEN).",
+        ),
+        click.option(
+            "--sign-in", is_flag=True, help="People log in with a token of the server, and may do what the token may."
+        ),
+        click.option(
+            "--oidc-issuer",
+            envvar="DURABLE_SAGA_OIDC_ISSUER",
+            default="",
+            help="Log in by OpenID Connect: URL of the provider.",
+        ),
         click.option("--oidc-client-id", envvar="DURABLE_SAGA_OIDC_CLIENT_ID", default=""),
-        click.option("--oidc-secret-file", envvar="DURABLE_SAGA_OIDC_SECRET_FILE", default="", help="Its secret."),
-        click.option("--public-url", envvar="DURABLE_SAGA_PAGE_URL", default="", help="How browsers find it: https://NAME."),
-        click.option("--behind-tls", is_flag=True, help="A proxy before it speaks TLS: cookies are for https alone."),
+        click.option(
+            "--oidc-secret-file", envvar="DURABLE_SAGA_OIDC_SECRET_FILE", default="", help="File of the client secret."
+        ),
+        click.option("--public-url", envvar="DURABLE_SAGA_PAGE_URL", default="", help="Address in browsers: https://NAME."),
+        click.option(
+            "--behind-tls", is_flag=True, help="A proxy in front of the page does TLS; cookies are sent over https only."
+        ),
     ):
         command = option(command)
     return page_tls_options(insecure(command))
@@ -56,13 +72,13 @@ def _door(*, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, publi
 @click.command()
 @click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
-@click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
-@click.option("--host", "hosts", multiple=True, help="A name that a proxy gives it; may be given more than once.")
+@click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 picks a free one.")
+@click.option("--host", "hosts", multiple=True, help="A host name that a proxy uses for it. May be given more than once.")
 @door_options
 @client_options
 @click.option("--verbose", is_flag=True)
 def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
-    """Run the web page of the engine at URL, host:port or a journal, until SIGTERM."""
+    """Run the web page for the engine at URL (host:port or a journal) until SIGTERM."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip

@@ -28,7 +28,7 @@ def fill(plan: Plan, kind: type[Enum]) -> None:
             name, payload = raw.items
             if name == NAME:
                 if not isinstance(payload, str) or payload not in kind.__members__:
-                    raise Misfit(f": {payload!r} is no name in {kind.__qualname__}")
+                    raise Misfit(f": {payload!r} isn't a name in {kind.__qualname__}")
                 return kind.__members__[payload]
             if name.partition(":")[2] != kind.__qualname__:
                 raise Misfit(f": expected {kind.__qualname__}, found {name}")

@@ -59,24 +59,24 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "cancel": Verb(
-        "Cancel", "Cancel", "The saga is asked to stop. It then undoes what it has done and ends as cancelled.",
-        "Cancel the saga", "It was asked to stop; what it has done is undone then.",
+        "Cancel", "Cancel", "The saga stops, what it has done is undone, and it ends as cancelled.",
+        "Cancel the saga", "The saga is asked to stop and to undo what it has done.",
         lambda saga, _, reason, who: saga.cancel(reason, who=who),
     ),
     "compensate": Verb(
-        "Compensate", "Compensate", "Its forward work stops and what it has done is undone; it ends as compensated.",
-        "Compensate the saga", "It was asked to stop its forward work and to unwind.",
+        "Compensate", "Compensate", "The saga stops, what it has done is undone, and it ends as compensated.",
+        "Compensate the saga", "The saga is asked to stop and to undo what it has done.",
         lambda saga, _, reason, who: saga.compensate(reason, who=who),
     ),
     "recover": Verb(
-        "Recover", "Recover", "The saga goes on forward from its failed step. Results that it has are kept.",
-        "Recover the saga", "It goes on forward from its failed step.",
+        "Recover", "Recover", "The saga carries on from its failed step. Results that it has are kept.",
+        "Recover the saga", "The saga carries on from its failed step.",
         lambda saga, _, reason, who: saga.recover(reason, who=who),
     ),
     "terminate": Verb(
         "Terminate", "Terminate",
-        "The saga ends now. Nothing is undone: what its steps did stays as it is, and it can't go on any more.",
-        "Terminate the saga, undo nothing", "It was ended; nothing was undone.",
+        "The saga ends now, for good, and nothing is undone: what its steps did stays as it is.",
+        "Terminate the saga, undo nothing", "The saga has ended. Nothing was undone.",
         lambda saga, _, reason, who: saga.terminate(reason, who=who), reason_needed=True,
     ),
     "retry": Verb(
@@ -90,8 +90,8 @@ VERBS: Mapping[str, Verb] = {
         lambda saga, call, note, who: saga.skip_compensation(call, note, who=who), "Note", True, True,
     ),
     "resolve": Verb(
-        "Decide", "Resolve the compensation by hand", "Says that it was undone by hand. The engine does not try it again.",
-        "It was done by hand", "The compensation counts as done by hand.",
+        "Decide", "Resolve the compensation by hand", "Records that it was undone by hand. The engine won't try it again.",
+        "It was done by hand", "The compensation is recorded as done by hand.",
         lambda saga, call, note, who: saga.resolve_compensation(call, note, who=who), "What was done", True, True,
     ),
 }  # fmt: skip
@@ -126,7 +126,7 @@ def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
     try:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise Refused(400, f"The arguments are not JSON: {error}. A text stands in quotes.") from None
+        raise Refused(400, f"The arguments are not JSON: {error}. Put text in quotes.") from None
     if isinstance(value, list):
         return value, {}
     if isinstance(value, dict):
@@ -162,7 +162,7 @@ def allow(request: Request, call: str) -> None:
     """Raises Refused for who has no role for it; the server would refuse it too."""
     namespace = page_of(request).client.namespace
     if not may(request, call, namespace):
-        raise Refused(403, f"{name_of(request)} may not do that in namespace {namespace}: it wants another role.")
+        raise Refused(403, f"{name_of(request)} may not do that in namespace {namespace}: it needs another role.")
 
 
 def name_of(request: Request) -> str:
@@ -281,14 +281,16 @@ async def act(request: Request, form: Form) -> Response:
     saga_id, call = saga_id_of(request), request.query_params.get("call", "")
 
     async def work() -> Response:
-        who = name_of(request) or needed(form, "who", "your name: it stands in the history", WHO_CHARACTERS_MAX)
+        who = name_of(request) or needed(form, "who", "your name, for the history", WHO_CHARACTERS_MAX)
         reason = bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
         if verb.reason_needed and not reason:
             raise Refused(400, "Say why: the history keeps it.")
         waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
         request.session["who"] = who
         said = (
-            f"{verb.title}: recorded. It takes effect when the saga can go on, which it can't now." if waits_for else verb.said
+            f"{verb.title}: recorded. It takes effect when the saga can carry on, which it can't now."
+            if waits_for
+            else verb.said
         )
         return go(request, address("/saga", id=saga_id), said)
 

@@ -124,7 +124,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     if type(error).__module__.partition(".")[0].startswith("durable_saga"):
         return _error(request, 503, str(error), again=AGAIN_SECONDS * _is_get(request))
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _error(request, 500, "The page met an error that it does not know. Its log says more.")
+    return _error(request, 500, "Something went wrong in the page. Its log says more.")
 
 
 def _is_get(request: Request) -> bool:

@@ -31,7 +31,7 @@ async def login(request: Request, form: Form) -> Response:
             raise Refused(400, "This page needs no login.")
         who = ""
         if entrance.asks_for_name:
-            who = needed(form, "who", "your name: it stands in the history of what you do", WHO_CHARACTERS_MAX)
+            who = needed(form, "who", "your name, for the history of what you do", WHO_CHARACTERS_MAX)
         found = await entrance.enter(request, form.text("token"), who)
         begin(request, found)
         if who:
@@ -44,7 +44,7 @@ async def login(request: Request, form: Form) -> Response:
 async def login_elsewhere(request: Request) -> Response:
     """To the OpenID provider. Raises Refused."""
     if (oidc := page_of(request).oidc) is None:
-        raise Refused(404, "This page knows no other place to log in.")
+        raise Refused(404, "This page has no other place to log in.")
     return await oidc.begin(request)
 
 
@@ -52,7 +52,7 @@ async def logged_in_elsewhere(request: Request) -> Response:
     """Back from there, with a code. Raises Refused."""
     page = page_of(request)
     if page.oidc is None:
-        raise Refused(404, "This page knows no other place to log in.")
+        raise Refused(404, "This page has no other place to log in.")
     found = await page.entrance.enter(request, await page.oidc.finish(request))
     begin(request, found)
     return go(request, "/", f"Welcome, {found.name}.")

@@ -72,4 +72,4 @@ class Oidc:
 
 def _unreached(error: Exception) -> Refused:
     log.warning("the OpenID provider does not answer as it should: %s: %s", type(error).__name__, error)
-    return Refused(502, "The provider of log-ins does not answer as it should. The page's log says more.")
+    return Refused(502, "The log-in provider does not answer as it should. The page's log says more.")

@@ -223,7 +223,7 @@ def waits_for(one: c.Description, now_ms: int) -> list[str]:
     if not is_open(one.status) or one.blocked:
         return []
     if not one.owner and 0 < one.wake_at_ms <= now_ms:
-        return [f"A worker that runs {one.saga_type}: it could go on now."]
+        return [f"A worker that runs {one.saga_type}: it could carry on now."]
     found = []
     if one.status == h.HELD:
         found.append("A person: it failed and is held. Recover it or compensate it.")

@@ -56,7 +56,7 @@ class TlsFiles:
                 self._stamp = stamp
                 self.pems, self.context = self._read()
             except (OSError, ValueError) as error:
-                log.warning("the new TLS files are not taken, the old ones stay: %s", error)
+                log.warning("the new TLS files can't be used, the old ones stay: %s", error)
                 return False
         log.info("new TLS files from %s", self._files[0])
         return True
@@ -68,12 +68,12 @@ class TlsFiles:
         try:
             context.load_cert_chain(cert, key, password=_no_password)
         except ssl.SSLError as error:
-            raise ValueError(f"{cert} and {key} are no PEM of a certificate and its key: {error}") from error
+            raise ValueError(f"{cert} and {key} aren't the PEM files of a certificate and its key: {error}") from error
         if client_ca:
             try:
                 context.load_verify_locations(client_ca[0])
             except ssl.SSLError as error:
-                raise ValueError(f"{client_ca[0]} is no PEM of a CA: {error}") from error
+                raise ValueError(f"{client_ca[0]} isn't the PEM file of a CA: {error}") from error
             context.verify_mode = ssl.CERT_REQUIRED
         texts = [pathlib.Path(file).read_bytes() for file in self._files]
         return Pems(texts[0], texts[1], texts[2] if client_ca else b""), context

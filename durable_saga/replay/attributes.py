@@ -27,7 +27,7 @@ def texts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
 def _text(name: Any, value: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier() or len(name) > ATTRIBUTE_NAME_CHARACTERS_MAX:
         raise ValueError(
-            f"{name!r} is no name of a search attribute: it takes letters, digits and _, not a digit first, at most"
+            f"{name!r} isn't the name of a search attribute: use letters, digits and _, not a digit first, at most"
             f" {ATTRIBUTE_NAME_CHARACTERS_MAX} characters (ATTRIBUTE_NAME_CHARACTERS_MAX)"
         )
     if isinstance(value, bool):

@@ -23,7 +23,7 @@ KEY_CHARACTERS_MAX = 255
 def check_key(key: Any) -> str:
     """Raises ValueError."""
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARACTERS_MAX:
-        raise ValueError(f"{key!r} is no correlation key: it takes a string of 1 to {KEY_CHARACTERS_MAX} characters")
+        raise ValueError(f"{key!r} isn't a correlation key: give a string of 1 to {KEY_CHARACTERS_MAX} characters")
     return key
 
 

@@ -49,11 +49,13 @@ class KeyRing:
             self._newest[name] = max(version, self._newest.get(name, 0))
 
     def current(self, name: str) -> str:
+        """The id of the newest key of that name. Raises MissingKey."""
         if name not in self._newest:
-            raise MissingKey(f"there is no key of the name {name!r} to seal with")
+            raise MissingKey(f"there is no key named {name!r} to seal with")
         return f"{name}:{self._newest[name]}"
 
     def find(self, key_id: str) -> bytes:
+        """Raises MissingKey."""
         try:
             return self._keys[key_id]
         except KeyError:
@@ -76,7 +78,7 @@ class KeyFolder:
         try:
             changed = os.stat(place).st_mtime_ns
         except OSError:
-            raise MissingKey(f"there is no key of the name {name!r} in {self._folder} to seal with") from None
+            raise MissingKey(f"there is no key named {name!r} in {self._folder} to seal with") from None
         if known is not None and known[1] == changed:
             return known[2]
         version = max(self._versions(pathlib.Path(place)), default=0)
@@ -130,7 +132,7 @@ class KeyFolder:
         place = self._place(name)
         versions = self._versions(place) if place.is_dir() else []
         if not versions:
-            raise MissingKey(f"there is no key of the name {name!r} in {self._folder}")
+            raise MissingKey(f"there is no key named {name!r} in {self._folder}")
         (place / ERASED).touch(mode=0o600)
         for version in versions:
             file = place / f"{version}{_SUFFIX}"
@@ -174,13 +176,13 @@ def split_id(key_id: str) -> tuple[str, int]:
 
 def _checked_name(name: str) -> str:
     if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable() or "[" in name or "]" in name:
-        raise ValueError(f"{name!r} is no name of a key: 1 to {NAME_CHARACTERS_MAX} printable characters without brackets")
+        raise ValueError(f"{name!r} isn't a key name: use 1 to {NAME_CHARACTERS_MAX} printable characters without brackets")
     return name
 
 
 def _read(file: str, found: os.stat_result) -> bytes:
     if not stat.S_ISREG(found.st_mode):
-        raise MissingKey(f"{file} is no ordinary file, and so no key")
+        raise MissingKey(f"{file} isn't an ordinary file, so it can't be a key")
     if found.st_mode & 0o077:
         raise MissingKey(f"others may read {file}, so it is not used as a key: `chmod 600` it")
     try:

@@ -49,6 +49,7 @@ class Sealed:
         self._compress = compress
 
     def seal(self, data: bytes, subject: Subject) -> SealedData:
+        """Under the newest key of the name that `key_of` gives. Raises MissingKey."""
         if len(data) > PAYLOAD_BYTES_MAX:
             raise LimitExceeded("PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"a value to be sealed has {len(data)} bytes")
         key_id = self._keys.current(self._name_of(subject))
@@ -63,9 +64,10 @@ class Sealed:
         return SealedData(key_id, bytes([flags]) + nonce + sealed[-TAG_BYTES:], sealed[:-TAG_BYTES])
 
     def open(self, sealed: SealedData, subject: Subject) -> bytes:
+        """Raises MissingKey and SealBroken."""
         header = sealed.header
         if len(header) != _HEADER_BYTES or header[0] not in (0, _COMPRESSED) or len(sealed.data) > PAYLOAD_BYTES_MAX:
-            raise SealBroken("a sealed value is damaged: its header is none")
+            raise SealBroken("a sealed value is damaged: its header is invalid")
         nonce, tag = header[1 : 1 + NONCE_BYTES], header[1 + NONCE_BYTES :]
         cipher = self._cipher(_key_of(self._keys.find(sealed.key), nonce))
         try:

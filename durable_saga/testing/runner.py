@@ -104,6 +104,7 @@ class SagaTestRunner:
         self._messages.append(Message(event, args, at_ms))
 
     def reset(self) -> None:
+        """Forget all mocks, and the events that were published."""
         self._step_mocks.clear()
         self._services.clear()
         self._messages.clear()

@@ -80,6 +80,6 @@ class Config:
         least_ms = 2 * self.hint_grace_ms
         if self.retention_ms != 0 and not least_ms <= self.retention_ms <= RETENTION_MS_MAX:
             raise ValueError(
-                f"retention_ms is {self.retention_ms}: it must be 0 (ended sagas are kept for ever), or {least_ms}"
+                f"retention_ms is {self.retention_ms}: it must be 0 (ended sagas are never purged), or {least_ms}"
                 f" (2 * hint_grace_ms: what was on its way at the end is settled by then) to {RETENTION_MS_MAX}"
             )

@@ -91,7 +91,7 @@ class Admission:
     def admitted(self, call: Callable[[Request], Awaitable[R]]) -> Callable[[Request], Awaitable[R]]:
         async def admitted(request: Request) -> R:
             if self._under_way >= self._calls_max:
-                words = f"calls_at_once_max ({self._calls_max}) starts and messages are being written: come again"
+                words = f"calls_at_once_max ({self._calls_max}) starts and messages are being written: try again"
                 raise ServiceError("RESOURCE_EXHAUSTED", words, retry_after_ms=BUSY_RETRY_MS)
             self._under_way += 1
             try:

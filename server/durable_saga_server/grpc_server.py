@@ -77,7 +77,7 @@ class GrpcServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise RuntimeError(f"{self._listen} can't be listened on: is another server running there? HOST:PORT is due")
+            raise RuntimeError(f"{self._listen} can't be listened on: give HOST:PORT, and a port that no other server uses")
         if self._guard is not None:
             await self._guard.start()
             self._service.before_close.append(self._guard.stop)

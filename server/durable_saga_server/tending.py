@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from durable_saga_server.clock import Clock
 
 BEGIN_ANEW_SECONDS = 1.0
-MISTAKE = "a mistake in durable_saga, please report it"
+MISTAKE = "a bug in durable_saga, please report it"
 
 
 def tend(name: str, loop: Callable[[], Awaitable[None]], clock: Clock) -> asyncio.Task[None]:

@@ -55,7 +55,7 @@ def test_who_did_what_to_what_from_where_and_what_came_of_it() -> None:
                     ("olga", "Cancel", "s1", "wrong order", "OK"),
                     ("olga", "Terminate", "s1", "enough", "OK"),
                     ("olga", "Cancel", "s1", "again", "FAILED_PRECONDITION"),
-                    ("web", "Terminate", "", "web may not call Terminate: that wants operator or admin in namespace 'shop'",
+                    ("web", "Terminate", "", "web may not call Terminate: that needs operator or admin in namespace 'shop'",
                      "PERMISSION_DENIED"),
                 ]  # fmt: skip
                 (cancelled, _) = await rows(stand, verb="Cancel", who="olga")

@@ -86,9 +86,9 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
 
         assert '"hello you"' in web("start", "hello", "you", "--wait")
         web("start", "waits", "--id", "w")
-        assert "web may not call Terminate: that wants operator or admin" in web("terminate", "w", "--reason", "x", code=1)
+        assert "web may not call Terminate: that needs operator or admin" in web("terminate", "w", "--reason", "x", code=1)
         assert json.loads(web("whoami"))["rights"][0]["roles"] == ["reader", "sender"]
-        assert "wants to know who calls" in run(tmp_path, "list", code=1, URL=url, CA=ca.file)
+        assert "needs to know who calls" in run(tmp_path, "list", code=1, URL=url, CA=ca.file)
 
         def chief(*words: str) -> str:
             return run(tmp_path, *words, URL=url, CA=ca.file, TOKEN=admin)
@@ -118,7 +118,7 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     file.write_text("[jwks]\n")
     assert f"{file}: the file has 'jwks'" in run(tmp_path, *words, code=1)
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
-    assert "no PEM" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
+    assert "PEM files" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
     assert os.listdir(tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_sagas_run_with_a_token_for_each_and_the_history_names_who_cancelled_wha
                 assert await (await sender.start(pay, 7)).result(timeout=20) == 7
                 handle = await sender.start(slow)
                 with pytest.raises(
-                    NotAllowed, match="web may not call Cancel: that wants operator or admin in namespace 'shop'"
+                    NotAllowed, match="web may not call Cancel: that needs operator or admin in namespace 'shop'"
                 ):
                     await handle.cancel("mine")
                 await operator.handle(handle.id).cancel("stop", who="eve")
@@ -147,7 +147,7 @@ def test_jwts_of_the_issuer_are_taken_with_the_roles_of_their_claims_and_no_othe
                 "times are no times": provider.token(exp=1e400), "algorithm is not allowed": unsigned(provider.token()),
                 "The specified alg value is not allowed": signed_with_the_public_key(provider, kid),
                 "Signature verification failed": provider.token()[:-6] + "AAAAAA", "a key that its issuer": foreign(provider),
-                "is no token of this server|Not enough segments": "x", "too long": "x" * 7_501,
+                "is not a token of this server|Not enough segments": "x", "too long": "x" * 7_501,
             }  # fmt: skip
             for what, token in forged.items():
                 async with client(token) as eve:

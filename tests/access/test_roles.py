@@ -121,17 +121,17 @@ def test_claims_and_names_of_certificates_give_the_grants_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("issuer", "isuer"), "'isuer', which is none of issuer"),
-        (("[[grant]]", "[[grants]]"), "'grants', which is none of jwt, grant"),
-        (('"operator"', '"operators"'), "'operators' is no role"),
+        (("issuer", "isuer"), "'isuer', which isn't one of issuer"),
+        (("[[grant]]", "[[grants]]"), "'grants', which isn't one of jwt, grant"),
+        (('"operator"', '"operators"'), "'operators' isn't a role"),
         (('"ops-*"', '"ops-*-x"'), "a \\* before its end"),
-        (('name = "email"', 'algorithms = ["HS256"]'), "'HS256' is none of"),
-        (('name = "email"', 'algorithms = ["none"]'), "'none' is none of"),
+        (('name = "email"', 'algorithms = ["HS256"]'), "'HS256' isn't one of"),
+        (('name = "email"', 'algorithms = ["none"]'), "'none' isn't one of"),
         (("https://login.example/keys", "http://login.example/keys"), "over https, or from loopback"),
         (('claim = "realm.roles"', ""), "names either a san, or a claim"),
         (("[jwt]", "[jwt"), "no TOML"),
         (('namespaces = ["shop"]', "namespaces = []"), "namespaces is a text, or a list of some"),
-        (('"bank*"', '"b*k"'), "'b\\*k' is no pattern"),
+        (('"bank*"', '"b*k"'), "'b\\*k' isn't a pattern"),
     ],
 )
 def test_what_is_misspelt_in_the_file_is_told(change: tuple[str, str], told: str) -> None:

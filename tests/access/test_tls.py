@@ -119,7 +119,7 @@ def test_renewed_certificates_of_both_sides_are_taken_without_a_restart(
                     await ask(another)
 
     asyncio.run(scenario())
-    assert "the new TLS files are not taken, the old ones stay" in caplog.text
+    assert "the new TLS files can't be used, the old ones stay" in caplog.text
 
 
 def test_the_page_speaks_tls_and_takes_a_renewed_certificate(tmp_path: pathlib.Path) -> None:
@@ -159,7 +159,7 @@ def test_a_server_that_others_can_reach_says_the_three_lines_that_it_wants_and_d
 
 def test_tls_alone_is_not_enough(tmp_path: pathlib.Path) -> None:
     pair = Authority(tmp_path).issue("server", NAMES)
-    with pytest.raises(ValueError, match="wants TLS and identity"):
+    with pytest.raises(ValueError, match="needs TLS and identity"):
         asyncio.run(serve("memory:", "0.0.0.0:0", tls=TlsFiles(pair.cert, pair.key)))
 
 
@@ -187,7 +187,7 @@ def test_the_command_refuses_in_those_lines_and_starts_with_the_word_that_it_is_
         ("localhost:7233", {"ca": "ca.pem"}, "write grpcs://"),
         ("grpcs://localhost:7233", {"cert": "cert.pem"}, "go together"),
         ("memory:", {"token": "t"}, "are for servers"),
-        ("grpcs://localhost:7233", {"ca": __file__}, "holds no PEM that fits"),
+        ("grpcs://localhost:7233", {"ca": __file__}, "holds no valid PEM"),
     ],
 )
 def test_what_does_not_fit_together_is_told_at_once(url: str, options: dict[str, Any], told: str) -> None:

@@ -64,7 +64,7 @@ class Server:
 def faults_of_log(text: str) -> list[str]:
     """What no attack may bring about: tracebacks, mistakes, lines that are not lines of the log."""
     lines = text.splitlines()
-    return [line for line in lines if "Traceback" in line or "mistake in durable_saga" in line or not line[:2].isdigit()]
+    return [line for line in lines if "Traceback" in line or "bug in durable_saga" in line or not line[:2].isdigit()]
 
 
 def faults_of_journal(path: pathlib.Path) -> list[str]:

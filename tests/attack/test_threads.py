@@ -139,7 +139,7 @@ def test_a_thread_that_ended_all_the_same_begins_anew(
         await journal.close()
 
     asyncio.run(scenario())
-    assert "begins anew" in caplog.text
+    assert "is started again" in caplog.text
 
 
 def test_a_read_that_does_not_end_is_broken_off(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,5 +120,5 @@ def test_a_folder_in_the_place_of_a_journal_is_said_and_not_waited_for(tmp_path:
     words = ["server", "--journal", f"sqlite:///{tmp_path}", "--listen", "127.0.0.1:0"]
     done = subprocess.run([sys.executable, "-m", "durable_saga", *words], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
-    assert f"Error: {tmp_path} is a folder and no journal: name a file" in done.stderr
+    assert f"Error: {tmp_path} is a folder, not a journal: name a file" in done.stderr
     assert "Traceback" not in done.stderr

@@ -40,7 +40,7 @@ class ChaosCell:
         return ",".join(link.address for link in self.links)
 
     def open_journal(self) -> Journal:
-        """A way to the nodes beside that of the servers; the tables are there once a server is."""
+        """A way to the nodes beside that of the servers; the tables are ready once a server is."""
         return open_journal(self._journal, strict=True)
 
     def start_nodes(self) -> None:

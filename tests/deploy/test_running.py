@@ -76,7 +76,7 @@ def test_health_says_in_one_sentence_why_not(port: str, secrets: pathlib.Path) -
     journal = run(secrets, "health", "--url", "sqlite:///sagas.db", code=1)
     assert no_certificate.startswith((f"Error: localhost:{port} can't be asked: ", f"Error: localhost:{port} did not answer"))
     assert nobody.startswith("Error: 127.0.0.1:9 can't be asked: UNAVAILABLE")
-    assert journal == "Error: 'sqlite:///sagas.db' names no server: host:port, or grpcs://host:port\n"
+    assert journal == "Error: 'sqlite:///sagas.db' isn't the address of a server: give host:port, or grpcs://host:port\n"
 
 
 def test_worker_and_admin_come_in_with_the_certificates_of_the_script(port: str, secrets: pathlib.Path) -> None:

@@ -180,7 +180,7 @@ def test_a_handler_checks_what_is_sent_to_it_before_it_is_sent(play: Play) -> No
             await handle.signal(put, "seven")
         with pytest.raises(InvalidArgument, match="missing"):
             await handle.signal("put")
-        with pytest.raises(InvalidArgument, match="no handler"):
+        with pytest.raises(InvalidArgument, match="isn't a signal handler"):
             await handle.signal(len, 7)
         await client.handle("b-1").signal(put, 7)
         await handle.signal("done")

@@ -101,7 +101,7 @@ def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) 
     (tmp_path / "notes.txt").write_text("these are notes, and no journal of sagas at all\n")
     for words in (("dev", "--file", "notes.txt", "--listen", "127.0.0.1:0"), ("describe", "x", "--url", "sqlite:///notes.txt")):
         told = cli(tmp_path, "", *words, code=1)
-        assert told.splitlines()[-1] == "Error: notes.txt is no journal (file is not a database): name another file"
+        assert told.splitlines()[-1] == "Error: notes.txt isn't a journal (file is not a database): name another file"
         assert "Traceback" not in told
     told = cli(tmp_path, "", "describe", "x", "--url", "sqlite:///away/x.db", code=1)
     assert "the folder away is not there, make it" in told
@@ -150,7 +150,7 @@ def test_a_person_lists_by_search_attribute_and_time(tmp_path: pathlib.Path, url
     assert [(one["key"]["saga"], one["attributes"]) for one in map(json.loads, found)] == [("l-2", {"order": "l-2"})]
     assert cli(tmp_path, url, "list", "--where", "order=l-2", "--started-before", "2026-01-01T10:00:00+0100") == ""
     assert "is no NAME=VALUE" in cli(tmp_path, url, "list", "--where", "order", code=2)
-    assert "no name of a search attribute" in cli(tmp_path, url, "list", "--where", "a-b=c", code=1)
+    assert "the name of a search attribute" in cli(tmp_path, url, "list", "--where", "a-b=c", code=1)
 
 
 def test_r6_r7_r9_a_person_recovers_and_compensates_and_counts(tmp_path: pathlib.Path, url: str) -> None:

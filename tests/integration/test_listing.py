@@ -122,7 +122,7 @@ def test_a_saga_that_goes_on_in_a_new_run_keeps_what_finds_it(play: Play) -> Non
 
 def test_a_filter_that_can_find_nothing_is_refused_with_what_to_do(play: Play) -> None:
     async def scenario(client: Client) -> None:
-        with pytest.raises(InvalidArgument, match="no name of a search attribute"):
+        with pytest.raises(InvalidArgument, match="the name of a search attribute"):
             await client.list_page(attributes={"customer-id": "c-7"})
         with pytest.raises(InvalidArgument, match="has no time zone"):
             await client.list_page(started_after=datetime(2026, 1, 1))

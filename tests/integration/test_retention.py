@@ -361,11 +361,11 @@ def test_a_retention_shorter_than_what_may_be_on_its_way_is_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["server", "--journal", "memory:", "--retention", "30"], "'30' is no time: write a number and d, h, m or s"),
-        (["server", "--journal", "memory:", "--retention", "-3d"], "'-3d' is no time"),
+        (["server", "--journal", "memory:", "--retention", "30"], "'30' isn't a duration: write a number and d, h, m or s"),
+        (["server", "--journal", "memory:", "--retention", "-3d"], "'-3d' isn't a duration"),
         (["server", "--journal", "memory:", "--retention", "60s"], "retention_ms is 60000: it must be 0 .* or 120000 "),
         (["dev", "--retention", "999999d"], "retention_ms is 86399913600000: it must be 0"),
-        (["purge", "--journal", "mysql://x"], "names no journal"),
+        (["purge", "--journal", "mysql://x"], "isn't the URL of a journal"),
     ],
 )
 def test_a_wrong_retention_is_refused_with_what_is_right(arguments: list[str], words: str) -> None:
@@ -387,4 +387,4 @@ def test_the_command_tells_the_servers_of_every_ended_saga(tmp_path: pathlib.Pat
     for _ in range(2):
         done = CliRunner().invoke(main, ["purge", "--journal", url, "--per-second", "2"])
         assert done.exit_code == 0, done.output
-        assert done.output.startswith("3 ended sagas will be looked at")
+        assert done.output.startswith("3 ended sagas handed to the servers")

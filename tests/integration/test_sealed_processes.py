@@ -128,7 +128,7 @@ def test_a_person_opens_values_with_the_codec_and_is_told_the_key_without(stand:
     stand.cli("history", "7/w", "--raw", str(stand.folder / "sealed.history"), codec="")
     told = stand.cli("replay", str(stand.folder / "sealed.history"), "--saga", f"{APP}:waits", codec="", code=1)
     assert "was written without the key" in told
-    assert "is no codec" in stand.cli("describe", "7/w", codec=f"{APP}:SECRET", code=1)
+    assert "isn't a codec" in stand.cli("describe", "7/w", codec=f"{APP}:SECRET", code=1)
     assert s.SECRET.encode() not in stand.seen()
 
 
@@ -162,4 +162,4 @@ def test_a_worker_takes_a_redaction_by_its_name(stand: Stand) -> None:
         refused, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
     )
     assert done.returncode == 1
-    assert "is no function from text to text" in done.stderr
+    assert "isn't a function from text to text" in done.stderr

@@ -128,7 +128,7 @@ def test_what_is_not_whole_is_neither_copied_nor_restored(tmp_path: pathlib.Path
     with pytest.raises(JournalDamaged):
         back_up(str(path), str(tmp_path / "c.db"))
     path.write_bytes(b"no journal" * 1_000)
-    with pytest.raises(JournalDamaged, match="is no journal"):
+    with pytest.raises(JournalDamaged, match="isn't a journal"):
         restore(str(path), str(tmp_path / "new.db"))
     path.write_bytes(whole)
     database = sqlite3.connect(path)

@@ -92,7 +92,7 @@ def test_what_is_no_ordinary_file_is_said(tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     async def scenario() -> None:
-        with pytest.raises(JournalDamaged, match="no ordinary file"):
+        with pytest.raises(JournalDamaged, match="an ordinary file"):
             await SqliteJournal(tmp_path / "pipe").initialize()
         with pytest.raises(JournalDamaged, match="is a folder"):
             await SqliteJournal(tmp_path).initialize()

@@ -191,7 +191,7 @@ def test_a_log_in_is_over_when_its_token_is() -> None:
             await asyncio.sleep(2.5)
             over = await shown.ask("/", cookie=cookie)
             assert (over.status, over.headers["location"]) == (303, "/login?over=1")
-            assert "Your log-in is over" in (await shown.ask("/login?over=1")).text
+            assert "Your session has expired" in (await shown.ask("/login?over=1")).text
             assert (await shown.ask("/", cookie=cookie)).headers["location"] == "/login"
 
     asyncio.run(scenario())

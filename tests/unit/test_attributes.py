@@ -97,7 +97,7 @@ def test_the_next_run_takes_them_over() -> None:
         ({"customer": "x" * 256}, "ATTRIBUTE_CHARACTERS_MAX"),
         ({"customer": 1.5}, "an int or a bool"),
         ({"customer": None}, "an int or a bool"),
-        ({"customer-id": "c-7"}, "is no name of a search attribute"),
+        ({"customer-id": "c-7"}, "the name of a search attribute"),
         ({"n" * 65: "c-7"}, "ATTRIBUTE_NAME_CHARACTERS_MAX"),
         ({f"n{number}": "x" for number in range(17)}, "ATTRIBUTES_PER_RUN_MAX"),
     ],

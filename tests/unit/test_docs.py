@@ -34,6 +34,8 @@ LINES = [*(f"D{n}" for n in range(1, 12)), *(f"C{n}" for n in range(1, 11)), *(f
          "E1", "E2", "E3", "T1", "T2", "T3", "T4"]  # fmt: skip
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: .+ -->\n$")
+_SIZE = re.compile(r"^\| `(\w+)` \| ([\d,]+) \| bytes \|", re.MULTILINE)
+_TOLD = re.compile(r"(\d+) (KiB|MiB)[^|().]{0,30}\((\w+_MAX)\)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -158,6 +160,20 @@ def headings(page: pathlib.Path) -> set[str]:
 def test_every_page_is_in_the_table_of_the_readme() -> None:
     linked = {link.partition("#")[0] for link in _LINK.findall((ROOT / "README.md").read_text())}
     assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in linked] == []
+
+
+def test_a_size_that_is_told_with_its_constant_is_that_of_the_table_of_limits() -> None:
+    """`32 MiB (PAYLOAD_BYTES_MAX)`, on whatever page."""
+    table = {name: int(value.replace(",", "")) for name, value in _SIZE.findall((ROOT / "docs/operating.md").read_text())}
+    found = [(page.name, *told) for page in PAGES for told in _TOLD.findall(page.read_text())]
+    assert len(found) > 5
+    units = {"KiB": 1024, "MiB": 1024 * 1024}
+    assert [told for told in found if told[3] in table and int(told[1]) * units[told[2]] != table[told[3]]] == []
+
+
+def test_no_page_tells_another_size_of_a_payload() -> None:
+    sizes = re.compile(r"^.*\bpayload\b.*?\b(\d+) MiB", re.MULTILINE | re.IGNORECASE)
+    assert {(page.name, size) for page in PAGES for size in sizes.findall(page.read_text()) if size != "32"} == set()
 
 
 def test_the_limits_that_are_told_are_those_of_the_code() -> None:

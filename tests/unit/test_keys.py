@@ -19,7 +19,7 @@ from durable_saga.sealing.keys import ERASED, split_id
 
 def test_a_key_has_the_next_version_of_its_name_and_is_its_owners_alone(tmp_path: pathlib.Path) -> None:
     keys = KeyFolder(tmp_path / "keys")
-    with pytest.raises(MissingKey, match="no key of the name 'a/b'"):
+    with pytest.raises(MissingKey, match="no key named 'a/b'"):
         keys.current("a/b")
     assert keys.create("a/b") == "a/b:1" == keys.current("a/b")
     first = keys.find("a/b:1")
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_key_or_that_others_may_read_is_not_used(tmp_path: pat
         keys.find("a:1")
     file.unlink()
     file.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(MissingKey, match="no ordinary file"):
+    with pytest.raises(MissingKey, match="an ordinary file"):
         keys.find("a:1")
 
 
@@ -95,9 +95,9 @@ def test_no_id_names_a_file_elsewhere(key_id: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a" * 81, "a\nb", "a]b", "[a"])
 def test_what_is_no_name_is_refused(name: str, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match="no name of a key"):
+    with pytest.raises(ValueError, match="a key name"):
         KeyFolder(tmp_path).create(name)
-    with pytest.raises(ValueError, match=r"no name of a key|an id is name:version"):
+    with pytest.raises(ValueError, match=r"a key name|an id is name:version"):
         KeyRing({f"{name}:1": bytes(32)})
 
 
@@ -122,5 +122,5 @@ def test_a_person_makes_lists_and_erases_keys(tmp_path: pathlib.Path) -> None:
     assert run(main, ["keys", "erase", "c-7", "--yes", *folder]).output == "erased: c-7:1, c-7:2\n"
     assert run(main, ["keys", "list", *folder]).output == ""
     assert "not used again" in run(main, ["keys", "create", "c-7", *folder]).output
-    assert "no key of the name" in run(main, ["keys", "erase", "c-8", "--yes", *folder]).output
+    assert "no key named" in run(main, ["keys", "erase", "c-8", "--yes", *folder]).output
     assert sorted(os.listdir(tmp_path / "keys" / "c-7")) == ["1.made", "2.made", ERASED]

@@ -41,8 +41,8 @@ async def takes_nothing() -> None: ...
 
 
 WRONG: list[tuple[str, Callable[[], Any]]] = [
-    (r"depends_on of step 'b': 'a' is no list: a list of names is due; write \['a'\]", lambda: Step("b", act, depends_on="a")),
-    ("depends_on of step 'b': {'a'} is no list", lambda: Step("b", act, depends_on={"a"})),  # type: ignore[arg-type]
+    (r"depends_on of step 'b': 'a' isn't a list: give a list of names; write \['a'\]", lambda: Step("b", act, depends_on="a")),
+    ("depends_on of step 'b': {'a'} isn't a list", lambda: Step("b", act, depends_on={"a"})),  # type: ignore[arg-type]
     ("depends_on of step 'b': 3 is no name", lambda: Step("b", act, depends_on=[3])),  # type: ignore[list-item]
     ("depends_on of step 'b': 'a' is there twice", lambda: Step("b", act, depends_on=["a", "a"])),
     ("did you mean 'a'|there are a", lambda: Step("b", act, depends_on=["aa"])),
@@ -102,8 +102,8 @@ def define_and_fail(self: Saga) -> list[SagaStep]:
     [
         ("define[(][)] of Table failed: KeyError: 'CATALOGUE_URL' .*test_tables.py:", {"define": define_and_fail}),
         ("define[(][)] is async", {"define": define_later}),
-        ("define[(][)]: None is no list: a list of steps is due", {"define": lambda self: None}),
-        ("define[(][)]: .* is no list", {"define": lambda self: iter([a()])}),
+        ("define[(][)]: None isn't a list: give a list of steps", {"define": lambda self: None}),
+        ("define[(][)]: .* isn't a list", {"define": lambda self: iter([a()])}),
         ("define[(][)] gives 'a'", {"define": lambda self: ["a"]}),
         ("needs define[(][)]", {"define": Saga.define}),
         ("defines no steps", {"define": lambda self: []}),

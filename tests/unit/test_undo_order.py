@@ -143,8 +143,8 @@ def test_c2_a_function_as_sub_saga_is_named_by_its_step() -> None:
     [
         (["su"], r"names 'su', which is no step: did you mean 'sub'\?"),
         (["a", "a"], "names 'a' twice"),
-        ("a", r"'a' is no list: a list of names is due; write \['a'\]"),
-        ({"a"}, "is no list"),
+        ("a", r"'a' isn't a list: give a list of names; write \['a'\]"),
+        ({"a"}, "isn't a list"),
         ([3], "names 3, which is no step"),
     ],
 )

@@ -14,7 +14,7 @@ from durable_saga_server.failures import ServiceError
 
 Method = Callable[[Any], Awaitable[Any]]
 OVER = ServiceError(
-    "UNAVAILABLE", "what this stream was opened with has expired or was revoked: open it again with what is good now"
+    "UNAVAILABLE", "the token or certificate of this stream has expired or was revoked: open it again with a valid one"
 )
 
 
@@ -81,14 +81,14 @@ class Caller:
         if not self._is_good(self.identity):
             raise OVER
         if not self.identity.may(ITEMS.get(kind, frozenset()), namespace):
-            raise self._refused("Work", namespace, f"{self.identity.name} is no worker in namespace {namespace!r}")
+            raise self._refused("Work", namespace, f"{self.identity.name} may not run workers in namespace {namespace!r}")
         if kind == "release" and not self.may_run(namespace, item.release.saga_type):
-            raise self._refused("Work", namespace, f"{self.identity.name} is no worker for {item.release.saga_type!r}")
+            raise self._refused("Work", namespace, f"{self.identity.name} may not run workers for {item.release.saga_type!r}")
 
     def check_same(self, session: _Opened | None) -> None:
         """Raises ServiceError when somebody else opened the stream."""
         if session is not None and session.caller is not None and session.caller.identity.name != self.identity.name:
-            raise ServiceError("PERMISSION_DENIED", f"this worker is not one of {self.identity.name}")
+            raise ServiceError("PERMISSION_DENIED", f"this worker belongs to somebody else than {self.identity.name}")
 
     def may_run(self, namespace: str, saga_type: str) -> bool:
         return self.identity.may_run(namespace, saga_type)

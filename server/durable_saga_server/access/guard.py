@@ -85,7 +85,7 @@ class Guard:
             if self._is_good(identity):
                 return identity
             raise ServiceError("UNAUTHENTICATED", "the client certificate has expired")
-        raise ServiceError("UNAUTHENTICATED", f"this server wants to know who calls: show {self._wanted()}")
+        raise ServiceError("UNAUTHENTICATED", f"this server needs to know who calls: show {self._wanted()}")
 
     def _wanted(self) -> str:
         ways = [
@@ -109,7 +109,7 @@ class Guard:
                 raise ServiceError("UNAUTHENTICATED", "the token is unknown, expired or revoked")
             return identity
         if self._jwts is None:
-            raise ServiceError("UNAUTHENTICATED", "the bearer is no token of this server, and it takes no JWTs")
+            raise ServiceError("UNAUTHENTICATED", "the bearer is not a token of this server, and it takes no JWTs")
         try:
             return await self._jwts.identify(token)
         except NotGood as error:

@@ -122,7 +122,7 @@ class Jwts:
         if kid in self._keys and self._clock.now_ms() < self._read_ms + JWKS_STALE_MS:
             return self._keys[kid]
         if self._read_ms < self._tried_ms:
-            words = f"the keys of {self._settings.issuer} can't be read: come again"
+            words = f"the keys of {self._settings.issuer} can't be read: try again"
             raise ServiceError("UNAVAILABLE", words, retry_after_ms=JWKS_AGAIN_MS)
         raise NotGood("it is signed with a key that its issuer does not have")
 

@@ -90,7 +90,7 @@ def read_policy(text: str) -> Policy:
 def _known(table: Mapping[str, Any], names: Sequence[str], where: str) -> None:
     for name in table:
         if name not in names:
-            raise ValueError(f"{where} has {name!r}, which is none of {', '.join(names)}")
+            raise ValueError(f"{where} has {name!r}, which isn't one of {', '.join(names)}")
 
 
 def _text(table: Mapping[str, Any], name: str, where: str) -> str:
@@ -114,10 +114,10 @@ def _jwt(table: Any) -> JwtSettings:
     _known(table, ("issuer", "audience", "jwks", "algorithms", "name"), "[jwt]")
     algorithms = _texts(table, "algorithms", "[jwt]") if "algorithms" in table else ALGORITHMS_USUAL
     if refused := [one for one in algorithms if one not in ALGORITHMS]:
-        raise ValueError(f"[jwt]: {refused[0]!r} is none of {', '.join(ALGORITHMS)}")
+        raise ValueError(f"[jwt]: {refused[0]!r} isn't one of {', '.join(ALGORITHMS)}")
     jwks = _text(table, "jwks", "[jwt]")
     if jwks.startswith("http://") and not jwks.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
-        raise ValueError("[jwt]: jwks is fetched over https, or from loopback: whoever changes it on its way is anybody")
+        raise ValueError("[jwt]: jwks is fetched over https, or from loopback: otherwise anybody on the way could change it")
     return JwtSettings(
         issuer=_text(table, "issuer", "[jwt]"), audience=_texts(table, "audience", "[jwt]"), jwks=jwks, algorithms=algorithms,
         name=_text(table, "name", "[jwt]") if "name" in table else "sub",

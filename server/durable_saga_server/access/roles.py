@@ -27,13 +27,13 @@ def grant_of(roles: Iterable[str], namespaces: Sequence[str], saga_types: Sequen
     """Raises ValueError, in a sentence."""
     known = [role.value for role in Role]
     if not (given := list(roles)):
-        raise ValueError(f"no role is given: {', '.join(known)}")
+        raise ValueError(f"no role is given; the roles are {', '.join(known)}")
     for role in given:
         if role not in known:
-            raise ValueError(f"{role!r} is no role: {', '.join(known)}")
+            raise ValueError(f"{role!r} isn't a role; the roles are {', '.join(known)}")
     for pattern in (*namespaces, *saga_types):
         if not pattern or "*" in pattern[:-1] or not pattern.isprintable():
-            raise ValueError(f"{pattern!r} is no pattern: a name, with a * at its end or none")
+            raise ValueError(f"{pattern!r} isn't a pattern: give a name, with or without a * at its end")
     if not namespaces:
         raise ValueError("no namespace is given: names, or * for all")
     return Grant(frozenset(Role(role) for role in given), tuple(namespaces), tuple(saga_types) or ("*",))
@@ -108,4 +108,4 @@ def _told(identity: Identity, call: str, wanted: frozenset[Role], namespace: str
     roles = " or ".join(role.value for role in Role if role in wanted) or "no role that this version knows"
     where = f" in namespace {namespace!r}" if namespace not in ("", "*") else " in every namespace" if namespace else ""
     hint = "; an admin of one namespace names it (--namespace)" if where == " in every namespace" else ""
-    return f"{identity.name} may not call {call}: that wants {roles}{where}{hint}"
+    return f"{identity.name} may not call {call}: that needs {roles}{where}{hint}"

@@ -109,7 +109,7 @@ class Tokens:
     def _check_age(self) -> None:
         if self._is_stale:
             raise ServiceError(
-                "UNAVAILABLE", "the tokens could not be read from the journal lately: come again", retry_after_ms=1_000
+                "UNAVAILABLE", "the tokens could not be read from the journal lately: try again", retry_after_ms=1_000
             )
 
     def _look(self, text: str) -> Identity | None:

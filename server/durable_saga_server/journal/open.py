@@ -23,7 +23,7 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
     parts = urlsplit(url)
     if "@" in parts.netloc:
         raise ValueError(
-            f"{redact(url)!r} holds a user or a password: a URL ends in logs and process lists. Set"
+            f"{redact(url)!r} holds a user or a password, and URLs end up in logs and process lists. Set"
             " DURABLE_SAGA_CASSANDRA_USER and DURABLE_SAGA_CASSANDRA_PASSWORD (or _PASSWORD_FILE) instead"
         )
     if url == "memory:":
@@ -49,7 +49,7 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
             durability=options.get("durability", "synced"),
             access=Access.from_environment(os.environ),
         )
-    raise ValueError(f"{redact(url)!r} names no journal; accepted: {ACCEPTED}")
+    raise ValueError(f"{redact(url)!r} isn't the URL of a journal; accepted: {ACCEPTED}")
 
 
 def _options(query: str, url: str) -> dict[str, str]:
@@ -58,10 +58,10 @@ def _options(query: str, url: str) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in CASSANDRA_OPTIONS:
             raise ValueError(
-                f"{redact(url)!r}: {name} is no option of a Cassandra journal; it has {', '.join(CASSANDRA_OPTIONS)}"
+                f"{redact(url)!r}: {name} isn't an option of a Cassandra journal; there are {', '.join(CASSANDRA_OPTIONS)}"
             )
         if name in found:
-            raise ValueError(f"{redact(url)!r}: {name} stands twice")
+            raise ValueError(f"{redact(url)!r}: {name} is given twice")
         found[name] = value
     return found
 

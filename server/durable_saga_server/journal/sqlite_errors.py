@@ -32,11 +32,11 @@ def translate(error: BaseException, path: str) -> Exception:
     if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == _NO_SPACE:
         return JournalFull(f"no room for the journal {path} ({text}): free some disk space, nothing was lost")
     if code == sqlite3.SQLITE_NOTADB:
-        return JournalDamaged(f"{path} is no journal ({text}): name another file")
+        return JournalDamaged(f"{path} isn't a journal ({text}): name another file")
     if code == sqlite3.SQLITE_CORRUPT:
         return JournalDamaged(f"the journal {path} is damaged ({text}): restore it from a copy")
     if os.path.isdir(path):
-        return JournalDamaged(f"{path} is a folder and no journal: name a file")
+        return JournalDamaged(f"{path} is a folder, not a journal: name a file")
     if code == sqlite3.SQLITE_INTERRUPT:
         return JournalError(f"a read of the journal took too long and was broken off ({text}): ask for less")
     if isinstance(error, sqlite3.Error) and not is_of_all(error):

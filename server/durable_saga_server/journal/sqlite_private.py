@@ -41,9 +41,9 @@ def _narrow(name: str) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise JournalDamaged(f"{name} is a symbolic link, which a journal does not follow: name the file itself")
     if stat.S_ISDIR(found.st_mode):
-        raise JournalDamaged(f"{name} is a folder and no journal: name a file")
+        raise JournalDamaged(f"{name} is a folder, not a journal: name a file")
     if not stat.S_ISREG(found.st_mode):
-        raise JournalDamaged(f"{name} is no ordinary file, and so no journal: name another one")
+        raise JournalDamaged(f"{name} isn't an ordinary file, so it can't be a journal: name another one")
     if stat.S_IMODE(found.st_mode) & ~MODE:
         try:
             os.chmod(name, MODE)

@@ -65,7 +65,7 @@ def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
         if "CERT" in given:
             context.load_cert_chain(given["CERT"], given["KEY"])
     except ssl.SSLError as error:
-        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no PEM that fits: {error}") from error
+        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no valid PEM: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = names == "checked"
     return context
@@ -82,4 +82,4 @@ def _text(file: str, name: str) -> str:
     try:
         return pathlib.Path(file).read_text()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{PREFIX}{name} names {file}, which is no text: {error}") from error
+        raise ValueError(f"{PREFIX}{name} names {file}, which isn't text: {error}") from error

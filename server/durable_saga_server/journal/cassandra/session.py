@@ -251,5 +251,5 @@ def _cannot_connect(error: NoHostAvailable, hosts: str, access: Access) -> Journ
 def _endpoint(host: str) -> tuple[str, int]:
     name, _, port = host.partition(":")
     if not name or (port and not port.isdigit()):
-        raise ValueError(f"{host!r} is no HOST or HOST:PORT of a Cassandra node")
+        raise ValueError(f"{host!r} isn't HOST or HOST:PORT of a Cassandra node")
     return name, int(port or 9042)

@@ -39,7 +39,7 @@ async def check_settings(session: Session, keyspace: str, *, strict: bool, durab
     rows = await session.run(f"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = '{keyspace}'")
     weak += weak_replication(keyspace, dict(rows[0][0]))
     if weak and strict:
-        raise WeakSettings("; ".join(weak) + " (or start with --no-strict, in code strict=False, to go on all the same)")
+        raise WeakSettings("; ".join(weak) + " (or start with --no-strict, in code strict=False, to run anyway)")
     for sentence in weak + slow:
         log.warning("Cassandra: %s", sentence)
 
@@ -63,7 +63,7 @@ def slow_node(node: str, settings: Mapping[str, str]) -> list[str]:
         return []
     return [
         f"node {node}: paxos_variant is {paxos}, which is safe and costs 1.6 times as much CPU for a conditional write;"
-        " `paxos_variant: v2` in its cassandra.yaml mends that"
+        " `paxos_variant: v2` in its cassandra.yaml makes it cheaper"
     ]
 
 

@@ -69,7 +69,7 @@ class CassandraJournal:
         if durability not in (SYNCED, REPLICAS):
             raise ValueError(f"durability is {durability!r}: {SYNCED!r} or {REPLICAS!r}")
         if not keyspace.replace("_", "").isalnum():
-            raise ValueError(f"{keyspace!r} is no name of a keyspace: letters, digits and _")
+            raise ValueError(f"{keyspace!r} isn't a keyspace name: use letters, digits and _")
         if tables and not tables.replace("_", "").isalnum():
             raise ValueError(f"{tables!r} can't begin the names of tables: letters, digits and _")
         self._session = Session(hosts, keyspace.lower(), datacenter=datacenter, tables=tables.lower(), access=access)
