@@ -22,6 +22,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
 from durable_saga.inside import (
+    SagaContext,
     continue_as_new,
     correlate,
     event,
@@ -29,6 +30,7 @@ from durable_saga.inside import (
     on_failure,
     pivot,
     random,
+    saga_context,
     scope,
     set_attributes,
     signal,
@@ -54,6 +56,7 @@ __all__ = [
     "Parallel",
     "Retry",
     "Saga",
+    "SagaContext",
     "SagaFunction",
     "SagaManager",
     "SagaMonitor",
@@ -77,6 +80,7 @@ __all__ = [
     "pivot",
     "random",
     "saga",
+    "saga_context",
     "scope",
     "set_attributes",
     "signal",

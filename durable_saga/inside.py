@@ -8,6 +8,7 @@ import uuid as _uuid
 from asyncio import events
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 
-_READING = ("now()", "state.get()")
+_READING = ("now()", "state.get()", "saga_context()")
 
 
 def _core(asked: str, *, awaited: bool = False) -> Core:
@@ -45,6 +46,26 @@ def _core(asked: str, *, awaited: bool = False) -> Core:
 def now() -> datetime:
     """The saga's time, UTC: the same in every replay."""
     return datetime.fromtimestamp(_core("now()").now(), UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SagaContext:
+    """The run of a saga, as its code may know it. `id` is that of the saga, `run` counts from 1 and grows when it continues in
+    a new run, `type` is the saga's name. `started_at` is the start of this run, UTC. The same in every replay."""
+
+    id: str
+    run: int
+    type: str
+    started_at: datetime
+    namespace: str
+
+
+def saga_context() -> SagaContext:
+    """Which saga this is, for its code and its signal handlers; in a child saga it is the run that the child is a part of.
+    Raises UnsupportedOperation outside of saga code; a step asks `step_context()`."""
+    core = _core("saga_context()")
+    started_at = datetime.fromtimestamp(core.started_ms / 1000, UTC)
+    return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
 
 
 def random() -> _random.Random:
