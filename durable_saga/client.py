@@ -30,6 +30,7 @@ from durable_saga.sealing.payload_codec import PayloadCodec, Subject
 from durable_saga.sealing.transport import SealingTransport
 from durable_saga.sending import checked_signal, sender, text
 from durable_saga.transport import Transport
+from durable_saga.watching import WATCH_SECONDS, changes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,13 @@ class Handle(Generic[R]):
     async def overview(self) -> Overview:
         """The same in the words of a saga: current step, completed and compensated steps, state, error."""
         return overview_of(await self.describe())
+
+    def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> AsyncIterator[Overview]:
+        """`async for found in handle.watch():` the overview as it is now, and again each time it has changed, until the saga
+        has ended, in its last run if it continues in new ones. The end comes at once, other changes within `interval`
+        (seconds); several within one are told as one. A message is no change before the saga takes it. Raises ValueError for an
+        interval that is none."""
+        return changes(self._client, self._key, interval)
 
     async def state(self) -> dict[str, Any]:
         """What the saga keeps by `state.set()`, as of its last commit."""

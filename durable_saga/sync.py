@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -18,13 +18,19 @@ from durable_saga.connect import connect
 from durable_saga.credentials import Token
 from durable_saga.errors import UnsupportedOperation
 from durable_saga.grpc_guard import refuse_client_in_saga
+from durable_saga.overview import Overview
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.saga import SagaFunction
 from durable_saga.sealing.payload_codec import PayloadCodec
+from durable_saga.watching import WATCH_SECONDS
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+async def _next(values: AsyncIterator[T]) -> T:
+    return await anext(values)
 
 
 class SyncHandle(Generic[R]):
@@ -44,6 +50,9 @@ class SyncHandle(Generic[R]):
 
     def history(self) -> list[h.Event]:
         return self._client.run(self._handle.history())
+
+    def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> Iterator[Overview]:
+        return self._client.iterate(self._handle.watch(interval=interval))
 
     def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
         self._client.run(self._handle.signal(signal, *args, message_id=message_id))
@@ -79,6 +88,14 @@ class SyncClient:
             work.close()
             raise
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def iterate(self, values: AsyncIterator[T]) -> Iterator[T]:
+        """One value at a time; between two of them nothing runs."""
+        while True:
+            try:
+                yield self.run(_next(values))
+            except StopAsyncIteration:
+                return
 
     def start(self, saga: SagaFunction[..., R] | str, *args: Any, **kwargs: Any) -> SyncHandle[R]:
         """As Client.start()."""
