@@ -21,6 +21,7 @@ from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
+from durable_saga.failure_info import FailureInfo
 from durable_saga.inside import (
     SagaContext,
     continue_as_new,
@@ -40,9 +41,10 @@ from durable_saga.inside import (
 )
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
-from durable_saga.overview import Overview, Statistics
+from durable_saga.overview import Overview, Statistics, Waiting
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
+from durable_saga.status import Status
 from durable_saga.step import StepFunction, step
 from durable_saga.step_context import StepContext, step_context
 from durable_saga.worker import Worker
@@ -50,6 +52,7 @@ from durable_saga.worker import Worker
 __all__ = [
     "Client",
     "EventBus",
+    "FailureInfo",
     "Handle",
     "NotApplied",
     "Overview",
@@ -64,11 +67,13 @@ __all__ = [
     "SagaState",
     "SagaStep",
     "Statistics",
+    "Status",
     "Step",
     "StepContext",
     "StepFunction",
     "SubSaga",
     "WaitForEvent",
+    "Waiting",
     "Worker",
     "compensation",
     "connect",

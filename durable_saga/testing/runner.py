@@ -23,6 +23,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
 from durable_saga.retry import to_ms
+from durable_saga.status import Status
 from durable_saga.testing.driver import START_MS, Driver, Message
 from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
@@ -47,7 +48,7 @@ class SagaResult:
     """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         return self.overview.status
 
     @property
