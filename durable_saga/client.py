@@ -239,6 +239,7 @@ class Client:
     async def start(
         self,
         saga: SagaFunction[P, R],
+        /,
         *args: Any,
         id: str | None = None,
         timeout: float | timedelta | None = None,
@@ -248,13 +249,14 @@ class Client:
     async def start(
         self,
         saga: str | Saga | type[Saga],
+        /,
         *args: Any,
         id: str | None = None,
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> Handle[Any]: ...
     async def start(
-        self, saga: AnySaga | str, *args: Any, id: str | None = None,
+        self, saga: AnySaga | str, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run

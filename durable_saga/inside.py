@@ -91,17 +91,14 @@ async def signal(name: str, type: Any = Any) -> Any:
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
-    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
-    UnsupportedOperation for a function without a name, NotSerializable."""
+    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit
+    and for a lambda without `compensation(name=…)`, NotSerializable."""
     core = _core("on_failure()")
     core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
 
 def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
     function = undo.definition.function if isinstance(undo, StepFunction) else undo
-    name = getattr(function, "__name__", "")
-    if not name or name == "<lambda>":
-        raise UnsupportedOperation("on_failure() needs a function with a name, which a later process finds again")
     return compensation_definition(function)
 
 
