@@ -77,7 +77,7 @@ def placed(name: str, nights: int = 1, /) -> str:
     return f"{name} {nights}"
 
 
-def odd(name: str, guest: Guest = Guest("ann"), client: Any = NOBODY, note: str | None = None) -> str:  # noqa: B008
+def odd(name: str, guest: Guest = Guest("ann"), client: Any = NOBODY, note: str | None = None) -> str:
     return name
 
 
