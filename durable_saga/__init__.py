@@ -30,7 +30,6 @@ from durable_saga.inside import (
     now,
     on_failure,
     pivot,
-    random,
     saga_context,
     scope,
     set_attributes,
@@ -39,6 +38,7 @@ from durable_saga.inside import (
     state,
     uuid4,
 )
+from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
 from durable_saga.overview import Overview, Statistics, Waiting
@@ -83,7 +83,6 @@ __all__ = [
     "now",
     "on_failure",
     "pivot",
-    "random",
     "saga",
     "saga_context",
     "scope",

@@ -11,23 +11,40 @@ from durable_saga.credentials import SCHEME, Token, credentials_of
 from durable_saga.pb.process_names import new_name
 from durable_saga.pb.redaction import redact as without_secrets
 from durable_saga.redaction import Redact
+from durable_saga.retry import to_ms
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.transport import GrpcTransport, LocalTransport, Transport
+
+_WEB = ("http://", "https://")
 
 
 def connect(
     url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
     converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
     token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
+    timeout: float | timedelta | None = None,
 ) -> Client:  # fmt: skip
     """`localhost:7233`, `a:7233,b:7233` (some servers of one cell; they tell of the others), `sqlite:///orders.db`,
     `cassandra://host1,host2/keyspace`, `memory:`. Nothing is contacted before the first call. `saga_timeout`
     (seconds or a timedelta) is for sagas that declare none. `converters` are those of `Client`. `codec` seals values before
     they leave this process, and opens them: docs/encryption.md. `redact` is that of `Client`.
 
+    `timeout` (seconds or a timedelta) is the time in which each call is answered, or raises Unavailable; it may have taken
+    effect then, and may be made again. Without it a call is tried again for up to 30 s while no server answers. Waiting for a
+    saga's end is not counted, and streams of workers are not concerned.
+
     `grpcs://a:7233,b:7233` speaks TLS: `ca`, `cert` and `key` are PEM files, `token` is a text or a function that gives the one
     of now (docs/identity.md). What is None comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none
     of it. Raises ValueError for another URL and for what does not fit together, OSError for a file that can't be read."""
+
+    within = to_ms(timeout, name="timeout") / 1000 if timeout is not None else None
+    if within == 0:
+        raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for the default")
+    if url.startswith(_WEB):
+        raise ValueError(
+            f"{without_secrets(url)!r} is the URL of a web page; a server of sagas is named by host:port, as in localhost:7233,"
+            " or by grpcs://host:port for TLS"
+        )
 
     def client(transport: Transport) -> Client:
         return Client(
@@ -37,14 +54,14 @@ def connect(
     if url.startswith(SCHEME) or ("://" not in url and url != "memory:"):
         seeds = _seeds(url.removeprefix(SCHEME))
         credentials = credentials_of(tls=url.startswith(SCHEME), ca=ca, cert=cert, key=key, token=token)
-        return client(GrpcTransport(*seeds, credentials=credentials))
+        return client(GrpcTransport(*seeds, credentials=credentials, timeout=within))
     if ca or cert or key or token:
         raise ValueError("ca, cert, key and token are for servers; a journal is opened in this process")
     from durable_saga_server.journal.open import open_journal  # the engine in this process; a client alone needs none
     from durable_saga_server.service import HistoryService
 
     engine = HistoryService(open_journal(url, strict=strict), name="embedded", member=new_name(os.urandom(4)))
-    return client(LocalTransport(engine))
+    return client(LocalTransport(engine, timeout=within))
 
 
 def _seeds(servers: str) -> list[str]:

@@ -116,11 +116,12 @@ class SyncClient:
         self, url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
         converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
         token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
+        timeout: float | timedelta | None = None,
     ) -> None:  # fmt: skip
         """As `connect()`."""
         self._client: Client = connect(
             url, namespace=namespace, strict=strict, saga_timeout=saga_timeout, converters=converters, ca=ca, cert=cert,
-            key=key, token=token, codec=codec, redact=redact,
+            key=key, token=token, codec=codec, redact=redact, timeout=timeout,
         )  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)

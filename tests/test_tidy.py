@@ -17,8 +17,8 @@ PUBLIC = [
     "Client", "EventBus", "FailureInfo", "Handle", "NotApplied", "Overview", "Parallel", "Retry", "Saga", "SagaContext",
     "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Status", "Step",
     "StepContext", "StepFunction", "SubSaga", "WaitForEvent", "Waiting", "Worker", "compensation", "connect", "continue_as_new",
-    "correlate", "event", "now", "on_failure", "pivot", "random", "saga", "saga_context", "scope", "set_attributes", "signal",
-    "sleep", "state", "step", "step_context", "uuid4",
+    "correlate", "event", "now", "on_failure", "pivot", "saga", "saga_context", "scope", "set_attributes", "signal", "sleep",
+    "state", "step", "step_context", "uuid4",
 ]  # fmt: skip
 
 
