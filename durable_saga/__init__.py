@@ -21,6 +21,7 @@ from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
+from durable_saga.event_type import EventType, event_type
 from durable_saga.failure_info import FailureInfo
 from durable_saga.inside import (
     SagaContext,
@@ -52,6 +53,7 @@ from durable_saga.worker import Worker
 __all__ = [
     "Client",
     "EventBus",
+    "EventType",
     "FailureInfo",
     "Handle",
     "NotApplied",
@@ -80,6 +82,7 @@ __all__ = [
     "continue_as_new",
     "correlate",
     "event",
+    "event_type",
     "now",
     "on_failure",
     "pivot",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition, check_decides
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 
+T = TypeVar("T")
 _READING = ("now()", "state.get()", "saga_context()")
 
 
@@ -83,6 +84,12 @@ async def sleep(duration: float | timedelta) -> None:
     await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
 
 
+@overload
+async def signal(name: str) -> Any: ...
+@overload
+async def signal(name: str, type: type[T]) -> T: ...
+@overload
+async def signal(name: str, type: Any) -> Any: ...
 async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
     `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
@@ -102,6 +109,12 @@ def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
     return compensation_definition(function)
 
 
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None) -> Any: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: type[T]) -> T: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: Any) -> Any: ...
 async def event(name: str, *, timeout: float | timedelta | None = None, type: Any = Any) -> Any:
     """Wait for an event that is published to this saga, as `signal()` does, without memory or polling. One that came before
     the wait was kept. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""

@@ -21,10 +21,12 @@ from durable_saga.connect import connect
 from durable_saga.credentials import Token
 from durable_saga.declarative import AnySaga, Saga
 from durable_saga.errors import UnsupportedOperation
+from durable_saga.event_type import EventType
 from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.redaction import Redact
 from durable_saga.saga import SagaFunction
 from durable_saga.sealing.payload_codec import PayloadCodec
+from durable_saga.sending import SignalHandler
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -99,7 +101,17 @@ class SyncHandle(Generic[R]):
     state = _of_handle(Handle.state)
     history = _of_handle(Handle.history)
     history_page = _of_handle(Handle.history_page)
-    signal = _of_handle(Handle.signal)
+
+    @overload
+    def signal(self, signal: EventType[None], /, *, message_id: str | None = None) -> None: ...
+    @overload
+    def signal(self, signal: EventType[T], value: T, /, *, message_id: str | None = None) -> None: ...
+    @overload
+    def signal(self, signal: str | SignalHandler, /, *args: Any, message_id: str | None = None) -> None: ...
+    @_words_of(Handle.signal)
+    def signal(self, signal: Any, /, *args: Any, message_id: str | None = None) -> None:
+        self._client.run(self._handle.signal(signal, *args, message_id=message_id))
+
     cancel = _of_handle(Handle.cancel)
     compensate = _of_handle(Handle.compensate)
     recover = _of_handle(Handle.recover)
@@ -170,7 +182,25 @@ class SyncClient:
     def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> SyncHandle[Any]:
         return SyncHandle(self, Handle(self._client, id, saga.definition if saga is not None else None, run))
 
-    publish = _of_client(Client.publish)
+    @overload
+    def publish(
+        self, event: EventType[None], /, *, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    @overload
+    def publish(
+        self, event: EventType[T], value: T, /, *, saga: str | None = None, key: str | None = None,
+        message_id: str | None = None,
+    ) -> int: ...  # fmt: skip
+    @overload
+    def publish(
+        self, event: str, /, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    @_words_of(Client.publish)
+    def publish(
+        self, event: Any, /, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int:
+        return self.run(self._client.publish(event, *args, saga=saga, key=key, message_id=message_id))
+
     statistics = _of_client(Client.statistics)
     identify = _of_client(Client.identify)
     list_page = _of_client(Client.list_page)

@@ -102,7 +102,7 @@ def test_a_saga_is_started_watched_asked_and_ended_without_asyncio(client: SyncC
             assert client.publish("address", "Main Street", saga="o-1", message_id="once") == 1
     assert (seen[-1], handle.result(timeout=5), handle.state()) == ("completed", "Main Street", {"order": "o-1"})
     assert client.handle("o-1", buys).result() == "Main Street"
-    assert [event.seq for event in handle.history_page(1, limit=2)] == [1, 2]
+    assert [one.seq for one in handle.history_page(1, limit=2)] == [1, 2]
     with pytest.raises(AlreadyEnded):
         handle.cancel("too late", who="ann")
 
