@@ -40,6 +40,7 @@ from durable_saga.inside import (
     uuid4,
 )
 from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
+from durable_saga.listing import Listed, ListPage
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
 from durable_saga.overview import Overview, Statistics, Waiting
@@ -56,6 +57,8 @@ __all__ = [
     "EventType",
     "FailureInfo",
     "Handle",
+    "ListPage",
+    "Listed",
     "NotApplied",
     "Overview",
     "Parallel",

@@ -17,7 +17,7 @@ from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.endings import error_of
 from durable_saga.event_type import EventType
-from durable_saga.listing import list_request
+from durable_saga.listing import Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
@@ -355,22 +355,17 @@ class Client:
         started_after: datetime | None = None,
         started_before: datetime | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[c.Description]:
+    ) -> AsyncIterator[Listed]:
         """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
         at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
         open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
         and for a time without a time zone."""
-        left, token = limit, ""
-        while left is None or left > 0:
-            found = await self.list_page(
-                type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-                started_before=started_before, limit=min(left or 200, 200), page=token,
-            )  # fmt: skip
-            for one in found.sagas[:left]:
-                yield one
-            left, token = None if left is None else left - len(found.sagas), found.next_page
-            if not token:
-                return
+        found = rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+            started_before=started_before, limit=limit,
+        )  # fmt: skip
+        async for one in found:
+            yield listed(one)
 
     async def list_page(
         self,
@@ -383,12 +378,11 @@ class Client:
         started_before: datetime | None = None,
         limit: int = 100,
         page: str = "",
-    ) -> c.ListReply:
+    ) -> ListPage:
         """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
         and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
-        request = list_request(
-            self.namespace, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+        found = await page_of_rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
             started_before=started_before, limit=limit, page=page,
         )  # fmt: skip
-        reply: c.ListReply = await self.transport.call("list", request)
-        return reply
+        return ListPage([listed(one) for one in found.sagas], found.next_page)

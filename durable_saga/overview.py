@@ -116,9 +116,9 @@ def overview_of(one: c.Description) -> Overview:
         error=render_failure(failure) if failure is not None else None,
         failure=failure_info(failure) if failure is not None else None,
         attempts=last[-1].attempts if last else 0,
-        started_at=_time(one.started_ms),
-        updated_at=_time(one.updated_ms),
-        ended_at=_time(one.ended_ms),
+        started_at=time_of(one.started_ms),
+        updated_at=time_of(one.updated_ms),
+        ended_at=time_of(one.ended_ms),
         past_pivot=one.past_pivot,
         blocked=one.blocked,
         settling=one.settling,
@@ -140,7 +140,7 @@ def _waiting_for(one: c.Description, working: Iterable[c.StepView]) -> list[Wait
     if one.status == h.RUNNING:
         found += [Waiting("step", step.name) for step in working]
     if one.wake_at_ms > one.updated_ms:
-        found.append(Waiting("time", until=_time(one.wake_at_ms)))
+        found.append(Waiting("time", until=time_of(one.wake_at_ms)))
     elif not found and one.status == h.RUNNING and not one.owner and not one.wake_at_ms:
         found.append(Waiting("message"))
     return found
@@ -156,7 +156,7 @@ def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
 def _message(view: c.MessageView) -> Message:
     failure = view.failure if view.HasField("failure") else None
     return Message(
-        view.message_id, view.kind, view.state, view.name, _time(view.received_ms), view.who, view.reason,
+        view.message_id, view.kind, view.state, view.name, time_of(view.received_ms), view.who, view.reason,
         f"{failure.type}: {failure.message}" if failure is not None else "",
     )  # fmt: skip
 
@@ -165,7 +165,8 @@ def _undone(step: c.StepView) -> str:
     return step.compensation if step.name == "on_failure" else step.name
 
 
-def _time(ms: int) -> datetime | None:
+def time_of(ms: int) -> datetime | None:
+    """UTC; None for no time."""
     return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
 
 

@@ -13,6 +13,7 @@ from durable_saga import readable
 from durable_saga.client import Client, Handle
 from durable_saga.clock import Clock
 from durable_saga.errors import InvalidArgument
+from durable_saga.listing import page_of_rows
 from durable_saga.overview import Statistics
 from durable_saga.page import showing
 from durable_saga.page.engine import read
@@ -80,8 +81,8 @@ async def sagas(request: Request) -> Response:
     wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status else ())]
     at = query.get("page", "")
     where = query.get("where", "").strip()
-    asked = page.client.list_page(
-        type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
+    asked = page_of_rows(
+        page.client, type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
     )  # fmt: skip
     found, statistics = await read(asyncio.gather(asked, page.client.statistics()))
     values = {

@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
 
-from durable_saga import FailureInfo, Overview, Retry, Statistics, Status, Waiting, event, saga, state, step
+from durable_saga import FailureInfo, Listed, ListPage, Overview, Retry, Statistics, Status, Waiting, event, saga, state, step
 from durable_saga.failure_info import failure_info
 from durable_saga.failures import failure_from_exception
+from durable_saga.listing import listed
 from durable_saga.overview import overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -101,7 +102,23 @@ def test_a_failure_tells_type_code_details_traceback_and_cause() -> None:
     assert [one.type for one in group.members] == ["builtins.ValueError", "builtins.KeyError"]
 
 
-@pytest.mark.parametrize("value", [failed(), Statistics({Status.HELD: 2}, {"order": {Status.HELD: 2}})])
+ROW = c.Description(
+    key=h.RunKey(saga="s", run=2), saga_type="order", status=h.HELD, started_ms=1_500, blocked="no code", attributes={"a": "b"}
+)
+
+
+def test_a_row_of_a_listing_is_plain_data() -> None:
+    row = listed(ROW)
+    assert no_messages_in(dataclasses.asdict(ListPage([row], "next")))
+    started_at = datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
+    assert row == Listed("s", 2, "order", Status.HELD, started_at, None, None, "no code", {"a": "b"})
+    assert row.is_open
+
+
+@pytest.mark.parametrize(
+    "value",
+    [failed(), Statistics({Status.HELD: 2}, {"order": {Status.HELD: 2}}), listed(ROW), ListPage([listed(ROW)], "next")],
+)
 def test_pydantic_writes_reads_and_describes_it(value: Any) -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(type(value))
     assert adapter.validate_json(adapter.dump_json(value)) == value
