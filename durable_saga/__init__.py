@@ -21,14 +21,17 @@ from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.errors import NotApplied
+from durable_saga.event_type import EventType, event_type
+from durable_saga.failure_info import FailureInfo
 from durable_saga.inside import (
+    SagaContext,
     continue_as_new,
     correlate,
     event,
     now,
     on_failure,
     pivot,
-    random,
+    saga_context,
     scope,
     set_attributes,
     signal,
@@ -36,11 +39,14 @@ from durable_saga.inside import (
     state,
     uuid4,
 )
+from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
+from durable_saga.listing import Listed, ListPage
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
-from durable_saga.overview import Overview, Statistics
+from durable_saga.overview import Overview, Statistics, Waiting
 from durable_saga.retry import Retry
 from durable_saga.saga import SagaFunction, saga
+from durable_saga.status import Status
 from durable_saga.step import StepFunction, step
 from durable_saga.step_context import StepContext, step_context
 from durable_saga.worker import Worker
@@ -48,12 +54,17 @@ from durable_saga.worker import Worker
 __all__ = [
     "Client",
     "EventBus",
+    "EventType",
+    "FailureInfo",
     "Handle",
+    "ListPage",
+    "Listed",
     "NotApplied",
     "Overview",
     "Parallel",
     "Retry",
     "Saga",
+    "SagaContext",
     "SagaFunction",
     "SagaManager",
     "SagaMonitor",
@@ -61,22 +72,25 @@ __all__ = [
     "SagaState",
     "SagaStep",
     "Statistics",
+    "Status",
     "Step",
     "StepContext",
     "StepFunction",
     "SubSaga",
     "WaitForEvent",
+    "Waiting",
     "Worker",
     "compensation",
     "connect",
     "continue_as_new",
     "correlate",
     "event",
+    "event_type",
     "now",
     "on_failure",
     "pivot",
-    "random",
     "saga",
+    "saga_context",
     "scope",
     "set_attributes",
     "signal",

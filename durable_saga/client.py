@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -16,6 +16,8 @@ from durable_saga.clock import Chance, SystemChance
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.endings import error_of
+from durable_saga.event_type import EventType
+from durable_saga.listing import Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.overview import Overview, Statistics, overview_of
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
@@ -28,13 +30,14 @@ from durable_saga.saga import SagaFunction
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec, Subject
 from durable_saga.sealing.transport import SealingTransport
-from durable_saga.sending import checked_signal, sender, text
+from durable_saga.sending import SignalHandler, checked_signal, named_event, sender, text
 from durable_saga.transport import Transport
+from durable_saga.watching import WATCH_SECONDS, changes
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 WAIT_MS = 20_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Handle(Generic[R]):
@@ -86,6 +89,13 @@ class Handle(Generic[R]):
         """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe()."""
         return overview_of(await self.describe())
 
+    def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> AsyncIterator[Overview]:
+        """`async for found in handle.watch():` the overview as it is now, and again each time it has changed, until the saga
+        has ended, in its last run if it continues in new ones. The end comes at once, other changes within `interval`
+        (seconds); several within one are told as one. A message is no change before the saga takes it. Raises ValueError for an
+        interval that is none."""
+        return changes(self._client, self._key, interval)
+
     async def state(self) -> dict[str, Any]:
         """What the saga has set by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
         found = await self.describe()
@@ -118,9 +128,17 @@ class Handle(Generic[R]):
             await self._client.fill(page.key, page)
         return page
 
-    async def signal(self, signal: str | Callable[..., Any], *args: Any, message_id: str | None = None) -> None:
-        """Send a message, by its name or by its handler (`handle.signal(cart.add, 7)`); durable when this returns. With a
-        `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
+    @overload
+    async def signal(self, signal: EventType[None], /, *, message_id: str | None = None) -> None: ...
+    @overload
+    async def signal(self, signal: EventType[T], value: T, /, *, message_id: str | None = None) -> None: ...
+    @overload
+    async def signal(self, signal: str | SignalHandler, /, *args: Any, message_id: str | None = None) -> None: ...
+    async def signal(
+        self, signal: str | SignalHandler | EventType[Any], /, *args: Any, message_id: str | None = None
+    ) -> None:  # fmt: skip
+        """Send a message, by its name, its handler (`handle.signal(cart.add, 7)`) or its type; durable when this returns. With
+        a `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
         that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
         that name; also for a name that neither a handler of that saga has nor any code here waits for."""
         name, data = checked_signal(signal, args, self._definition)
@@ -234,24 +252,16 @@ class Client:
 
     @overload
     async def start(
-        self,
-        saga: SagaFunction[P, R],
-        *args: Any,
-        id: str | None = None,
-        timeout: float | timedelta | None = None,
-        **kwargs: Any,
-    ) -> Handle[R]: ...
+        self, saga: SagaFunction[P, R], /, *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[R]: ...  # fmt: skip
     @overload
     async def start(
-        self,
-        saga: str | Saga | type[Saga],
-        *args: Any,
-        id: str | None = None,
-        timeout: float | timedelta | None = None,
-        **kwargs: Any,
-    ) -> Handle[Any]: ...
+        self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[Any]: ...  # fmt: skip
     async def start(
-        self, saga: AnySaga | str, *args: Any, id: str | None = None,
+        self, saga: AnySaga | str, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
@@ -307,16 +317,30 @@ class Client:
         if it continued in new ones; 0 is the newest."""
         return Handle(self, id, saga.definition if saga is not None else None, run)
 
+    @overload
     async def publish(
-        self, event: str, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
-    ) -> int:
+        self, event: EventType[None], /, *, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    @overload
+    async def publish(
+        self, event: EventType[T], value: T, /, *, saga: str | None = None, key: str | None = None,
+        message_id: str | None = None,
+    ) -> int: ...  # fmt: skip
+    @overload
+    async def publish(
+        self, event: str, /, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    async def publish(
+        self, event: str | EventType[Any], /, *args: Any, saga: str | None = None, key: str | None = None,
+        message_id: str | None = None,
+    ) -> int:  # fmt: skip
         """Publish an event to one saga, by its id, or to every open saga that declared the correlation key; durable when this
         returns, kept for a saga that does not wait for it yet. With a `message_id` of one's own a repetition takes effect
         once. Returns how many sagas got it. Raises NotFound and AlreadyEnded, and InvalidArgument unless one of `saga` and
         `key` is given."""
-        data = codec.encode_call(args, {}, where=f"event {event}")
+        name, data = named_event(event, args)
         request = c.PublishRequest(
-            namespace=self.namespace, event=text("event", event), saga=text("saga", saga or ""),
+            namespace=self.namespace, event=name, saga=text("saga", saga or ""),
             correlation_key=text("key", key or ""), message_id=text("message_id", message_id or self.chance.new().hex()),
             input=p.Payload(data=data),
         )  # fmt: skip
@@ -336,22 +360,17 @@ class Client:
         started_after: datetime | None = None,
         started_before: datetime | None = None,
         limit: int | None = None,
-    ) -> AsyncIterator[c.Description]:
+    ) -> AsyncIterator[Listed]:
         """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
         at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
         open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
         and for a time without a time zone."""
-        left, token = limit, ""
-        while left is None or left > 0:
-            found = await self.list_page(
-                type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-                started_before=started_before, limit=min(left or 200, 200), page=token,
-            )  # fmt: skip
-            for one in found.sagas[:left]:
-                yield one
-            left, token = None if left is None else left - len(found.sagas), found.next_page
-            if not token:
-                return
+        found = rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+            started_before=started_before, limit=limit,
+        )  # fmt: skip
+        async for one in found:
+            yield listed(one)
 
     async def list_page(
         self,
@@ -364,29 +383,11 @@ class Client:
         started_before: datetime | None = None,
         limit: int = 100,
         page: str = "",
-    ) -> c.ListReply:
+    ) -> ListPage:
         """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
         and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
-        status = [name.upper() for name in status]
-        unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
-        if unknown:
-            raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
-        try:
-            wanted = texts_of(attributes or {})
-        except ValueError as error:
-            raise errors.InvalidArgument(str(error)) from None
-        reply: c.ListReply = await self.transport.call("list", c.ListRequest(
-            namespace=self.namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
-            attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
-            limit=limit, page=page, correlation_key=key,
-        ))  # fmt: skip
-        return reply
-
-
-def _ms_of(time: datetime | None) -> int:
-    """Unix milliseconds, rounded up; 0 for None."""
-    if time is None:
-        return 0
-    if time.tzinfo is None:
-        raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
-    return -((_EPOCH - time) // timedelta(milliseconds=1))
+        found = await page_of_rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+            started_before=started_before, limit=limit, page=page,
+        )  # fmt: skip
+        return ListPage([listed(one) for one in found.sagas], found.next_page)

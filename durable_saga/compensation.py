@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from durable_saga.binding import check_call, plain_signature
+from durable_saga.declaring import check_function
 from durable_saga.definition import (
     CompensationDefinition,
     StepDefinition,
@@ -61,10 +62,11 @@ def compensation(
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
     policy = getattr(function, _POLICY, _Policy())
-    names = plain_signature(function).parameters
+    signature = plain_signature(function)
+    names = signature.parameters
     of_names = plain_signature(of.function).parameters if of else {}
     definition = CompensationDefinition(
-        name=str(policy.name or getattr(function, "__name__", repr(function))),
+        name=check_function(function, policy.name, f"@{of.name}.compensation" if of else "on_failure()", signature),
         function=function,
         retry=policy.retry,
         timeout_ms=policy.timeout_ms,

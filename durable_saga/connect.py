@@ -11,14 +11,18 @@ from durable_saga.credentials import SCHEME, Token, credentials_of
 from durable_saga.pb.process_names import new_name
 from durable_saga.pb.redaction import redact as without_secrets
 from durable_saga.redaction import Redact
+from durable_saga.retry import to_ms
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.transport import GrpcTransport, LocalTransport, Transport
+
+_WEB = ("http://", "https://")
 
 
 def connect(
     url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
     converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
     token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
+    timeout: float | timedelta | None = None,
 ) -> Client:  # fmt: skip
     """A client for servers or a journal. Nothing is contacted before the first call.
 
@@ -29,10 +33,22 @@ def connect(
     - `saga_timeout` (seconds or a timedelta): for sagas that declare none.
     - `ca`, `cert`, `key`, `token`: PEM files, and a text or a function that returns the current token (docs/identity.md). None:
       it comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none of these.
+    - `timeout` (seconds or a timedelta): the time in which each call is answered, or raises Unavailable; it may have taken
+      effect then, and may be made again. Without it a call is tried again for up to 30 s while no server answers. Waiting for a saga's
+      end is not counted, nor are the streams of workers.
     - `codec`: seals values before they leave this process, and opens them (docs/encryption.md).
     - `converters`, `redact`: those of `Client`.
 
     Raises ValueError for any other URL and for arguments that don't fit together, OSError for a file that can't be read."""
+
+    within = to_ms(timeout, name="timeout") / 1000 if timeout is not None else None
+    if within == 0:
+        raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for the default")
+    if url.startswith(_WEB):
+        raise ValueError(
+            f"{without_secrets(url)!r} is the URL of a web page; a server of sagas is named by host:port, as in localhost:7233,"
+            " or by grpcs://host:port for TLS"
+        )
 
     def client(transport: Transport) -> Client:
         return Client(
@@ -42,14 +58,14 @@ def connect(
     if url.startswith(SCHEME) or ("://" not in url and url != "memory:"):
         seeds = _seeds(url.removeprefix(SCHEME))
         credentials = credentials_of(tls=url.startswith(SCHEME), ca=ca, cert=cert, key=key, token=token)
-        return client(GrpcTransport(*seeds, credentials=credentials))
+        return client(GrpcTransport(*seeds, credentials=credentials, timeout=within))
     if ca or cert or key or token:
         raise ValueError("ca, cert, key and token are for servers; a journal is opened in this process")
     from durable_saga_server.journal.open import open_journal  # the engine in this process; a client alone needs none
     from durable_saga_server.service import HistoryService
 
     engine = HistoryService(open_journal(url, strict=strict), name="embedded", member=new_name(os.urandom(4)))
-    return client(LocalTransport(engine))
+    return client(LocalTransport(engine, timeout=within))
 
 
 def _seeds(servers: str) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from durable_saga.client import Client
+from durable_saga.listing import page_of_rows, rows
 from durable_saga.pb import client_pb2 as c
 
 UNWINDING_PER_CHECK = 1_000
@@ -37,12 +38,12 @@ class FailingCompensations:
     async def since(self, until_ms: int) -> AsyncIterator[Failing]:
         """Those whose first attempt failed at `until_ms` or before. Raises Unavailable."""
         started_before = datetime.fromtimestamp((until_ms + 1) / 1000, UTC)
-        unwinding = self._client.list(status=["COMPENSATING"], started_before=started_before, limit=UNWINDING_PER_CHECK)
+        unwinding = rows(self._client, status=["COMPENSATING"], started_before=started_before, limit=UNWINDING_PER_CHECK)
         async for one in unwinding:
             async for failing in self._of(one, until_ms):
                 yield failing
-        found = await self._client.list_page(
-            status=["RUNNING"], started_before=started_before, limit=RUNNING_PER_CHECK, page=self._page
+        found = await page_of_rows(
+            self._client, status=["RUNNING"], started_before=started_before, limit=RUNNING_PER_CHECK, page=self._page
         )
         for one in found.sagas:
             async for failing in self._of(one, until_ms):

@@ -8,8 +8,9 @@ import uuid as _uuid
 from asyncio import events
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from durable_saga.compensation import compensation_definition
 from durable_saga.definition import CompensationDefinition, check_decides
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
 
-_READING = ("now()", "state.get()")
+T = TypeVar("T")
+_READING = ("now()", "state.get()", "saga_context()")
 
 
 def _core(asked: str, *, awaited: bool = False) -> Core:
@@ -47,6 +49,26 @@ def now() -> datetime:
     return datetime.fromtimestamp(_core("now()").now(), UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class SagaContext:
+    """The run of a saga, as its code may know it. `id` is that of the saga, `run` counts from 1 and grows when it continues in
+    a new run, `type` is the saga's name. `started_at` is the start of this run, UTC. The same in every replay."""
+
+    id: str
+    run: int
+    type: str
+    started_at: datetime
+    namespace: str
+
+
+def saga_context() -> SagaContext:
+    """Which saga this is, for its code and its signal handlers; in a child saga it is the run that the child is a part of.
+    Raises UnsupportedOperation outside of saga code; a step asks `step_context()`."""
+    core = _core("saga_context()")
+    started_at = datetime.fromtimestamp(core.started_ms / 1000, UTC)
+    return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
+
+
 def random() -> _random.Random:
     """A generator seeded by the run: `random().randint(1, 6)`."""
     return _core("random()").dice.saga()
@@ -62,6 +84,12 @@ async def sleep(duration: float | timedelta) -> None:
     await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
 
 
+@overload
+async def signal(name: str) -> Any: ...
+@overload
+async def signal(name: str, type: type[T]) -> T: ...
+@overload
+async def signal(name: str, type: Any) -> Any: ...
 async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
     `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
@@ -70,20 +98,23 @@ async def signal(name: str, type: Any = Any) -> Any:
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
-    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit,
-    UnsupportedOperation for a function without a name, NotSerializable."""
+    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit
+    and for a lambda without `compensation(name=…)`, NotSerializable."""
     core = _core("on_failure()")
     core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
 
 def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
     function = undo.definition.function if isinstance(undo, StepFunction) else undo
-    name = getattr(function, "__name__", "")
-    if not name or name == "<lambda>":
-        raise UnsupportedOperation("on_failure() needs a function with a name, which a later process finds again")
     return compensation_definition(function)
 
 
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None) -> Any: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: type[T]) -> T: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: Any) -> Any: ...
 async def event(name: str, *, timeout: float | timedelta | None = None, type: Any = Any) -> Any:
     """Wait for an event that is published to this saga, as `signal()` does, without memory or polling. One that came before
     the wait was kept. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""

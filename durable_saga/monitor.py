@@ -20,6 +20,7 @@ from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError
 from durable_saga.failing_compensations import FailingCompensations
+from durable_saga.listing import rows
 from durable_saga.orchestrator import SagaManager
 from durable_saga.outcomes import FAILING_COMPENSATION_SECONDS_MAX
 from durable_saga.overview import Overview, Statistics, overview_of
@@ -147,7 +148,7 @@ class SagaMonitor:
         until_ms = now_ms - self._timeout_ms
         open_statuses = ["RUNNING", "COMPENSATING", "COMPENSATION_STUCK", "HELD"]
         until = datetime.fromtimestamp((until_ms + 1) / 1000, UTC)
-        async for one in self._client.list(status=open_statuses, started_before=until):
+        async for one in rows(self._client, status=open_statuses, started_before=until):
             if one.started_ms <= self._started_after_ms:
                 break
             yield _Occurrence("saga_timeout", f"saga_timeout/{one.key.saga}/{one.key.run}", (one.key.saga,))

@@ -113,7 +113,7 @@ class SagaOrchestrator:
         await self._worker.__aexit__(kind, error, trace)
 
     async def start(
-        self, saga: str | AnySaga, *args: Any, id: str | None = None, timeout: Seconds | None = None, **kwargs: Any
+        self, saga: str | AnySaga, /, *args: Any, id: str | None = None, timeout: Seconds | None = None, **kwargs: Any
     ) -> str:
         """Start a registered saga, by its name; its id is returned. The same id twice, with the same arguments, starts once.
         Raises AlreadyStarted for an id with other arguments, and NotFound for a name that is not registered, with the names

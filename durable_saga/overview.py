@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from durable_saga.errors import render_failure
+from durable_saga.failure_info import FailureInfo, failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.limits import seconds_of, status_name
+from durable_saga.pb.limits import seconds_of
 from durable_saga.readable import value_of
+from durable_saga.status import Status, status_of
 
-OPEN = ("running", "compensating", "compensation_stuck", "held")
+_WORKING = ("pending", "running", "retrying")
 _UNDONE = ("done", "resolved")
 
 
@@ -35,14 +36,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an open saga waits for. `step` and `compensation`: the attempts of the one of this `name`. `time`: the moment
+    `until`, or a message. `message`: a signal or an event, whose name only the saga's code knows. `person`: somebody who
+    recovers or compensates it, or decides on the compensation `name`."""
+
+    kind: Literal["step", "compensation", "time", "message", "person"]
+    name: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """`status` is one of running, compensating, compensation_stuck, held, completed, compensated, failed, cancelled and
-    terminated. Steps are named in the order in which they were begun. `attempts` counts those of the current step, of the
-    last one when none runs. Times are UTC, None where there is none."""
+    """How a saga stands, as plain data: `dataclasses.asdict()`, pydantic and FastAPI take it as it is. Steps are named in the
+    order in which they were begun. `attempts` counts those of the current step, of the last one when none runs. Times are UTC,
+    None where there is none. `error` and `failure` hold tracebacks: they are for the team that runs the saga."""
 
     id: str
     saga_type: str
-    status: str
+    status: Status
     current_step: str | None = None
     completed_steps: list[str] = field(default_factory=list)
     compensated_steps: list[str] = field(default_factory=list)
@@ -53,7 +65,7 @@ class Overview:
     for several calls here has the call behind it: `charge (call 2)`."""
     state: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
-    failure: p.Failure | None = None
+    failure: FailureInfo | None = None
     attempts: int = 0
     started_at: datetime | None = None
     updated_at: datetime | None = None
@@ -66,47 +78,72 @@ class Overview:
     """All that are at work; `current_step` is the first."""
     messages: list[Message] = field(default_factory=list)
     """Those that wait, those that were not read, and those that were rejected; while it is open also those that it took."""
+    run: int = 1
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Its search attributes."""
+    waiting_for: list[Waiting] = field(default_factory=list)
+    """As far as the journal tells; empty while its code runs, when it is blocked, and when it has ended."""
 
     @property
     def is_open(self) -> bool:
-        return self.status in OPEN
+        return self.status.is_open
 
     def can_recover(self) -> bool:
         """Whether `recover` would let it carry on: it failed and is held."""
-        return self.status == "held"
+        return self.status is Status.HELD
 
     def can_compensate(self) -> bool:
         """Whether `compensate` would unwind it."""
-        return self.status in ("running", "held") and not self.past_pivot and not self.settling
+        return self.status in (Status.RUNNING, Status.HELD) and not self.past_pivot and not self.settling
 
 
 def overview_of(one: c.Description) -> Overview:
     real = [step for step in one.steps if step.state not in ("opened", "skipped") and step.name != "on_failure"]
-    working = [step for step in real if step.state in ("pending", "running", "retrying")]
+    working = [step for step in real if step.state in _WORKING]
+    failure = one.failure if one.HasField("failure") and one.status != h.COMPLETED else None
     last = working or real
     undone = sorted((step for step in one.steps if step.compensation_state in _UNDONE), key=lambda one: one.compensation_seq)
     return Overview(
         id=one.key.saga,
         saga_type=one.saga_type,
-        status=status_name(one.status).lower(),
+        status=status_of(one.status),
         current_step=working[0].name if working and one.status == h.RUNNING else None,
         completed_steps=[step.name for step in real if step.state == "done"],
         compensated_steps=[_undone(step) for step in undone],
         skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
         stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
         state={key: value_of(payload) for key, payload in sorted(one.state.items())},
-        error=render_failure(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None,
-        failure=one.failure if one.HasField("failure") and one.status != h.COMPLETED else None,
+        error=render_failure(failure) if failure is not None else None,
+        failure=failure_info(failure) if failure is not None else None,
         attempts=last[-1].attempts if last else 0,
-        started_at=_time(one.started_ms),
-        updated_at=_time(one.updated_ms),
-        ended_at=_time(one.ended_ms),
+        started_at=time_of(one.started_ms),
+        updated_at=time_of(one.updated_ms),
+        ended_at=time_of(one.ended_ms),
         past_pivot=one.past_pivot,
         blocked=one.blocked,
         settling=one.settling,
         current_steps=[step.name for step in working] if one.status == h.RUNNING else [],
         messages=[_message(view) for view in one.messages],
+        run=one.key.run,
+        attributes=dict(one.attributes),
+        waiting_for=_waiting_for(one, working) if status_of(one.status).is_open and not one.blocked else [],
     )
+
+
+def _waiting_for(one: c.Description, working: Iterable[c.StepView]) -> list[Waiting]:
+    found = [Waiting("person")] if one.status == h.HELD else []
+    for step in one.steps:
+        if step.compensation_state == "stuck":
+            found.append(Waiting("person", step.compensation))
+        elif step.compensation_state in ("running", "retrying"):
+            found.append(Waiting("compensation", step.compensation))
+    if one.status == h.RUNNING:
+        found += [Waiting("step", step.name) for step in working]
+    if one.wake_at_ms > one.updated_ms:
+        found.append(Waiting("time", until=time_of(one.wake_at_ms)))
+    elif not found and one.status == h.RUNNING and not one.owner and not one.wake_at_ms:
+        found.append(Waiting("message"))
+    return found
 
 
 def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
@@ -119,7 +156,7 @@ def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
 def _message(view: c.MessageView) -> Message:
     failure = view.failure if view.HasField("failure") else None
     return Message(
-        view.message_id, view.kind, view.state, view.name, _time(view.received_ms), view.who, view.reason,
+        view.message_id, view.kind, view.state, view.name, time_of(view.received_ms), view.who, view.reason,
         f"{failure.type}: {failure.message}" if failure is not None else "",
     )  # fmt: skip
 
@@ -128,52 +165,58 @@ def _undone(step: c.StepView) -> str:
     return step.compensation if step.name == "on_failure" else step.name
 
 
-def _time(ms: int) -> datetime | None:
+def time_of(ms: int) -> datetime | None:
+    """UTC; None for no time."""
     return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts of sagas by status, over all types and for each one. `active` is running and compensating."""
+    """Counts of sagas by `Status`, over all types and for each one; a status that none is in is not there. `active` is
+    running and compensating."""
 
-    by_status: Mapping[str, int]
-    by_type: Mapping[str, Mapping[str, int]]
+    by_status: dict[str, int]
+    by_type: dict[str, dict[str, int]]
 
     @classmethod
     def of(cls, reply: c.StatisticsReply) -> Statistics:
         total: Counter[str] = Counter()
         by_type: dict[str, Counter[str]] = {}
         for one in reply.tallies:
-            status = status_name(one.status).lower()
+            status = status_of(one.status)
             total[status] += one.count
             by_type.setdefault(one.saga_type, Counter())[status] += one.count
-        return cls(total, by_type)
+        return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()})
+
+    def count(self, *statuses: Status) -> int:
+        """How many are in one of these."""
+        return sum(self.by_status.get(status, 0) for status in statuses)
 
     @property
     def active(self) -> int:
-        return self.by_status.get("running", 0) + self.by_status.get("compensating", 0)
+        return self.count(Status.RUNNING, Status.COMPENSATING)
 
     @property
     def completed(self) -> int:
-        return self.by_status.get("completed", 0)
+        return self.count(Status.COMPLETED)
 
     @property
     def failed(self) -> int:
         """Ended as failed: nothing was to be undone."""
-        return self.by_status.get("failed", 0)
+        return self.count(Status.FAILED)
 
     @property
     def compensating(self) -> int:
-        return self.by_status.get("compensating", 0)
+        return self.count(Status.COMPENSATING)
 
     @property
     def compensated(self) -> int:
-        return self.by_status.get("compensated", 0)
+        return self.count(Status.COMPENSATED)
 
     @property
     def stuck(self) -> int:
-        return self.by_status.get("compensation_stuck", 0)
+        return self.count(Status.COMPENSATION_STUCK)
 
     @property
     def held(self) -> int:
-        return self.by_status.get("held", 0)
+        return self.count(Status.HELD)

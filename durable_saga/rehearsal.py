@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from durable_saga.client import Client
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DurableSagaError, NotFound
-from durable_saga.overview import OPEN
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
+from durable_saga.status import Status
 from durable_saga.watched_core import WatchedCore
 
 
@@ -29,18 +29,18 @@ async def misfits(client: Client, definitions: Sequence[SagaDefinition], *, saga
     client raises."""
     known = {one.name: one for one in definitions}
     seen = 0
-    async for row in client.list(status=OPEN):
+    async for row in client.list(status=[one for one in Status if one.is_open]):
         definition = known.get(row.saga_type)
         if definition is None:
             continue
         if (seen := seen + 1) > sagas_max:
             return
         try:
-            events = await client.handle(row.key.saga).history()
+            events = await client.handle(row.id).history()
         except NotFound:  # it has ended and is purged
             continue
         if why := unlike(definition, events):
-            yield Misfit(row.key.saga, definition.name, why)
+            yield Misfit(row.id, definition.name, why)
         await asyncio.sleep(0)
 
 

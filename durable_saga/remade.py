@@ -98,6 +98,14 @@ def remake(failure: p.Failure, failed: StepFailed) -> Exception:
     return _of_its_bases(failure, failed)
 
 
+def details_of(failure: p.Failure) -> dict[str, Any]:
+    """The plain values that the exception held, by their names."""
+    pairs = _decoded(failure.attributes, {})
+    return {
+        name: pair[1] for name, pair in pairs.items() if isinstance(pair, list | tuple) and len(pair) > 1 and pair[0] == PLAIN
+    }
+
+
 def _has_no_text(error: Exception) -> bool:
     """Its own `__str__` does not go with what is kept: an object that was turned into plain values, say."""
     try:

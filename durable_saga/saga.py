@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from durable_saga.declaring import check_function, check_start_options
 from durable_saga.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import run_child
@@ -49,7 +50,7 @@ class SagaFunction(Generic[P, R_co]):
         work when the saga returns are let finish. Raises TypeError for a second handler of one name."""
 
         def declare(function: F) -> F:
-            key = name or function.__name__
+            key = check_function(function, name, f"@{self.definition.name}.signal")
             if key in self.definition.handlers:
                 raise TypeError(f"saga {self.definition.name} has a handler for signal {key!r} already")
             self.definition.handlers[key] = function
@@ -99,8 +100,8 @@ def saga(
     `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own.
     `when_failed="hold"`: instead of unwinding at once, the saga waits for a person, who recovers or compensates it. `keys` gets
     the arguments and gives correlation keys for events, `attributes` gets them and gives search attributes for listings:
-    `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async, ValueError for
-    other values.
+    `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async, and for
+    what no function of a saga can be (declaring.py), ValueError for other values.
     """
     if when_failed not in ("compensate", "hold"):
         raise ValueError(f"when_failed is {when_failed!r}: 'compensate' or 'hold'")
@@ -108,11 +109,13 @@ def saga(
     check_decides(compensation_order, "compensation_order", "names")
 
     def decorate(function: Callable[..., Any]) -> SagaFunction[Any, Any]:
+        found = check_function(function, name, "@saga")
         if not inspect.iscoroutinefunction(function):
-            raise TypeError(f"{place_of(function)}: @saga needs an async function; write `async def {function.__name__}`")
+            raise TypeError(f"{place_of(function)}: @saga needs an async function; write `async def {found}`")
+        check_start_options(function)
         return SagaFunction(
             SagaDefinition(
-                name=name or function.__name__,
+                name=found,
                 function=function,
                 timeout_ms=timeout_ms_of(timeout, function),
                 handlers={},

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import getpass
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from durable_saga import codec
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DecodeError, InvalidArgument
+from durable_saga.event_type import DECLARED, EventType
 from durable_saga.saga import SIGNAL_NAME
 from durable_saga.waited_names import WAITED
 
@@ -26,11 +27,28 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+class SignalHandler(Protocol):
+    """A function that handles a signal: `@cart.signal`."""
+
+    __name__: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def named_event(event: str | EventType[Any], args: Sequence[Any]) -> tuple[str, bytes]:
+    """Its name and what it carries as bytes. Raises InvalidArgument, and NotSerializable."""
+    if isinstance(event, EventType):
+        return event.name, event.encoded(args)
+    return text("event", event), codec.encode_call(args, {}, where=f"event {event}")
+
+
 def checked_signal(
-    signal: str | Callable[..., Any], args: Sequence[Any], definition: SagaDefinition | None
+    signal: str | SignalHandler | EventType[Any], args: Sequence[Any], definition: SagaDefinition | None
 ) -> tuple[str, bytes]:  # fmt: skip
     """Its name and its arguments as bytes. Raises InvalidArgument, and NotSerializable."""
-    if isinstance(signal, str):
+    if isinstance(signal, EventType):
+        name, handler = signal.name, definition.handlers.get(signal.name) if definition is not None else None
+    elif isinstance(signal, str):
         name, handler = signal, definition.handlers.get(signal) if definition is not None else None
         if handler is None and definition is not None and definition.any_signal is None:
             _check_name(name, definition)
@@ -38,7 +56,7 @@ def checked_signal(
         name, handler = getattr(signal, SIGNAL_NAME, ""), signal
         if not name:
             raise InvalidArgument(f"{signal!r} isn't a signal handler: declare it with @saga_function.signal, or give a name")
-    data = codec.encode_call(args, {}, where=f"signal {name}")
+    data = signal.encoded(args) if isinstance(signal, EventType) else codec.encode_call(args, {}, where=f"signal {name}")
     if handler is not None:
         try:
             signature = inspect.signature(handler, eval_str=True)
@@ -52,9 +70,9 @@ def checked_signal(
 def _check_name(name: str, definition: SagaDefinition) -> None:
     """Raises InvalidArgument."""
     waited = WAITED.others(name)
-    if waited is None:
+    if waited is None or name in DECLARED:
         return
-    known = sorted({*definition.handlers, *waited})
+    known = sorted({*definition.handlers, *waited, *DECLARED})
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
     raise InvalidArgument(

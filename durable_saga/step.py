@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from durable_saga.compensation import Strategy, compensation_definition
 from durable_saga.compensation import compensation as compensation_options
+from durable_saga.declaring import check_function
 from durable_saga.definition import StepDefinition, leaves_in_doubt, place_of, proofs_of, retry_of, timeout_ms_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.retry import FOREVER, Retry
@@ -122,12 +123,11 @@ def step(
     """
 
     def decorate(function: Callable[..., Any]) -> StepFunction[Any, Any]:
+        found = check_function(function, name, "@step")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"{place_of(function)}: step {function.__name__} is a generator: its body would never run; return a value"
-            )
+            raise TypeError(f"{place_of(function)}: step {found} is a generator: its body would never run; return a value")
         definition = StepDefinition(
-            name=name or function.__name__,
+            name=found,
             function=function,
             retry=retry_of(retry, function),
             timeout_ms=timeout_ms_of(timeout, function),

@@ -34,6 +34,9 @@ WATCH_AGAIN_SECONDS = 1.0
 UNARY_SECONDS = 60.0
 """A server that has no stream of calls, as earlier versions, is asked for one again after this."""
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+_NOBODY = ("failed to connect", "Connection refused", "DNS resolution failed", "Domain name not found")
+"""In what gRPC says where there is no server."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FINAL = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 """A stream of calls that ended so is not worth a second one. By CANCELLED the client itself ended it."""
 _OPTIONS = [
@@ -91,13 +94,14 @@ class Transport(Protocol):
 
 
 async def call_any(
-    routes: Routes, request: Any, ask: Callable[[str], Awaitable[Any]], waits: Callable[[Unreached], None] | None = None
-) -> Any:
-    """Ask the servers in the order of `routes`, again and again with back-off for up to RETRY_SECONDS_MAX, until one answers.
-    `ask` raises Unreached for what another may answer; Exhausted that is over within SOON_SECONDS is waited for. `waits` is
-    told when nobody answered."""
+    routes: Routes, request: Any, ask: Callable[[str], Awaitable[Any]], waits: Callable[[Unreached], None] | None = None,
+    seconds: float | None = None,
+) -> Any:  # fmt: skip
+    """Ask the servers in the order of `routes`, again and again with back-off for up to `seconds`, by default
+    RETRY_SECONDS_MAX, until one answers. `ask` raises Unreached for what another may answer; Exhausted that is over within
+    SOON_SECONDS is waited for. `waits` is told when nobody answered."""
     loop = asyncio.get_running_loop()
-    until, pause = loop.time() + RETRY_SECONDS_MAX, 0.1
+    until, pause = loop.time() + (RETRY_SECONDS_MAX if seconds is None else seconds), 0.1
     while True:
         failed: errors.ClientError = Unreached("no server is known")
         at_least = 0.0
@@ -119,6 +123,31 @@ async def call_any(
             waits(failed)
         await asyncio.sleep(max(pause, at_least))
         pause = min(pause * 2, 5.0)
+
+
+def nobody_there(error: Unreached, servers: Sequence[str]) -> Unreached:
+    """What a person can do where nobody listens; else the error as it is."""
+    if not any(words in str(error) for words in _NOBODY):
+        return error
+    here = all(server.rpartition(":")[0].strip("[]") in _LOOPBACK for server in servers)
+    start = "`durable-saga dev` starts one with the web page" if here else "start one there by `durable-saga server`"
+    return Unreached(f"no server answers at {' or '.join(servers)}: {start} ({error})")
+
+
+async def within(seconds: float, method: str, request: Any, work: Awaitable[Any]) -> Any:
+    """Raises Unavailable when it takes longer; what a request itself asks to wait for is not counted."""
+    waits_ms = request.wait_ms if isinstance(request, c.WaitRequest) else 0
+    limit = asyncio.timeout(seconds + waits_ms / 1000)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise errors.Unavailable(
+            f"{method}() was not answered within {seconds:g} s, the timeout= of connect(): it may have taken effect; the same"
+            " call may be made again"
+        ) from None
 
 
 class _Channel:
@@ -189,8 +218,9 @@ class GrpcTransport:
 
     needs_heartbeats = True
 
-    def __init__(self, *seeds: str, credentials: Credentials | None = None) -> None:
+    def __init__(self, *seeds: str, credentials: Credentials | None = None, timeout: float | None = None) -> None:
         self.routes = Routes(seeds)
+        self._timeout = timeout
         self.credentials = credentials or Credentials()
         self._version = self.credentials.version()
         self._channels: dict[str, _Channel] = {}
@@ -226,7 +256,11 @@ class GrpcTransport:
 
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
-        return await call_any(self.routes, request, ask, self._say)
+        try:
+            work = call_any(self.routes, request, ask, self._say, self._timeout)
+            return await (work if self._timeout is None else within(self._timeout, method, request, work))
+        except Unreached as error:
+            raise nobody_there(error, self.routes.servers()) from None
 
     def _say(self, error: Unreached) -> None:
         """Once for all calls that wait, and again after a while."""
@@ -279,8 +313,9 @@ class LocalTransport:
 
     needs_heartbeats = False
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: Any, *, timeout: float | None = None) -> None:
         self.routes = Routes([""])
+        self._timeout = timeout
         self.credentials = Credentials()
         self._service = service
         self._started: asyncio.Future[None] | None = None
@@ -310,7 +345,8 @@ class LocalTransport:
             except Exception as error:
                 raise _translated(error) from error
 
-        return await call_any(self.routes, request, ask)
+        work = call_any(self.routes, request, ask, seconds=self._timeout)
+        return await (work if self._timeout is None else within(self._timeout, method, request, work))
 
     async def work(self, outgoing: AsyncIterator[w.WorkerFrame], target: str) -> AsyncIterator[w.ServerFrame]:
         await self._ready()

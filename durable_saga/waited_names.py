@@ -61,11 +61,12 @@ def _waiting_modules(modules: Mapping[str, Any]) -> Iterator[ModuleType]:
 
 
 def _waits(value: Any) -> bool:
-    return isinstance(value, FunctionType) and value.__module__ == _INSIDE and value.__name__ in _NAMES
+    """By its real type: isinstance() would ask a lazy object of somebody's (`django.conf.settings`) to load itself."""
+    return type(value) is FunctionType and value.__module__ == _INSIDE and value.__name__ in _NAMES
 
 
 def _is_package(value: Any) -> bool:
-    return isinstance(value, ModuleType) and value.__name__ in (PACKAGE, _INSIDE)
+    return issubclass(type(value), ModuleType) and value.__name__ in (PACKAGE, _INSIDE)
 
 
 def _names_in(module: ModuleType) -> Iterator[str]:

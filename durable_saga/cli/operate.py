@@ -20,6 +20,7 @@ from durable_saga.client import Client, Handle
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.errors import DecodeError, InvalidArgument
+from durable_saga.listing import rows
 from durable_saga.pb import history_pb2 as h
 from durable_saga.readable import as_dict, printable
 
@@ -202,8 +203,8 @@ def list_sagas(
     attributes = dict(_attribute(one) for one in where)
 
     async def work(client: Client) -> Any:
-        found = client.list(
-            type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
+        found = rows(
+            client, type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
             started_after=_zoned(started_after), started_before=_zoned(started_before),
         )  # fmt: skip
         return [one async for one in found]
@@ -213,11 +214,11 @@ def list_sagas(
         for one in found:
             output.print_json(as_dict(one))
         return
-    rows = [
+    lines = [
         (one.key.saga, one.saga_type, output.status_of(one), output.when(one.started_ms), output.when(one.ended_ms))
         for one in found
     ]
-    output.table(("saga", "type", "status", "started", "ended"), rows)
+    output.table(("saga", "type", "status", "started", "ended"), lines)
 
 
 def _verb(

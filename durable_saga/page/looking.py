@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,8 @@ from durable_saga import readable
 from durable_saga.client import Client, Handle
 from durable_saga.clock import Clock
 from durable_saga.errors import InvalidArgument
-from durable_saga.overview import OPEN, Statistics
+from durable_saga.listing import page_of_rows
+from durable_saga.overview import Statistics
 from durable_saga.page import showing
 from durable_saga.page.engine import read
 from durable_saga.page.entrance import Entrance
@@ -24,6 +24,7 @@ from durable_saga.page.rendering import Templates, address
 from durable_saga.page.sessions import session_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.status import OPEN, Status
 
 SAGAS_PER_PAGE = (50, 100, 200)
 EVENTS_PER_PAGE = 100
@@ -32,7 +33,7 @@ LATEST_EVENTS_READ = 2_000
 NAMES_LOOKED_BACK = 200
 """Results on a page of a history are told with the names of steps that began so many events before it."""
 LIST_SECONDS, SAGA_SECONDS = 3, 2
-STATUSES = tuple(name.lower() for name in h.Status.keys()[1:])
+STATUSES = tuple(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ async def sagas(request: Request) -> Response:
     wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status else ())]
     at = query.get("page", "")
     where = query.get("where", "").strip()
-    asked = page.client.list_page(
-        type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
+    asked = page_of_rows(
+        page.client, type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
     )  # fmt: skip
     found, statistics = await read(asyncio.gather(asked, page.client.statistics()))
     values = {
@@ -107,8 +108,8 @@ def _attributes(where: str) -> dict[str, str]:
 
 
 def _counts(statistics: Statistics, kind: str) -> dict[str, int]:
-    counted: Mapping[str, int] = statistics.by_type.get(kind, {}) if kind else statistics.by_status
-    found = {status: counted.get(status, 0) for status in STATUSES}
+    counted = statistics.by_type.get(kind, {}) if kind else statistics.by_status
+    found: dict[str, int] = {status: counted.get(status, 0) for status in STATUSES}
     return {"": sum(found.values()), "open": sum(found[status] for status in OPEN), **found}
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from durable_saga.overview import OPEN
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import limits
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import is_missing
 from durable_saga.readable import as_json, value_of
+from durable_saga.status import status_of
 
 STEPS_SHOWN_MAX = 500
 VALUE_CHARACTERS_MAX = 4_000
@@ -29,11 +29,11 @@ _DECISIONS_THAT_END = (h.CompensationDecided.SKIP, h.CompensationDecided.RESOLVE
 
 
 def status_name(status: int) -> str:
-    return limits.status_name(status).lower()
+    return status_of(status)
 
 
 def is_open(status: int) -> bool:
-    return status_name(status) in OPEN
+    return status_of(status).is_open
 
 
 def in_words(name: str) -> str:

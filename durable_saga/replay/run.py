@@ -89,7 +89,7 @@ class Core:
         self.holding, self.continuing = Holding(self), Continuing(self)
         self.urgent, self.activation, self.judging = False, 0, False
         self.phase, self.status = FORWARD, h.RUNNING
-        self.deadline_ms = self._timeout_ms = 0
+        self.deadline_ms = self._timeout_ms = self.started_ms = 0
         self.forward = Forward(self)
         self.is_repeating, self.given = False, NOT_DECODED  # the latter: the value in the fact that is being taken
         self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
@@ -233,7 +233,7 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.loop.rules = _known(fact.rules)
-        self._seed = fact.seed
+        self._seed, self.started_ms = fact.seed, self.loop.now_ms
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.continuing.keys.update(dict.fromkeys(fact.keys))
         self.attributes.committed(fact.attributes)

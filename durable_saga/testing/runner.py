@@ -18,11 +18,13 @@ from durable_saga import codec
 from durable_saga.binding import check_start
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.event_type import EventType
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
 from durable_saga.retry import to_ms
+from durable_saga.status import Status
 from durable_saga.testing.driver import START_MS, Driver, Message
 from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
@@ -47,7 +49,7 @@ class SagaResult:
     """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         return self.overview.status
 
     @property
@@ -98,8 +100,12 @@ class SagaTestRunner:
         name. The run raises UnknownName for a name that is not there."""
         self._services.append((service, methods))
 
-    def publish(self, event: str, *args: Any, after: float | timedelta | None = None) -> None:
-        """Let an event or signal reach the saga: when it waits for nothing else, or `after` so much virtual time."""
+    def publish(self, event: str | EventType[Any], *args: Any, after: float | timedelta | None = None) -> None:
+        """Let an event or signal reach the saga: when it waits for nothing else, or `after` so much virtual time. Raises
+        InvalidArgument for what is not of the event's type."""
+        if isinstance(event, EventType):
+            event.encoded(args)
+            event = event.name
         at_ms = 0 if after is None else START_MS + to_ms(after, name="after")
         self._messages.append(Message(event, args, at_ms))
 

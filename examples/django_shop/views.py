@@ -7,7 +7,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from durable_saga.errors import AlreadyStarted, NotFound, Unavailable
-from durable_saga.overview import overview_of
 from examples.django_shop.engine import client
 from examples.django_shop.sagas import place_order
 
@@ -22,7 +21,7 @@ def order(request: HttpRequest, order_id: str) -> JsonResponse:
             asked = json.loads(request.body)
             handle = client().start(place_order, asked["item"], asked["amount"], id=order_id)
             return JsonResponse({"id": handle.id}, status=200 if handle.already_started else 202)
-        found = overview_of(client().handle(order_id).describe())
+        found = client().handle(order_id).overview()
         return JsonResponse({"id": found.id, "status": found.status, "undone": found.compensated_steps})
     except NotFound as error:
         return JsonResponse({"error": str(error)}, status=404)

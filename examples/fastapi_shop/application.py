@@ -6,12 +6,11 @@ The worker runs in this process, so one command is the whole service. With `DURA
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -19,14 +18,12 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from durable_saga import Client, Handle, Overview, Worker, connect
+from durable_saga import Client, Overview, Worker, connect
 from durable_saga.errors import AlreadyEnded
 from examples.fastapi_shop import failures
 from examples.fastapi_shop.sagas import Order, place_order
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 0.5
-"""How often a progress stream asks how its order stands."""
 
 
 @asynccontextmanager
@@ -71,22 +68,17 @@ async def cancel_order(order_id: str, sagas: Sagas) -> dict[str, str]:
 
 @app.get("/orders/{order_id}/progress")
 async def progress(order_id: str, sagas: Sagas) -> StreamingResponse:
-    handle = sagas.handle(order_id)
-    first = await handle.overview()  # an order that is not there is a 404, not a stream
-    return StreamingResponse(changes(handle, first), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    changes = sagas.handle(order_id).watch()
+    first = await anext(changes)  # an order that is not there is a 404, not a stream
+    return StreamingResponse(told(first, changes), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def changes(handle: Handle[Any], found: Overview) -> AsyncGenerator[str, None]:
+async def told(first: Overview, changes: AsyncIterator[Overview]) -> AsyncGenerator[str, None]:
     """One event for each change, until the order has ended. A browser that is gone ends it."""
-    told = ""
-    while True:
-        if (now := json.dumps(shown(found))) != told:
-            yield f"data: {now}\n\n"
-            told = now
-        if not found.is_open:
-            return
-        await asyncio.sleep(LOOK_SECONDS)
-        found = await handle.overview()
+    yield f"data: {(last := json.dumps(shown(first)))}\n\n"
+    async for found in changes:
+        if (now := json.dumps(shown(found))) != last:  # it may have changed in what is not shown
+            yield f"data: {(last := now)}\n\n"
 
 
 def shown(found: Overview) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_a_wait_and_a_worker_outlive_their_token_when_its_file_holds_the_next_on
                 assert session.caller is not None
                 assert session.caller.identity.token != first.made.id
                 for one in [one async for one in client.list()]:
-                    await client.handle(one.key.saga).signal("go")
+                    await client.handle(one.id).signal("go")
                 assert await waiting == "gone"
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -180,7 +180,7 @@ def test_a_damaged_run_is_shown_with_what_is_left_and_all_others_go_on(
                     assert await other.result() == 1
                     while "is damaged" not in (await waits.describe()).blocked:
                         await asyncio.sleep(0.02)
-                    assert {one.key.saga async for one in client.list()} == {"done", "waits", "other"}
+                    assert {one.id async for one in client.list()} == {"done", "waits", "other"}
                 await waits.terminate("it can't be read")
                 assert (await waits.describe()).status == h.TERMINATED
 
@@ -200,7 +200,7 @@ def test_an_unknown_number_in_a_journal_is_shown(tmp_path: pathlib.Path) -> None
                 overview = await client.handle("s").overview()
                 assert overview.status == "status_999"
                 assert overview.started_at is not None
-                assert [one.status async for one in client.list()] == [999]
+                assert [one.status async for one in client.list()] == ["status_999"]
                 assert (await client.statistics()).by_status == {"status_999": 1}
 
     asyncio.run(scenario())

@@ -286,7 +286,7 @@ def test_a_start_that_was_given_up_before_there_was_a_connection_is_not_sent() -
             await asyncio.sleep(0)
             link.mend()
             await late
-            assert [one.key.saga async for one in client.list()] == ["late"]
+            assert [one.id async for one in client.list()] == ["late"]
 
     asyncio.run(scenario())
 

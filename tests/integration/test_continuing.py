@@ -113,7 +113,7 @@ def test_verbs_go_to_the_newest_run(play: Play) -> None:
         await handle.terminate("enough")
         with pytest.raises(SagaTerminated):
             await handle.result()
-        runs = [one.key.run async for one in client.list(status=["CONTINUED"])]
+        runs = [one.run async for one in client.list(status=["CONTINUED"])]
         assert sorted(runs) == [1, 2, 3]
 
     play(scenario, [waiting])

@@ -221,7 +221,7 @@ def test_sagas_are_listed_by_type_and_status(play: Play) -> None:
         for number in range(5):
             await (await client.start(s.trip, [], id=f"t-{number}")).result()
         await (await client.start(s.handled, id="other")).result()
-        found = [one.key.saga async for one in client.list(type="trip", status=["COMPLETED"])]
+        found = [one.id async for one in client.list(type="trip", status=["COMPLETED"])]
         assert sorted(found) == [f"t-{number}" for number in range(5)]
 
     play(scenario)
@@ -239,9 +239,9 @@ def test_open_sagas_are_listed_by_the_key_that_they_declared(play: Play) -> None
         ended = await client.start(keyed, 9, id="ended")
         await client.publish("shipped", saga="ended")
         await ended.result()
-        assert sorted([one.key.saga async for one in client.list(key="order=shared")]) == ["k-0", "k-1", "k-2"]
+        assert sorted([one.id async for one in client.list(key="order=shared")]) == ["k-0", "k-1", "k-2"]
         assert len([one async for one in client.list(key="order=shared", limit=2)]) == 2
-        assert [one.key.saga async for one in client.list(key="order=1")] == ["k-1"]
+        assert [one.id async for one in client.list(key="order=1")] == ["k-1"]
         assert [one async for one in client.list(key="order=shared", status=["HELD"])] == []
         assert [one async for one in client.list(key="order=shared", type="trip")] == []
         assert [one async for one in client.list(key="no such key")] == []

@@ -50,7 +50,7 @@ async def listed(client: Client, wanted: Sequence[str], **filters: Any) -> None:
     """Once it shows these: a listing comes a moment later."""
     found: list[str] = []
     for _ in range(100):
-        found = [f"{one.key.saga}/{one.key.run}" async for one in client.list(**filters)]
+        found = [f"{one.id}/{one.run}" async for one in client.list(**filters)]
         if found == list(wanted):
             return
         await asyncio.sleep(0.1)
@@ -77,7 +77,8 @@ def test_sagas_are_found_by_type_status_time_and_attributes_together(play: Play)
         middle = [one async for one in client.list(type="order")][1]
         assert dict(middle.attributes) == {"customer": "c-7", "parcel": "7"}
         assert dict((await client.handle("o2").describe()).attributes) == {"customer": "c-7", "parcel": "7"}
-        started = datetime.fromtimestamp(middle.started_ms / 1000, UTC)
+        started = middle.started_at
+        assert started is not None
         await listed(client, ["o3/1", "o2/1"], type="order", started_after=started)
         await listed(client, ["o1/1"], type="order", started_before=started)
         await listed(client, [], attributes={"customer": "c-9"})
@@ -93,7 +94,7 @@ def test_pages_show_each_saga_once_while_others_are_started(play: Play) -> None:
         found, page = list[str](), ""
         for turn in range(20):
             reply = await client.list_page(attributes={"customer": "c-7"}, limit=2, page=page)
-            found += [one.key.saga for one in reply.sagas]
+            found += [one.id for one in reply.sagas]
             await client.start(order, "c-7", id=f"later{turn}")
             page = reply.next_page
             if not page:

@@ -156,7 +156,7 @@ def test_what_is_no_text_or_number_is_told_in_the_words_of_the_caller() -> None:
             with pytest.raises(InvalidArgument, match="id is 7, of type int: give a str"):
                 await client.start("waits", id=7)  # type: ignore[call-overload]
             with pytest.raises(InvalidArgument, match="saga is 3, of type int"):
-                await client.publish("x", saga=3)  # type: ignore[arg-type]
+                await client.publish("x", saga=3)  # type: ignore[call-overload]
             with pytest.raises(ValueError, match="max_concurrent_sagas is 0"):
                 SagaOrchestrator(SagaManager("memory:"), max_concurrent_sagas=0)
             with pytest.raises(ValueError, match="concurrency is -1"):

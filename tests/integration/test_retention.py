@@ -103,7 +103,7 @@ async def is_purged(client: Client, *ids: str) -> None:
                 break
             assert time.monotonic() < until, f"{name} is still there"
             await asyncio.sleep(0.1)
-    while {one.key.saga async for one in client.list()} & set(ids):
+    while {one.id async for one in client.list()} & set(ids):
         assert time.monotonic() < until, "the listing still shows it"
         await asyncio.sleep(0.1)
 
@@ -111,7 +111,7 @@ async def is_purged(client: Client, *ids: str) -> None:
 async def has_runs(client: Client, name: str, numbers: list[int]) -> None:
     """Returns once the listing shows these runs of the saga and no others."""
     until = time.monotonic() + PURGED_SECONDS_MAX
-    while (found := {one.key.run: one.status async for one in client.list() if one.key.saga == name}).keys() != set(numbers):
+    while (found := {one.run: one.status async for one in client.list() if one.id == name}).keys() != set(numbers):
         assert time.monotonic() < until, f"runs {found}, not {numbers}"
         await asyncio.sleep(0.1)
 
@@ -126,7 +126,7 @@ def test_an_ended_saga_is_purged_and_an_open_one_is_not(journal_of: JournalOf) -
                 ended = await client.start(waiting, id="ended by force")
                 await asyncio.sleep(0.2)
                 await ended.terminate("enough")
-                assert {one.key.saga async for one in client.list()} == {"stays", "goes", "ended by force"}
+                assert {one.id async for one in client.list()} == {"stays", "goes", "ended by force"}
                 await is_purged(client, "goes", "ended by force")
                 with pytest.raises(NotFound):
                     await handle.signal("go")
@@ -184,7 +184,7 @@ def test_sagas_that_ended_before_are_found_when_they_are_told(journal_of: Journa
             await another.initialize()
             assert await tell_ended(another, namespace, 3) == 7
             await is_purged(client, *names)
-            assert [one.key.saga async for one in client.list()] == ["open"]
+            assert [one.id async for one in client.list()] == ["open"]
 
     asyncio.run(scenario(new_name()))
 

@@ -11,7 +11,7 @@ from typing import Any, reveal_type
 
 from fastapi import FastAPI, HTTPException
 
-from durable_saga import Overview, Retry, Worker, connect, event, now, saga, signal, sleep, state, step
+from durable_saga import Overview, Retry, Worker, connect, event, event_type, now, saga, signal, sleep, state, step
 from durable_saga.errors import NotFound, SagaError
 from durable_saga.sync import SyncClient
 from durable_saga.testing import SagaTestRunner
@@ -21,6 +21,14 @@ from durable_saga.testing import SagaTestRunner
 class Receipt:
     order: str
     amount: int
+
+
+@dataclass(frozen=True)
+class Pickup:
+    place: str
+
+
+picked_up = event_type("picked_up", Pickup)
 
 
 @step(timeout=10, retry=Retry(max_attempts=3))
@@ -44,6 +52,7 @@ async def place_order(order: str, amount: int) -> Receipt:
     state.set("reservation", reservation)
     await sleep(1)
     reveal_type(now())
+    reveal_type(await picked_up(timeout=60))
     return reveal_type(await charge(order, amount))
 
 
@@ -79,8 +88,17 @@ async def get_order(order: str) -> dict[str, Any]:
     return {"status": found.status, "amount": receipt.amount}
 
 
+async def follow(order: str) -> None:
+    handle = client.handle(order, place_order)
+    await handle.signal(picked_up, Pickup("Ulm"))
+    async for found in handle.watch():
+        reveal_type(found.status)
+
+
 def blocking() -> int:
     with SyncClient("localhost:7233") as sync:
+        sync.handle("order-6").signal(picked_up, Pickup("Bonn"))
+        reveal_type(sync.statistics())
         return reveal_type(sync.start(place_order, "order-7", 100, id="order-7").result()).amount
 
 
@@ -89,4 +107,4 @@ async def test_it() -> None:
     assert result.status == "completed"
 
 
-__all__ = ["app", "blocking", "event", "refund", "signal", "test_it"]
+__all__ = ["app", "blocking", "event", "follow", "refund", "signal", "test_it"]

@@ -53,7 +53,7 @@ def test_wrong_policies_and_timeouts_are_errors_at_definition() -> None:
     with pytest.raises(ValueError, match="backoff="):
         Retry(backoff="quadratic")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -1"):
-        step(timeout=-1)(lambda: None)
+        step(timeout=-1)(waits)
     with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -2"):
         saga(timeout=-2)(waits)
     with pytest.raises(ValueError, match=r"test_authoring.py:\d+: timeout is -3"):

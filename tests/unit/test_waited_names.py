@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 
 from durable_saga.waited_names import Waited, waited_names
 
@@ -111,3 +112,9 @@ def test_a_name_that_was_found_is_not_looked_for_again(monkeypatch: pytest.Monke
     assert len(looks) == 1
     assert waited.others("payed") == frozenset(("paid",))
     assert len(looks) == 2, "its module may have been loaded since"
+
+
+def test_lazy_objects_of_a_module_are_not_woken(tmp_path: pathlib.Path) -> None:
+    module = loaded(tmp_path, "async def f(): await event('paid')\n")
+    vars(module)["settings"] = SimpleLazyObject(lambda: pytest.fail("it was loaded"))
+    assert waited_names({"shop_code": module}) == frozenset(["paid"])
