@@ -34,8 +34,8 @@ def connect(
     - `ca`, `cert`, `key`, `token`: PEM files, and a text or a function that returns the current token (docs/identity.md). None:
       it comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none of these.
     - `timeout` (seconds or a timedelta): the time in which each call is answered, or raises Unavailable; it may have taken
-      effect then, and may be made again. Without it a call is tried again for up to 30 s while no server answers. Waiting for a saga's
-      end is not counted, nor are the streams of workers.
+      effect then, and may be made again. Without it a call is tried again for up to 30 s while no server answers. Waiting for
+      a saga's end is not counted, nor are the streams of workers.
     - `codec`: seals values before they leave this process, and opens them (docs/encryption.md).
     - `converters`, `redact`: those of `Client`.
 
