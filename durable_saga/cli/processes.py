@@ -84,7 +84,7 @@ def server(
 def dev(
     file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool, verbose: bool
 ) -> None:  # fmt: skip
-    """Run a history server on one SQLite file, with the web page, for a laptop."""
+    """Run server and web page on one SQLite file, for a laptop."""
     logs.begin(verbose)
     beside = web.Beside(page_listen) if with_page else None
     output.run(_dev(f"sqlite:///{file}", listen, retention, insecure, beside))
@@ -134,7 +134,7 @@ async def _dev(journal: str, listen: str, retention_ms: int, insecure: bool, bes
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
 ) -> None:  # fmt: skip
-    """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
+    """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:
