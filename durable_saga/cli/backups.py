@@ -13,7 +13,7 @@ _copy = click.argument("file", type=click.Path(dir_okay=False))
 
 @click.group()
 def journal() -> None:
-    """Back up and restore a SQLite journal (docs/backup.md)."""
+    """Back up and restore a SQLite journal. See docs/backup.md."""
 
 
 @journal.command()

@@ -81,7 +81,7 @@ def _named(option: str, name: str) -> Any:
 
 @click.group()
 def keys() -> None:
-    """Manage the keys of a KeyFolder, which values are sealed with."""
+    """Manage the keys that values are sealed with (a KeyFolder)."""
 
 
 _folder = click.option(

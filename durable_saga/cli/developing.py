@@ -44,8 +44,9 @@ def dev(
     app: str | None, reload: bool, file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool,
     verbose: bool,
 ) -> None:  # fmt: skip
-    """Run a history server on one SQLite file, with the web page, for a laptop. With APP, a module (shop.orders) or one name in
-    it, also a worker for its sagas."""
+    """Run server and web page on one SQLite file, for a laptop.
+
+    With APP, a module (shop.orders) or one name in it, also a worker for its sagas."""
     logs.begin(verbose)
     if reload and app is None:
         raise click.UsageError("--reload is for the worker of APP: name one, as in `durable-saga dev shop.orders --reload`")

@@ -100,7 +100,7 @@ def start(
     saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
     namespace: str,
 ) -> None:  # fmt: skip
-    """Start SAGA with ARGUMENTS (JSON, or plain strings: 7 is a number, '"7"' a string)."""
+    """Start a saga. ARGUMENTS are JSON, or plain strings: 7 is a number, '"7"' a string."""
     what = saga if app is None else find_saga(app, saga)
 
     async def work(client: Client) -> Any:
@@ -258,7 +258,7 @@ _note_needed = click.option("--note", required=True, help="What was done by hand
 def signal(
     saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
 ) -> None:  # fmt: skip
-    """Send the signal NAME with ARGUMENTS (JSON, or plain strings)."""
+    """Send a signal to a saga. ARGUMENTS are JSON, or plain strings."""
     with_client(lambda client: client.handle(saga_id).signal(name, *_values(arguments), message_id=message_id), url, namespace)
     output.print_json({"id": saga_id, "signal": name})
 
@@ -275,7 +275,7 @@ def publish(
     event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
     namespace: str,
 ) -> None:  # fmt: skip
-    """Publish EVENT with ARGUMENTS (JSON, or plain strings) to one saga, or to those of a correlation key."""
+    """Publish an event to one saga, or to those of a correlation key. ARGUMENTS are JSON, or plain strings."""
 
     async def work(client: Client) -> int:
         return await client.publish(event, *_values(arguments), saga=saga_id, key=key, message_id=message_id)
@@ -287,7 +287,7 @@ def publish(
 @url_option
 @_namespace
 def stats(url: str, namespace: str) -> None:
-    """Count the sagas of each type by status (eventually consistent)."""
+    """Count sagas by type and status (eventually consistent)."""
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
 
 
@@ -300,11 +300,11 @@ COMMANDS: tuple[click.Command, ...] = (
     publish,
     stats,
     _verb(
-        "cancel", "Cancel a saga: it stops, what it has done is undone, and it ends as CANCELLED.",
+        "cancel", "Cancel a saga. It stops, what it has done is undone, and it ends as CANCELLED.",
         "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), _reason,
     ),
     _verb(
-        "compensate", "Undo a saga: it stops, what it has done is undone, and it ends as COMPENSATED.",
+        "compensate", "Undo a saga. It stops, what it has done is undone, and it ends as COMPENSATED.",
         "asked to stop and to undo what it has done", lambda one, o: one.compensate(o["reason"]), _reason,
     ),
     _verb(
@@ -316,15 +316,15 @@ COMMANDS: tuple[click.Command, ...] = (
         "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason,
     ),
     _verb(
-        "retry-compensation", "Try the stuck compensation of CALL (a number in `describe`) once more.",
+        "retry-compensation", "Try a stuck compensation once more. CALL is its number in `describe`.",
         "the compensation of CALL is tried again", lambda one, o: one.retry_compensation(o["call"], o["note"]), _call, _note,
     ),
     _verb(
-        "skip-compensation", "Give up the compensation of CALL (a number in `describe`).",
+        "skip-compensation", "Give up a compensation. CALL is its number in `describe`.",
         "the compensation of CALL is skipped", lambda one, o: one.skip_compensation(o["call"], o["note"]), _call, _note,
     ),
     _verb(
-        "resolve-compensation", "Record that the compensation of CALL (a number in `describe`) was done by hand.",
+        "resolve-compensation", "Say that a compensation was done by hand. CALL is its number in `describe`.",
         "the compensation of CALL is recorded as done by hand",
         lambda one, o: one.resolve_compensation(o["call"], o["note"]), _call, _note_needed,
     ),

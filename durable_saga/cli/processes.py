@@ -103,7 +103,7 @@ def server(
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
 ) -> None:  # fmt: skip
-    """Run the sagas of APP: a module (shop.orders), or one name in it (shop.orders:place_order)."""
+    """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:

@@ -52,7 +52,9 @@ retention = click.option(
 )
 @click.option("--strict/--no-strict", default=True)
 def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
-    """Purge sagas that ended before the servers had a --retention. Safe to stop and to run again."""
+    """Purge sagas that ended before there was a --retention.
+
+    It hands them to the servers. Safe to stop and to run again."""
 
     async def work() -> int:
         from durable_saga_server.journal import JournalError

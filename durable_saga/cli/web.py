@@ -78,7 +78,7 @@ def _door(*, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, publi
 @client_options
 @click.option("--verbose", is_flag=True)
 def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
-    """Run the web page for the engine at URL (host:port or a journal) until SIGTERM."""
+    """Run the web page until SIGTERM. URL is host:port, or a journal."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip

@@ -46,7 +46,9 @@ def test_the_sdist_holds_what_the_wheel_is_built_of_and_nothing_of_how_we_work(b
     names = sdist_names(built.sdist)
     assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "docs/sagas.md", "proto/durable_saga/v1/history.proto",
             "durable_saga/py.typed", "server/durable_saga_server/py.typed", "tests/test_tidy.py"} <= names  # fmt: skip
-    assert not [name for name in names if name.startswith((".ci", ".git/", ".venv", "var/", "dist/")) or "__pycache__" in name]
+    assert not [
+        name for name in names if name.startswith((".ci", ".git/", ".venv", "var/", "dist/", "site/")) or "__pycache__" in name
+    ]
 
 
 def test_the_wheel_of_the_sdist_is_the_same(built: Built, tmp_path: pathlib.Path) -> None:
@@ -61,7 +63,7 @@ def test_what_an_index_shows_has_the_readme_without_links_that_lead_nowhere(buil
     assert isinstance(shown, str)
     assert shown.lstrip().startswith("# durable_saga")
     assert [one for one in re.findall(r"\]\(([^)]+)\)", shown) if "://" not in one] == []
-    assert "| Sagas | the guide: start here, 20 minutes |" in shown
+    assert "| Guide, Tutorial | start here, 20 minutes; " in shown
 
 
 def test_the_metadata_says_for_whom_and_under_which_licence_it_is(built: Built) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import durable_saga
 from durable_saga import errors, overview, sealing, sync, testing
+from durable_saga.cli import main
 from supply.lock import ROOT, pins
 
 REFERENCE = ROOT / "website/reference"
@@ -94,3 +96,17 @@ def test_the_tools_of_the_site_are_pinned_apart_from_ours() -> None:
 def test_the_site_asks_no_other_host() -> None:
     assert CONFIG["theme"]["font"] is False
     assert not {"repo_url", "extra_javascript", "site_url"} & set(CONFIG)
+
+
+def helps(command: click.Command, path: str = "durable-saga") -> Iterator[tuple[str, str]]:
+    yield path, " ".join([command.help or "", *(getattr(one, "help", None) or "" for one in command.params)])
+    for name, one in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from helps(one, f"{path} {name}")
+
+
+def test_every_command_says_what_it_does_in_words_of_today() -> None:
+    told = dict(helps(main))
+    assert [path for path, text in told.items() if not re.match(r"[A-Z]\w+(?<!ed) ", text)] == []
+    pages = {page.name: page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+    odd = re.compile(r"\b(for ever|mend(s|ed|ing)?|comes? again|(what|HOST:PORT) is due)\b", re.IGNORECASE)
+    assert {name: found[0] for name, text in (told | pages).items() if (found := odd.search(text))} == {}
