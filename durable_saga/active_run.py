@@ -73,8 +73,6 @@ class ActiveRun:
             yield from self._watched.replaying(assign.events)
             tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted, self._worker.chance.random)
             self._take()
-        except GeneratorExit:  # it goes on elsewhere
-            raise
         except BaseException as error:  # whatever it is, it is this saga's
             _could_not_begin(self, assign, error)
             return
@@ -224,8 +222,8 @@ class ActiveRun:
         if self._over or self._wrong is not None:
             return
         self._alarms.clear()
-        in_ms = 0
-        if wake_at_ms := self._wake_at_ms():
+        in_ms, wake_at_ms = 0, self._wake_at_ms()
+        if wake_at_ms:
             in_ms = max(wake_at_ms - self._worker.clock.now_ms(), 0)
             self._alarms.set(in_ms / 1000, self._due)
         if self._only_waits() and (not wake_at_ms or in_ms > PARK_BEYOND_MS):
@@ -344,6 +342,8 @@ def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
 
 def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:
     """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    if isinstance(error, GeneratorExit):  # it goes on elsewhere
+        raise error
     missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
     if missing:
         run._core.discard()

@@ -9,7 +9,6 @@ LINGER_SECONDS_MAX are over; then it is given up, and so is one that swallows it
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from durable_saga.attempt import Attempt
 from durable_saga.clock import Chance, Clock
 from durable_saga.errors import StepInterrupted, StepTimedOut
+from durable_saga.machine import Machine
 from durable_saga.outcomes import COMPLETED, Circumstances, ended, failed, is_proof, late, not_applied, tell_log
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
@@ -45,7 +45,7 @@ class Executor:
         self.clock = clock
         self.chance = chance
         is_cached = type(self.loop).__module__.startswith("uvloop")  # its time stands still while a step blocks it
-        self.time: Callable[[], float] = time.monotonic if is_cached else self.loop.time
+        self.time: Callable[[], float] = Machine.monotonic if is_cached else self.loop.time
 
     def close(self) -> None:
         self.threads.close()
@@ -246,6 +246,7 @@ class Attempts:
         return Circumstances(executor.retry, executor.clock.now_ms(), executor.chance.random(), self._forward_only())
 
     def _task_done(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        attempt.task = None  # its context leads back here: such circles wait for the collector, and make it come often
         if task.cancelled() and not attempt.is_over:  # it did not come to its turn
             attempt.close()
             if not attempt.is_wanted:

@@ -97,8 +97,11 @@ class Handle(Generic[R]):
         return changes(self._client, self._key, interval)
 
     async def state(self) -> dict[str, Any]:
-        """What the saga keeps by `state.set()`, as of its last commit."""
-        return (await self.overview()).state
+        """What the saga keeps by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
+        found = await self.describe()
+        for payload in found.state.values():
+            check_open(self._client.sealing, found.key, payload)
+        return overview_of(found).state
 
     async def history(self) -> list[h.Event]:
         """All events of the run, oldest first, with their large values."""

@@ -6,6 +6,7 @@ import random
 from typing import Protocol
 
 from durable_saga.machine import Machine
+from durable_saga.pb.random_ids import new_id
 
 
 class Clock(Protocol):
@@ -28,7 +29,7 @@ class Chance(Protocol):
 
 class SystemChance:
     def new(self) -> bytes:
-        return Machine.urandom(16)
+        return new_id()
 
     def random(self) -> float:
         return random.random()

@@ -158,7 +158,7 @@ def pivot() -> None:
     timeout of the saga is over, and a saga whose code fails is held for a person to mend. `@step(pivot=True)` does the same
     when that step is done."""
     core = _core("pivot()")
-    core.check_cancelled()
+    core.forward.check_cancelled()
     core.holding.pass_pivot()
 
 

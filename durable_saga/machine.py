@@ -3,7 +3,6 @@ each time whether it is called by saga code (`replay/stand_ins.py`)."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,4 +19,4 @@ class Machine:
     """Held by a class, which nothing looks through for functions to replace."""
 
     time_ns = staticmethod(_own(time.time_ns))
-    urandom = staticmethod(_own(os.urandom))
+    monotonic = staticmethod(_own(time.monotonic))

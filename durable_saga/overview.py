@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from durable_saga import codec
 from durable_saga.errors import render_failure
 from durable_saga.failure_info import FailureInfo, failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import seconds_of
+from durable_saga.readable import value_of
 from durable_saga.status import Status, status_of
 
 _WORKING = ("pending", "running", "retrying")
@@ -112,7 +112,7 @@ def overview_of(one: c.Description) -> Overview:
         compensated_steps=[_undone(step) for step in undone],
         skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
         stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
-        state={key: codec.decode(payload.data) for key, payload in sorted(one.state.items())},
+        state={key: value_of(payload) for key, payload in sorted(one.state.items())},
         error=render_failure(failure) if failure is not None else None,
         failure=failure_info(failure) if failure is not None else None,
         attempts=last[-1].attempts if last else 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, health, operate, processes, web
+from durable_saga.cli import access, backups, checking, codecs, developing, health, operate, processes, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,6 +14,7 @@ def main() -> None:
 
 
 for _command in (
+    *developing.COMMANDS,
     *processes.COMMANDS,
     *backups.COMMANDS,
     *codecs.COMMANDS,

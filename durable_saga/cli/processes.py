@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from durable_saga.cli import logs, output, web
+from durable_saga.cli import logs, output
 from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
@@ -28,16 +28,16 @@ from durable_saga.worker import Worker
 _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
 )
-_listen = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
+listening = click.option("--listen", default="127.0.0.1:7233", show_default=True, help="HOST:PORT; port 0 takes a free one.")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _serve(
+def serve_here(
     journal: str, listen: str, strict: bool, retention_ms: int, advertise: str = "", *, door: Door | None = None,
-    insecure: bool = False, ready: Callable[[str], None] = _say, **options: Any,
+    insecure: bool = False, ready: Callable[[str], None] = say, **options: Any,
 ) -> Any:  # fmt: skip
     try:
         from durable_saga_server.config import Config
@@ -58,7 +58,7 @@ def _serve(
 
 @click.command()
 @_journal
-@_listen
+@listening
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings do not keep the promises.")
 @click.option("--advertise", default="", help="HOST:PORT at which workers and clients find it; default: where it listens.")
 @retention
@@ -70,38 +70,7 @@ def server(
 ) -> None:  # fmt: skip
     """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
     logs.begin(verbose)
-    output.run(_serve(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
-
-
-@click.command()
-@click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
-@_listen
-@click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
-@click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
-@retention
-@insecure
-@click.option("--verbose", is_flag=True)
-def dev(
-    file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool, verbose: bool
-) -> None:  # fmt: skip
-    """Run a history server on one SQLite file, with the web page, for a laptop."""
-    logs.begin(verbose)
-    beside = web.Beside(page_listen) if with_page else None
-    output.run(_dev(f"sqlite:///{file}", listen, retention, insecure, beside))
-
-
-async def _dev(journal: str, listen: str, retention_ms: int, insecure: bool, beside: web.Beside | None) -> None:
-    def ready(text: str) -> None:
-        _say(text)
-        if beside is not None:
-            beside.start(text.removeprefix("listening on "))
-
-    try:
-        before_stop = beside.stop if beside is not None else None
-        await _serve(journal, listen, False, retention_ms, insecure=insecure, ready=ready, before_stop=before_stop)
-    finally:
-        if beside is not None:
-            await beside.stop()
+    output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
 
 
 @click.command()
@@ -134,15 +103,17 @@ def worker(
     if processes > 1:
         supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, verbose))
     else:
-        output.run(_work(sagas, url, namespace, concurrency, activation_seconds_max))
+        output.run(run_worker(sagas, url, namespace, concurrency, activation_seconds_max))
 
 
-async def _work(sagas: list[AnySaga], url: str, namespace: str, concurrency: int, seconds: float) -> None:
+async def run_worker(
+    sagas: list[AnySaga], url: str, namespace: str = "default", concurrency: int = 100, seconds: float = ACTIVATION_SECONDS_MAX
+) -> None:  # fmt: skip
     async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
         one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
         stop_on_signals(one.stop)
         watch_the_lock()
-        _say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
+        say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
         await one.run()
 
 
@@ -204,7 +175,7 @@ def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float,
     logs.begin(verbose)
     end_with_parent()
     try:
-        output.run(_work(find_sagas(app), url, namespace, concurrency, seconds))
+        output.run(run_worker(find_sagas(app), url, namespace, concurrency, seconds))
     except click.ClickException as error:
         error.show()
         sys.exit(1)
@@ -231,7 +202,7 @@ def apply(journal: str, strict: bool) -> None:
             await opened.close()
 
     output.run(_translated(work()))
-    _say("the tables are there")
+    say("the tables are there")
 
 
 async def _translated(work: Any) -> None:
@@ -243,4 +214,4 @@ async def _translated(work: Any) -> None:
         raise ValueError(str(error)) from error
 
 
-COMMANDS: tuple[click.Command, ...] = (dev, server, worker, schema, purge)
+COMMANDS: tuple[click.Command, ...] = (server, worker, schema, purge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from typing import Any
 
@@ -11,6 +12,9 @@ from durable_saga.codec.lineage import is_below
 from durable_saga.codec.misfit import Misfit, found_instead
 from durable_saga.codec.plan import Plan, plan_of, shown, tag_of
 from durable_saga.codec.wire import Node
+
+_MOMENTS = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
+"""Values of pydantic's own types for them (AwareDatetime, PastDate, …), which keep their zone and fold only as they are."""
 
 
 def fill(plan: Plan, kind: type) -> bool:
@@ -31,6 +35,8 @@ def fill(plan: Plan, kind: type) -> bool:
     def encode(value: Any, depth: int) -> Any:
         plain: Any = None
         try:
+            if type(value) in _MOMENTS and adapter.validate_python(value) is value:
+                return loose.encode(value, depth)
             plain = adapter.dump_python(value, mode="json", round_trip=True, warnings="error")
             again = adapter.validate_python(plain)
             same = type(again) is type(value) and bool(again == value)
@@ -44,7 +50,10 @@ def fill(plan: Plan, kind: type) -> bool:
         if type(raw) is Node and raw.code == ext.TAGGED and raw.items[0] == own:
             raw = raw.items[1]
         try:
-            return adapter.validate_python(loose.decode(raw))
+            plain = loose.decode(raw)
+            if type(plain) in _MOMENTS:
+                return plain  # it was right when it was written: a FutureDatetime is past by now
+            return adapter.validate_python(plain)
         except Exception as error:  # a ValidationError, or what the type's own validator raises
             raise Misfit(f": {error}") from None
 

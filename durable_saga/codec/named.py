@@ -67,9 +67,17 @@ _converted: dict[type, _Named] = {}
 
 
 def names_itself(kind: Any) -> bool:
+    return bool(own_name(kind))
+
+
+def own_name(kind: Any) -> str:
+    """What its values are written with, "" for a type that does not name itself."""
     if not isinstance(kind, type):
-        return False
-    return kind in _SIMPLE or kind in CONTAINERS or kind in _converted
+        return ""
+    if kind in CONTAINERS:
+        return CONTAINERS[kind]
+    named = _SIMPLE.get(kind) or _converted.get(kind)
+    return "" if named is None else named.name
 
 
 def register(converters: Converters) -> None:

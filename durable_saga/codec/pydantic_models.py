@@ -13,7 +13,7 @@ from typing import Any
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
 from durable_saga.codec.lineage import fill_tree
-from durable_saga.codec.misfit import DEPTH_MAX, Misfit, too_deep
+from durable_saga.codec.misfit import DEPTH_MAX, Misfit, found_instead, too_deep
 from durable_saga.codec.plan import Plan, plan_of
 from durable_saga.codec.wire import Node, node
 
@@ -24,8 +24,15 @@ def is_model(kind: type) -> bool:
 
 
 def fill(plan: Plan, kind: Any) -> None:
+    if kind is sys.modules["pydantic"].BaseModel:  # it stands for its subclasses alone, and has nothing to look at
+        fill_tree(plan, kind, lambda value, _: _refused(value), _refused)
+        return
     model = _Model(kind)
     fill_tree(plan, kind, model.encode, model.decode)
+
+
+def _refused(value: Any) -> Any:
+    raise found_instead("a pydantic model", loose.decode(value) if isinstance(value, Node) else value)
 
 
 class _Model:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
 from durable_saga.codec.misfit import DEPTH_MAX, Misfit, found_instead, too_deep
-from durable_saga.codec.named import names_itself
+from durable_saga.codec.named import own_name
 from durable_saga.codec.natives import BARE
-from durable_saga.codec.plan import Decode, Encode, Plan, class_named, plan_of, shown
+from durable_saga.codec.plan import Decode, Encode, Plan, class_named, plan_of, shown, tag_of
 from durable_saga.codec.shapes import shapes_of
 from durable_saga.codec.wire import Node, tagged
 
@@ -108,20 +109,30 @@ def _decoder(annotation: Any, members: list[Plan]) -> Decode:
             if raw.code == ext.TAGGED:
                 name, payload = raw.items
                 chosen = by_name.get(name) or by_class.get(class_named(name) or name)
+                if (own := owners.get(name)) is not None and not (type(payload) is Node and payload.code == ext.TAGGED):
+                    return own(raw)
                 if chosen is not None:
                     return chosen(payload)
             kind = _RAW_KINDS.get(raw.code, Node)
         if (chosen := bare.get(kind)) is not None:
             return chosen(raw)
-        return _first(raw)
+        return _first(raw, kind)
 
-    in_turn = sorted(members, key=lambda one: names_itself(typing.get_origin(one.annotation) or one.annotation))
+    names = [own_name(typing.get_origin(one.annotation) or one.annotation) for one in members]
+    owners = {name: one.decode for name, one in zip(reversed(names), reversed(members), strict=True) if name}
+    in_turn = [one for _, one in sorted(zip(names, members, strict=True), key=lambda pair: bool(pair[0]))]
+    turns: dict[type, list[Plan]] = {}
 
-    def _first(raw: Any) -> Any:
-        """The first member that it fits: how unions were read before they were tagged. Types that write their own name make
-        something of plain data too, so they come last."""
+    def turn_of(kind: type) -> list[Plan]:
+        turns[kind] = found = sorted(in_turn, key=lambda one: kind.__qualname__ not in shapes_of(one.annotation))
+        return found
+
+    def _first(raw: Any, kind: type) -> Any:
+        """The first member that it fits: how unions were read before they were tagged. Those that write what stands there come
+        first, since a list is read as a tuple too. Types that write their own name make something of plain data too, so
+        they come last."""
         reasons = []
-        for one in in_turn:
+        for one in turns.get(kind) or turn_of(kind):
             try:
                 return one.decode(raw)
             except Misfit as misfit:
@@ -140,15 +151,24 @@ def _several(name: str) -> Decode:
 
 def fill_literal(plan: Plan, arguments: tuple[Any, ...]) -> None:
     plans = [(one, plan_of(type(one))) for one in arguments]
+    written = [plan.encode(one, 0) for one, plan in plans]
+    tags = [_literal_tag(place, arguments, written) for place in range(len(arguments))]
     expected = f"one of {', '.join(repr(one) for one in arguments)}"
 
     def encode(value: Any, depth: int) -> Any:
-        for one, plan in plans:
+        for (one, plan), tag in zip(plans, tags, strict=True):
             if type(value) is type(one) and value == one:
-                return plan.encode(value, depth)
+                return plan.encode(value, depth) if tag is None else tagged(tag, plan.encode(value, depth + 1))
         raise Misfit(f": expected {expected}, found {value!r:.100}")
 
+    by_tag = {tag: one for tag, one in zip(tags, arguments, strict=True) if tag is not None}
+
     def decode(raw: Any) -> Any:
+        if type(raw) is Node and raw.code == ext.TAGGED and raw.items[0] in by_tag:
+            return by_tag[raw.items[0]]
+        for one, tag in zip(arguments, tags, strict=True):
+            if tag is None and type(raw) is type(one) and raw == one:
+                return one
         for one, plan in plans:
             try:
                 found = plan.decode(raw)
@@ -162,3 +182,12 @@ def fill_literal(plan: Plan, arguments: tuple[Any, ...]) -> None:
         raise Misfit(f": {loose.decode(raw)!r:.100} is none of {arguments}")
 
     plan.set(encode, decode, lambda kind: any(kind is type(one) for one in arguments))
+
+
+def _literal_tag(place: int, arguments: tuple[Any, ...], written: list[Any]) -> str | None:
+    """One that is written as an earlier one is (the value of an Enum's member behind that member) has a tag, and so what has
+    none is read as it always was."""
+    if not any(type(one) is type(written[place]) and one == written[place] for one in written[:place]):
+        return None
+    value = arguments[place]
+    return f"{tag_of(type(value))}.{value.name}" if isinstance(value, Enum) else f"{tag_of(type(value))}={value!r}"

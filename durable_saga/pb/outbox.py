@@ -16,7 +16,10 @@ class Outbox(Generic[Item]):
 
     def __init__(self) -> None:
         self.is_closed = False
+        self.unread_bytes = 0
+        """Of what has not left; a frame that is being sent, FRAME_BYTES_MAX, comes on top."""
         self._items: list[Item] = []
+        self._sizes: list[int] = []
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
 
@@ -25,7 +28,10 @@ class Outbox(Generic[Item]):
         return bool(self._items)
 
     def put(self, item: Item) -> None:
+        size = item.ByteSize()
         self._items.append(item)
+        self._sizes.append(size)
+        self.unread_bytes += size
         self._wake.set()
 
     def close(self) -> None:
@@ -37,6 +43,8 @@ class Outbox(Generic[Item]):
     def take(self) -> list[Item]:
         """What has not left, and does not leave any more."""
         items, self._items = self._items, []
+        self.unread_bytes -= sum(self._sizes)
+        self._sizes = []
         return items
 
     async def room(self, items_max: int) -> None:
@@ -49,8 +57,10 @@ class Outbox(Generic[Item]):
         """The items of one frame after the other (FRAME_ITEMS_MAX, FRAME_BYTES_MAX), until the end."""
         while True:
             while self._items:
-                count = items_in_frame(self._items)
+                count = items_in_frame(self._sizes)
                 items, self._items = self._items[:count], self._items[count:]
+                sizes, self._sizes = self._sizes[:count], self._sizes[count:]
+                self.unread_bytes -= sum(sizes)
                 self._left.set()
                 yield items
             if self.is_closed:

@@ -85,16 +85,17 @@ def strip_large(commit: Any) -> None:
                     payload.ClearField("data")
 
 
-def items_in_frame(items: Sequence[Any]) -> int:
-    """How many of them go into the next frame: FRAME_ITEMS_MAX, FRAME_BYTES_MAX, but at least one."""
-    if len(items) == 1:
+def items_in_frame(sizes: Sequence[int]) -> int:
+    """How many of the items of these sizes, in bytes, go into the next frame: FRAME_ITEMS_MAX, FRAME_BYTES_MAX, but at least
+    one."""
+    if len(sizes) == 1:
         return 1
-    size = 0
-    for count, item in enumerate(items[:FRAME_ITEMS_MAX]):
-        size += item.ByteSize()
-        if count and size > FRAME_BYTES_MAX:
+    total = 0
+    for count, size in enumerate(sizes[:FRAME_ITEMS_MAX]):
+        total += size
+        if count and total > FRAME_BYTES_MAX:
             return count
-    return min(len(items), FRAME_ITEMS_MAX)
+    return min(len(sizes), FRAME_ITEMS_MAX)
 
 
 def hash_of(data: bytes) -> bytes:

@@ -171,7 +171,7 @@ class Calls:
 
     def on_failure(self, definition: CompensationDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         core = self._core
-        core.check_cancelled()
+        core.forward.check_cancelled()
         entry, event = registration(core.loop.scope().next, definition, args, kwargs)
         enlist(core, entry)
         core.ask(event, definition.signature)

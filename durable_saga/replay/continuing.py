@@ -43,7 +43,7 @@ class Continuing:
     async def ask(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NoReturn:
         """Raises ContinueAsNew; UnsupportedOperation where it can't be done, TypeError for arguments that don't fit."""
         core = self._core
-        core.check_cancelled()
+        core.forward.check_cancelled()
         if child_path():
             raise UnsupportedOperation(
                 "continue_as_new() in a child saga: return to the saga itself, which can go on in a new run"
@@ -55,7 +55,7 @@ class Continuing:
             args, kwargs, where="continue_as_new()", signature=core.definition.signature, function=core.definition.function,
         )  # fmt: skip
         await core.signals.handled()
-        core.check_cancelled()
+        core.forward.check_cancelled()
         self._refuse_unfinished()
         raise ContinueAsNew(data)
 

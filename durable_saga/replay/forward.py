@@ -58,6 +58,11 @@ class Forward:
             self.cannot_start = error
             return _never()
 
+    def check_cancelled(self) -> None:
+        """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
+        if self.refuses:
+            raise asyncio.CancelledError(str(self.stop))
+
     @contextmanager
     def told_why_it_cannot_start(self) -> Iterator[None]:
         """A history goes on behind a start that is impossible now: that is what is wrong, not where it goes on."""
@@ -84,7 +89,7 @@ class Forward:
         if core.loop.refuses():
             if core.loop.discarded:
                 raise Discarded
-            core.check_cancelled()
+            core.forward.check_cancelled()
         return core.loop.never()
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:

@@ -1,13 +1,16 @@
 """Futures and tasks of a saga that asyncio makes otherwise than through the loop: their place in a set is the same everywhere.
 
 `asyncio.Future()` and `asyncio.Task()` give the loop's own futures and tasks while a saga's loop runs, also under names that a
-module imported before; a `gather()`, and a class derived from asyncio.Future, count where they are first hashed.
+module imported before; a `gather()`, and a class derived from asyncio.Future, count where they are first hashed. A set is
+walked through in an order that follows from what was put into it, in which order: `asyncio.all_tasks()` makes its set from one
+that all loops of a process share, so a saga's is made again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
+import functools
 from asyncio import events
 from typing import Any
 
@@ -16,6 +19,7 @@ from durable_saga.replay.loop import SagaLoop
 
 plain_future: Any = asyncio.Future
 plain_task: Any = asyncio.Task
+plain_all_tasks: Any = asyncio.all_tasks
 
 
 class _Kind(type):
@@ -59,12 +63,22 @@ class Task(plain_task, metaclass=_Kind):  # type: ignore[misc]  # it is asyncio.
     __hash__ = _hash
 
 
+@functools.wraps(plain_all_tasks)
+def all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
+    found: set[asyncio.Task[Any]] = plain_all_tasks(loop)
+    if not isinstance(loop or events._get_running_loop(), SagaLoop):
+        return found
+    in_order = sorted(found, key=lambda task: (hash(task), getattr(task, "birth", 0)))
+    return set(in_order)
+
+
 def install() -> None:
     """Once per process."""
     for kind, name in ((Future, "Future"), (Task, "Task")):
         kind.__module__, kind.__name__, kind.__qualname__ = "asyncio", name, name
         kind.__doc__ = kind.stands_for.__doc__
         setattr(asyncio, name, kind)
-    made = {id(plain_future): Future, id(plain_task): Task}
+    asyncio.all_tasks = asyncio.tasks.all_tasks = all_tasks
+    made = {id(plain_future): Future, id(plain_task): Task, id(plain_all_tasks): all_tasks}
     kept_names.in_modules(made, but=("asyncio", "_asyncio", "concurrent.", "uvloop", "durable_saga."))
     asyncio.tasks._GatheringFuture.__hash__ = _hash  # type: ignore[attr-defined]

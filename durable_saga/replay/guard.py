@@ -46,6 +46,19 @@ _REFUSED = {
     "os.rename": "renames a file",
     "os.mkdir": "makes a folder",
     "os.rmdir": "removes a folder",
+    "os.symlink": "makes a link",
+    "os.link": "makes a link",
+    "os.utime": "changes the times of a file",
+    "os.chmod": "changes the rights of a file",
+    "os.chown": "changes the owner of a file",
+    "os.truncate": "cuts a file",
+    "os.chdir": "changes the folder of the whole process",
+    "os.putenv": "changes the environment of the whole process",
+    "os.unsetenv": "changes the environment of the whole process",
+    "os.kill": "sends a signal to a process",
+    "syslog.syslog": "writes to the system's log",
+    "socket.gethostbyname": "looks up a host name",
+    "socket.gethostbyaddr": "looks up a host name",
     "os.listdir": "lists a folder",
     "os.scandir": "lists a folder",
     "os.system": "starts a process",
@@ -113,14 +126,15 @@ def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
 def install() -> None:
     """Once per process, before the first saga runs."""
     global _installed
-    from durable_saga.replay import futures, saga_log, stand_ins
+    from durable_saga.replay import futures, kept_names, saga_log, stand_ins
 
     with _install_once:
         if not _installed:
             sys.addaudithook(_audit)
-            stand_ins.install()
-            saga_log.install()
-            futures.install()
+            with kept_names.all_visible():
+                stand_ins.install()
+                saga_log.install()
+                futures.install()
             _installed = True
 
 

@@ -270,13 +270,17 @@ def _bytes_beside(event: h.Event) -> int:
 
 
 def user_place() -> Place | None:
-    """The nearest frame outside this package and asyncio: the saga's own line."""
+    """The nearest frame outside this package and asyncio: the saga's own line. None for what is asked for between its turns,
+    as changes of its state are; beyond is whatever runs the worker."""
     frame: FrameType | None = sys._getframe(2)
     for _ in range(30):
         if frame is None:
             return None
-        if not _is_ours(frame.f_globals.get("__name__", "")):
+        module = frame.f_globals.get("__name__", "")
+        if not _is_ours(module):
             return Place(frame.f_code, frame.f_lasti)
+        if frame.f_code.co_name == "_apply" and module == "durable_saga.replay.run":
+            return None
         frame = frame.f_back
     return None
 

@@ -6,6 +6,7 @@ Not found is what only C or Rust code knows, such as the fields of a pydantic mo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import random
@@ -17,6 +18,18 @@ from typing import Any
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 Made = Mapping[int, Any]
 """What stands in, by the id of what it stands for."""
+
+
+@contextlib.contextmanager
+def all_visible() -> Iterator[None]:
+    """What was frozen (`gc.freeze()`, as our own commands do) holds names too, and the collector does not look through it."""
+    is_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        if is_frozen:
+            gc.freeze()
 
 
 def replace(made: Made, originals: list[Any]) -> None:

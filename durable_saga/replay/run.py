@@ -91,9 +91,8 @@ class Core:
         self.phase, self.status = FORWARD, h.RUNNING
         self.deadline_ms = self._timeout_ms = self.started_ms = 0
         self.forward = Forward(self)
-        self.is_repeating = False
+        self.is_repeating, self.given = False, NOT_DECODED  # the latter: the value in the fact that is being taken
         self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
-        self.given: Any = NOT_DECODED  # the value in the fact that is being taken
         self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
@@ -135,7 +134,7 @@ class Core:
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
         for stretch in stretches(events):
-            if stretch[0].seq not in back and (decode := self._to_decode(stretch[0])) is not None:
+            if stretch[0].seq not in back and (decode := _to_decode(self, stretch[0])) is not None:
                 self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
@@ -197,11 +196,6 @@ class Core:
         if event.HasField("key_declared"):
             self.continuing.keys[event.key_declared.key] = None
         self.history.intent(event, self.loop.now_ms, type)
-
-    def check_cancelled(self) -> None:
-        """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
-        if self.forward.stop is not None and self.phase == FORWARD:
-            raise asyncio.CancelledError(str(self.forward.stop))
 
     # --- facts -----------------------------------------------------------------------------------------------------
 
@@ -310,12 +304,6 @@ class Core:
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
-    def _to_decode(self, event: h.Event) -> Decode | None:
-        """What gives the large value of this event, where one place decodes it."""
-        if not is_to_be_decoded_aside(event):
-            return None
-        return self.forward.decode(event.saga_started) if event.seq == 0 else self.calls.decode(event.step_completed)
-
     def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
         assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
         kind = kind_of(event)
@@ -332,6 +320,13 @@ class Core:
                 self.history.expect_matched(event)
             self.history.count(event)
             self._apply(event, kind, run=not taken_back)
+
+
+def _to_decode(core: Core, event: h.Event) -> Decode | None:
+    """What gives the large value of this event, where one place decodes it."""
+    if not is_to_be_decoded_aside(event):
+        return None
+    return core.forward.decode(event.saga_started) if event.seq == 0 else core.calls.decode(event.step_completed)
 
 
 def _known(rules: int) -> int:

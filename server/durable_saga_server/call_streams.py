@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -62,7 +62,6 @@ class CallStreams:
         try:
             async for replies in stream.outbox.frames():
                 yield c.ReplyFrame(replies=replies)
-                stream.left(replies)
             if stream.refusal is not None:
                 raise stream.refusal
         finally:
@@ -91,7 +90,6 @@ class _CallStream:
         self.refusal: ServiceError | None = None
         self._all_waits = waits
         self._waits = 0
-        self._unread_bytes = 0
         self._is_stopping = False
         self._calls = calls
         self._reply_bytes_max = reply_bytes_max
@@ -111,16 +109,13 @@ class _CallStream:
                     else:
                         self._begin(call)
                 await self.outbox.room(REPLIES_UNREAD_MAX)
-                while self._unread_bytes > REPLIES_UNREAD_BYTES_MAX and not self.outbox.is_closed:
+                while self.outbox.unread_bytes > REPLIES_UNREAD_BYTES_MAX and not self.outbox.is_closed:
                     await self.outbox.room(0)
             await self._finish(None)
         except ServiceError as error:
             self.refusal = error
         finally:
             self.outbox.close()
-
-    def left(self, replies: Sequence[c.Reply]) -> None:
-        self._unread_bytes -= sum(len(one.reply) for one in replies)
 
     def _begin(self, call: c.Call) -> None:
         if self._is_stopping:
@@ -179,7 +174,6 @@ class _CallStream:
                 text = f"the reply to {call.method} has {len(reply)} bytes, a client takes {self._reply_bytes_max} at most"
                 self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text))
             else:
-                self._unread_bytes += len(reply)
                 self.outbox.put(c.Reply(number=call.number, reply=reply))
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from durable_saga.pb.random_ids import new_id
 
 
 class Clock(Protocol):
@@ -25,7 +26,7 @@ class Machine:
     """The machine's own functions, also where sagas run in this process: the SDK gives saga code others under these names."""
 
     time_ns: Callable[[], int] = staticmethod(getattr(time.time_ns, "__wrapped__", time.time_ns))
-    urandom: Callable[[int], bytes] = staticmethod(getattr(os.urandom, "__wrapped__", os.urandom))
+    monotonic: Callable[[], float] = staticmethod(getattr(time.monotonic, "__wrapped__", time.monotonic))
 
 
 class SystemClock:
@@ -38,4 +39,4 @@ class SystemClock:
 
 class RandomIds:
     def new(self) -> bytes:
-        return Machine.urandom(16)
+        return new_id()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import REASON_CHARACTERS_MAX
-from durable_saga.pb.payloads import holds_large
+from durable_saga.pb.payloads import PAYLOAD_INLINE_BYTES_MAX, holds_large
 from durable_saga_server.committer import Answer
 from durable_saga_server.dispatch import run_of
 from durable_saga_server.failures import ServiceError
@@ -46,8 +46,8 @@ class Commits:
             if request.key.namespace != session.namespace:
                 raise Rejected(f"the worker serves namespace {session.namespace!r}")
             now_ms = self._service.clock.now_ms()
-            refers = check_commit(request, now_ms)
-            if refers or holds_large(request):
+            size = request.ByteSize()
+            if check_commit(request, now_ms, size) or (size > PAYLOAD_INLINE_BYTES_MAX and holds_large(request)):
                 self._begin(session, self._prepare(session, request, references(request)))
                 return
         except Rejected as error:
@@ -75,14 +75,13 @@ class Commits:
         dispatcher = self._service.dispatcher
 
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
-            answer = w.CommitReply(
-                request=request.request,
-                outcome=outcome,
-                reason=reason,
-                retry_after_ms=retry_after_ms,
-                key=request.key,
-            )
-            session.send(w.ServerItem(commit_reply=answer))
+            item = w.ServerItem()
+            answer = item.commit_reply  # filled in place: a message that is given to another one is copied
+            answer.request, answer.outcome = request.request, outcome
+            answer.key.CopyFrom(request.key)
+            if reason:
+                answer.reason, answer.retry_after_ms = reason, retry_after_ms
+            session.send(item)
 
         def done(answer: Answer) -> None:
             if isinstance(answer, Committed):

@@ -63,7 +63,6 @@ class Session:
     refusal: ServiceError | None = None
     """Why this side ended it."""
     outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
-    unread_bytes: int = 0
     moved_ms: int = 0
     """When something last left."""
     under_way: int = 0
@@ -91,7 +90,7 @@ class Session:
 
     @property
     def is_crowded(self) -> bool:
-        return self.unread_bytes > UNREAD_BYTES_MAX
+        return self.outbox.unread_bytes > UNREAD_BYTES_MAX
 
     def has_room(self, namespace: str, saga_type: str) -> bool:
         if self.is_crowded:
@@ -99,7 +98,6 @@ class Session:
         return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity
 
     def send(self, item: w.ServerItem) -> None:
-        self.unread_bytes += item.ByteSize()
         self.outbox.put(item)
 
     def deliver(self, run: Run, key: h.RunKey, epoch: int, messages: Iterable[h.InboxMessage]) -> None:
@@ -127,9 +125,7 @@ class Session:
     async def frames(self) -> AsyncIterator[w.ServerFrame]:
         """What waits, as frames, until the session is closed."""
         async for items in self.outbox.frames():
-            frame = w.ServerFrame(items=items)
-            yield frame
-            self.unread_bytes -= sum(item.ByteSize() for item in items)
+            yield w.ServerFrame(items=items)
             if self.behind and self.on_room is not None and not self.is_crowded:
                 self.on_room()
 

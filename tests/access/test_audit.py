@@ -36,7 +36,7 @@ def test_who_did_what_to_what_from_where_and_what_came_of_it() -> None:
                         await asyncio.sleep(0.01)
                     await web.start(pay, 7, id="p1")
                 handle = await web.start(slow, id="s1")
-                await handle.signal("hint", "a secret value")
+                await web.handle("s1").signal("hint", "a secret value")
                 await olga.handle("s1").cancel("wrong order", who="eve")
                 await olga.handle("s1").terminate("enough")
                 with pytest.raises(AlreadyEnded):
@@ -94,7 +94,7 @@ def test_where_nobody_is_asked_what_operators_do_is_recorded_as_they_say_also_on
     async def scenario() -> None:
         async with standing() as stand, connect(stand.at) as client:
             handle = await client.start(slow, id="s1")
-            await handle.signal("hint")
+            await client.handle(handle.id).signal("hint")
             await handle.cancel("why", who="ann")
             await handle.terminate("so", who="bob")
             told = [(one.who, one.kind, one.verb, one.outcome) for one in await rows(stand)]

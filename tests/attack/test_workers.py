@@ -262,7 +262,7 @@ def test_a_worker_that_does_not_read_is_sent_a_bounded_part_and_nothing_twice(tm
             assert head is not None
             for _ in range(50):
                 await raw.service.dispatcher.deliver_unread(session, head)
-            assert session.unread_bytes < UNREAD_BYTES_MAX + 100_000
+            assert session.outbox.unread_bytes < UNREAD_BYTES_MAX + 100_000
             got: list[str] = []
             async with asyncio.timeout(30):
                 async for frame in worker.call:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Client, Worker, blocked, connect, saga, signal
+from durable_saga import Client, Worker, blocked, connect, saga, signal, state
 from durable_saga.errors import AlreadyStarted, MissingKey, SagaCompensated
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -310,5 +310,29 @@ def test_a_start_that_is_repeated_is_compared_by_its_plain_arguments(tmp_path: p
                 assert (await client.start(s.waits, name, id=saga)).already_started
                 with pytest.raises(AlreadyStarted):
                     await client.start(s.waits, f"{name}!", id=saga)
+
+    play(scenario())
+
+
+@saga
+async def keeps_state() -> None:
+    state.set("paid", True)
+    state.set("n", 3)
+    await signal("go")
+
+
+def test_state_is_never_read_out_of_what_is_sealed(keys: KeyFolder, tmp_path: pathlib.Path) -> None:
+    async def scenario() -> None:
+        async with at_work(tmp_path, sealed_by(keys), [keeps_state]) as client:
+            await client.start(keeps_state, id="7/1")
+            await until(client, "7/1", lambda found: len(found.state) == 2)
+            assert await client.handle("7/1").state() == {"paid": True, "n": 3}
+        async with at_work(tmp_path, None, [s.waits]) as client:
+            handle = client.handle("7/1")
+            with pytest.raises(MissingKey, match="give connect"):
+                await handle.state()
+            overview = await handle.overview()
+            assert {type(value) for value in overview.state.values()} == {str}
+            assert all(value.startswith("sealed with the key") for value in overview.state.values())
 
     play(scenario())

@@ -12,6 +12,7 @@ import sys
 import pytest
 from durable_saga_server.journal import Hint, JournalDamaged, JournalUnavailable, Run
 from durable_saga_server.journal.sqlite import SqliteJournal
+from durable_saga_server.journal.sqlite_place import LOOK_SECONDS
 
 KILLED = """
 import asyncio, os, sys
@@ -109,6 +110,7 @@ def test_a_link_put_in_place_of_the_open_file_gets_nothing_acknowledged(tmp_path
         await journal.add_hint(Hint(1, Run("n", "a")))
         path.rename(moved)
         path.symlink_to(moved)
+        await asyncio.sleep(2 * LOOK_SECONDS)
         with pytest.raises(JournalUnavailable, match="deleted or replaced"):
             await journal.add_hint(Hint(2, Run("n", "b")))
         await journal.close()

@@ -245,3 +245,24 @@ def test_a_wrong_type_is_told_apart_from_what_no_annotation_could_save() -> None
     with pytest.raises(NotSerializable) as caught:
         codec.encode([object()], where="v", annotation=list[Any])
     assert not isinstance(caught.value, WrongType)
+
+
+class Made(pydantic.BaseModel):
+    at: pydantic.AwareDatetime
+    others: list[pydantic.BaseModel] = []
+
+
+def test_a_model_stands_where_pydantics_own_base_is_named_and_its_moments_keep_their_zone() -> None:
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    made = Made(at=dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zone))
+    made = Made(at=made.at, others=[made])
+    for annotation in (Made, pydantic.BaseModel):
+        found = codec.decode(codec.encode(made, where="made", annotation=annotation), annotation)
+        assert type(found) is Made
+        assert found == made
+        assert (found.at.tzinfo, found.at.fold) == (zone, 1)
+        assert type(found.others[0]) is Made
+    late = dt.datetime(2001, 1, 1, tzinfo=zone)
+    assert codec.decode(codec.encode(late, where="late"), pydantic.FutureDatetime) == late, "it was in the future once"
+    with pytest.raises(NotSerializable, match="expected BaseModel, found dict"):
+        codec.encode({"a": 1}, where="made", annotation=pydantic.BaseModel)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from durable_saga import SagaFunction, saga, step
+from durable_saga import SagaFunction, saga, state, step
 from durable_saga.errors import FutureEventKind, NonDeterminism
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
@@ -176,3 +176,16 @@ def test_a_dropped_run_starts_nothing_in_its_cleanup() -> None:
     core.replay(Driver(first).run().journal[:1])
     core.discard()
     assert called == ["cleanup"]
+
+
+def test_a_change_of_state_that_differs_names_the_line_where_the_saga_waits_and_not_what_runs_the_worker() -> None:
+    values = iter("ab")
+
+    @saga
+    async def unsteady() -> None:
+        state.set("v", next(values))
+        await charge("a")  # here
+
+    journal = Driver(unsteady).run().journal
+    with pytest.raises(NonDeterminism, match=r"test_core\.py:\d+ in .*unsteady: the history holds state changed"):
+        replay(unsteady, journal)

@@ -72,6 +72,12 @@ async def draws():
     found.append({name: way() for name, way in WAYS.items()})
 
 
+if FROZEN:
+    import gc
+    from durable_saga.cli.event_loop import tune
+    tune()
+    assert gc.get_freeze_count() > 10_000
+
 if ARGUMENT == "saga":
     result = asyncio.run(SagaTestRunner().run(draws))
     assert result.status == "completed", result.error
@@ -87,10 +93,11 @@ else:
 """
 
 
+@pytest.mark.parametrize("frozen", [False, True], ids=["", "in a process that is tuned as our commands are"])
 @pytest.mark.parametrize(("argument", "says"), [("saga", "[] Derived"), ("outside", "asyncio as before")])
-def test_it_is_found_wherever_it_is_kept(argument: str, says: str, tmp_path: pathlib.Path) -> None:
+def test_it_is_found_wherever_it_is_kept(argument: str, says: str, frozen: bool, tmp_path: pathlib.Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM.replace("ARGUMENT", repr(argument)))
+    program.write_text(PROGRAM.replace("ARGUMENT", repr(argument)).replace("FROZEN", repr(frozen)))
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", str(program)], capture_output=True, text=True, check=False
     )

@@ -107,4 +107,5 @@ def refusal_of_worker(identity: Identity, namespace: str, saga_types: Iterable[s
 def _told(identity: Identity, call: str, wanted: frozenset[Role], namespace: str) -> str:
     roles = " or ".join(role.value for role in Role if role in wanted) or "no role that this version knows"
     where = f" in namespace {namespace!r}" if namespace not in ("", "*") else " in every namespace" if namespace else ""
-    return f"{identity.name} may not call {call}: that wants {roles}{where}"
+    hint = "; an admin of one namespace names it (--namespace)" if where == " in every namespace" else ""
+    return f"{identity.name} may not call {call}: that wants {roles}{where}{hint}"

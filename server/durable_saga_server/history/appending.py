@@ -33,9 +33,9 @@ class Rejected(Exception):
     """The commit is no continuation of any history; the message names both sides."""
 
 
-def check_commit(commit: w.Commit, now_ms: int = 0) -> bool:
+def check_commit(commit: w.Commit, now_ms: int = 0, size: int = 0) -> bool:
     """Whether its events refer to large values that the journal should hold. `now_ms`: the server's time, 0: any will do.
-    Raises Rejected."""
+    `size` of it in bytes, 0: to be found out. Raises Rejected."""
     if not commit.events:
         raise Rejected("a commit without events")
     if len(commit.commit_id) != 16 or len(commit.incarnation) != 16:
@@ -45,20 +45,20 @@ def check_commit(commit: w.Commit, now_ms: int = 0) -> bool:
     first, time_ms, refers = commit.events[0].seq, 0, False
     if first < 1:
         raise Rejected(f"the first event has seq {first}; event 0 is written by start")
-    _check_bounds(commit, first)
-    last = len(commit.events) - 1
+    _check_bounds(commit, first, size or commit.ByteSize())
+    last, is_end = len(commit.events) - 1, commit.status not in OPEN
     for place, event in enumerate(commit.events):
         kind = event.WhichOneof("kind")
         if event.seq != first + place:
             raise Rejected(f"event {event.seq} stands where {first + place} was due")
-        if event.time_ms < time_ms:
+        before_ms, time_ms = time_ms, event.time_ms
+        if time_ms < before_ms:
             raise Rejected(f"event {event.seq} is older than the one before it")
-        time_ms = event.time_ms
         if kind is None or kind == "saga_started":
             raise Rejected(f"event {event.seq} is of kind {kind}; a worker can't append that")
         if kind == "saga_ended" and event.saga_ended.HasField("next") != (event.saga_ended.status == h.CONTINUED):
             raise Rejected(f"event {event.seq}: a run that is CONTINUED says how the next one starts, and no other does")
-        if (kind in _ENDS) != (place == last and commit.status not in OPEN):
+        if (kind in _ENDS) != (is_end and place == last):
             raise Rejected(f"event {event.seq} is {kind}, the status after the commit {status_name(commit.status)}")
         if kind in _CHECKS:
             _CHECKS[kind](getattr(event, kind), commit)
@@ -68,8 +68,8 @@ def check_commit(commit: w.Commit, now_ms: int = 0) -> bool:
     return refers
 
 
-def _check_bounds(commit: w.Commit, first: int) -> None:
-    size, count = commit.ByteSize(), len(commit.events)
+def _check_bounds(commit: w.Commit, first: int, size: int) -> None:
+    count = len(commit.events)
     if size > limits.EVENT_BYTES_MAX:  # then one of its events may be too large, payloads that go into chunks apart
         sizes = [event.ByteSize() - _data_bytes(event) for event in commit.events]
         if max(sizes) > limits.EVENT_BYTES_MAX or sum(sizes) > limits.COMMIT_BYTES_TAKEN_MAX:

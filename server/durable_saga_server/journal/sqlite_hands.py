@@ -19,9 +19,9 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
+from durable_saga_server.clock import Machine
 from durable_saga_server.journal import JournalError
 from durable_saga_server.journal.sqlite_errors import is_of_all, translate
 from durable_saga_server.journal.sqlite_place import Place
@@ -92,7 +92,7 @@ class _Hand:
 
     def _loop(self) -> None:
         while (batch := _next_batch(self.jobs)) is not None:
-            self._batch, self.busy_since = batch, monotonic()
+            self._batch, self.busy_since = batch, Machine.monotonic()
             _answer(batch, self._done([work for work, _, _ in batch]))
             self._batch, self.busy_since = (), 0.0
         if self.connection is not None:
@@ -169,7 +169,7 @@ class Hands:
     def _look_after_threads(self) -> None:
         for hand in (self._writes, self._reads):
             since = hand.busy_since
-            seconds = monotonic() - since if since else 0.0
+            seconds = Machine.monotonic() - since if since else 0.0
             if hand.is_dead:
                 hand.begin_anew()
             elif seconds > STUCK_SECONDS and int(seconds / WATCH_SECONDS) % int(STUCK_SECONDS / WATCH_SECONDS) == 0:
@@ -185,9 +185,9 @@ class Hands:
         alone, self._size = size == self._size == 1, size
         if self._own is None or self._place.is_lost or not self._is_own_work(alone) or not _begin(self._own):
             return await self._write_in_thread(work)
-        began = perf_counter()
+        began = Machine.monotonic()
         answer: T | Exception = _transact(self._own, [work], self._place)[0]
-        self._ended = perf_counter()
+        self._ended = Machine.monotonic()
         self._wrote_this_turn = True
         asyncio.get_running_loop().call_soon(self._next_turn)
         if self._ended - began > LOOP_SECONDS_MAX:
@@ -205,7 +205,7 @@ class Hands:
             return await self._hand(self._writes, work)
         finally:
             self._unanswered -= 1
-            self._ended = perf_counter()
+            self._ended = Machine.monotonic()
 
     async def read(self, work: Work[T]) -> T:
         """Raises JournalError and ValueError."""
@@ -222,7 +222,7 @@ class Hands:
 
     def _is_own_work(self, alone: bool) -> bool:
         """Whether the loop does this write. No other is under way then, so the two connections do not wait for each other."""
-        if self._unanswered or self._wrote_this_turn or not (alone or perf_counter() > self._ended + QUIET_SECONDS):
+        if self._unanswered or self._wrote_this_turn or not (alone or Machine.monotonic() > self._ended + QUIET_SECONDS):
             return False
         return self._written >= self._own_from and self._written % THREAD_EVERY > 0
 

@@ -1,0 +1,173 @@
+"""`durable-saga dev`: everything that a laptop needs in one command. Server and page in this process, and the sagas of APP in a
+worker beside it, which is started anew when their code changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from durable_saga.cli import logs, output, web
+from durable_saga.cli.processes import find_sagas, listening, run_worker, say, serve_here
+from durable_saga.cli.purging import retention
+from durable_saga.cli.secured import insecure
+from durable_saga.cli.supervising import RESTART_SECONDS, STOP_SECONDS_MAX, end_with_parent
+from durable_saga.connect import connect
+from durable_saga.declarative import AnySaga, function_of
+from durable_saga.rehearsal import misfits
+
+REHEARSED_MAX = 200
+"""Open sagas that are replayed before a worker starts, the newest ones."""
+CODE_IS_WRONG = 3
+"""The exit code of a worker that has told what is wrong with its code: only a change helps."""
+LOOK_SECONDS = 0.2
+NEEDS_WATCHFILES = "--reload needs a package: `pip install 'durable-saga[dev]'`"
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.option("--reload", is_flag=True, help="Start the worker anew when a Python file below this folder changes.")
+@click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
+@listening
+@click.option("--page/--no-page", "with_page", default=True, help="The web page beside it.")
+@click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
+@retention
+@insecure
+@click.option("--verbose", is_flag=True)
+def dev(
+    app: str | None, reload: bool, file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Run a history server on one SQLite file, with the web page, for a laptop. With APP, a module (shop.orders) or one name in
+    it, also a worker for its sagas."""
+    logs.begin(verbose)
+    if reload and app is None:
+        raise click.UsageError("--reload is for the worker of APP: name one, as in `durable-saga dev shop.orders --reload`")
+    changes = _changes() if reload else None
+    if app is not None and not reload:
+        find_sagas(app)  # a mistake in APP is told once
+    beside = web.Beside(page_listen) if with_page else None
+    worker = WorkerBeside(app, verbose, changes) if app is not None else None
+    output.run(_dev(f"sqlite:///{file}", listen, retention, insecure, beside, worker))
+
+
+async def _dev(
+    journal: str, listen: str, retention_ms: int, insecure: bool, beside: web.Beside | None, worker: WorkerBeside | None
+) -> None:  # fmt: skip
+    def ready(text: str) -> None:
+        say(text)
+        address = text.removeprefix("listening on ")
+        if beside is not None:
+            beside.start(address)
+        if worker is not None:
+            worker.start(address)
+
+    async def stop() -> None:
+        if worker is not None:
+            await worker.stop()
+        if beside is not None:
+            await beside.stop()
+
+    try:
+        await serve_here(journal, listen, False, retention_ms, insecure=insecure, ready=ready, before_stop=stop)
+    finally:
+        await stop()
+
+
+def _changes() -> Callable[[asyncio.Event], Any]:
+    """What waits for changes of Python files below this folder. Raises ClickException where the package is missing."""
+    try:
+        from watchfiles import PythonFilter, awatch
+    except ImportError as error:
+        raise click.ClickException(NEEDS_WATCHFILES) from error
+
+    def changes(stop: asyncio.Event) -> Any:
+        return awatch(os.getcwd(), watch_filter=PythonFilter(), stop_event=stop, raise_interrupt=False)
+
+    return changes
+
+
+class WorkerBeside:
+    """One worker process at a time. It is started anew when it dies, and when code changes; one that has told what is wrong
+    with its code waits for a change."""
+
+    def __init__(self, app: str, verbose: bool, changes: Callable[[asyncio.Event], Any] | None) -> None:
+        self._arguments: tuple[Any, ...] = (app, verbose)
+        self._changes = changes
+        self._folder = os.getcwd()
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, address: str) -> None:
+        self._tasks.append(asyncio.create_task(self._run(address), name="worker beside"))
+        if self._changes is not None:
+            self._tasks.append(asyncio.create_task(self._watch(self._changes), name="changes"))
+
+    async def stop(self) -> None:
+        """Its sagas are given back first. May be called again."""
+        self._stopping.set()
+        self._changed.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _watch(self, changes: Callable[[asyncio.Event], Any]) -> None:
+        async for found in changes(self._stopping):
+            names = sorted({path.removeprefix(f"{self._folder}{os.sep}") for _, path in found})
+            say(f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} changed: the worker starts anew")
+            self._changed.set()
+
+    async def _run(self, address: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        while not self._stopping.is_set():
+            self._changed.clear()
+            process = context.Process(target=_child, args=(*self._arguments, address))
+            process.start()
+            while process.is_alive() and not self._changed.is_set():
+                await asyncio.sleep(LOOK_SECONDS)
+            if self._changed.is_set():
+                await _end(process)
+            elif process.exitcode == CODE_IS_WRONG and self._changes is not None:
+                say("the worker starts again with the next change")
+                await self._changed.wait()
+            elif not self._stopping.is_set():
+                say(f"the worker ended with {process.exitcode}: a new one starts in {RESTART_SECONDS:.0f} s")
+                await asyncio.sleep(RESTART_SECONDS)
+
+
+async def _end(process: Any) -> None:
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS_MAX):
+            while process.is_alive():
+                await asyncio.sleep(LOOK_SECONDS / 4)
+    except TimeoutError:
+        process.kill()
+        await asyncio.to_thread(process.join)
+
+
+def _child(app: str, verbose: bool, address: str) -> None:
+    logs.begin(verbose)
+    end_with_parent()
+    try:
+        sagas = find_sagas(app)
+        output.run(_rehearse_and_work(sagas, address))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(CODE_IS_WRONG)
+
+
+async def _rehearse_and_work(sagas: list[AnySaga], address: str) -> None:
+    async with connect(address) as client:
+        definitions = [function_of(one).definition for one in sagas]
+        async for one in misfits(client, definitions, sagas_max=REHEARSED_MAX):
+            say(f"open saga {one.id} of {one.saga_type} can't go on with this code: {one.why}")
+    await run_worker(sagas, address)
+
+
+COMMANDS: tuple[click.Command, ...] = (dev,)
