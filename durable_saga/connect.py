@@ -46,8 +46,8 @@ def connect(
         raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for the default")
     if url.startswith(_WEB):
         raise ValueError(
-            f"{without_secrets(url)!r} is the URL of a web page; a server of sagas is named by host:port, as in localhost:7233,"
-            " or by grpcs://host:port for TLS"
+            f"{without_secrets(url)!r} is the URL of a web page: give host:port of a server, such as localhost:7233, or"
+            " grpcs://host:port for TLS"
         )
 
     def client(transport: Transport) -> Client:

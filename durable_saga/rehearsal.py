@@ -11,7 +11,7 @@ from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DurableSagaError, NotFound
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
-from durable_saga.status import Status
+from durable_saga.status import OPEN
 from durable_saga.watched_core import WatchedCore
 
 
@@ -29,7 +29,7 @@ async def misfits(client: Client, definitions: Sequence[SagaDefinition], *, saga
     client raises."""
     known = {one.name: one for one in definitions}
     seen = 0
-    async for row in client.list(status=[one for one in Status if one.is_open]):
+    async for row in client.list(status=OPEN):
         definition = known.get(row.saga_type)
         if definition is None:
             continue
