@@ -102,7 +102,7 @@ def test_a_cancel_of_a_blocked_saga_is_shown_until_it_takes_effect(tmp_path: pat
         async with connect(url) as client:
             async with Worker(client, sagas=[waits]):
                 handle = await client.start(waits, id="w-1")
-                await handle.signal("aprove", "typing is hard")
+                await client.handle(handle.id).signal("aprove", "typing is hard")
                 async with asyncio.timeout(20):
                     while (await handle.describe()).owner:
                         await asyncio.sleep(0.02)
@@ -135,7 +135,7 @@ def test_a_cancel_of_a_blocked_saga_is_shown_until_it_takes_effect(tmp_path: pat
 def test_a_message_that_nobody_read_is_shown_by_its_name(play: Play) -> None:
     async def scenario(client: Client) -> None:
         handle = await client.start(waits, id="w-2")
-        await handle.signal("aprove", 1)
+        await client.handle(handle.id).signal("aprove", 1)
         await handle.signal("approve", 2)
         assert await handle.result() == "2"
         (message,) = (await handle.overview()).messages
