@@ -37,6 +37,9 @@ def encode(value: Any, *, where: str, annotation: Any = UNKNOWN, function: Calla
     except RecursionError:
         loose.noticed.clear()
         raise _too_deep(where) from None
+    except UnicodeEncodeError as error:  # in a value that is written as a text, such as a path
+        loose.noticed.clear()
+        raise NotSerializable(f"{where} can't be journaled: {error}") from error
     if loose.noticed:
         _warn(where, annotation, function)
     return data
@@ -85,12 +88,17 @@ def _plain_call(
     except RecursionError:
         loose.noticed.clear()
         raise _too_deep(where) from None
+    except UnicodeEncodeError as error:  # in a value that is written as a text, such as a path
+        loose.noticed.clear()
+        raise NotSerializable(f"{where} can't be journaled: {error}") from error
 
 
 def _bounded(plain: Any, where: str) -> bytes:
     try:
         data = pack(plain)
-    except (ValueError, TypeError, OverflowError) as error:  # a text with half a character, an object of 4 GiB
+    except UnicodeEncodeError as error:  # a text with half a character
+        raise NotSerializable(f"{where}{_place_of_text(plain, error.object)} can't be journaled: {error}") from error
+    except (ValueError, TypeError, OverflowError) as error:  # an object of 4 GiB
         raise NotSerializable(f"{where} can't be journaled: {error}") from error
     if len(data) > PAYLOAD_BYTES_MAX:
         raise LimitExceeded(
@@ -99,6 +107,17 @@ def _bounded(plain: Any, where: str) -> bytes:
     if len(data) > VALUES_MAX and not check_values(data):
         raise LimitExceeded("VALUES_MAX", VALUES_MAX, f"{where} has more values; keep them elsewhere and pass a key")
     return data
+
+
+def _place_of_text(plain: Any, text: str) -> str:
+    """The way to this very text, "" where it can't be told."""
+    items = plain.items() if type(plain) is dict else enumerate(plain) if type(plain) is list else ()
+    for key, item in items:
+        if item == text and type(item) is str:
+            return f"[{key!r}]"
+        if found := _place_of_text(item, text):
+            return f"[{key!r}]{found}"
+    return ""
 
 
 def _error_of(misfit: Misfit, where: str) -> DurableSagaError:

@@ -65,7 +65,9 @@ def unpack(data: bytes, where: str) -> tuple[Any, Sequence[Node]]:
     except DecodeError as error:
         raise DecodeError(f"{where}: {error}") from None
     except Exception as error:  # what msgpack raises for broken bytes is not one family
-        raise DecodeError(f"{where}: the {len(data)} bytes are no encoded value ({error or type(error).__name__})") from error
+        raise DecodeError(
+            f"{where}: the {len(data)} bytes are no encoded value ({str(error) or type(error).__name__})"
+        ) from error
 
 
 def _unpack(data: bytes) -> tuple[Any, Sequence[Node]]:

@@ -266,3 +266,15 @@ def test_a_model_stands_where_pydantics_own_base_is_named_and_its_moments_keep_t
     assert codec.decode(codec.encode(late, where="late"), pydantic.FutureDatetime) == late, "it was in the future once"
     with pytest.raises(NotSerializable, match="expected BaseModel, found dict"):
         codec.encode({"a": 1}, where="made", annotation=pydantic.BaseModel)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "says"),
+    [
+        ({"a": ["x", "\ud800"]}, dict[str, list[str]], r"value\['a'\]\[1\] can't be journaled: 'utf-8' codec can't encode"),
+        (pathlib.PurePosixPath("\udce4"), pathlib.PurePosixPath, "value can't be journaled: 'utf-8' codec can't encode"),
+    ],
+)
+def test_half_a_character_is_refused_with_its_place(value: Any, annotation: Any, says: str) -> None:
+    with pytest.raises(NotSerializable, match=says):
+        codec.encode(value, where="value", annotation=annotation)
