@@ -33,7 +33,7 @@ def groups() -> list[Group]:
     found = []
     for worker, app in APPS.items():
         here = [one for one in ENTRIES if one.worker == worker]
-        room = HUNG_THREADS if worker == "freezes" else 100
+        room = HUNG_THREADS if worker == "freezes" else 2 * len(here)  # none waits for another
         found.append(Group(worker, [one for one in here if one.name not in WORKERS], app, concurrency=room))
         found.append(Group(f"{worker}-pending", [one for one in here if one.name in WORKERS], app, pending=True))
     return found
