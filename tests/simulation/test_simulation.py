@@ -12,8 +12,8 @@ import pytest
 from tests.simulation.__main__ import play
 from tests.simulation.planted import BUGS, Bug
 
-SEEDS = 100
-SEEDS_PER_TEST = 25
+SEEDS = 40
+SEEDS_PER_TEST = 10
 FOUND_BY_SEED = {
     120: "a server took a worker for the owner of a run that it had ended by way of another server",
     148: "a signal that was sent again was read again, since the saga had continued twice meanwhile",
