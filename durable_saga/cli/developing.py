@@ -157,10 +157,14 @@ def _child(app: str, verbose: bool, address: str) -> None:
     end_with_parent()
     try:
         sagas = find_sagas(app)
-        output.run(_rehearse_and_work(sagas, address))
     except click.ClickException as error:
         error.show()
         sys.exit(CODE_IS_WRONG)
+    try:
+        output.run(_rehearse_and_work(sagas, address))
+    except click.ClickException as error:  # the server, say: another try may go well
+        error.show()
+        sys.exit(1)
 
 
 async def _rehearse_and_work(sagas: list[AnySaga], address: str) -> None:
