@@ -1,7 +1,8 @@
 """Watches sagas: tells a service of those that fail, get stuck or take too long, each occurrence once per group of monitors.
 
 Reads changes and listings, which are eventually consistent, and claims each occurrence in the journal before it tells: after a
-restart, and with several monitors, nothing is told twice. A handler that fails is called again when its claim has run out.
+restart, and with several monitors, nothing is told twice. A handler that fails is called again when its claim has run out. What
+another monitor of the group claims is claimed once more after that time: that monitor may have died before it told anybody.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
-from durable_saga.errors import ClientError
+from durable_saga.errors import ClientError, NotFound
 from durable_saga.failing_compensations import FailingCompensations
 from durable_saga.listing import rows
 from durable_saga.orchestrator import SagaManager
@@ -30,9 +31,15 @@ from durable_saga.retry import to_ms
 
 log = logging.getLogger(__name__)
 CLAIM_MS = 60_000
+CLAIM_OVER_MS = 500
+"""After its end by the server's clock, a claim is asked for again."""
 CHANGES_PER_READ = 500
 OVERLAP_MS = 5_000
 """Changes come late by this much, at most."""
+LISTED_LATE_MS = 3_600_000
+"""The row of a saga that has just begun is written when its server finds it again, if the one that began it has died."""
+KNOWN_MAX = 50_000
+"""So many occurrences that were told are remembered; others are asked about once more, which costs a claim."""
 F = TypeVar("F", bound=Callable[..., Any])
 _FAILED = (h.FAILED, h.COMPENSATED, h.HELD)
 _EVENTS = ("saga_timeout", "saga_failed", "saga_stuck", "failure_threshold", "compensation_failing")
@@ -43,6 +50,15 @@ class _Occurrence:
     event: str
     item: str
     arguments: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Again:
+    """To be claimed again when a claim of it, ours or another's, has run out. Refused twice: somebody has told it."""
+
+    occurrence: _Occurrence
+    due_ms: int
+    refused: int
 
 
 class SagaMonitor:
@@ -81,7 +97,8 @@ class SagaMonitor:
         self._started_after_ms = since_ms
         self._handlers: dict[str, list[Callable[..., Any]]] = {}
         self._recent: dict[str, tuple[str, int]] = {}
-        self._again: dict[str, _Occurrence] = {}
+        self._again: dict[str, _Again] = {}
+        self._known: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
 
     def on(self, event: str) -> Callable[[F], F]:
@@ -124,18 +141,19 @@ class SagaMonitor:
 
     async def check(self) -> int:
         """Look once; returns how many occurrences were told here. Raises Unavailable."""
-        told = 0
-        for occurrence in [*self._again.values()]:
-            told += await self._tell(occurrence)
+        told, now_ms = 0, self._clock.now_ms()
+        for again in [one for one in self._again.values() if one.due_ms <= now_ms]:
+            told += await self._tell(again.occurrence, again.refused)
         async for occurrence in self._new():
-            told += await self._tell(occurrence)
+            if occurrence.item not in self._known and occurrence.item not in self._again:
+                told += await self._tell(occurrence)
         return told
 
     async def _new(self) -> AsyncIterator[_Occurrence]:
         now_ms = self._clock.now_ms()
         async for one in self._changed(now_ms):
             if one.status in _FAILED:
-                self._recent[f"{one.key.saga}/{one.next_seq}"] = (one.saga_type, one.updated_ms)
+                self._recent[_place(one)] = (one.saga_type, one.updated_ms)
                 yield await self._occurrence("saga_failed", one)
             elif one.status == h.COMPENSATION_STUCK:
                 yield await self._occurrence("saga_stuck", one)
@@ -151,8 +169,8 @@ class SagaMonitor:
         async for one in rows(self._client, status=open_statuses, started_before=until):
             if one.started_ms <= self._started_after_ms:
                 break
-            yield _Occurrence("saga_timeout", f"saga_timeout/{one.key.saga}/{one.key.run}", (one.key.saga,))
-        self._started_after_ms = max(self._started_after_ms, until_ms - OVERLAP_MS)
+            yield _Occurrence("saga_timeout", f"saga_timeout/{one.key.saga}/{one.key.run}/{one.started_ms}", (one.key.saga,))
+        self._started_after_ms = max(self._started_after_ms, until_ms - LISTED_LATE_MS)
 
     async def _changed(self, now_ms: int) -> AsyncIterator[c.Description]:
         after_ms = self._changes_after_ms
@@ -177,13 +195,16 @@ class SagaMonitor:
         ]
 
     async def _occurrence(self, event: str, one: c.Description) -> _Occurrence:
-        item = f"{event}/{one.key.saga}/{one.key.run}/{one.next_seq}"
-        if event not in self._handlers:
+        item = f"{event}/{_place(one)}"
+        if event not in self._handlers or item in self._known:
             return _Occurrence(event, item, ())
-        described = overview_of(await self._client.describe(one.key))
-        return _Occurrence(event, item, (one.key.saga, described.error or ""))
+        try:
+            error = overview_of(await self._client.describe(one.key)).error
+        except NotFound:  # purged since
+            error = None
+        return _Occurrence(event, item, (one.key.saga, error or ""))
 
-    async def _tell(self, occurrence: _Occurrence) -> int:
+    async def _tell(self, occurrence: _Occurrence, refused: int = 0) -> int:
         """Claim, tell, confirm. A handler that fails leaves the claim to run out."""
         handlers = self._handlers.get(occurrence.event, ())
         if not handlers:
@@ -191,9 +212,15 @@ class SagaMonitor:
         claim = c.ClaimRequest(
             namespace=self._client.namespace, group=self._group, item=occurrence.item, lease_ms=CLAIM_MS
         )  # fmt: skip
-        if not (await self._client.transport.call("claim", claim)).claimed:
+        claimed = (await self._client.transport.call("claim", claim)).claimed
+        again_ms = self._clock.now_ms() + CLAIM_MS + CLAIM_OVER_MS
+        if not claimed:
+            if refused:
+                self._remember(occurrence)
+            else:
+                self._again[occurrence.item] = _Again(occurrence, again_ms, 1)
             return 0
-        self._again[occurrence.item] = occurrence
+        self._again[occurrence.item] = _Again(occurrence, again_ms, 0)
         for handler in handlers:
             try:
                 outcome = handler(*occurrence.arguments)
@@ -204,5 +231,16 @@ class SagaMonitor:
                 return 0
         claim.confirm = True
         await self._client.transport.call("claim", claim)
-        del self._again[occurrence.item]
+        self._remember(occurrence)
         return 1
+
+    def _remember(self, occurrence: _Occurrence) -> None:
+        self._again.pop(occurrence.item, None)
+        self._known[occurrence.item] = None
+        while len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+
+
+def _place(one: c.Description) -> str:
+    """Of what happened to the run: a saga that was purged and began again has other places."""
+    return f"{one.key.saga}/{one.key.run}/{one.started_ms}/{one.next_seq}"

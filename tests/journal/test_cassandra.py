@@ -184,6 +184,39 @@ def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra
     asyncio.run(scenario())
 
 
+def test_a_monitor_meets_a_change_whose_server_died_before_it_wrote_the_row(cassandra: str) -> None:
+    """However late it is written: by then a monitor has read on."""
+
+    async def scenario() -> None:
+        keyspace = new_keyspace()
+        dead, other = journal_in(cassandra, keyspace), journal_in(cassandra, keyspace)
+        await asyncio.gather(dead.initialize(), other.initialize())
+        failed_ms = time.time_ns() // 1_000_000 - 60_000
+        await create(dead, "s", failed_ms - 10)
+        seen = await dead.head(Run("n", "s"))
+        assert seen is not None
+        end = h.Event(seq=1, time_ms=failed_ms, saga_ended=h.SagaEnded(status=h.COMPENSATED))
+        await other.listing(Filter("n"), 1, "")
+        dead._listing._start = lambda: None  # type: ignore[method-assign]
+        commit = Commit(seen.run, seen.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPENSATED, failed_ms)
+        assert isinstance((await dead.commit_many([commit]))[0], Committed)
+        read_ms = time.time_ns() // 1_000_000
+        assert list(await other.changes("n", failed_ms - 1, 10)) == []
+        found = []
+        for _ in range(3):
+            other.list_again(seen.run)  # its hint comes up, several times
+            found = list(await other.changes("n", read_ms - 1, 10))
+        assert [(one.run.saga, one.status, one.updated_ms >= read_ms) for one in found] == [("s", h.COMPENSATED, True)]
+        later = await other._session.read("changes", "n", read_ms // DAY_MS, read_ms - 1, 10)
+        assert len(later) == 1, "written late once, however often it is listed"
+        first = (await other.changes("n", failed_ms - 1, 10))[0]
+        assert (first.run, first.status) == (seen.run, h.COMPENSATED), "and a monitor that looks far back meets it once"
+        for journal in (dead, other):
+            await journal.close()
+
+    asyncio.run(scenario())
+
+
 def test_an_inbox_has_a_limit_in_bytes_and_takes_more_when_some_is_read(cassandra: str) -> None:
     async def play() -> None:
         journal = CassandraJournal([cassandra], f"inbox_{uuid.uuid4().hex[:8]}", strict=False, replication_factor=1)

@@ -337,7 +337,8 @@ class Journal(Protocol):
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         """Runs that ended otherwise than completed, or are stuck or held, by the time of that change (`updated_ms`), oldest
-        first; at most limit, but never cut inside one millisecond; eventually consistent with the heads."""
+        first; at most limit, but never cut inside one millisecond; eventually consistent with the heads. A change that becomes
+        visible more than a few seconds late has the time at which it did as its `updated_ms`, so that who reads on meets it."""
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
         """How many runs of each type are in each status, from maintained rows; eventually consistent with the heads."""

@@ -3,6 +3,9 @@ the day of the change. Written behind the commits.
 
 Eventually consistent. A row is written soon after its head changed; what a server that died did not write is written when
 the run's next hint comes up, since every run that is at work has one. A server's own listing shows its own changes.
+
+A monitor reads changes in their order and looks only a few seconds back. So a change that is written late stands twice: at its
+own time, and at the time of the writing, where a monitor that has gone on meets it.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cassandra.query import UNSET_VALUE
 
+from durable_saga_server.clock import Clock
 from durable_saga_server.journal import Commit, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.session import Session
@@ -26,6 +31,8 @@ ROWS_TOGETHER_MAX = 32
 CHANGES_WAITING_MAX = 100_000
 DELAY_SECONDS = 0.2
 BEGUN_SECONDS = 1.0
+CHANGE_LATE_MS = 2_000
+"""A change that is written later than this is late. Less than the seconds that a monitor looks back."""
 _Partition = tuple[str, int]
 
 
@@ -33,8 +40,8 @@ class Listing:
     """`began()` and `changed()` never wait; `settle()` waits until what was told before is written. Rows of one day that are
     due together are one write; a run that ends within BEGUN_SECONDS has one row written."""
 
-    def __init__(self, session: Session, read_head: Callable[[Run], Awaitable[Head | None]]) -> None:
-        self._session = session
+    def __init__(self, session: Session, read_head: Callable[[Run], Awaitable[Head | None]], clock: Clock) -> None:
+        self._session, self._clock = session, clock
         self._read_head = read_head
         self._begun: dict[Run, tuple[Head, float]] = {}
         self._changed: dict[Run, Head | None] = {}
@@ -132,10 +139,18 @@ class Listing:
             await self._session.write_together("list_put", [list_row(head) for head in heads])
             for head in heads:
                 if head.status in NOTEWORTHY:
-                    run, day = head.run, head.updated_ms // schema.LISTING_DAY_MS
-                    await self._session.read("change_put", run.namespace, day, run.saga, run.run, *head_columns(head))
+                    await self._put_change(head, self._clock.now_ms())
         except JournalError as error:
             log.warning("the listing rows of %s and %d more are written later: %s", heads[0].run.saga, len(heads) - 1, error)
+
+    async def _put_change(self, head: Head, now_ms: int) -> None:
+        """First where a monitor still looks: a server that dies between the two writes leaves it to the next hint."""
+        if now_ms > head.updated_ms + CHANGE_LATE_MS:
+            if await self._session.read("change_known", *_change_key(head), head.updated_ms, head.run.saga, head.run.run):
+                return
+            late = replace(head, updated_ms=now_ms)
+            await self._session.read("change_put_late", *_change_key(late), head.run.saga, head.run.run, *head_columns(late))
+        await self._session.read("change_put", *_change_key(head), head.run.saga, head.run.run, *head_columns(head))
 
     async def purge(self, head: Head, now_ms: int) -> None:
         """The run goes: its rows are not seen any more, nor those that are on their way. Raises JournalUnavailable."""
@@ -143,8 +158,7 @@ class Listing:
         await self._session.read("list_purged", stamp, run.namespace, day, head.started_ms, run.saga, run.run)
         await self._session.read("day_summary_drop", stamp, run.namespace, day)
         if head.status in NOTEWORTHY:
-            change_day = head.updated_ms // schema.LISTING_DAY_MS
-            await self._session.read("change_drop", stamp, run.namespace, change_day, head.updated_ms, run.saga, run.run)
+            await self._session.read("change_drop", stamp, *_change_key(head), head.updated_ms, run.saga, run.run)
 
     async def drop_day(self, namespace: str, day: int, now_ms: int) -> None:
         """All of its runs are purged. Raises JournalUnavailable."""
@@ -165,6 +179,10 @@ def list_row(head: Head) -> tuple[Any, ...]:
     day, timestamp = head.started_ms // schema.LISTING_DAY_MS, head.updated_ms * 1000 + head.next_seq % 1000
     attributes = dict(head.attributes) or UNSET_VALUE
     return head.run.namespace, day, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
+
+
+def _change_key(head: Head) -> _Partition:
+    return head.run.namespace, head.updated_ms // schema.LISTING_DAY_MS
 
 
 def head_columns(head: Head) -> tuple[Any, ...]:

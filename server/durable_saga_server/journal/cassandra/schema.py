@@ -20,6 +20,8 @@ AUDIT_DAY_MS = 86_400_000
 AUDIT_SLOTS = 8
 """Partitions of a day; a number of the journal, like a key."""
 CHANGES_KEPT_SECONDS = 30 * 86_400
+LATE_CHANGES_KEPT_SECONDS = 86_400
+"""The second row of a change that was written late: longer than a monitor that is running stays away."""
 CLAIMS_KEPT_SECONDS = 60 * 86_400
 PURGED = 0
 """The status of a row in the listing whose run is gone. It is not deleted: a read that meets many tombstones fails."""
@@ -138,6 +140,9 @@ STATEMENTS = {
     "day_put": "INSERT INTO listing_days (namespace, day) VALUES (?, ?)",
     "change_put": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "change_put_late": f"INSERT INTO changes (namespace, day, saga, run, {HEAD_COLUMNS})"
+    f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL {LATE_CHANGES_KEPT_SECONDS}",
+    "change_known": "SELECT saga FROM changes WHERE namespace = ? AND day = ? AND updated_ms = ? AND saga = ? AND run = ?",
     "changes": f"SELECT saga, run, {HEAD_COLUMNS} FROM changes WHERE namespace = ? AND day = ? AND updated_ms > ? LIMIT ?",
     "change_drop": "DELETE FROM changes USING TIMESTAMP ?"
     " WHERE namespace = ? AND day = ? AND updated_ms = ? AND saga = ? AND run = ?",

@@ -78,9 +78,9 @@ class CassandraJournal:
         replication = {"class": "NetworkTopologyStrategy", datacenter or "replication_factor": str(replication_factor)}
         self._replication = str(replication)
         self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
-        self._listing = Listing(self._session, self.glance)
-        self._index = Index(self._session, self._listing)
         self._clock = clock or SystemClock()
+        self._listing = Listing(self._session, self.glance, self._clock)
+        self._index = Index(self._session, self._listing)
         self._hints = Hints(self._session, self._clock)
         self._chunks = Chunks(self._session)
         self._purging = Purging(self._session, self._listing, self._index, self._chunks)
