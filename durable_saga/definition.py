@@ -75,6 +75,15 @@ class StepDefinition(Definition):
     not_applied: tuple[type[BaseException], ...] = ()
     in_doubt_leave: bool = False
 
+    @cached_property
+    def where(self) -> str:
+        """As messages about its arguments call it."""
+        return f"step {self.name}"
+
+    @cached_property
+    def where_result(self) -> str:
+        return f"result of step {self.name}"
+
     def takes(self, count: int) -> bool:
         """Whether so many arguments, all of them positional, surely bind."""
         return count in self._counts

@@ -50,15 +50,6 @@ def encode_call(
     function: Callable[..., Any] | None = None,
 ) -> bytes:  # fmt: skip
     """The arguments of a call: [args, kwargs], by the annotations of the signature. Raises as encode() does."""
-    data = _bounded(_plain_call(args, kwargs, where, signature), where)
-    if loose.noticed:
-        _warn(where, UNKNOWN if signature is None else Any, function)
-    return data
-
-
-def _plain_call(
-    args: Sequence[Any], kwargs: Mapping[str, Any], where: str, signature: inspect.Signature | None
-) -> list[Any]:  # fmt: skip
     given: list[Any] = []
     named: dict[str, Any] = {}
     name = ""
@@ -79,7 +70,6 @@ def _plain_call(
                     given.append(call.rest.encode(one, 0))
             for name, one in kwargs.items():
                 named[name] = call.named(name).encode(one, 0)
-        return [given, named]
     except Misfit as misfit:
         loose.noticed.clear()
         if not name:
@@ -91,6 +81,10 @@ def _plain_call(
     except UnicodeEncodeError as error:  # in a value that is written as a text, such as a path
         loose.noticed.clear()
         raise NotSerializable(f"{where} can't be journaled: {error}") from error
+    data = _bounded([given, named], where)
+    if loose.noticed:
+        _warn(where, UNKNOWN if signature is None else Any, function)
+    return data
 
 
 def _bounded(plain: Any, where: str) -> bytes:

@@ -6,6 +6,7 @@ after the other, never inside it. `unpack` raises DecodeError and nothing else, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Hashable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -31,7 +32,7 @@ _HEADERS = bytes([*range(0x80, 0xA0), 0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9), *ran
 """The first byte of every container and extension. Where there are few of them, nothing can be nested deeply."""
 SCALAR_LEVELS = 3
 """A scalar that is written as a tagged list, such as a complex number, does not count as a level for encode()."""
-_NO_EXTENSIONS = bytes(set(range(0x100)) - {0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9)})
+_EXTENSION = re.compile(rb"[\xc7-\xc9\xd4-\xd8]")
 _TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
 
 
@@ -59,7 +60,7 @@ def unpack(data: bytes, where: str) -> tuple[Any, Sequence[Node]]:
     try:
         if data and data[0] in _SCALAR_HEADS:
             return _unpackb(data, raw=False), ()
-        if len(data) <= DEPTH_MAX and not data.translate(None, _NO_EXTENSIONS):
+        if len(data) <= DEPTH_MAX and _EXTENSION.search(data) is None:
             return _unpackb(data, raw=False), ()  # nothing of ours in it, and too short to be deep
         return _unpack(data)
     except DecodeError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ class Pending:
     attempt: int = 1
     not_before_ms: int = 0
     from_history: bool = False
-    defaults: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] | None = None
     kept_defaults: bytes = b""
     interruptions: int = 0
 
@@ -97,7 +97,7 @@ class Pending:
     def result(self, data: bytes) -> Any:
         """Raises DecodeError."""
         definition = self.definition
-        return codec.decode(data, definition.result_type, where=f"result of step {definition.name}")
+        return codec.decode(data, definition.result_type, where=definition.where_result)
 
     def effect(self) -> RunStep:
         """The step gets its own copy of the arguments, as they stand in the journal."""
@@ -128,7 +128,9 @@ class Calls:
             raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
-        data = _encoded(definition, args, kwargs)
+        data = codec.encode_call(
+            args, kwargs, where=definition.where, signature=definition.signature, function=definition.function,
+        )  # fmt: skip
         plain = (args, kwargs) if _COPY_FREE.issuperset(map(type, (*args, *kwargs.values()) if kwargs else args)) else None
         defaults = definition.defaults if definition.compensation is not None else None
         if defaults:
@@ -313,12 +315,6 @@ class Calls:
             return pending.result(data)
         except DecodeError:
             return None
-
-
-def _encoded(definition: StepDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    return codec.encode_call(
-        args, kwargs, where=f"step {definition.name}", signature=definition.signature, function=definition.function,
-    )  # fmt: skip
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:

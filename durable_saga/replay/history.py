@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
 
@@ -30,6 +31,7 @@ from durable_saga.replay.arguments import Difference, calls_differ, state_differ
 
 REFERENCE_BYTES = 64
 UNWIND_FACTOR = 4
+_LARGE_BYTES = attrgetter("large_bytes")
 ADVICE = "let the saga go on in a new run with `await continue_as_new(...)`"
 
 INTENTS = frozenset({
@@ -128,12 +130,24 @@ class History:
         self._large_bytes = 0
         self.is_large = False  # a fifth of a limit is used up
         self._warned = False
+        self._is_counted = False
         self._asked: dict[tuple[str, str], Asked] = {}
         self._committed: Sequence[h.Event] = ()
 
     def replay(self, events: Sequence[h.Event]) -> None:
-        """These will be walked through."""
+        """These will be walked through. A history that is far from every limit is counted here, as a whole."""
         self.replaying, self._committed = True, events
+        size = sum(map(h.Event.ByteSize, events))
+        is_small = len(events) * WARN_AT_SHARE < EVENTS_PER_RUN_MAX and size * WARN_AT_SHARE < HISTORY_BYTES_MAX
+        if is_small and not any(map(_LARGE_BYTES, events)):
+            self._bytes, self._is_counted = size, True
+
+    def passed(self, event: h.Event) -> None:
+        """One more event of the history is walked through."""
+        if self._is_counted:
+            self.next_seq += 1
+        else:
+            self.count(event)
 
     def activation(self) -> tuple[list[h.Event], bool]:
         """In a replay: what the history holds from here on to the next fact, and whether it goes on after that. An engine
@@ -184,7 +198,7 @@ class History:
         self.added_bytes += size
 
     def count(self, event: h.Event, size: int = 0) -> None:
-        """One more event, replayed or new. `size`: where it is known."""
+        """One more event. `size`: where it is known."""
         size = size or event.ByteSize()
         self.next_seq += 1
         if large := event.large_bytes:
@@ -222,9 +236,8 @@ class History:
             f" LARGE_BYTES_PER_RUN_MAX ({LARGE_BYTES_PER_RUN_MAX}): {ADVICE}"
         )
 
-    def match(self, event: h.Event, kind: str, idle_at: Callable[[], str]) -> None:
+    def match(self, event: h.Event, kind: str, body: Any, idle_at: Callable[[], str]) -> None:
         """An intent of the history: the code must have asked for it."""
-        body = getattr(event, kind)
         asked = self._asked.pop((kind, getattr(body, "call", "")), None)
         if asked is not None and asked.is_alike(body):
             return

@@ -138,8 +138,9 @@ class Core:
                 self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
-                    self.is_repeating = event.seq != new
-                    self._replay_one(event, taken_back=event.seq in back)
+                    seq = event.seq
+                    self.is_repeating = seq != new
+                    self._replay_one(event, seq, taken_back=seq in back)
         self.is_repeating = False
         self.history.finish_replay(self.loop.now_ms)
         self.declared.replayed()
@@ -211,21 +212,22 @@ class Core:
         return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
 
     def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
-        """Tell the code one fact and run it until it is idle."""
-        assert event.time_ms >= self.loop.now_ms, f"event {event.seq} goes back in time"
-        self.loop.now_ms = event.time_ms
+        """Tell the code one fact, the last of the history so far, and run it until it is idle."""
+        loop, now_ms = self.loop, event.time_ms
+        assert now_ms >= loop.now_ms, f"event {event.seq} goes back in time"
+        loop.now_ms = now_ms
         self.activation += 1
-        self._back_to = event.seq if kind == "step_failed" else event.seq + 1
+        self._back_to = self.history.next_seq - (kind == "step_failed")
         self.takes_back = not run
         _FACTS[kind](self, getattr(event, kind))
         if not run:
             return  # what the code does with it, it does when it is recovered
-        if self.phase == FORWARD and (over := self.history.over_limit()) is not None:
+        if self.history.is_large and self.phase == FORWARD and (over := self.history.over_limit()) is not None:
             self.forward.interrupt(over)
         if self.phase == FORWARD:
-            self.loop.run_until_idle()
+            loop.run_until_idle()
             while self.unwinding.go_on_partially():
-                self.loop.run_until_idle()
+                loop.run_until_idle()
             self.state.flush()
             self.forward.settle()
         if self.phase in (UNWINDING, SETTLING):
@@ -304,21 +306,22 @@ class Core:
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
-    def _replay_one(self, event: h.Event, *, taken_back: bool) -> None:
-        assert event.seq == self.history.next_seq, f"event {event.seq} where {self.history.next_seq} was due"
-        kind = kind_of(event)
+    def _replay_one(self, event: h.Event, seq: int, *, taken_back: bool) -> None:
+        assert seq == self.history.next_seq, f"event {seq} where {self.history.next_seq} was due"
+        kind = event.WhichOneof("kind") or kind_of(event)
         if taken_back and kind not in MESSAGES:
-            self.history.count(event)
+            self.history.passed(event)
             self.holding.take_back(event)
         elif kind in INTENTS:
-            self.history.match(event, kind, self.forward.idle_at)
-            if kind in _COMMITTED:
-                _COMMITTED[kind](self, getattr(event, kind))
-            self.history.count(event)
+            body = getattr(event, kind)
+            self.history.match(event, kind, body, self.forward.idle_at)
+            if (committed := _COMMITTED.get(kind)) is not None:
+                committed(self, body)
+            self.history.passed(event)
         else:
             if kind != "recover_requested" and not taken_back:
                 self.history.expect_matched(event)
-            self.history.count(event)
+            self.history.passed(event)
             self._apply(event, kind, run=not taken_back)
 
 
