@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import logging
 import pathlib
-import re
 import ssl
 import subprocess
 import sys
@@ -64,10 +63,10 @@ def test_certificates_that_are_expired_foreign_or_of_another_name_are_refused_on
     ca, other = Authority(tmp_path), Authority(tmp_path, "other")
     good, client = ca.issue("good", NAMES), ca.issue("client", ["spiffe://shop"], client=True)
     servers = {
-        "expired": ca.issue("expired", NAMES, seconds=-60),
-        "not valid yet": ca.issue("early", NAMES, since=3_600),
-        "of another CA": other.issue("foreign", NAMES),
-        "of another name": ca.issue("elsewhere", ["sagas.example"]),
+        "has expired": ca.issue("expired", NAMES, seconds=-60),
+        "is not valid yet": ca.issue("early", NAMES, since=3_600),
+        "is not signed by the CA in": other.issue("foreign", NAMES),
+        "is of another name": ca.issue("elsewhere", ["sagas.example"]),
     }
     clients = {
         "expired": ca.issue("old", ["spiffe://shop"], seconds=-60, client=True),
@@ -79,7 +78,7 @@ def test_certificates_that_are_expired_foreign_or_of_another_name_are_refused_on
         for what, pair in servers.items():
             tls = TlsFiles(pair.cert, pair.key)
             async with standing(tls=tls) as stand, connect(f"grpcs://{stand.at}", ca=ca.file) as one:
-                assert re.search("CERTIFICATE_VERIFY_FAILED|Hostname Verification", await refusal(one)), what
+                assert what in await refusal(one)
         async with standing(tls=TlsFiles(good.cert, good.key, ca.file)) as stand:
             for what, pair in clients.items():
                 async with connect(f"grpcs://{stand.at}", ca=ca.file, cert=pair.cert, key=pair.key) as one:
@@ -187,7 +186,7 @@ def test_the_command_refuses_in_those_lines_and_starts_with_the_word_that_it_is_
         ("localhost:7233", {"ca": "ca.pem"}, "write grpcs://"),
         ("grpcs://localhost:7233", {"cert": "cert.pem"}, "go together"),
         ("memory:", {"token": "t"}, "are for servers"),
-        ("grpcs://localhost:7233", {"ca": __file__}, "holds no valid PEM"),
+        ("grpcs://localhost:7233", {"ca": __file__}, "test_tls.py isn't a PEM file"),
     ],
 )
 def test_what_does_not_fit_together_is_told_at_once(url: str, options: dict[str, Any], told: str) -> None:

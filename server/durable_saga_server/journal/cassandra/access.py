@@ -17,6 +17,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from durable_saga.pb.pem_files import context_of, load_pair
+
 PREFIX = "DURABLE_SAGA_CASSANDRA_"
 _NAMES = ("USER", "PASSWORD", "PASSWORD_FILE", "CA", "TLS", "CERT", "KEY", "HOST_NAMES", "BUNDLE")
 
@@ -61,11 +63,11 @@ def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
     if names not in ("checked", "unchecked"):
         raise ValueError(f"{PREFIX}HOST_NAMES is {names!r}: checked or unchecked")
     try:
-        context = ssl.create_default_context(cafile=given.get("CA"))
+        context = context_of(given.get("CA", ""))
         if "CERT" in given:
-            context.load_cert_chain(given["CERT"], given["KEY"])
-    except ssl.SSLError as error:
-        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no valid PEM: {error}") from error
+            load_pair(context, given["CERT"], given["KEY"])
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}CA, _CERT or _KEY: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = names == "checked"
     return context
