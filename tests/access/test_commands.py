@@ -118,7 +118,7 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     file.write_text("[jwks]\n")
     assert f"{file}: the file has 'jwks'" in run(tmp_path, *words, code=1)
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
-    assert "PEM files" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
+    assert "isn't a PEM file" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
     assert os.listdir(tmp_path)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import pathlib
 import ssl
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from durable_saga.pb.pem_files import context_of, load_pair
 
 PREFIX = "DURABLE_SAGA_CASSANDRA_"
 _NAMES = ("USER", "PASSWORD", "PASSWORD_FILE", "CA", "TLS", "CERT", "KEY", "HOST_NAMES", "BUNDLE")
+_BUNDLED = ("config.json", "ca.crt", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,21 @@ class Access:
             raise ValueError(f"{PREFIX}USER and {PREFIX}PASSWORD (or _PASSWORD_FILE) go together: one of them is missing")
         if "BUNDLE" in given and (clash := [name for name in ("CA", "CERT", "KEY", "TLS") if name in given]):
             raise ValueError(f"{PREFIX}BUNDLE brings its own certificates: leave {PREFIX}{clash[0]} out")
-        return cls(user=given.get("USER", ""), password=password, tls=_tls(given), bundle=given.get("BUNDLE", ""))
+        _check_bundle(bundle := given.get("BUNDLE", ""))
+        return cls(user=given.get("USER", ""), password=password, tls=_tls(given), bundle=bundle)
+
+
+def _check_bundle(file: str) -> None:
+    """What the driver needs of it. Raises ValueError and OSError."""
+    if not file:
+        return
+    try:
+        with zipfile.ZipFile(file) as bundle:
+            names = bundle.namelist()
+    except zipfile.BadZipFile:
+        raise ValueError(f"{PREFIX}BUNDLE names {file}, which isn't a zip file") from None
+    if missing := [name for name in _BUNDLED if name not in names]:
+        raise ValueError(f"{PREFIX}BUNDLE names {file}, which is no secure-connect bundle: it holds no {missing[0]}")
 
 
 def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
