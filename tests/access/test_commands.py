@@ -122,6 +122,20 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     assert os.listdir(tmp_path)
 
 
+def test_keys_of_jwts_in_a_file_that_is_none_stop_the_server(tmp_path: pathlib.Path) -> None:
+    """A service of keys may come later; a file is there when the server starts."""
+    keys, file = tmp_path / "keys.json", tmp_path / "access.toml"
+    file.write_text(f'[jwt]\nissuer = "https://login.example"\naudience = ["a"]\njwks = "{keys}"\n')
+    words = ("server", "--journal", "memory:", "--listen", "127.0.0.1:0", "--access", str(file))
+    assert f"the keys in {keys} can't be read: [Errno 2]" in run(tmp_path, *words, code=1)
+    for content, told in (("\0", "can't be read: Expecting value"), ("{}", "it is no JWKS"), ('{"keys": []}', "holds no key")):
+        keys.write_text(content)
+        said = run(tmp_path, *words, code=1)
+        assert said.startswith("Error: [jwt]: ")
+        assert str(keys) in said
+        assert told in said
+
+
 def test_no_command_has_an_option_twice() -> None:
     def look(command: click.Command, name: str) -> None:
         words = [word for param in command.params for word in param.opts]
