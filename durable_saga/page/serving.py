@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -16,6 +17,7 @@ from durable_saga.client import Client
 from durable_saga.clock import SystemClock
 from durable_saga.connect import connect
 from durable_saga.credentials import SCHEME
+from durable_saga.page import connections
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
 from durable_saga.page.entrance import TOKEN_CHARACTERS_MIN
@@ -38,7 +40,22 @@ WANTS = (
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to who runs it."""
+    """Leaves signals to who runs it, and lets go who does not finish a TLS handshake, which uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def protocol() -> Bounded:
+            return Bounded(config, self.server_state, self.lifespan.state)
+
+        seconds = connections.HEAD_SECONDS_MAX if config.ssl is not None else None
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog
+            )
+            for one in sockets or ()
+        ]  # fmt: skip
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

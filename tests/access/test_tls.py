@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import pytest
+from durable_saga_server import grpc_server
 from durable_saga_server.serving import serve
 
 from durable_saga import Client, Worker, connect
@@ -90,6 +91,33 @@ def test_certificates_that_are_expired_foreign_or_of_another_name_are_refused_on
                 await ask(one)
 
     asyncio.run(scenario())
+
+
+def test_who_says_nothing_to_the_port_is_let_go(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the end of a handshake there is no connection that a keep-alive could watch."""
+    name = "grpc.server_handshake_timeout_ms"
+    assert dict(grpc_server._OPTIONS)[name] == 20_000
+    shorter = [(option, 500 if option == name else value) for option, value in grpc_server._OPTIONS]
+    monkeypatch.setattr(grpc_server, "_OPTIONS", shorter)
+    ca = Authority(tmp_path)
+    pair = ca.issue("server", NAMES)
+
+    async def scenario(tls: TlsFiles | None) -> None:
+        async with (
+            standing(tls=tls) as stand,
+            connect(f"grpcs://{stand.at}" if tls else stand.at, ca=ca.file if tls else None) as one,
+        ):
+            await ask(one)
+            silent = [await asyncio.open_connection("127.0.0.1", stand.server.port) for _ in range(100)]
+            for reader, writer in silent:
+                async with asyncio.timeout(20):
+                    while await reader.read(100):  # a server in the clear says its settings first
+                        pass
+                writer.close()
+            await ask(one)
+
+    asyncio.run(scenario(None))
+    asyncio.run(scenario(TlsFiles(pair.cert, pair.key)))
 
 
 def test_renewed_certificates_of_both_sides_are_taken_without_a_restart(
