@@ -27,7 +27,7 @@ import grpc.aio
 
 from durable_saga.pb.limits import BEARER_CHARACTERS_MAX
 from durable_saga.pb.listening import is_loopback
-from durable_saga.pb.pem_files import context_of, load_pair, trouble_of
+from durable_saga.pb.pem_files import context_of, load_pair, read_bounded, trouble_of
 from durable_saga.pb.poller import keep_poller
 from durable_saga.pb.tls_files import Stamp, stamp_of
 
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 PREFIX = "DURABLE_SAGA_"
 SCHEME = "grpcs://"
 LOOK_SECONDS = 2.0
+TOKEN_FILE_BYTES_MAX = 65_536
 Token = str | Callable[[], str]
 Metadata = tuple[tuple[str, str], ...]
 _NAMED = {"\n": "a newline", "\r": "a carriage return", "\t": "a tab", " ": "a space", "\0": "a zero byte"}
@@ -158,7 +159,7 @@ def bearer_of(text: object, source: str) -> str:
 
 def _token_in(file: str) -> str:
     try:
-        text = pathlib.Path(file).read_text("utf-8-sig")
+        text = read_bounded(file, TOKEN_FILE_BYTES_MAX).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"the token in {file} can't be sent: the file isn't text in UTF-8") from None
     return bearer_of(text, f"the token in {file}")

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 SOON = timedelta(days=14)
 """A certificate that ends within this is warned of."""
+PEM_BYTES_MAX = 4 * 1024 * 1024
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xA0, 0x17, 0x18
@@ -29,10 +30,19 @@ class Validity:
     ends: datetime
 
 
+def read_bounded(file: str, bytes_max: int) -> bytes:
+    """Raises ValueError for a file that is larger, such as a device, OSError for one that can't be read; both name it."""
+    with pathlib.Path(file).open("rb") as opened:
+        content = opened.read(bytes_max + 1)
+    if len(content) > bytes_max:
+        raise ValueError(f"{file} has more than {bytes_max} bytes: is it another file?")
+    return content
+
+
 def read_pem(file: str, what: str) -> bytes:
     """The content of a file that is to hold a "certificate" or a "private key". Raises ValueError for what is none, OSError for a
     file that can't be read; both name the file."""
-    content = pathlib.Path(file).read_bytes()
+    content = read_bounded(file, PEM_BYTES_MAX)
     kinds = [kind for kind, _ in _BLOCK.findall(content)]
     if not content.strip():
         raise ValueError(f"{file} is empty: it is to hold a {what} as PEM")

@@ -56,6 +56,7 @@ def odd_files(folder: pathlib.Path, ca: Authority) -> Mapping[str, tuple[str, st
         "encrypted": (good.cert, str(encrypted), f"the key in {encrypted} is encrypted: give one without a password"),
         "another's key": (good.cert, other.key, f"{other.key} isn't the key of the certificate in {good.cert}"),
         "broken": (str(broken), good.key, f"{broken} and {good.key} aren't the PEM files of a certificate and its key"),
+        "a device": ("/dev/zero", good.key, "/dev/zero has more than 4194304 bytes: is it another file?"),
         "gone": (str(folder / "gone.pem"), good.key, f"No such file or directory: '{folder}/gone.pem'"),
         "a folder": (good.cert, str(folder), f"Is a directory: '{folder}'"),
     }

@@ -238,6 +238,7 @@ def test_a_token_file_that_is_gone_or_a_folder_is_named(tmp_path: pathlib.Path, 
                 await client.statistics()
             assert str(file) in str(error.value)
 
+    asyncio.run(scenario(pathlib.Path("/dev/zero")))
     asyncio.run(scenario(tmp_path / "gone"))
     asyncio.run(scenario(tmp_path))
 
