@@ -13,6 +13,7 @@ import click
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
 from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
+from durable_saga.pb.listening import is_loopback
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
@@ -124,6 +125,9 @@ class Beside:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, url: str) -> None:
+        if not is_loopback(self._listen.rpartition(":")[0]) and ":" in self._listen:
+            click.echo(f"no page: {self._listen} can be reached from other machines, take `durable-saga page` for them")
+            return
         try:
             self._page = _bind(url, self._listen)
         except ImportError:

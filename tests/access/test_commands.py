@@ -144,3 +144,17 @@ def test_no_command_has_an_option_twice() -> None:
             look(inner, f"{name} {inner_name}")
 
     look(main, "durable-saga")
+
+
+def test_dev_beyond_loopback_names_the_commands_that_have_tls(tmp_path: pathlib.Path) -> None:
+    told = run(tmp_path, "dev", "--listen", "0.0.0.0:0", code=2)
+    assert "`dev` has neither TLS nor identity: take `durable-saga server`, or --insecure" in told
+    words = ["dev", "--listen", "127.0.0.1:0", "--page-listen", "0.0.0.0:0"]
+    server = Process("server", ["-m", "durable_saga", *words], tmp_path, "no page:")
+    try:
+        server.start({})
+    finally:
+        assert server.stop() == 0
+    assert "0.0.0.0:0 can be reached from other machines, take `durable-saga page` for them" in "".join(
+        one.read_text() for one in tmp_path.glob("*.log")
+    )
