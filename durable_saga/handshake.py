@@ -59,7 +59,11 @@ class Reasons:
         if look is None or now > looked + LOOK_AGAIN_SECONDS:
             look = asyncio.create_task(why_not(target, self._credentials), name="why-not")
             self._looks[target] = (now, look)
-        return await asyncio.shield(look)
+        await asyncio.wait([look])  # not cancelled with who waits: others may
+        return None if look.cancelled() else look.result()
+
+    def under_way(self) -> list[asyncio.Task[Reason | None]]:
+        return [look for _, look in self._looks.values() if not look.done()]
 
 
 async def why_not(target: str, credentials: Credentials) -> Reason | None:

@@ -320,7 +320,7 @@ class GrpcTransport:
 
     async def close(self) -> None:
         watch, self._watch = self._watch, None
-        tasks = [*self._closing, *([watch] if watch is not None else [])]
+        tasks = [*self._closing, *self._reasons.under_way(), *([watch] if watch is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
