@@ -38,7 +38,7 @@ class Heartbeat:
         self._worker = worker
         self._stopped = threading.Event()
         self._seen = time.monotonic()
-        self._reported = ""
+        self._reported = self._told = ""
         self._under_way: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="saga-heartbeat", daemon=True)
 
@@ -68,7 +68,9 @@ class Heartbeat:
                         metadata = self._credentials.metadata(target)
                         request.secret = self._secret(target)
                     except Exception as error:  # of a file or the user's function: the next beat looks again
-                        log.warning("no heartbeat to %s: %s", target, error)
+                        if (told := f"no heartbeat to {target}: {error}") != self._told:
+                            self._told = told
+                            log.warning("%s", told)
                     else:
                         self._beat(channels[target], request, metadata)
                 try:

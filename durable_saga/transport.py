@@ -16,6 +16,7 @@ from durable_saga import errors
 from durable_saga.call_stream import Broken, CallStream
 from durable_saga.credentials import Credentials, Metadata
 from durable_saga.grpc_guard import refuse_client_in_saga
+from durable_saga.handshake import Reasons
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import access_pb2_grpc, cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
@@ -71,6 +72,10 @@ class Unreached(errors.Unavailable):
     """This server did not answer, or can't write: another one, or the same one later, may."""
 
 
+class Lasting(Unreached):
+    """Waiting does not mend it: TLS is at fault, and nothing was ever reached."""
+
+
 class Transport(Protocol):
     """`call` is one request; `work` one stream of a worker to one target. Both raise ClientErrors. Requests may be sent more
     than once: each carries the id that makes it take effect once."""
@@ -98,13 +103,13 @@ async def call_any(
     seconds: float | None = None,
 ) -> Any:  # fmt: skip
     """Ask the servers in the order of `routes`, again and again with back-off for up to `seconds`, by default
-    RETRY_SECONDS_MAX, until one answers. `ask` raises Unreached for what another may answer; Exhausted that is over within
-    SOON_SECONDS is waited for. `waits` is told when nobody answered."""
+    RETRY_SECONDS_MAX, until one answers. `ask` raises Unreached for what another may answer, Lasting where the same one won't;
+    Exhausted that is over within SOON_SECONDS is waited for. `waits` is told when nobody answered."""
     loop = asyncio.get_running_loop()
     until, pause = loop.time() + (RETRY_SECONDS_MAX if seconds is None else seconds), 0.1
     while True:
         failed: errors.ClientError = Unreached("no server is known")
-        at_least = 0.0
+        at_least, lasting = 0.0, True
         for target in routes.order(request):
             try:
                 return await ask(target)
@@ -115,9 +120,10 @@ async def call_any(
                 break
             except Unreached as error:
                 failed = error
+                lasting = lasting and isinstance(error, Lasting)
             if loop.time() > until:
                 raise failed
-        if loop.time() + max(pause, at_least) > until:
+        if loop.time() + max(pause, at_least) > until or (lasting and isinstance(failed, Lasting)):
             raise failed
         if waits is not None and isinstance(failed, Unreached):
             waits(failed)
@@ -227,6 +233,8 @@ class GrpcTransport:
         self._watch: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._said = float("-inf")
+        self._reasons = Reasons(self.credentials)
+        self._was_reached = False
 
     def _open(self, target: str) -> _Channel:
         if (version := self.credentials.version()) != self._version:
@@ -252,7 +260,12 @@ class GrpcTransport:
         name = method.capitalize()
 
         async def ask(target: str) -> Any:
-            return await self._open(target).call(name, request)
+            try:
+                reply = await self._open(target).call(name, request)
+            except Unreached as error:
+                raise await self._explained(target, error) from None
+            self._was_reached = True
+            return reply
 
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_cell(), name="watch-cell")
@@ -269,6 +282,12 @@ class GrpcTransport:
             self._said = now
             servers = " and ".join(self.routes.servers())
             log.warning("%s does not answer (%s); trying again for up to %.0f s", servers, error, RETRY_SECONDS_MAX)
+
+    async def _explained(self, target: str, error: errors.ClientError) -> errors.ClientError:
+        """Where TLS is at fault, that: gRPC tells little of it."""
+        if not isinstance(error, Unreached) or not (reason := await self._reasons.of(target, str(error))):
+            return error
+        return Lasting(reason.text) if reason.is_lasting and not self._was_reached else Unreached(reason.text)
 
     async def _watch_cell(self) -> None:
         """Learn of the servers that come and go, from one of them."""
@@ -294,13 +313,14 @@ class GrpcTransport:
         try:
             channel = self._open(target)
             async for frame in channel.work.Work(outgoing, metadata=channel.metadata):
+                self._was_reached = True
                 yield frame
         except grpc.aio.AioRpcError as error:
-            raise _told(error) from None
+            raise await self._explained(target, _told(error)) from None
 
     async def close(self) -> None:
         watch, self._watch = self._watch, None
-        tasks = [*self._closing, *([watch] if watch is not None else [])]
+        tasks = [*self._closing, *self._reasons.under_way(), *([watch] if watch is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

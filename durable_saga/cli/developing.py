@@ -20,6 +20,7 @@ from durable_saga.cli.secured import insecure
 from durable_saga.cli.supervising import RESTART_SECONDS, STOP_SECONDS_MAX, end_with_parent
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
+from durable_saga.pb.listening import is_loopback
 from durable_saga.rehearsal import misfits
 
 REHEARSED_MAX = 200
@@ -50,6 +51,11 @@ def dev(
     logs.begin(verbose)
     if reload and app is None:
         raise click.UsageError("--reload is for the worker of APP: name one, as in `durable-saga dev shop.orders --reload`")
+    if not insecure and not is_loopback(listen.rpartition(":")[0]):
+        raise click.UsageError(
+            f"{listen} can be reached from other machines, and `dev` has neither TLS nor identity: take `durable-saga server`,"
+            " or --insecure, if nobody but your own programs can reach it"
+        )
     changes = _changes() if reload else None
     if app is not None and not reload:
         find_sagas(app)  # a mistake in APP is told once

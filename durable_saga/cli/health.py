@@ -11,6 +11,7 @@ import grpc.aio
 from durable_saga.cli import output
 from durable_saga.cli.operate import url_option
 from durable_saga.credentials import SCHEME, Credentials, credentials_of
+from durable_saga.handshake import Reasons
 
 CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"
@@ -44,7 +45,9 @@ async def _ask(target: str, credentials: Credentials, seconds: float) -> None:
         except TimeoutError:
             raise click.ClickException(f"{target} did not answer within {seconds:g} s") from None
         except grpc.aio.AioRpcError as error:
-            raise click.ClickException(f"{target} can't be asked: {error.code().name}: {error.details()}") from error
+            reason = await Reasons(credentials).of(target, error.details() or "")
+            told = reason.text if reason is not None else f"{error.code().name}: {error.details()}"
+            raise click.ClickException(f"{target} can't be asked: {told}") from error
     if answer != _SERVING:
         raise click.ClickException(f"{target} is there but not serving: it is starting or stopping")
 

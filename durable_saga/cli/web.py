@@ -13,6 +13,7 @@ import click
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
 from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
+from durable_saga.pb.listening import is_loopback
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
@@ -55,7 +56,9 @@ def door_options(command: Command) -> Command:
     return page_tls_options(insecure(command))
 
 
-def _door(*, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, public_url: str, **options: Any) -> Any:
+def _door(
+    *, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, public_url: str, token: str, **options: Any
+) -> Any:  # fmt: skip
     """Raises ImportError, ValueError and OSError."""
     from durable_saga.page.oidc import OidcSettings
     from durable_saga.page.serving import Door
@@ -64,16 +67,33 @@ def _door(*, oidc_issuer: str, oidc_client_id: str, oidc_secret_file: str, publi
     if bool(oidc_issuer) != bool(oidc_client_id):
         raise ValueError("--oidc-issuer and --oidc-client-id go together: one of them is missing")
     if oidc_issuer:
-        secret = pathlib.Path(oidc_secret_file).read_text().strip() if oidc_secret_file else ""
+        secret = _secret_in(oidc_secret_file) if oidc_secret_file else ""
         oidc = OidcSettings(oidc_issuer, oidc_client_id, secret, public_url)
-    return Door(oidc=oidc, **options)
+    return Door(oidc=oidc, token=token.strip(), **options)
+
+
+def _secret_in(file: str) -> str:
+    """Raises ValueError and OSError, which name the file."""
+    try:
+        secret = pathlib.Path(file).read_text().strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: the secret of the OpenID client isn't text in UTF-8") from None
+    if not secret or not secret.isprintable():
+        found = "more" if secret else "nothing"
+        raise ValueError(f"{file}: the secret of the OpenID client is one line of text, and the file holds {found}")
+    return secret
 
 
 @click.command()
 @click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
 @click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
 @click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 picks a free one.")
-@click.option("--host", "hosts", multiple=True, help="A host name that a proxy uses for it. May be given more than once.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    help="A name under which browsers find the page, beside localhost. May be given more than once.",
+)
 @door_options
 @client_options
 @click.option("--verbose", is_flag=True)
@@ -105,6 +125,9 @@ class Beside:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, url: str) -> None:
+        if not is_loopback(self._listen.rpartition(":")[0]) and ":" in self._listen:
+            click.echo(f"no page: {self._listen} can be reached from other machines, take `durable-saga page` for them")
+            return
         try:
             self._page = _bind(url, self._listen)
         except ImportError:

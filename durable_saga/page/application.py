@@ -9,7 +9,6 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -21,7 +20,7 @@ from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError, DurableSagaError, NotKnown, Unavailable
 from durable_saga.page import acting, entering, looking
 from durable_saga.page.entrance import Entrance
-from durable_saga.page.guarding import LOOPBACK, Headed, LoginGuard, is_bearer, post
+from durable_saga.page.guarding import LOOPBACK, Headed, Hosted, LoginGuard, is_bearer, post
 from durable_saga.page.looking import Page, page_of
 from durable_saga.page.oidc import CALLBACK, Oidc
 from durable_saga.page.refusing import Refused
@@ -65,17 +64,15 @@ def application(
     behind_proxy: bool = False, sessions: Sessions | None = None,
 ) -> ASGIApp:  # fmt: skip
     """`url` is only shown. With a `token`, or with `of_server`, which makes the client of who shows a bearer of their own,
-    every page wants a login; without, requests are taken for `hosts` only. `is_secure`: browsers come over TLS. `behind_proxy`:
-    it tells their addresses."""
+    every page wants a login. Requests are taken for `hosts`, and for the address that they come to. `is_secure`: browsers come
+    over TLS. `behind_proxy`: it tells their addresses."""
     clock = clock or SystemClock()
     sessions = sessions or Sessions(clock)
     entrance = Entrance(clock, token, of_server, behind_proxy)
     app = Starlette(
         routes=_ROUTES,
         middleware=[
-            Middleware(
-                TrustedHostMiddleware, allowed_hosts=["*"] if entrance.has_login else list(hosts), www_redirect=False
-            ),
+            Middleware(Hosted, hosts=hosts),
             Middleware(Keeper, sessions=sessions, is_secure=is_secure),
             Middleware(LoginGuard, entrance=entrance, sessions=sessions),
         ],

@@ -14,7 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
 HEAD_SECONDS_MAX = 10.0
-"""From a connection, or the first byte of a later request, to the end of that request's head."""
+"""From a connection, or the first byte of a later request, to the end of that request's head. A TLS handshake before it has as
+long."""
 CONNECTIONS_PER_ADDRESS_MAX = 100
 CONNECTIONS_MAX = 1_000
 

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from durable_saga.client import Client
 from durable_saga.clock import Clock
+from durable_saga.credentials import bearer_of
 from durable_saga.errors import NotAllowed, NotKnown
 from durable_saga.page.engine import read
 from durable_saga.page.lockout import Lockout
@@ -23,7 +24,6 @@ from durable_saga.pb.roles import CALLS, covers
 
 TOKEN_CHARACTERS_MIN = 16
 WRONG_TOKEN_SECONDS = 1.0
-BEARER_CHARACTERS_MAX = 7_500
 ADDRESS_CHARACTERS_MAX = 100
 
 
@@ -63,9 +63,10 @@ class Entrance:
     async def _login(self, shown: str, who: str, address: str) -> Login | None:
         if self.of_server is None:
             return Login(who) if hmac.compare_digest(shown.encode(), self.token.encode()) else None
-        if not shown or len(shown) > BEARER_CHARACTERS_MAX or not (shown.isascii() and shown.isprintable()):
+        try:
+            client = self.of_server(bearer_of(shown, "the token"))
+        except ValueError:
             return None
-        client = self.of_server(shown)
         try:
             known = await read(client.identify(login_from=address))
         except NotAllowed as error:

@@ -1,6 +1,7 @@
 """Who may do what: hosts, login, forged forms, and the headers that keep a browser from doing more than it was sent.
 
-- Hosts: a page without a login answers only to loopback names, so that no other name can be made to lead to it.
+- Hosts: a page answers to loopback names, to those that it was told and to the address that it was reached at, so that no
+  other name can be made to lead to it.
 - Login: where there is one, every page but the login wants it, as a bearer or by a session that has it.
 - Forms: a post is taken from this very origin, with the token of its session.
 - Headers: no script, style or frame but our own, nothing inline, nothing kept by caches.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,8 +29,9 @@ from durable_saga.page.sessions import Session, Sessions, session_of
 FORM_BYTES_MAX = 8 * 1024 * 1024
 FORM_FIELDS_MAX = 50
 FORM_SECONDS_MAX = 60.0
+HOST_CHARACTERS_MAX = 100
 BEARER = "bearer"
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -106,6 +108,40 @@ async def _fields(request: Request) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise Refused(400, f"The form has more than {FORM_FIELDS_MAX} fields (FORM_FIELDS_MAX), so nothing was done.") from None
+
+
+# --- hosts ---------------------------------------------------------------------------------------------------------------
+
+
+class Hosted:
+    """Turns away who asks for a name that isn't the page's."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = {_bare(host) for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = Headers(scope=scope).getlist("host")
+        name = _name(told[0]) if len(told) == 1 else ""
+        reached_at = _bare(str((scope.get("server") or ("",))[0]))  # an address: no other name leads to one
+        if name and (name in self._hosts or name == reached_at):
+            await self._app(scope, receive, send)
+            return
+        shown = f"the name {name[:HOST_CHARACTERS_MAX]!a}" if name else "a request without one host name"
+        sentence = f"This page doesn't answer to {shown}. If it is the page's own, start the page with --host NAME.\n"
+        await PlainTextResponse(sentence, 400)(scope, receive, send)
+
+
+def _name(told: str) -> str:
+    """Of a Host header, without its port."""
+    try:
+        return _bare(urlsplit(f"//{told}").hostname or "")
+    except ValueError:  # half a bracket
+        return ""
+
+
+def _bare(host: str) -> str:
+    return host.strip("[]").rstrip(".").lower()
 
 
 # --- login ----------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -14,6 +17,7 @@ from durable_saga.client import Client
 from durable_saga.clock import SystemClock
 from durable_saga.connect import connect
 from durable_saga.credentials import SCHEME
+from durable_saga.page import connections
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
 from durable_saga.page.entrance import TOKEN_CHARACTERS_MIN
@@ -27,6 +31,7 @@ from durable_saga.sealing.payload_codec import PayloadCodec
 
 log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
+_NAME = re.compile(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?")
 WANTS = (
     "--tls-cert page.pem --tls-key page-key.pem, or --behind-tls where a proxy before it speaks TLS",
     "--sign-in (with a token of the server), or --oidc-issuer and --oidc-client-id, or DURABLE_SAGA_PAGE_TOKEN=… for all",
@@ -35,7 +40,22 @@ WANTS = (
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to who runs it."""
+    """Leaves signals to who runs it, and lets go who does not finish a TLS handshake, which uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def protocol() -> Bounded:
+            return Bounded(config, self.server_state, self.lifespan.state)
+
+        seconds = connections.HEAD_SECONDS_MAX if config.ssl is not None else None
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog
+            )
+            for one in sockets or ()
+        ]  # fmt: skip
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -58,6 +78,14 @@ class Door:
         """Raises ValueError."""
         if self.token and self.is_personal:
             raise ValueError("the page has one token for all, or each logs in with their own: give one of them")
+        if not self.token.isprintable() or self.token != self.token.strip():
+            raise ValueError(
+                "the page's token can't be typed: it is one line of printable characters, without spaces around it"
+            )
+        if self.oidc is not None and self.oidc.public_url and not _is_web(self.oidc.public_url):
+            raise ValueError(
+                f"--public-url is {self.oidc.public_url!r}: give what browsers open, such as https://saga.example.org"
+            )
         if self.token and len(self.token) < TOKEN_CHARACTERS_MIN:
             raise ValueError(f"the page's token has {len(self.token)} characters; at least {TOKEN_CHARACTERS_MIN} are needed")
 
@@ -121,6 +149,13 @@ class PageServer:
             self._server.should_exit = True
 
 
+def _is_web(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
 def _address(door: Door, host: str, bound: socket.socket) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if door.tls else 'http'}://{shown}:{bound.getsockname()[1]}"
@@ -131,8 +166,8 @@ def bind(
     codec: PayloadCodec | None = None,
 ) -> PageServer:  # fmt: skip
     """Take the address. Raises ValueError for an address that can't be meant, or that is open to others without TLS and a login
-    (unless it is `insecure`), and for a `url` that is none; OSError for an address that is taken; ImportError without the extra
-    `oidc` where that is wanted."""
+    (unless it is `insecure`), for `hosts` that are no names, and for a `url` that is none; OSError for an address that is
+    taken; ImportError without the extra `oidc` where that is wanted."""
     door = door or Door()
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
@@ -141,6 +176,9 @@ def bind(
     check_listening(listen, is_closed=door.is_closed, insecure=door.insecure, wants=WANTS)
     if door.is_personal and "://" in url.removeprefix(SCHEME):
         raise ValueError(f"{redact(url)!r} is a journal: people log in with what a server knows, so give host:port of one")
+    for name in hosts:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"--host is {name!r}: give a name alone, such as saga.example.org, without scheme, port or *")
     client = connect(url, namespace=namespace, token="" if door.is_personal else None, codec=codec)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
@@ -155,4 +193,7 @@ def bind(
         bound.close()
         raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None
     oidc = Oidc(door.oidc, _address(door, host, bound)) if door.oidc is not None else None
-    return PageServer(url, client, bound, host, door=door, hosts=(*LOOPBACK, host, *hosts), oidc=oidc, codec=codec)
+    names = [*LOOPBACK, host, *hosts]
+    if door.oidc is not None and (public := urlsplit(door.oidc.public_url).hostname):
+        names.append(public)
+    return PageServer(url, client, bound, host, door=door, hosts=names, oidc=oidc, codec=codec)

@@ -21,6 +21,8 @@ SEAL_HEADER_BYTES_MAX = 1_000
 """Of what a codec needs beside its key to open a value."""
 PAGE_CHARACTERS_MAX = 1_000
 """Of the token of a listing's page."""
+BEARER_CHARACTERS_MAX = 7_500
+"""Of a token that a caller shows: what gRPC takes of headers is 8 KiB."""
 KEYS_PER_START_MAX = 100
 STATUSES_MAX = 100
 """In a filter."""

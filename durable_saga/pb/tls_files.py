@@ -1,7 +1,8 @@
 """The certificate, key and client CA of a process that listens, as PEM files that may be replaced while it runs.
 
 They are looked at at each handshake. New ones count from the next handshake on, if they fit together; while they do not, as between
-the writes of a certificate and its key, the old ones stay, and that is logged once for each state of the files.
+the writes of a certificate and its key, the old ones stay, and that is logged once for each state of the files. Certificates that
+are expired, not valid yet or near their end are warned of at the start, with each new file, and once a day.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import os
 import pathlib
 import ssl
 import threading
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from durable_saga.pb.pem_files import load_ca, load_pair, trouble_of
+
 log = logging.getLogger(__name__)
+WARN_AGAIN_SECONDS = 86_400.0
 Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -41,6 +47,7 @@ class TlsFiles:
         self._lock = threading.Lock()
         self._stamp = stamp_of(*self._files)
         self.pems, self.context = self._read()
+        self._warn()
 
     @property
     def wants_client_certificate(self) -> bool:
@@ -52,35 +59,37 @@ class TlsFiles:
             try:
                 stamp = stamp_of(*self._files)
                 if stamp == self._stamp:
+                    if time.monotonic() > self._warned + WARN_AGAIN_SECONDS:
+                        self._warn()
                     return False
                 self._stamp = stamp
                 self.pems, self.context = self._read()
             except (OSError, ValueError) as error:
                 log.warning("the new TLS files can't be used, the old ones stay: %s", error)
                 return False
-        log.info("new TLS files from %s", self._files[0])
+            log.info("new TLS files from %s", self._files[0])
+            self._warn()
         return True
+
+    def _warn(self) -> None:
+        """Of what holds no longer, not yet or not for long."""
+        self._warned = time.monotonic()
+        cert, _, *client_ca = self._files
+        now = datetime.now(UTC)
+        for told in (trouble_of(cert, now), *(trouble_of(file, now, any_will_do=True) for file in client_ca)):
+            if told:
+                log.warning("%s", told)
 
     def _read(self) -> tuple[Pems, ssl.SSLContext]:
         cert, key, *client_ca = self._files
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(cert, key, password=_no_password)
-        except ssl.SSLError as error:
-            raise ValueError(f"{cert} and {key} aren't the PEM files of a certificate and its key: {error}") from error
+        load_pair(context, cert, key)
         if client_ca:
-            try:
-                context.load_verify_locations(client_ca[0])
-            except ssl.SSLError as error:
-                raise ValueError(f"{client_ca[0]} isn't the PEM file of a CA: {error}") from error
+            load_ca(context, client_ca[0])
             context.verify_mode = ssl.CERT_REQUIRED
         texts = [pathlib.Path(file).read_bytes() for file in self._files]
         return Pems(texts[0], texts[1], texts[2] if client_ca else b""), context
-
-
-def _no_password() -> str:
-    raise ValueError("the key is encrypted: give one without a password, readable by this user alone")
 
 
 class RenewedContext(ssl.SSLContext):

@@ -26,6 +26,8 @@ from durable_saga_server.handlers import Registering, abort
 from durable_saga_server.service import HistoryService
 
 log = logging.getLogger(__name__)
+HANDSHAKE_SECONDS_MAX = 20.0
+"""From a connection to the end of its handshake, of TLS and HTTP/2: who says nothing is let go."""
 CALLS_PER_CONNECTION_MAX = 2_000
 """Unary calls and streams at once; a client holds back what is more."""
 _OPTIONS = [
@@ -35,6 +37,7 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.so_reuseport", 0),
+    ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS_MAX * 1000)),
     ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
 ]
 

@@ -118,8 +118,22 @@ def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_t
     file.write_text("[jwks]\n")
     assert f"{file}: the file has 'jwks'" in run(tmp_path, *words, code=1)
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
-    assert "PEM files" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
+    assert "isn't a PEM file" in run(tmp_path, *words[:5], "--tls-cert", str(file), "--tls-key", str(file), code=1)
     assert os.listdir(tmp_path)
+
+
+def test_keys_of_jwts_in_a_file_that_is_none_stop_the_server(tmp_path: pathlib.Path) -> None:
+    """A service of keys may come later; a file is there when the server starts."""
+    keys, file = tmp_path / "keys.json", tmp_path / "access.toml"
+    file.write_text(f'[jwt]\nissuer = "https://login.example"\naudience = ["a"]\njwks = "{keys}"\n')
+    words = ("server", "--journal", "memory:", "--listen", "127.0.0.1:0", "--access", str(file))
+    assert f"the keys in {keys} can't be read: [Errno 2]" in run(tmp_path, *words, code=1)
+    for content, told in (("\0", "can't be read: Expecting value"), ("{}", "it is no JWKS"), ('{"keys": []}', "holds no key")):
+        keys.write_text(content)
+        said = run(tmp_path, *words, code=1)
+        assert said.startswith("Error: [jwt]: ")
+        assert str(keys) in said
+        assert told in said
 
 
 def test_no_command_has_an_option_twice() -> None:
@@ -130,3 +144,17 @@ def test_no_command_has_an_option_twice() -> None:
             look(inner, f"{name} {inner_name}")
 
     look(main, "durable-saga")
+
+
+def test_dev_beyond_loopback_names_the_commands_that_have_tls(tmp_path: pathlib.Path) -> None:
+    told = run(tmp_path, "dev", "--listen", "0.0.0.0:0", code=2)
+    assert "`dev` has neither TLS nor identity: take `durable-saga server`, or --insecure" in told
+    words = ["dev", "--listen", "127.0.0.1:0", "--page-listen", "0.0.0.0:0"]
+    server = Process("server", ["-m", "durable_saga", *words], tmp_path, "no page:")
+    try:
+        server.start({})
+    finally:
+        assert server.stop() == 0
+    assert "0.0.0.0:0 can be reached from other machines, take `durable-saga page` for them" in "".join(
+        one.read_text() for one in tmp_path.glob("*.log")
+    )

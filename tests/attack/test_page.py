@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import pathlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -11,19 +13,21 @@ import pytest
 
 from durable_saga.page import connections
 from durable_saga.page.serving import Door, PageServer, bind
+from durable_saga.pb.tls_files import TlsFiles
+from tests.access.authority import Authority
 
 TOKEN = "a-token-of-27-characters-xyz"
 ASK = b"GET /login HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 @asynccontextmanager
-async def page() -> AsyncIterator[tuple[str, int]]:
-    server: PageServer = bind("127.0.0.1:1", "127.0.0.1:0", door=Door(token=TOKEN))
+async def page(tls: TlsFiles | None = None) -> AsyncIterator[tuple[str, int]]:
+    server: PageServer = bind("127.0.0.1:1", "127.0.0.1:0", door=Door(token=TOKEN, tls=tls))
     running = asyncio.create_task(server.run())
     where = urlsplit(server.address)
     assert where.hostname is not None
     assert where.port is not None
-    while await status(where.hostname, where.port) == "":
+    while tls is None and await status(where.hostname, where.port) == "":
         await asyncio.sleep(0.05)
     yield where.hostname, where.port
     server.stop()
@@ -61,6 +65,26 @@ def test_idle_connections_to_the_page_are_let_go(monkeypatch: pytest.MonkeyPatch
             for _, writer in idle[::2]:
                 writer.write(b"GET /login HTTP/1.1\r\nhost: local")  # half a head is none
             assert await status(host, port) == "200"
+            assert all(await asyncio.gather(*(is_closed(reader) for reader, _ in idle)))
+            for _, writer in idle:
+                writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_does_not_finish_a_tls_handshake_is_let_go(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS_MAX", 1.0)
+    ca = Authority(tmp_path)
+    pair = ca.issue("page", ["localhost"])
+    trusting = ssl.create_default_context(cafile=ca.file)
+
+    async def scenario() -> None:
+        async with page(TlsFiles(pair.cert, pair.key)) as (host, port):
+            idle = [await asyncio.open_connection(host, port) for _ in range(300)]
+            for _, writer in idle[::2]:
+                writer.write(b"\x16\x03\x01\x02")  # the beginning of a hello
+            _, writer = await asyncio.open_connection(host, port, ssl=trusting, server_hostname="localhost")
+            writer.close()
             assert all(await asyncio.gather(*(is_closed(reader) for reader, _ in idle)))
             for _, writer in idle:
                 writer.close()

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import pathlib
+import re
 import statistics
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -215,6 +217,57 @@ def test_a_commit_of_some_kilobytes_does_not_wait_for_a_delayed_acknowledgement(
 def test_variables_that_do_not_fit_together_are_named(given: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Access.from_environment({PREFIX + name: value for name, value in given.items()})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"hello", "isn't a zip file"),
+        ({"readme.txt": ""}, "is no secure-connect bundle: it holds no config.json"),
+        ({"config.json": "{}", "ca.crt": "", "cert": ""}, "it holds no key"),
+        (None, "No such file"),
+    ],
+)
+def test_a_bundle_that_is_none_is_told_by_name(
+    tmp_path: pathlib.Path, content: bytes | dict[str, str] | None, told: str
+) -> None:
+    file = tmp_path / "bundle.zip"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        zipped(file, content)
+    with pytest.raises((ValueError, OSError), match=told) as error:
+        Access.from_environment({PREFIX + "BUNDLE": str(file)})
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated")  # by the driver
+def test_a_bundle_whose_service_is_not_there_is_waited_for_and_one_of_odd_files_is_not(
+    tmp_path: pathlib.Path, certificates: pathlib.Path
+) -> None:
+    files = {"ca.crt": "ca.pem", "cert": "client.pem", "key": "client.key"}
+    content = {name: (certificates / file).read_text() for name, file in files.items()}
+    content["config.json"] = '{"host": "127.0.0.1", "port": 1}'
+    file = tmp_path / "bundle.zip"
+
+    async def refused() -> JournalError:
+        journal = CassandraJournal(["c1"], "shop", access=Access.from_environment({PREFIX + "BUNDLE": str(file)}))
+        with pytest.raises(JournalError, match=re.escape(str(file))) as error:
+            await journal.initialize()
+        return error.value
+
+    zipped(file, content)
+    assert isinstance(asyncio.run(refused()), JournalUnavailable)
+    zipped(file, {**content, "cert": "hello"})
+    assert not isinstance(asyncio.run(refused()), JournalUnavailable)
+    zipped(file, {**content, "config.json": "hello"})
+    assert not isinstance(asyncio.run(refused()), JournalUnavailable)
+
+
+def zipped(file: pathlib.Path, content: dict[str, str]) -> None:
+    with zipfile.ZipFile(file, "w") as bundle:
+        for name, text in content.items():
+            bundle.writestr(name, text)
 
 
 def test_a_password_comes_from_a_file_and_shows_nowhere(tmp_path: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from durable_saga.page.oidc import OidcSettings
 from durable_saga.page.serving import Door, bind
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
@@ -100,14 +101,60 @@ def test_a_form_that_is_sent_twice_starts_one_saga(engine: Engine) -> None:
     assert [one.headers["location"] for one in sent] == [f"/saga?id={once[1]}"] * 2
 
 
-def test_without_a_token_only_loopback_names_are_answered_and_every_answer_forbids_foreign_code(engine: Engine) -> None:
-    assert ask(engine.page, "/", host="evil.example").status == 400
+def test_every_answer_forbids_foreign_code(engine: Engine) -> None:
     for path in ("/", "/no-such-page", "/saga?id=no-such", "/static/page.css"):
         headers = ask(engine.page, path).headers
         assert "default-src 'none'" in headers["content-security-policy"], path
         assert headers["x-frame-options"] == "DENY"
         assert headers["x-content-type-options"] == "nosniff"
     assert ask(engine.page, "/start", {"arguments": "x" * (9 << 20)}).status == 413
+
+
+OWN = ("--host", "saga.example.org")
+OIDC = ("--oidc-issuer", "https://login.example", "--oidc-client-id", "page")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        OWN,
+        (*OWN, "--token", TOKEN),
+        (*OWN, "--sign-in"),
+        (*OWN, "--sign-in", "--listen", "0.0.0.0:0", "--insecure"),
+        (*OIDC, "--public-url", "https://Saga.example.org:8443/"),
+    ],
+    ids=" ".join,
+)
+def test_a_page_answers_to_its_own_names_alone(engine: Engine, tmp_path: pathlib.Path, words: tuple[str, ...]) -> None:
+    """However one logs in: no name of another site's can be made to lead to it."""
+    page = process(tmp_path, engine.url, "--listen", "127.0.0.1:0", *words)
+    try:
+        at = page.start({}).replace("0.0.0.0", "127.0.0.1")
+        port = urlsplit(at).port
+        loopback = ("localhost", f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}")
+        for host in (*loopback, "Saga.Example.ORG", "saga.example.org.:443"):
+            assert ask(at, "/login", host=host).status == 200, host
+        foreign = ("evil.example", f"evil.example:{port}", "localhost.evil.example", "x" * 60_000)
+        for host in (*foreign, "", "localhost@evil.example", "[", "\x1b[0m"):
+            for path in ("/", "/login", "/static/page.css"):
+                refused = ask(at, path, host=host)
+                assert refused.status == 400, host
+                assert len(refused.text) < 300
+        told = "doesn't answer to the name 'evil.example'. If it is the page's own, start the page with --host NAME"
+        assert told in ask(at, "/login", host="evil.example").text
+    finally:
+        assert page.stop() == 0
+
+
+def test_an_address_in_browsers_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"--public-url is 'saga\.example': give what browsers open"):
+        Door(oidc=OidcSettings("https://login.example", "page", "", "saga.example"))
+
+
+@pytest.mark.parametrize("host", ["https://saga.example.org", "saga.example.org:443", "*.example.org", "*", "", "a b"])
+def test_a_host_that_is_no_name_is_refused_at_the_start(host: str) -> None:
+    with pytest.raises(ValueError, match="give a name alone, such as"):
+        bind("127.0.0.1:1", "127.0.0.1:0", hosts=[host])
 
 
 def test_with_a_token_nothing_is_shown_or_done_before_the_login(guarded: str, engine: Engine) -> None:

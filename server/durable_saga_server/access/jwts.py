@@ -22,6 +22,7 @@ from durable_saga_server.failures import ServiceError
 
 log = logging.getLogger(__name__)
 LEEWAY_SECONDS = 30
+WEB = ("http://", "https://")
 JWKS_READ_MS = 300_000
 JWKS_AGAIN_MS = 10_000
 """At the earliest, after it was read or could not be."""
@@ -46,7 +47,7 @@ class _Straight(urllib.request.HTTPRedirectHandler):
 
 def fetch(source: str) -> bytes:
     """Blocks. Raises OSError."""
-    if not source.startswith(("http://", "https://")):
+    if not source.startswith(WEB):
         return pathlib.Path(source).read_bytes()
     with urllib.request.build_opener(_Straight).open(source, timeout=JWKS_SECONDS_MAX) as answer:
         data: bytes = answer.read(JWKS_BYTES_MAX + 1)
@@ -56,7 +57,8 @@ def fetch(source: str) -> bytes:
 
 
 class Jwts:
-    """Needs PyJWT with cryptography: ImportError when it is made without."""
+    """Needs PyJWT with cryptography: ImportError when it is made without. ValueError when the JWKS is a file without keys; a
+    service of them may come yet."""
 
     def __init__(self, policy: Policy, clock: Clock, *, get: Callable[[str], bytes] = fetch) -> None:
         import jwt
@@ -75,6 +77,16 @@ class Jwts:
         self._known: dict[bytes, Identity] = {}
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        if not self._settings.jwks.startswith(WEB):
+            self._check_file(self._settings.jwks)
+
+    def _check_file(self, file: str) -> None:
+        try:
+            keys = self._keys_in(self._get(file))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"[jwt]: the keys in {file} can't be read: {error}") from error
+        if not keys:
+            raise ValueError(f"[jwt]: {file} holds no key that a JWT could be signed with")
 
     async def identify(self, token: str) -> Identity:
         """Raises NotGood and ServiceError."""

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import pathlib
 import ssl
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from durable_saga.pb.pem_files import context_of, load_pair
+
 PREFIX = "DURABLE_SAGA_CASSANDRA_"
 _NAMES = ("USER", "PASSWORD", "PASSWORD_FILE", "CA", "TLS", "CERT", "KEY", "HOST_NAMES", "BUNDLE")
+_BUNDLED = ("config.json", "ca.crt", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,21 @@ class Access:
             raise ValueError(f"{PREFIX}USER and {PREFIX}PASSWORD (or _PASSWORD_FILE) go together: one of them is missing")
         if "BUNDLE" in given and (clash := [name for name in ("CA", "CERT", "KEY", "TLS") if name in given]):
             raise ValueError(f"{PREFIX}BUNDLE brings its own certificates: leave {PREFIX}{clash[0]} out")
-        return cls(user=given.get("USER", ""), password=password, tls=_tls(given), bundle=given.get("BUNDLE", ""))
+        _check_bundle(bundle := given.get("BUNDLE", ""))
+        return cls(user=given.get("USER", ""), password=password, tls=_tls(given), bundle=bundle)
+
+
+def _check_bundle(file: str) -> None:
+    """What the driver needs of it. Raises ValueError and OSError."""
+    if not file:
+        return
+    try:
+        with zipfile.ZipFile(file) as bundle:
+            names = bundle.namelist()
+    except zipfile.BadZipFile:
+        raise ValueError(f"{PREFIX}BUNDLE names {file}, which isn't a zip file") from None
+    if missing := [name for name in _BUNDLED if name not in names]:
+        raise ValueError(f"{PREFIX}BUNDLE names {file}, which is no secure-connect bundle: it holds no {missing[0]}")
 
 
 def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
@@ -61,11 +79,11 @@ def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
     if names not in ("checked", "unchecked"):
         raise ValueError(f"{PREFIX}HOST_NAMES is {names!r}: checked or unchecked")
     try:
-        context = ssl.create_default_context(cafile=given.get("CA"))
+        context = context_of(given.get("CA", ""))
         if "CERT" in given:
-            context.load_cert_chain(given["CERT"], given["KEY"])
-    except ssl.SSLError as error:
-        raise ValueError(f"{PREFIX}CA, _CERT or _KEY holds no valid PEM: {error}") from error
+            load_pair(context, given["CERT"], given["KEY"])
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}CA, _CERT or _KEY: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = names == "checked"
     return context

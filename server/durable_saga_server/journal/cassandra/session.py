@@ -18,6 +18,7 @@ from cassandra import (
     AuthenticationFailed,
     ConsistencyLevel,
     CoordinationFailure,
+    DriverException,
     OperationTimedOut,
     RequestValidationException,
     Timeout,
@@ -103,16 +104,17 @@ class Session:
             where = {"cloud": {"secure_connect_bundle": access.bundle}}
         elif len(ports := {port for _, port in self._hosts}) == 1:
             where["port"] = ports.pop()  # of the nodes that the cluster tells of
-        cluster = Cluster(
-            **where,
-            auth_provider=login,
-            ssl_context=access.tls,
-            sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            execution_profiles=self._profiles,
-            connection_class=LibevConnection,
-            connect_timeout=REQUEST_SECONDS_MAX,
-            protocol_version=5,
-        )
+        with _bundled(access.bundle):
+            cluster = Cluster(
+                **where,
+                auth_provider=login,
+                ssl_context=access.tls,
+                sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+                execution_profiles=self._profiles,
+                connection_class=LibevConnection,
+                connect_timeout=REQUEST_SECONDS_MAX,
+                protocol_version=5,
+            )
         try:
             self._session = cluster.connect()
         except NoHostAvailable as error:
@@ -233,6 +235,19 @@ def _named() -> Iterator[None]:
         raise JournalError(f"Cassandra did not take a statement: {error}") from error
     except (*_REFUSED, *_UNSETTLED) as error:
         raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _bundled(bundle: str) -> Iterator[None]:
+    """A bundle is opened, and the service that it names asked for the nodes, when the cluster is made."""
+    try:
+        yield
+    except (DriverException, OSError, ValueError, KeyError) as error:
+        if not bundle:
+            raise
+        if isinstance(error, DriverException):
+            raise JournalUnavailable(f"the service of the bundle {bundle} does not answer: {error}") from error
+        raise JournalError(f"the driver can't use the bundle {bundle}: {type(error).__name__}: {error}") from error
 
 
 def _cannot_connect(error: NoHostAvailable, hosts: str, access: Access) -> JournalError:
