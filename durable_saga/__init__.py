@@ -20,6 +20,7 @@ from durable_saga.client import Client, Handle
 from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
+from durable_saga.description import DescribedStep, Description, HistoryEvent, Identity, Rights
 from durable_saga.errors import NotApplied
 from durable_saga.event_type import EventType, event_type
 from durable_saga.failure_info import FailureInfo
@@ -53,16 +54,21 @@ from durable_saga.worker import Worker
 
 __all__ = [
     "Client",
+    "DescribedStep",
+    "Description",
     "EventBus",
     "EventType",
     "FailureInfo",
     "Handle",
+    "HistoryEvent",
+    "Identity",
     "ListPage",
     "Listed",
     "NotApplied",
     "Overview",
     "Parallel",
     "Retry",
+    "Rights",
     "Saga",
     "SagaContext",
     "SagaFunction",

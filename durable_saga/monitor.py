@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 
+from durable_saga import raw
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError
@@ -180,7 +181,7 @@ class SagaMonitor:
         item = f"{event}/{one.key.saga}/{one.key.run}/{one.next_seq}"
         if event not in self._handlers:
             return _Occurrence(event, item, ())
-        described = overview_of(await self._client.describe(one.key))
+        described = overview_of(await raw.describe_key(self._client, one.key))
         return _Occurrence(event, item, (one.key.saga, described.error or ""))
 
     async def _tell(self, occurrence: _Occurrence) -> int:

@@ -7,12 +7,13 @@ what was in flight. `run()` ends by cancellation or `stop()`, and gives its saga
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
-from durable_saga import codec, grpc_guard
+from durable_saga import codec, grpc_guard, raw
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.blocked import BlockedSagas
@@ -77,7 +78,7 @@ class Worker:
         self._sagas_max = sagas_max
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
-        self.fetch = client.fetch
+        self.fetch = functools.partial(raw.fetch, client)
         self.sealing = client.sealing
         self._links = Links(client.transport, self, sagas_max)
         self._dirty: list[ActiveRun] = []

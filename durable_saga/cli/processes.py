@@ -21,6 +21,7 @@ from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures import failure_from_exception
+from durable_saga.remade import failure_info
 from durable_saga.saga import SagaFunction
 from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker import Worker
@@ -137,7 +138,7 @@ def find_sagas(app: str) -> list[AnySaga]:
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
     except Exception as error:
-        told = render_failure(failure_from_exception(error))
+        told = render_failure(failure_info(failure_from_exception(error)))
         raise click.ClickException(f"{app} can't be imported\n{told}") from error
     if not found:
         raise click.ClickException(f"{app} holds no saga: mark a function with @saga")

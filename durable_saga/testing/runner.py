@@ -18,6 +18,7 @@ from durable_saga import codec
 from durable_saga.binding import check_start
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.description import HistoryEvent, event_of
 from durable_saga.event_type import EventType
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
@@ -41,12 +42,17 @@ class SagaResult:
 
     overview: Overview
     value: Any
-    journal: list[h.Event]
+    _events: list[h.Event] = field(repr=False)
     calls: list[tuple[str, str, str]]
     elapsed: timedelta
     commits: int = 0
     replay: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
+
+    @property
+    def journal(self) -> list[HistoryEvent]:
+        """The events, as `Handle.history()` gives them."""
+        return [event_of(one) for one in self._events]
 
     @property
     def status(self) -> Status:

@@ -13,7 +13,7 @@ from durable_saga_server.journal import JournalFull, Run, memory
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, saga, signal, step
+from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, raw, saga, signal, step
 from durable_saga.errors import Exhausted, InvalidArgument, SagaCancelled
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -85,7 +85,7 @@ def test_c9_a_saga_whose_input_does_not_fit_shows_why_and_can_be_cancelled(play:
         await handle.cancel("a mistake")
         with pytest.raises(SagaCancelled, match="a mistake"):
             await handle.result(timeout=40)
-        kinds = [str(one.WhichOneof("kind")) for one in await handle.history()]
+        kinds = [str(one.WhichOneof("kind")) for one in await raw.history(handle)]
         assert kinds == ["saga_started", "cancel_requested", "unwind_started", "saga_ended"]
 
     play(scenario)
