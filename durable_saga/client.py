@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from durable_saga import arguments, codec, errors, raw, redaction
 from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
-from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.declarative import Saga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.endings import error_of
@@ -36,6 +36,7 @@ from durable_saga.watching import WATCH_SECONDS, changes
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 WAIT_MS = 20_000
 
 
@@ -213,20 +214,23 @@ class Client:
         await self.transport.close()
 
     @overload
+    async def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    @overload
     async def start(
-        self, saga: SagaFunction[P, R], /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> Handle[R]: ...  # fmt: skip
     @overload
     async def start(
         self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]: ...  # fmt: skip
-    async def start(
-        self, saga: AnySaga | str, /, *args: Any, id: str | None = None,
+    async def start(  # type: ignore[misc]  # a saga's own `id` or `timeout` is refused at @saga
+        self, saga: Any, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
+        """Start a saga; it is durable when this returns. Type checkers want the saga's own arguments by place where an option
+        is given. A second start of an id with the same arguments gives the first run
         (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
         belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
         InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),

@@ -69,9 +69,9 @@ async def until_blocked(handle: Handle[str]) -> str:
 def test_r4_an_argument_of_another_type_is_refused_where_the_type_is_known(play: Play) -> None:
     async def scenario(client: Client) -> None:
         with pytest.raises(InvalidArgument, match=r"argument name: .*str.*int"):
-            await client.start(hello, 7, id="never")
+            await client.start(hello, 7, id="never")  # type: ignore[call-arg, arg-type]
         with pytest.raises(TypeError, match="missing"):
-            await client.start(hello, id="never")
+            await client.start(hello, id="never")  # type: ignore[call-arg, arg-type]
         assert [one async for one in client.list()] == []
 
     play(scenario)
