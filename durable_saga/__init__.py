@@ -41,6 +41,7 @@ from durable_saga.inside import (
     uuid4,
 )
 from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
+from durable_saga.lifespan import WorkerLifespan, worker_lifespan
 from durable_saga.listing import Listed, ListPage
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
@@ -86,6 +87,7 @@ __all__ = [
     "WaitForEvent",
     "Waiting",
     "Worker",
+    "WorkerLifespan",
     "compensation",
     "connect",
     "continue_as_new",
@@ -105,4 +107,5 @@ __all__ = [
     "step",
     "step_context",
     "uuid4",
+    "worker_lifespan",
 ]

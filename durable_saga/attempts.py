@@ -9,6 +9,7 @@ LINGER_SECONDS_MAX are over; then it is given up, and so is one that swallows it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -39,6 +40,7 @@ class Executor:
 
     def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
         self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()  # of the worker, with what its lifespans set
         self.retry = retry
         self.room = Room(concurrency, self.loop)
         self.threads = Threads()
@@ -81,7 +83,7 @@ class Attempts:
             before = before.before
         attempt = self._last[effect.call] = Attempt(effect, before)
         self._wanted += 1
-        attempt.task = self._executor.loop.create_task(self._run(attempt))
+        attempt.task = self._executor.loop.create_task(self._run(attempt), context=self._executor.context.copy())
         attempt.task.add_done_callback(partial(self._task_done, attempt))
 
     def cancel(self, call: str) -> None:

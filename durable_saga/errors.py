@@ -23,6 +23,7 @@
     │   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
     │   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
     ├── NotApplied                 raised by a step: the effect did not happen, there is nothing to undo
+    ├── LifespanFailed             a worker's resources could not be opened: it does not start
     ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
     ├── DefinitionError            the table of a declared saga is wrong; names file and line
     ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
@@ -179,6 +180,11 @@ class ResultRejected(StepError):
 
 class NotApplied(DurableSagaError):
     """Raised by a step to say that its effect did not happen: it is not tried again, and nothing is to be undone."""
+
+
+class LifespanFailed(DurableSagaError):
+    """A worker's resources could not be opened, so it does not start; the message has file and line, the cause is what went
+    wrong."""
 
 
 class SagaTimedOut(DurableSagaError):

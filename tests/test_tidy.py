@@ -17,9 +17,9 @@ PUBLIC = [
     "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Identity",
     "ListPage", "Listed", "NotApplied", "Overview", "Parallel", "Retry", "Rights", "Saga", "SagaContext", "SagaFunction",
     "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Status", "Step",
-    "StepContext", "StepFunction", "SubSaga", "WaitForEvent", "Waiting", "Worker", "compensation", "connect",
+    "StepContext", "StepFunction", "SubSaga", "WaitForEvent", "Waiting", "Worker", "WorkerLifespan", "compensation", "connect",
     "continue_as_new", "correlate", "event", "event_type", "now", "on_failure", "pivot", "saga", "saga_context", "scope",
-    "set_attributes", "signal", "sleep", "state", "step", "step_context", "uuid4",
+    "set_attributes", "signal", "sleep", "state", "step", "step_context", "uuid4", "worker_lifespan",
 ]  # fmt: skip
 
 
