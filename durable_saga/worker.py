@@ -45,7 +45,8 @@ class Worker:
 
     - `sagas`: functions, classes or instances.
     - `concurrency`: how many steps may run at once. `sagas_max`: how many sagas are kept in memory.
-    - `retry`: for steps whose definition and saga have no policy.
+    - `retry`: for steps whose definition and saga have no policy. `step_timeout` (seconds or a timedelta): for those without a
+      time-out of their own; compensations have none.
     - `heartbeat` (seconds or a timedelta): a worker that is silent for the server's lease (8 s) is taken for dead.
     - `lifespans`: its resources, open before its first step and closed after its last (`@worker_lifespan`).
     - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga blocked.
@@ -58,7 +59,7 @@ class Worker:
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
-        lifespans: Sequence[WorkerLifespan] = (),
+        lifespans: Sequence[WorkerLifespan] = (), step_timeout: float | timedelta | None = None,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
         for option, value in (("concurrency", concurrency), ("sagas_max", sagas_max)):
@@ -69,6 +70,7 @@ class Worker:
         guard.install()
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
+        self._step_timeout_ms = 0 if step_timeout is None else to_ms(step_timeout, name="step_timeout")
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
         self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
@@ -102,7 +104,7 @@ class Worker:
             await self._run()
 
     async def _run(self) -> None:
-        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, self._step_timeout_ms)
         transport = self._client.transport
         heartbeat = (
             Heartbeat(transport.routes, self.name, transport.credentials, self._links.secret)
@@ -217,6 +219,7 @@ class Worker:
             self._links.send_all(w.WorkerItem(heartbeat=w.Heartbeat()))
             for run in list(self._runs.values()):
                 run.resend_overdue()
+                run.attempts.tell_slow()
 
     @property
     def is_crowded(self) -> bool:

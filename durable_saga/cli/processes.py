@@ -101,27 +101,34 @@ def server(
     show_default=True,
     help="Saga code that runs longer than this without waiting is stopped, and its saga blocked.",
 )
+@click.option(
+    "--step-timeout",
+    type=click.FloatRange(min=0.001),
+    help="Seconds for one attempt of a step that has no time-out of its own.",
+)
 @client_options
 @click.option("--verbose", is_flag=True)
 def worker(
-    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
+    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
+    step_timeout: float | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:  # each of them opens its own lifespans
-        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, verbose))
+        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, verbose))
     else:
-        output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max))
+        output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max, step_timeout))
 
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
-    seconds: float = ACTIVATION_SECONDS_MAX,
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None,
 ) -> None:  # fmt: skip
     async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
         one = Worker(
-            client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans
+            client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
+            step_timeout=step_timeout,
         )  # fmt: skip
         stop_on_signals(one.stop)
         watch_the_lock()
@@ -200,11 +207,13 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float, verbose: bool) -> None:
+def _child(
+    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, verbose: bool
+) -> None:
     logs.begin(verbose)
     end_with_parent()
     try:
-        output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds))
+        output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds, step_timeout))
     except click.ClickException as error:
         error.show()
         sys.exit(1)
