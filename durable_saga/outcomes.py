@@ -193,7 +193,7 @@ def tell_slow(saga: str, effect: Attempted, seconds: float) -> None:
     is_step = isinstance(effect, RunStep)
     advice = "@step(timeout=), or all steps by step_timeout= of the worker" if is_step else "compensation(timeout=)"
     log.warning(
-        "saga %s: %s %s (call %s) has been at work for %.0f s in attempt %s and has no time-out, so nothing ends it: give it one"
-        " by %s", saga, "step" if is_step else "compensation", effect.definition.name, effect.call, seconds, effect.attempt,
+        "saga %s: %s %s (call %s) has been at work for %.0f s in attempt %s and has no time-out, so nothing ends it: give it"
+        " one by %s", saga, "step" if is_step else "compensation", effect.definition.name, effect.call, seconds, effect.attempt,
         advice,
     )  # fmt: skip
