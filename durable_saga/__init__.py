@@ -20,6 +20,7 @@ from durable_saga.client import Client, Handle
 from durable_saga.compensation import compensation
 from durable_saga.connect import connect
 from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
+from durable_saga.description import DescribedStep, Description, HistoryEvent, Identity, Rights
 from durable_saga.errors import NotApplied
 from durable_saga.event_type import EventType, event_type
 from durable_saga.failure_info import FailureInfo
@@ -40,6 +41,7 @@ from durable_saga.inside import (
     uuid4,
 )
 from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
+from durable_saga.lifespan import WorkerLifespan, worker_lifespan
 from durable_saga.listing import Listed, ListPage
 from durable_saga.monitor import SagaMonitor
 from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
@@ -53,16 +55,21 @@ from durable_saga.worker import Worker
 
 __all__ = [
     "Client",
+    "DescribedStep",
+    "Description",
     "EventBus",
     "EventType",
     "FailureInfo",
     "Handle",
+    "HistoryEvent",
+    "Identity",
     "ListPage",
     "Listed",
     "NotApplied",
     "Overview",
     "Parallel",
     "Retry",
+    "Rights",
     "Saga",
     "SagaContext",
     "SagaFunction",
@@ -80,6 +87,7 @@ __all__ = [
     "WaitForEvent",
     "Waiting",
     "Worker",
+    "WorkerLifespan",
     "compensation",
     "connect",
     "continue_as_new",
@@ -99,4 +107,5 @@ __all__ = [
     "step",
     "step_context",
     "uuid4",
+    "worker_lifespan",
 ]

@@ -48,14 +48,14 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
         self._watched = WatchedCore(core, worker.activation_seconds_max)
-        self._attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
-        self._attempts.saga_type = core.definition.name
+        self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
+        self.attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
         self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
-        self._starts, self._inbox = Starts(self._attempts, worker.clock), Inbox(assign.events)
+        self._starts, self._inbox = Starts(self.attempts, worker.clock), Inbox(assign.events)
         self._arrivals = Arrivals(self.key, worker, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
@@ -143,7 +143,7 @@ class ActiveRun:
         self._over = True
         self._alarms.clear()
         self._arrivals.drop()
-        self._attempts.cancel_all()
+        self.attempts.cancel_all()
         if self._watched.discard():
             log.warning("saga %s: its code does not let itself be ended and is left as it is", self.key.saga)
         self._worker.forget(self)
@@ -240,7 +240,7 @@ class ActiveRun:
         self._arm()
 
     def _only_waits(self) -> bool:
-        at_work = self._in_flight or self._held or self._held_in_flight or self._urgent or len(self._attempts)
+        at_work = self._in_flight or self._held or self._held_in_flight or self._urgent or len(self.attempts)
         return not (at_work or len(self._arrivals) or self._starts.is_bound)
 
     def _release(self) -> None:

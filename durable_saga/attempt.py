@@ -28,7 +28,7 @@ class Attempt:
 
     __slots__ = (
         "_began_at", "_over", "_release", "_timer", "before", "began", "effect", "is_dropped", "is_expired",
-        "is_over", "is_wanted", "stop", "task", "work",
+        "is_over", "is_wanted", "stop", "task", "timeout_ms", "was_told", "work",
     )  # fmt: skip
 
     def __init__(self, effect: RunStep | RunCompensation, before: Attempt | None) -> None:
@@ -38,7 +38,8 @@ class Attempt:
         self.work: Work | None = None
         self.stop = Stop()
         self.began = self.is_over = self.is_dropped = self.is_expired = False
-        self.is_wanted = True
+        self.is_wanted, self.was_told = True, False
+        self.timeout_ms = 0
         self._began_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._release: Callable[[], None] | None = None
@@ -62,8 +63,15 @@ class Attempt:
         self._release = release
         self.began = True
 
-    def limit(self, now: float, timer: asyncio.TimerHandle) -> None:
-        self._began_at, self._timer = now, timer
+    def set_off(self, now: float, timeout_ms: int, timer: asyncio.TimerHandle | None) -> None:
+        """Its code begins. `timeout_ms` 0: it has no time-out."""
+        self._began_at, self.timeout_ms, self._timer = now, timeout_ms, timer
+
+    def seconds_unlimited(self, now: float) -> float:
+        """How long it has been at work without a time-out; 0.0: it has one, or is not at work."""
+        if self.timeout_ms or self.is_over or not self.is_wanted or not self._began_at:
+            return 0.0
+        return now - self._began_at
 
     def cancel(self, reason: str) -> None:
         self.stop.reason = reason
@@ -128,7 +136,7 @@ class Attempt:
 
     def is_too_late(self, now: float) -> bool:
         """Its time-out was over when it ended, also where nothing could interrupt it."""
-        seconds = self.effect.definition.timeout_ms / 1000
+        seconds = self.timeout_ms / 1000
         if not seconds:
             return False
         if self.work is not None:

@@ -9,6 +9,7 @@ LINGER_SECONDS_MAX are over; then it is given up, and so is one that swallows it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from durable_saga.attempt import Attempt
 from durable_saga.clock import Chance, Clock
 from durable_saga.errors import StepInterrupted, StepTimedOut
 from durable_saga.machine import Machine
-from durable_saga.outcomes import COMPLETED, Circumstances, ended, failed, is_proof, late, not_applied, tell_log
+from durable_saga.outcomes import COMPLETED, Circumstances, ended, failed, is_proof, late, not_applied, tell_log, tell_slow
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.replay.commands import NOT_DECODED
@@ -30,6 +31,8 @@ LINGER_SECONDS_MAX = 60.0
 SWALLOWED_AFTER_SECONDS = 0.1
 """So long may an async attempt take to end when its time is over, before it is reported without waiting for it."""
 STRAY_CANCEL_SECONDS = 1.0
+TELL_SLOW_SECONDS = 60.0
+"""An attempt without a time-out that is at work for longer is told in the log, once."""
 Report = Callable[..., object]
 """Called with a fact, and for one that settles its attempt with the result of Fact too."""
 
@@ -37,8 +40,12 @@ Report = Callable[..., object]
 class Executor:
     """What attempts of a worker have in common."""
 
-    def __init__(self, concurrency: int, clock: Clock, retry: Retry, chance: Chance) -> None:
+    def __init__(
+        self, concurrency: int, clock: Clock, retry: Retry, chance: Chance, step_timeout_ms: int = 0
+    ) -> None:  # fmt: skip
+        self.step_timeout_ms = step_timeout_ms  # of steps without one of their own, 0: none
         self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()  # of the worker, with what its lifespans set
         self.retry = retry
         self.room = Room(concurrency, self.loop)
         self.threads = Threads()
@@ -81,7 +88,7 @@ class Attempts:
             before = before.before
         attempt = self._last[effect.call] = Attempt(effect, before)
         self._wanted += 1
-        attempt.task = self._executor.loop.create_task(self._run(attempt))
+        attempt.task = self._executor.loop.create_task(self._run(attempt), context=self._executor.context.copy())
         attempt.task.add_done_callback(partial(self._task_done, attempt))
 
     def cancel(self, call: str) -> None:
@@ -96,6 +103,14 @@ class Attempts:
         for attempt in list(self._last.values()):
             self._drop(attempt)
             self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, attempt.give_room_back)
+
+    def tell_slow(self) -> None:
+        """A warning, once, for each attempt that nothing ends and that is at work for long."""
+        now = self._executor.time()
+        for attempt in self._last.values():
+            if not attempt.was_told and (seconds := attempt.seconds_unlimited(now)) > TELL_SLOW_SECONDS:
+                attempt.was_told = True
+                tell_slow(self._saga, attempt.effect, seconds)
 
     def _drop(self, attempt: Attempt) -> None:
         self._unwant(attempt)
@@ -137,9 +152,9 @@ class Attempts:
             raise StepInterrupted(
                 f"step {definition.name} was cut off in attempt {effect.attempt}; it is declared at_most_once"
             )
-        if definition.timeout_ms:
-            timer = self._executor.loop.call_later(definition.timeout_ms / 1000, self._expired, attempt)
-            attempt.limit(self._executor.time(), timer)
+        timeout_ms = definition.timeout_ms or (self._executor.step_timeout_ms if isinstance(effect, RunStep) else 0)
+        timer = self._executor.loop.call_later(timeout_ms / 1000, self._expired, attempt) if timeout_ms else None
+        attempt.set_off(self._executor.time(), timeout_ms, timer)
         return await attempt.call(partial(self._context, attempt), self._executor.threads)
 
     def _context(self, attempt: Attempt) -> StepContext:
@@ -208,7 +223,7 @@ class Attempts:
 
     def _time_out(self, attempt: Attempt, cause: BaseException | None = None) -> None:
         definition = attempt.effect.definition
-        error = StepTimedOut(f"{definition.name} took longer than {definition.timeout_ms / 1000} s")
+        error = StepTimedOut(f"{definition.name} took longer than {attempt.timeout_ms / 1000} s")
         error.__cause__ = cause
         event = failed(attempt.effect, error, self._around())
         if not attempt.began and attempt.is_first and event.HasField("step_failed"):

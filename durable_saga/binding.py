@@ -8,6 +8,7 @@ journal does not hold, is the default of today. Pure.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from durable_saga.definition import Definition
 
 DEFAULT_BYTES_MAX = 1024
+_NO_MORE: Mapping[str, Any] = {}
 _PLACED = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _OPEN = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
@@ -91,10 +93,10 @@ def with_defaults_of(
 
 
 def call_of(
-    undo: Signature, of: Signature, arguments: Mapping[str, Any], *, result: tuple[Any, ...] = ()
+    undo: Signature, of: Signature, arguments: Mapping[str, Any], *, more: Mapping[str, Any] = _NO_MORE
 ) -> tuple[list[Any], dict[str, Any]]:
     """How to call a function of signature `undo` with the bound arguments of one of signature `of`, by their names; what it
-    does not name goes to its `*args` and `**kwargs`. `result`, if there is one, goes to the parameter of that name. Raises
+    does not name goes to its `*args` and `**kwargs`. `more` goes to the parameters of those names. Raises
     TypeError when it can't be called so."""
     left, args, named = dict(arguments), list[Any](), dict[str, Any]()
     spread = any(one.kind is Parameter.VAR_POSITIONAL for one in undo.parameters.values())
@@ -105,16 +107,15 @@ def call_of(
             args += [left.pop(other.name) for other in unnamed]
             args += [value for rest in _open_values(of, left, Parameter.VAR_POSITIONAL) for value in rest]
         elif one.kind is Parameter.VAR_KEYWORD:
-            for more in _open_values(of, left, Parameter.VAR_KEYWORD):
-                named |= more
-            if result and not _names(undo, "result"):
-                named["result"] = result[0]
+            for given in _open_values(of, left, Parameter.VAR_KEYWORD):
+                named |= given
+            named |= {name: value for name, value in more.items() if not _names(undo, name)}
             named |= {name: left.pop(name) for name in list(left) if of.parameters[name].kind not in _OPEN}
         else:
             if one.name in left:
                 value = left.pop(one.name)
-            elif result and one.name == "result":
-                value = result[0]
+            elif one.name in more:
+                value = more[one.name]
                 in_place = in_place and (spread or one.kind is Parameter.POSITIONAL_ONLY)
             elif spread and unnamed and one.kind in _PLACED:
                 value = left.pop(unnamed.pop(0).name)
@@ -142,14 +143,14 @@ def _open_values(of: Signature, left: dict[str, Any], kind: Any) -> list[Any]:
     return [left.pop(one.name) for one in of.parameters.values() if one.kind is kind and one.name in left]
 
 
-def check_call(undo: Signature, of: Signature, *, takes_result: bool) -> None:
+def check_call(undo: Signature, of: Signature, more: Sequence[str]) -> None:
     """Raises TypeError when what undoes a step can't be called with whatever the step may get."""
     filled: dict[str, Any] = {}
     for one in of.parameters.values():
         filled[one.name] = (None,) if one.kind is Parameter.VAR_POSITIONAL else {"…": None}
         if one.kind not in _OPEN:
             filled[one.name] = None
-    args, named = call_of(undo, of, filled, result=(None,) if takes_result else ())
+    args, named = call_of(undo, of, filled, more=dict.fromkeys(more))
     undo.bind(*args, **named)
 
 
@@ -178,6 +179,17 @@ def table_call(signature: Signature, context: Any, name: str, value: Any) -> tup
         named[name] = value
     signature.bind(*args, **named)
     return args, named
+
+
+def undo_call(signature: Signature, context: Any, result: Any, error: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The same for a compensation of a table, whose parameter `error`, if it has one, gets what led to the unwind."""
+    own = signature.parameters.get("error")
+    if own is None or own.kind in _OPEN or next(iter(signature.parameters)) == "error":
+        return table_call(signature, context, "result", result)
+    others = signature.replace(parameters=[one for one in signature.parameters.values() if one is not own])
+    args, named = table_call(others, context, "result", result)
+    whole = inspect.BoundArguments(signature, OrderedDict(others.bind(*args, **named).arguments, error=error))
+    return list(whole.args), whole.kwargs
 
 
 def plain_signature(function: Any) -> Signature:

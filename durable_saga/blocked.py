@@ -14,6 +14,7 @@ from durable_saga.errors import render_failure
 from durable_saga.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.redaction import redacted
+from durable_saga.remade import failure_info
 from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.watchdog import ActivationTooLong
 
@@ -74,4 +75,4 @@ def _reason(error: BaseException) -> str:
     failure = failure_from_exception(error)
     if isinstance(error, ActivationTooLong):
         failure.traceback = redacted(error.stack)
-    return render_failure(failure)[-BLOCKED_CHARACTERS_MAX:]
+    return render_failure(failure_info(failure))[-BLOCKED_CHARACTERS_MAX:]

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
-from durable_saga import arguments, codec, errors, redaction
-from durable_saga.arrivals import fill
+from durable_saga import arguments, codec, errors, raw, redaction
 from durable_saga.binding import check_start
 from durable_saga.clock import Chance, SystemChance
-from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.declarative import Saga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.endings import error_of
 from durable_saga.event_type import EventType
 from durable_saga.listing import Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.overview import Overview, Statistics, overview_of
-from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import is_same_value, missing_in
+from durable_saga.pb.payloads import is_same_value
 from durable_saga.replay.attributes import texts_of
 from durable_saga.retry import to_ms
 from durable_saga.saga import SagaFunction
 from durable_saga.sealing.messages import Sealing, check_open
-from durable_saga.sealing.payload_codec import PayloadCodec, Subject
+from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
 from durable_saga.sending import SignalHandler, checked_signal, named_event, sender, text
 from durable_saga.transport import Transport
@@ -37,6 +36,7 @@ from durable_saga.watching import WATCH_SECONDS, changes
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 WAIT_MS = 20_000
 
 
@@ -74,20 +74,20 @@ class Handle(Generic[R]):
                 if found.status == h.CONTINUED:
                     key.run = 0
                 if found.status == h.COMPLETED:
-                    await self._client.fill(found.key, found.result)
+                    await raw.fill(self._client, found.key, found.result)
                     check_open(self._client.sealing, found.key, found.result)
                     return await codec.decode_aside(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
                 if (error := error_of(self.id, found)) is not None:
                     raise error
 
-    async def describe(self, *, large: bool = True) -> c.Description:
-        """Status, steps, compensations, owner, times (Unix milliseconds). Without `large`, values above 16 KiB stay
-        references."""
-        return await self._client.describe(self._key, large=large)
+    async def describe(self, *, large: bool = True) -> Description:
+        """All there is to tell: status, steps, compensations, owner, times. Without `large`, a sentence stands for a value
+        above 16 KiB."""
+        return description_of(await raw.describe(self, large=large))
 
     async def overview(self) -> Overview:
         """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe()."""
-        return overview_of(await self.describe())
+        return overview_of(await raw.describe(self))
 
     def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> AsyncIterator[Overview]:
         """`async for found in handle.watch():` the overview as it is now, and again each time it has changed, until the saga
@@ -98,35 +98,19 @@ class Handle(Generic[R]):
 
     async def state(self) -> dict[str, Any]:
         """What the saga has set by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
-        found = await self.describe()
+        found = await raw.describe(self)
         for payload in found.state.values():
             check_open(self._client.sealing, found.key, payload)
         return overview_of(found).state
 
-    async def history(self) -> list[h.Event]:
+    async def history(self) -> list[HistoryEvent]:
         """All events of the run, oldest first, with their large values."""
-        events: list[h.Event] = []
-        key = self._key
-        seq = 0
-        while True:
-            page = await self._history_page(key, seq)
-            key, seq = page.key, page.next_seq
-            events += page.events
-            if not page.events and not page.damaged:
-                return events
+        return [event_of(one) for one in await raw.history(self)]
 
-    async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[h.Event]:
+    async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[HistoryEvent]:
         """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last.
-        Without `large`, values above 16 KiB stay references."""
-        return list((await self._history_page(self._key, from_seq, limit, large)).events)
-
-    async def _history_page(self, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
-        page: c.HistoryReply = await self._client.transport.call(
-            "history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit)
-        )
-        if large:
-            await self._client.fill(page.key, page)
-        return page
+        Without `large`, a sentence stands for a value above 16 KiB."""
+        return [event_of(one) for one in await raw.history_page(self, from_seq, limit=limit, large=large)]
 
     @overload
     async def signal(self, signal: EventType[None], /, *, message_id: str | None = None) -> None: ...
@@ -213,30 +197,9 @@ class Client:
         self.namespace = namespace
         self.chance = chance or SystemChance()
 
-    async def describe(self, key: h.RunKey, *, large: bool = True) -> c.Description:
-        """One run, with its large values if they are wanted."""
-        found: c.Description = await self.transport.call("describe", c.DescribeRequest(key=key))
-        if large:
-            await self.fill(found.key, found)
-        return found
-
-    async def fetch(self, key: h.RunKey, payload: p.Payload) -> bytes:
-        """The data of a reference. Raises NotFound when the run was purged."""
-        request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
-        return bytes((await self.transport.call("fetch", request)).data)
-
-    async def identify(self, *, login_from: str = "") -> a.Identity:
-        """Who this client is to the server, and what it may do; without a name where the server asks for no identity.
-        `login_from` is for a page: the address from which somebody logs in, for the audit log. Raises NotKnown."""
-        known: a.Identity = await self.transport.call("identify", a.IdentifyRequest(login_from=login_from))
-        return known
-
-    async def fill(self, key: h.RunKey, message: Any) -> None:
-        """Put the data into every reference of a message, opened where that can be done."""
-        if missing := missing_in(message):
-            await fill(key, missing, self.fetch)
-            if self.sealing is not None:
-                self.sealing.open(message, Subject(key.namespace, key.saga), strict=False)
+    async def identify(self) -> Identity:
+        """Who this client is to the server, and what it may do. Raises NotKnown."""
+        return identity_of(await raw.identify(self))
 
     async def __aenter__(self) -> Client:
         return self
@@ -251,20 +214,23 @@ class Client:
         await self.transport.close()
 
     @overload
+    async def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    @overload
     async def start(
-        self, saga: SagaFunction[P, R], /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> Handle[R]: ...  # fmt: skip
     @overload
     async def start(
         self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]: ...  # fmt: skip
-    async def start(
-        self, saga: AnySaga | str, /, *args: Any, id: str | None = None,
+    async def start(  # type: ignore[misc]  # a saga's own `id` or `timeout` is refused at @saga
+        self, saga: Any, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. A second start of an id with the same arguments gives the first run
+        """Start a saga; it is durable when this returns. Type checkers want the saga's own arguments by place where an option
+        is given. A second start of an id with the same arguments gives the first run
         (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
         belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
         InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
@@ -298,7 +264,7 @@ class Client:
         if there.saga_type == asked.saga_type:
             if not there.HasField("input") or (not first.HasField("seal") and is_same_value(first, second)):
                 return  # an earlier server does not tell the input
-            await self.fill(there.key, there)
+            await raw.fill(self, there.key, there)
             check_open(self.sealing, there.key, first)
             if arguments.are_same(first.data, second.data, signature):
                 return

@@ -71,6 +71,7 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
         retry=policy.retry,
         timeout_ms=policy.timeout_ms,
         takes_result="result" in names and "result" not in of_names,
+        takes_error="error" in names and "error" not in of_names,
         immediate=policy.immediate,
         when=policy.when,
     )
@@ -81,12 +82,13 @@ def compensation_definition(function: Callable[..., Any], *, of: StepDefinition 
 
 def _check_fits(definition: CompensationDefinition, of: StepDefinition) -> None:
     wanted, given = plain_signature(definition.function), plain_signature(of.function)
+    more = ["result"] * definition.takes_result + ["error"] * definition.takes_error
     try:
-        check_call(wanted, given, takes_result=definition.takes_result)
+        check_call(wanted, given, more)
     except TypeError as error:
-        takes = ", ".join(name for name in wanted.parameters if not (definition.takes_result and name == "result"))
+        takes = ", ".join(name for name in wanted.parameters if name not in more)
         raise TypeError(
             f"{place_of(definition.function)}: compensation {definition.name} takes ({takes}), but step {of.name} takes"
-            f" ({', '.join(given.parameters)}): a compensation gets the step's arguments by their names, and `result` if it has"
-            f" it ({error})"
+            f" ({', '.join(given.parameters)}): a compensation gets the step's arguments by their names, and `result` and"
+            f" `error` if it has them ({error})"
         ) from None

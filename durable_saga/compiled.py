@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from durable_saga import codec
-from durable_saga.binding import table_call
+from durable_saga.binding import table_call, undo_call
 from durable_saga.declarative import (
     Parallel,
     Saga,
@@ -170,7 +170,7 @@ class Execution:
         return CompensationDefinition(
             name=getattr(undo, "__name__", item.name), function=_undo(undo, self._data), retry=item.compensation_retry,
             timeout_ms=0 if limit is None else to_ms(limit, name="compensation_timeout"), takes_result=True,
-            immediate=item.compensation_strategy == "immediate",
+            takes_error=True, immediate=item.compensation_strategy == "immediate",
             when=None if when is None else (lambda error: when(context, error)), once=(self, item.name),
         )  # fmt: skip
 
@@ -261,7 +261,7 @@ def _without_arguments(action: Callable[..., Any], given: Callable[..., Call]) -
 def _undo(undo: Callable[..., Any], data: bytes) -> Callable[..., Any]:
     signature = _signature(undo)
 
-    def given(result: Any) -> Call:
-        return table_call(signature, _context(signature, data), "result", result)
+    def given(result: Any, error: BaseException | None = None) -> Call:
+        return undo_call(signature, _context(signature, data), result, error)
 
     return _without_arguments(undo, given)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-from durable_saga.binding import plain_signature, table_call
+from durable_saga.binding import plain_signature, table_call, undo_call
 from durable_saga.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent, function_of
 from durable_saga.declared_order import order_units
 from durable_saga.definition import is_async, leaves_in_doubt, place_of, proofs_of
@@ -195,9 +195,10 @@ def _check_kind(whose: str, option: str, value: Any, kind: Any, due: str) -> Non
 def _check_call(item: Any, what: str, function: Callable[..., Any], second: str) -> None:
     """An action or compensation: of the context, or of the context and what is named by `second`."""
     due = f"(context) or (context, {second})"
+    is_undo = second == "result"
     signature = _signature(item, what, function, due)
     try:
-        table_call(signature, None, second, None)
+        undo_call(signature, None, None, None) if is_undo else table_call(signature, None, second, None)
     except TypeError:
         raise _takes_other(item, what, function, due) from None
 

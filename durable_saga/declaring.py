@@ -9,6 +9,7 @@ is written, with file and line, and what to do instead. Nothing here runs code o
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from durable_saga.definition import place_of
 
 START_OPTIONS = ("id", "timeout")
 """Of `Client.start()`, by keyword."""
+DEPTH_MAX = 10
 _INSTANCE = ("self", "cls")
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -47,13 +49,28 @@ def check_function(function: Any, name: str | None, what: str, signature: inspec
             f" `{found} = {what.strip('@()')}(that_instance.{found})`; or a table, a class of Saga with steps as methods"
         )
     for one in parameters:
-        if one.default is not one.empty and type(one.default).__hash__ is None:
+        if one.default is not one.empty and _can_change(one.default):
             raise TypeError(
                 f"{place_of(function)}: the default of {one.name} of {found} is {_short(one.default)}, which can be changed:"
                 " all calls of this process would share it, and those of another one would not. Use None and make one in the"
                 " function, or a value that stays as it is, such as a tuple"
             )
     return str(found)
+
+
+def _can_change(value: Any, depth: int = DEPTH_MAX) -> bool:
+    """A list, a dict and the like, also within a tuple or a frozen dataclass; a dataclass that is not frozen."""
+    kind = type(value)
+    if kind.__hash__ is None:
+        return True
+    inner: list[Any] = []
+    if isinstance(value, tuple):
+        inner = list(tuple.__iter__(value))
+    elif (parameters := getattr(kind, "__dataclass_params__", None)) is not None:
+        if not parameters.frozen:
+            return True
+        inner = [object.__getattribute__(value, one.name) for one in dataclasses.fields(value) if one.init]
+    return depth > 0 and any(_can_change(one, depth - 1) for one in inner)
 
 
 def check_start_options(function: Callable[..., Any]) -> None:

@@ -46,7 +46,8 @@ class Definition:
 
 @dataclass(kw_only=True)
 class CompensationDefinition(Definition):
-    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`.
+    """`timeout_ms` is for one attempt, 0: none. `takes_result`: the step's result goes to the parameter `result`,
+    `takes_error`: what led to the unwind to the parameter `error`.
 
     `immediate`: it runs at once when its own step fails, before the saga goes on. `when` gets the error that leads to an
     unwind and says whether this one is needed; it is saga code, so it only computes. `once` is the same for all calls of what
@@ -55,6 +56,7 @@ class CompensationDefinition(Definition):
     retry: Retry
     timeout_ms: int
     takes_result: bool
+    takes_error: bool = False
     immediate: bool = False
     when: Callable[[BaseException], bool] | None = None
     once: Any = None

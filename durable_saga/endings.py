@@ -5,6 +5,7 @@ from __future__ import annotations
 from durable_saga import errors
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.remade import failure_info
 
 NAMES_MAX = 5
 """Of steps, in the text of an error."""
@@ -24,7 +25,7 @@ def error_of(saga: str, one: c.Description) -> errors.SagaError | None:
     if one.status not in _ENDINGS:
         return None
     kind, words = _ENDINGS[one.status]
-    return kind(saga, one.failure if one.HasField("failure") else None, _in_fact(words, one))
+    return kind(saga, failure_info(one.failure) if one.HasField("failure") else None, _in_fact(words, one))
 
 
 def _in_fact(words: str, one: c.Description) -> str:

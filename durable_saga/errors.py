@@ -23,6 +23,7 @@
     │   ├── StepInterrupted        an attempt was cut off, at_most_once or too often; its effect may have happened
     │   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
     ├── NotApplied                 raised by a step: the effect did not happen, there is nothing to undo
+    ├── LifespanFailed             a worker's resources could not be opened: it does not start
     ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
     ├── DefinitionError            the table of a declared saga is wrong; names file and line
     ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
@@ -48,7 +49,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from durable_saga.pb import payload_pb2 as p
+from durable_saga.failure_info import FailureInfo
 
 
 class DurableSagaError(Exception):
@@ -100,7 +101,7 @@ class Unavailable(ClientError):
 class SagaError(ClientError):
     """A saga did not complete. `saga` is its id, `failure` is what went wrong, None if nothing did."""
 
-    def __init__(self, saga: str, failure: p.Failure | None = None, words: str = "did not complete") -> None:
+    def __init__(self, saga: str, failure: FailureInfo | None = None, words: str = "did not complete") -> None:
         self.saga = saga
         self.failure = failure
         self.words = words
@@ -143,12 +144,13 @@ class StepFailed(StepError):
     """The step failed for good. Where the step's own exception class is known here and can be made, that is raised, with this
     as cause. `details` are the attributes of the step's exception that the journal keeps."""
 
-    def __init__(self, message: str, *, failure: p.Failure, step: str, call: str) -> None:
+    def __init__(self, message: str, *, failure: FailureInfo, step: str, call: str) -> None:
         super().__init__(message)
         self.failure = failure
         self.step = step
         self.call = call
         self.details: dict[str, Any] = {}
+        self._recorded: Any = None  # the failure as the journal has it
 
     def __str__(self) -> str:
         return self.failure.message
@@ -178,6 +180,11 @@ class ResultRejected(StepError):
 
 class NotApplied(DurableSagaError):
     """Raised by a step to say that its effect did not happen: it is not tried again, and nothing is to be undone."""
+
+
+class LifespanFailed(DurableSagaError):
+    """A worker's resources could not be opened, so it does not start; the message has file and line, the cause is what went
+    wrong."""
 
 
 class SagaTimedOut(DurableSagaError):
@@ -265,7 +272,7 @@ class LimitExceeded(DurableSagaError):
         super().__init__(f"{limit} is {value}: {advice}")
 
 
-def render_failure(failure: p.Failure) -> str:
+def render_failure(failure: FailureInfo) -> str:
     """A failure as Python prints an exception: the user's frames, type and message, then its members and the causes."""
     lines = [failure.traceback.rstrip("\n")] if failure.traceback else []
     lines.append(f"{failure.type}: {failure.message}")
@@ -273,6 +280,6 @@ def render_failure(failure: p.Failure) -> str:
     for place, member in enumerate(failure.members, 1):
         inner = render_failure(member).replace("\n", "\n    ")
         lines.append(f"  member {place} of {len(failure.members)}:\n    {inner}")
-    if failure.HasField("cause"):
+    if failure.cause is not None:
         lines.append(f"caused by\n{render_failure(failure.cause)}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from durable_saga import raw
 from durable_saga.client import Client
 from durable_saga.listing import page_of_rows, rows
 from durable_saga.pb import client_pb2 as c
@@ -51,7 +52,7 @@ class FailingCompensations:
         self._page = found.next_page
 
     async def _of(self, one: c.Description, until_ms: int) -> AsyncIterator[Failing]:
-        described = await self._client.describe(one.key)
+        described = await raw.describe_key(self._client, one.key)
         for step in described.steps:
             if 0 < step.compensation_failing_ms <= until_ms and step.compensation_state not in _DECIDED:
                 yield Failing(

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga.pb import payload_pb2 as p
-from durable_saga.remade import details_of
-
 
 @dataclass(frozen=True, slots=True)
 class FailureInfo:
@@ -24,18 +21,3 @@ class FailureInfo:
     members: list[FailureInfo] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     not_applied: bool = False
-
-
-def failure_info(failure: p.Failure) -> FailureInfo:
-    """Never raises: what can't be read is left out."""
-    return FailureInfo(
-        type=failure.type,
-        message=failure.message,
-        code=failure.code,
-        details=details_of(failure),
-        traceback=failure.traceback,
-        cause=failure_info(failure.cause) if failure.HasField("cause") else None,
-        members=[failure_info(one) for one in failure.members],
-        notes=list(failure.notes),
-        not_applied=failure.not_applied,
-    )

@@ -20,7 +20,7 @@ from durable_saga.errors import NotApplied, StepFailed
 from durable_saga.kept import STR_RAISED, Keeper, cleaned, name_of
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.redaction import redacted
-from durable_saga.remade import base_names, remake
+from durable_saga.remade import base_names, remake, step_failed
 
 FAILURE_DEPTH_MAX = 8
 FAILURES_MAX = 50
@@ -90,12 +90,13 @@ class _Taking:
         cause = _CAUSE(error)
         if cause is None and not _SUPPRESSED(error):
             cause = _CONTEXT(error)
-        if isinstance(cause, StepFailed) and cause.failure.type == failure.type:
-            if not failure.traceback or cause.failure.traceback:
-                failure.traceback = (cause.failure.traceback + failure.traceback)[-TRACEBACK_CHARACTERS_MAX:]
+        recorded = cause._recorded if isinstance(cause, StepFailed) else None
+        if recorded is not None and recorded.type == failure.type:
+            if not failure.traceback or recorded.traceback:
+                failure.traceback = (recorded.traceback + failure.traceback)[-TRACEBACK_CHARACTERS_MAX:]
             cause = None
-        if cause is None and issubclass(type(error), StepFailed):
-            failure.cause.CopyFrom(error.failure)  # type: ignore[attr-defined]  # what the step raised
+        if cause is None and isinstance(error, StepFailed) and error._recorded is not None:
+            failure.cause.CopyFrom(error._recorded)  # what the step raised
         if cause is not None and (inner := self._inner(cause, depth)) is not None:
             failure.cause.CopyFrom(inner)
 
@@ -169,7 +170,7 @@ def rebuild_exception(failure: p.Failure, *, step: str, call: str) -> Exception:
     """What saga code gets for a failed step: the step's own class where this process knows it and it can be made without its
     code, with StepFailed as its cause; else StepFailed, which is also of the nearest base classes that are known. Never
     raises."""
-    failed = StepFailed(failure.message, failure=failure, step=step, call=call)
+    failed = step_failed(failure, step=step, call=call)
     try:
         return remake(failure, failed)
     except Exception:  # a class that can't even be looked at

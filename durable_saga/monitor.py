@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 
+from durable_saga import raw
 from durable_saga.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError, NotFound
@@ -199,7 +200,7 @@ class SagaMonitor:
         if event not in self._handlers or item in self._known:
             return _Occurrence(event, item, ())
         try:
-            error = overview_of(await self._client.describe(one.key)).error
+            error = overview_of(await raw.describe_key(self._client, one.key)).error
         except NotFound:  # purged since
             error = None
         return _Occurrence(event, item, (one.key.saga, error or ""))

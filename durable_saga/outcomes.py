@@ -186,3 +186,14 @@ def _rejected(definition: StepDefinition, value: Any, found: BaseException) -> R
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {failure_from_exception(error).message}"
+
+
+def tell_slow(saga: str, effect: Attempted, seconds: float) -> None:
+    """A line for an attempt that has been at work for long and has no time-out."""
+    is_step = isinstance(effect, RunStep)
+    advice = "@step(timeout=), or all steps by step_timeout= of the worker" if is_step else "compensation(timeout=)"
+    log.warning(
+        "saga %s: %s %s (call %s) has been at work for %.0f s in attempt %s and has no time-out, so nothing ends it: give it"
+        " one by %s", saga, "step" if is_step else "compensation", effect.definition.name, effect.call, seconds, effect.attempt,
+        advice,
+    )  # fmt: skip

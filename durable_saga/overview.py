@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from durable_saga.errors import render_failure
-from durable_saga.failure_info import FailureInfo, failure_info
+from durable_saga.failure_info import FailureInfo
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import seconds_of
 from durable_saga.readable import value_of
+from durable_saga.remade import failure_info
 from durable_saga.status import Status, status_of
 
 _WORKING = ("pending", "running", "retrying")
@@ -23,7 +24,7 @@ _UNDONE = ("done", "resolved")
 @dataclass(frozen=True, slots=True)
 class Message:
     """What was sent to a saga. `kind`: signal, cancel, compensate, recover or decision; `state`: waiting, taken, unread or
-    rejected, with the `error` of its handler."""
+    rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
 
     id: str
     kind: str
@@ -33,6 +34,7 @@ class Message:
     who: str = ""
     reason: str = ""
     error: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Overview:
 def overview_of(one: c.Description) -> Overview:
     real = [step for step in one.steps if step.state not in ("opened", "skipped") and step.name != "on_failure"]
     working = [step for step in real if step.state in _WORKING]
-    failure = one.failure if one.HasField("failure") and one.status != h.COMPLETED else None
+    failure = failure_info(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None
     last = working or real
     undone = sorted((step for step in one.steps if step.compensation_state in _UNDONE), key=lambda one: one.compensation_seq)
     return Overview(
@@ -114,7 +116,7 @@ def overview_of(one: c.Description) -> Overview:
         stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
         state={key: value_of(payload) for key, payload in sorted(one.state.items())},
         error=render_failure(failure) if failure is not None else None,
-        failure=failure_info(failure) if failure is not None else None,
+        failure=failure,
         attempts=last[-1].attempts if last else 0,
         started_at=time_of(one.started_ms),
         updated_at=time_of(one.updated_ms),
@@ -123,7 +125,7 @@ def overview_of(one: c.Description) -> Overview:
         blocked=one.blocked,
         settling=one.settling,
         current_steps=[step.name for step in working] if one.status == h.RUNNING else [],
-        messages=[_message(view) for view in one.messages],
+        messages=[message_of(view) for view in one.messages],
         run=one.key.run,
         attributes=dict(one.attributes),
         waiting_for=_waiting_for(one, working) if status_of(one.status).is_open and not one.blocked else [],
@@ -153,11 +155,11 @@ def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
     return {_undone(step) if counts[_undone(step)] == 1 else f"{_undone(step)} (call {step.call})": step.call for step in every}
 
 
-def _message(view: c.MessageView) -> Message:
+def message_of(view: c.MessageView) -> Message:
     failure = view.failure if view.HasField("failure") else None
     return Message(
         view.message_id, view.kind, view.state, view.name, time_of(view.received_ms), view.who, view.reason,
-        f"{failure.type}: {failure.message}" if failure is not None else "",
+        f"{failure.type}: {failure.message}" if failure is not None else "", view.call,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from durable_saga import raw
 from durable_saga.client import Client
 from durable_saga.definition import SagaDefinition
 from durable_saga.errors import DurableSagaError, NotFound
@@ -36,7 +37,7 @@ async def misfits(client: Client, definitions: Sequence[SagaDefinition], *, saga
         if (seen := seen + 1) > sagas_max:
             return
         try:
-            events = await client.handle(row.id).history()
+            events = await raw.history(client.handle(row.id))
         except NotFound:  # it has ended and is purged
             continue
         if why := unlike(definition, events):

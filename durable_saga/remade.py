@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from durable_saga import codec
 from durable_saga.errors import StepFailed
+from durable_saga.failure_info import FailureInfo
 from durable_saga.kept import ENUM, FAILURE, OBJECT, PLAIN, REMADE_FROM, STR_RAISED, name_of
 from durable_saga.pb import payload_pb2 as p
 
@@ -106,6 +107,28 @@ def details_of(failure: p.Failure) -> dict[str, Any]:
     }
 
 
+def failure_info(failure: p.Failure) -> FailureInfo:
+    """Never raises: what can't be read is left out."""
+    return FailureInfo(
+        type=failure.type,
+        message=failure.message,
+        code=failure.code,
+        details=details_of(failure),
+        traceback=failure.traceback,
+        cause=failure_info(failure.cause) if failure.HasField("cause") else None,
+        members=[failure_info(one) for one in failure.members],
+        notes=list(failure.notes),
+        not_applied=failure.not_applied,
+    )
+
+
+def step_failed(failure: p.Failure, *, step: str, call: str) -> StepFailed:
+    """For saga code, with the recorded failure for us."""
+    failed = StepFailed(failure.message, failure=failure_info(failure), step=step, call=call)
+    failed._recorded = failure
+    return failed
+
+
 def _has_no_text(error: Exception) -> bool:
     """Its own `__str__` does not go with what is kept: an object that was turned into plain values, say."""
     try:
@@ -135,7 +158,7 @@ def _made(kind: type | None, args: list[Any], failure: p.Failure, failed: StepFa
     if kind is None:
         return None
     args = [failure.message if value is _LEFT_OUT or isinstance(value, KeptObject) else value for value in args]
-    members = [remake(one, StepFailed(one.message, failure=one, step=failed.step, call=failed.call)) for one in failure.members]
+    members = [remake(one, step_failed(one, step=failed.step, call=failed.call)) for one in failure.members]
     try:
         error = _new(kind, args, members)
     except Exception:
@@ -257,7 +280,7 @@ def _read(pair: Any, failed: StepFailed) -> Any:
             return kind.__members__[rest[1]] if isinstance(kind, type) and issubclass(kind, Enum) else _LEFT_OUT
         if tag == FAILURE:
             inner = p.Failure.FromString(rest[0])
-            return remake(inner, StepFailed(inner.message, failure=inner, step=failed.step, call=failed.call))
+            return remake(inner, step_failed(inner, step=failed.step, call=failed.call))
         if tag == OBJECT:
             return KeptObject(rest[0], rest[1] | _members(rest[2:]))
     except Exception:

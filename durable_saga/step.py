@@ -59,8 +59,8 @@ class StepFunction(Generic[P, R]):
     ) -> Callable[[F], F]: ...  # fmt: skip
     def compensation(self, function: Any = None, /, **options: Any) -> Any:
         """Declare what undoes this step: a function of the step's own parameters and, if it has a parameter `result`, the
-        step's result (None if the step never returned). The options are those of `compensation()`. Raises TypeError when the
-        signatures don't fit, or for a second one."""
+        step's result (None if the step never returned); if it has a parameter `error`, the exception that led to the unwind.
+        The options are those of `compensation()`. Raises TypeError when the signatures don't fit, or for a second one."""
 
         def declare(function: F) -> F:
             if self.definition.compensation is not None:

@@ -13,13 +13,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from durable_saga.client import Client, Handle
 from durable_saga.codec import Converters
 from durable_saga.connect import connect
 from durable_saga.credentials import Token
-from durable_saga.declarative import AnySaga, Saga
+from durable_saga.declarative import Saga
 from durable_saga.errors import UnsupportedOperation
 from durable_saga.event_type import EventType
 from durable_saga.grpc_guard import refuse_client_in_saga
@@ -32,6 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _HandleCall = Callable[Concatenate["SyncHandle[Any]", P], T]
 _ClientCall = Callable[Concatenate["SyncClient", P], T]
 
@@ -158,18 +159,20 @@ class SyncClient:
             yield one
 
     @overload
+    def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]: ...
+    @overload
     def start(
-        self, saga: SagaFunction[..., R], /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> SyncHandle[R]: ...  # fmt: skip
     @overload
     def start(
         self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> SyncHandle[Any]: ...  # fmt: skip
-    @_words_of(Client.start)
+    @_words_of(Client.start)  # type: ignore[misc]  # as there
     def start(
-        self, saga: AnySaga | str, /, *args: Any, id: str | None = None,
+        self, saga: Any, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> SyncHandle[Any]:  # fmt: skip
         return SyncHandle(self, self.run(self._client.start(saga, *args, id=id, timeout=timeout, **kwargs)))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from durable_saga import raw
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -44,7 +45,7 @@ async def _changes(client: Client, key: h.RunKey, interval_ms: int) -> AsyncIter
         reply = await client.transport.call("wait", c.WaitRequest(key=key, wait_ms=wait_ms, outcome=True))
         if (mark := _mark(reply)) != seen:
             seen = mark
-            described = await client.describe(key)
+            described = await raw.describe_key(client, key)
             if described.status == h.CONTINUED:
                 key = h.RunKey(namespace=key.namespace, saga=key.saga)  # its newest run
             else:

@@ -7,12 +7,13 @@ what was in flight. `run()` ends by cancellation or `stop()`, and gives its saga
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 
-from durable_saga import codec, grpc_guard
+from durable_saga import codec, grpc_guard, raw
 from durable_saga.active_run import ActiveRun
 from durable_saga.attempts import Executor
 from durable_saga.blocked import BlockedSagas
@@ -22,6 +23,7 @@ from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
 from durable_saga.grpc_guard import refuse_client_in_saga
 from durable_saga.heartbeat import Heartbeat
+from durable_saga.lifespan import WorkerLifespan, checked, opened
 from durable_saga.links import Links, Stream
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -43,17 +45,21 @@ class Worker:
 
     - `sagas`: functions, classes or instances.
     - `concurrency`: how many steps may run at once. `sagas_max`: how many sagas are kept in memory.
-    - `retry`: for steps whose definition and saga have no policy.
+    - `retry`: for steps whose definition and saga have no policy. `step_timeout` (seconds or a timedelta): for those without a
+      time-out of their own; compensations have none.
     - `heartbeat` (seconds or a timedelta): a worker that is silent for the server's lease (8 s) is taken for dead.
+    - `lifespans`: its resources, open before its first step and closed after its last (`@worker_lifespan`).
     - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga blocked.
 
-    Raises ValueError and TypeError for wrong values, and for two sagas of one name, DefinitionError for a wrong saga."""
+    Raises ValueError and TypeError for wrong values, and for two sagas of one name, DefinitionError for a wrong saga.
+    `async with` and `run()` raise LifespanFailed."""
 
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
+        lifespans: Sequence[WorkerLifespan] = (), step_timeout: float | timedelta | None = None,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
         for option, value in (("concurrency", concurrency), ("sagas_max", sagas_max)):
@@ -64,6 +70,7 @@ class Worker:
         guard.install()
         codec.register(converters or {})
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
+        self._step_timeout_ms = 0 if step_timeout is None else to_ms(step_timeout, name="step_timeout")
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
         self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
@@ -71,13 +78,16 @@ class Worker:
         self.name = name or new_name(self.chance.new())
         self.clock = ServedClock(clock or SystemClock())
         self._client = client
+        self._lifespans = checked(lifespans)
+        self._opened = asyncio.Event()
+        self.connected = asyncio.Event()
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
         self._concurrency = concurrency
         self._sagas_max = sagas_max
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
-        self.fetch = client.fetch
+        self.fetch = functools.partial(raw.fetch, client)
         self.sealing = client.sealing
         self._links = Links(client.transport, self, sagas_max)
         self._dirty: list[ActiveRun] = []
@@ -89,7 +99,12 @@ class Worker:
         """Work until `stop()` or cancellation; reconnects as often as it must."""
         refuse_client_in_saga("a worker")
         grpc_guard.install()
-        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance)
+        async with opened(self._lifespans):
+            self._opened.set()
+            await self._run()
+
+    async def _run(self) -> None:
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, self._step_timeout_ms)
         transport = self._client.transport
         heartbeat = (
             Heartbeat(transport.routes, self.name, transport.credentials, self._links.secret)
@@ -137,7 +152,23 @@ class Worker:
 
     async def __aenter__(self) -> Worker:
         self._task = asyncio.create_task(self.run())
+        if self._lifespans:
+            await self._until_open(self._task)
         return self
+
+    async def _until_open(self, task: asyncio.Task[None]) -> None:
+        """Raises LifespanFailed."""
+        is_open = asyncio.create_task(self._opened.wait())
+        try:
+            await asyncio.wait({is_open, task}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        finally:
+            is_open.cancel()
+        if task.done():
+            await task
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -188,6 +219,7 @@ class Worker:
             self._links.send_all(w.WorkerItem(heartbeat=w.Heartbeat()))
             for run in list(self._runs.values()):
                 run.resend_overdue()
+                run.attempts.tell_slow()
 
     @property
     def is_crowded(self) -> bool:
@@ -204,6 +236,7 @@ class Worker:
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
             self.clock.told(item.welcome.server, item.welcome.now_ms)
             self._links.welcomed(stream, item.welcome)
+            self.connected.set()
         elif kind == "cell":
             self._links.learn(stream, item.cell)
         elif kind == "deliver":

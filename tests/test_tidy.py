@@ -14,11 +14,12 @@ MODULE_LINES_MAX, FUNCTION_LINES_MAX, CLASS_LINES_MAX, TEST_FILE_LINES_MAX = 400
 BANNED = {"utils", "helpers", "common", "core", "base", "data", "info", "impl"}
 PURE = ("errors", "retry", "codec", "definition", "replay")
 PUBLIC = [
-    "Client", "EventBus", "EventType", "FailureInfo", "Handle", "ListPage", "Listed", "NotApplied", "Overview", "Parallel",
-    "Retry", "Saga", "SagaContext", "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep",
-    "Statistics", "Status", "Step", "StepContext", "StepFunction", "SubSaga", "WaitForEvent", "Waiting", "Worker",
-    "compensation", "connect", "continue_as_new", "correlate", "event", "event_type", "now", "on_failure", "pivot", "saga",
-    "saga_context", "scope", "set_attributes", "signal", "sleep", "state", "step", "step_context", "uuid4",
+    "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Identity",
+    "ListPage", "Listed", "NotApplied", "Overview", "Parallel", "Retry", "Rights", "Saga", "SagaContext", "SagaFunction",
+    "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Status", "Step",
+    "StepContext", "StepFunction", "SubSaga", "WaitForEvent", "Waiting", "Worker", "WorkerLifespan", "compensation", "connect",
+    "continue_as_new", "correlate", "event", "event_type", "now", "on_failure", "pivot", "saga", "saga_context", "scope",
+    "set_attributes", "signal", "sleep", "state", "step", "step_context", "uuid4", "worker_lifespan",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.scaling.stand import Settings, Stand, warm_up
 from benchmarks.workload import stamped
-from durable_saga import Client, codec
+from durable_saga import Client, codec, raw
 
 LENGTH = 10_000
 PLACES = (100, 1_000, 10_000)
@@ -25,12 +25,12 @@ async def stamps(client: Client, steps: int, say: Any) -> list[float]:
     a description would read the whole history."""
     handle = await client.start(stamped, steps)
     last = 2 * steps + 1
-    while not await handle.history_page(last, limit=1):
+    while not await raw.history_page(handle, last, limit=1):
         await asyncio.sleep(POLL_SECONDS)
         say(f"a saga of {steps} steps")
     times = [
         codec.decode(event.step_completed.result.data, int, where="stamp")
-        for event in await handle.history()
+        for event in await raw.history(handle)
         if event.HasField("step_completed")
     ]
     return [(after - before) / 1e6 for before, after in pairwise(times)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from durable_saga import raw
 from durable_saga.cli import output
 from durable_saga.cli.operate import TIME, url_option, with_client
 from durable_saga.client import Client
@@ -110,7 +111,7 @@ def revoke(id: str, namespace: str, url: str) -> None:
 @url_option
 def whoami(url: str) -> None:
     """Show who you are to the server, and what you may do."""
-    known = with_client(lambda client: client.identify(), url, "default")
+    known = with_client(raw.identify, url, "default")
     rights = [
         {"roles": list(one.roles), "namespaces": list(one.namespaces), "saga_types": list(one.saga_types)}
         for one in known.rights

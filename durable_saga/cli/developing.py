@@ -14,12 +14,13 @@ from typing import Any
 import click
 
 from durable_saga.cli import logs, output, web
-from durable_saga.cli.processes import find_sagas, listening, run_worker, say, serve_here
+from durable_saga.cli.processes import find_lifespans, find_sagas, listening, run_worker, say, serve_here
 from durable_saga.cli.purging import retention
 from durable_saga.cli.secured import insecure
 from durable_saga.cli.supervising import RESTART_SECONDS, STOP_SECONDS_MAX, end_with_parent
 from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, function_of
+from durable_saga.lifespan import WorkerLifespan
 from durable_saga.pb.listening import is_loopback
 from durable_saga.rehearsal import misfits
 
@@ -167,18 +168,18 @@ def _child(app: str, verbose: bool, address: str) -> None:
         error.show()
         sys.exit(CODE_IS_WRONG)
     try:
-        output.run(_rehearse_and_work(sagas, address))
+        output.run(_rehearse_and_work(sagas, find_lifespans(app), address))
     except click.ClickException as error:  # the server, say: another try may go well
         error.show()
         sys.exit(1)
 
 
-async def _rehearse_and_work(sagas: list[AnySaga], address: str) -> None:
+async def _rehearse_and_work(sagas: list[AnySaga], lifespans: list[WorkerLifespan], address: str) -> None:
     async with connect(address) as client:
         definitions = [function_of(one).definition for one in sagas]
         async for one in misfits(client, definitions, sagas_max=REHEARSED_MAX):
             say(f"open saga {one.id} of {one.saga_type} can't go on with this code: {one.why}")
-    await run_worker(sagas, address)
+    await run_worker(sagas, lifespans, address)
 
 
 COMMANDS: tuple[click.Command, ...] = (dev,)

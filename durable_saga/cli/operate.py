@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from durable_saga import codec
+from durable_saga import codec, raw
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
 from durable_saga.cli.processes import find_saga
@@ -141,20 +141,22 @@ async def _result(handle: Handle[Any]) -> Any:
 @_namespace
 def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
     """Show one saga: status, steps, compensations, error."""
-    output.print_description(with_client(lambda client: client.handle(saga_id, run=run).describe(), url, namespace))
+    output.print_description(with_client(lambda client: raw.describe(client.handle(saga_id, run=run)), url, namespace))
 
 
 @click.command()
 @click.argument("saga_id")
-@click.option("--raw", type=click.Path(dir_okay=False, writable=True), help="Also write the history to a file for `replay`.")
+@click.option(
+    "--raw", "file", type=click.Path(dir_okay=False, writable=True), help="Also write the history to a file for `replay`."
+)
 @_run
 @url_option
 @_namespace
-def history(saga_id: str, raw: str | None, run: int, url: str, namespace: str) -> None:
+def history(saga_id: str, file: str | None, run: int, url: str, namespace: str) -> None:
     """Show the events of one saga."""
-    events: list[h.Event] = with_client(lambda client: client.handle(saga_id, run=run).history(), url, namespace)
-    if raw is not None:
-        _write_raw(raw, events)
+    events: list[h.Event] = with_client(lambda client: raw.history(client.handle(saga_id, run=run)), url, namespace)
+    if file is not None:
+        _write_raw(file, events)
     if output.is_terminal():
         rows = []
         for event in events:

@@ -21,6 +21,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.limits import seconds_of, status_name
 from durable_saga.readable import as_dict, as_json, printable, value_of
+from durable_saga.remade import failure_info
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",
@@ -116,7 +117,7 @@ def print_description(one: c.Description) -> None:
     if one.HasField("result") and one.result.data:
         console.print(printable(f"result {_plain(one.result)}"), markup=False)
     if one.HasField("failure") and one.status != h.COMPLETED:
-        console.print(printable(render_failure(one.failure)), markup=False, highlight=False)
+        console.print(printable(render_failure(failure_info(one.failure))), markup=False, highlight=False)
 
 
 def _plain(payload: p.Payload) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
@@ -21,6 +22,8 @@ from durable_saga.connect import connect
 from durable_saga.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures import failure_from_exception
+from durable_saga.lifespan import WorkerLifespan
+from durable_saga.remade import failure_info
 from durable_saga.saga import SagaFunction
 from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker import Worker
@@ -98,29 +101,48 @@ def server(
     show_default=True,
     help="Saga code that runs longer than this without waiting is stopped, and its saga blocked.",
 )
+@click.option(
+    "--step-timeout",
+    type=click.FloatRange(min=0.001),
+    help="Seconds for one attempt of a step that has no time-out of its own.",
+)
 @client_options
 @click.option("--verbose", is_flag=True)
 def worker(
-    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float, verbose: bool
+    app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
+    step_timeout: float | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
-    if processes > 1:
-        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, verbose))
+    if processes > 1:  # each of them opens its own lifespans
+        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, verbose))
     else:
-        output.run(run_worker(sagas, url, namespace, concurrency, activation_seconds_max))
+        output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max, step_timeout))
 
 
 async def run_worker(
-    sagas: list[AnySaga], url: str, namespace: str = "default", concurrency: int = 100, seconds: float = ACTIVATION_SECONDS_MAX
+    sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None,
 ) -> None:  # fmt: skip
     async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
-        one = Worker(client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds)
+        one = Worker(
+            client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
+            step_timeout=step_timeout,
+        )  # fmt: skip
         stop_on_signals(one.stop)
         watch_the_lock()
-        say(f"worker {one.name} runs {', '.join(function_of(saga).definition.name for saga in sagas)}")
-        await one.run()
+        names = ", ".join(function_of(saga).definition.name for saga in sagas)
+        saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} runs {names}"))
+        try:
+            await one.run()
+        finally:
+            saying.cancel()
+
+
+async def _say_when(connected: asyncio.Event, text: str) -> None:
+    await connected.wait()
+    say(text)
 
 
 def find_sagas(app: str) -> list[AnySaga]:
@@ -137,11 +159,17 @@ def find_sagas(app: str) -> list[AnySaga]:
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
     except Exception as error:
-        told = render_failure(failure_from_exception(error))
+        told = render_failure(failure_info(failure_from_exception(error)))
         raise click.ClickException(f"{app} can't be imported\n{told}") from error
     if not found:
         raise click.ClickException(f"{app} holds no saga: mark a function with @saga")
     return _well_defined(found, all_wanted=bool(attribute))
+
+
+def find_lifespans(app: str) -> list[WorkerLifespan]:
+    """Those of the module that `find_sagas()` has imported, in their order there; imported ones too."""
+    module = sys.modules[app.partition(":")[0]]
+    return list(dict.fromkeys(one for one in vars(module).values() if isinstance(one, WorkerLifespan)))
 
 
 def _well_defined(sagas: list[AnySaga], *, all_wanted: bool) -> list[AnySaga]:
@@ -179,11 +207,13 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(app: str, url: str, namespace: str, concurrency: int, seconds: float, verbose: bool) -> None:
+def _child(
+    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, verbose: bool
+) -> None:
     logs.begin(verbose)
     end_with_parent()
     try:
-        output.run(run_worker(find_sagas(app), url, namespace, concurrency, seconds))
+        output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds, step_timeout))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from durable_saga import raw
 from durable_saga.client import Handle
 from durable_saga.errors import (
     AlreadyEnded,
@@ -258,7 +259,7 @@ def _verb(request: Request) -> tuple[str, Verb]:
 async def _facts(request: Request, saga_id: str, verb: Verb) -> dict[str, Any]:
     """What the form tells of the saga and the compensation. Raises NotFound."""
     call = request.query_params.get("call", "")
-    one = await read(page_of(request).client.handle(saga_id).describe(large=False))
+    one = await read(raw.describe(page_of(request).client.handle(saga_id), large=False))
     step = next((step for step in one.steps if step.call == call and step.compensation), None)
     if verb.of_compensation and step is None:
         raise NotFound(f"saga {saga_id!r} has no compensation for call {call!r}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from durable_saga import raw
 from durable_saga.client import Client
 from durable_saga.clock import Clock
 from durable_saga.credentials import bearer_of
@@ -68,7 +69,7 @@ class Entrance:
         except ValueError:
             return None
         try:
-            known = await read(client.identify(login_from=address))
+            known = await read(raw.identify(client, login_from=address))
         except NotAllowed as error:
             await client.close()
             if not isinstance(error, NotKnown):

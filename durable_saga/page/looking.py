@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from durable_saga import readable
+from durable_saga import raw, readable
 from durable_saga.client import Client, Handle
 from durable_saga.clock import Clock
 from durable_saga.errors import InvalidArgument
@@ -116,17 +116,19 @@ def _counts(statistics: Statistics, kind: str) -> dict[str, int]:
 async def find(request: Request) -> Response:
     """By the whole id. Raises NotFound and InvalidArgument."""
     saga = saga_id_of(request).strip()
-    await read(page_of(request).client.handle(saga).history_page(0, limit=1, large=False))
+    await read(raw.history_page(page_of(request).client.handle(saga), 0, limit=1, large=False))
     return RedirectResponse(address("/saga", id=saga), 303)
 
 
 async def saga(request: Request) -> Response:
     page, handle = page_of(request), handle_of(request)
-    one, first = await read(asyncio.gather(handle.describe(large=False), handle.history_page(0, limit=1, large=False)))
+    one, first = await read(
+        asyncio.gather(raw.describe(handle, large=False), raw.history_page(handle, 0, limit=1, large=False))
+    )
     latest: list[h.Event] = []
     if any(step.last_error or step.compensation_seq for step in one.steps):
         latest = await read(
-            handle.history_page(max(one.next_seq - LATEST_EVENTS_READ, 0), limit=LATEST_EVENTS_READ, large=False)
+            raw.history_page(handle, max(one.next_seq - LATEST_EVENTS_READ, 0), limit=LATEST_EVENTS_READ, large=False)
         )
     every, now_ms = showing.rows_of(one, latest), page.clock.now_ms()
     rows = showing.cut(every)
@@ -164,12 +166,12 @@ def _verbs(one: c.Description) -> list[str]:
 async def history(request: Request) -> Response:
     """EVENTS_PER_PAGE from ?from on, or the last ones with ?from=end."""
     page, handle = page_of(request), handle_of(request)
-    one = await read(handle.describe(large=False))
+    one = await read(raw.describe(handle, large=False))
     from_seq = number_of(request, "from", 0)
     if request.query_params.get("from") == "end" or from_seq >= one.next_seq:
         from_seq = max(one.next_seq - 1, 0) // EVENTS_PER_PAGE * EVENTS_PER_PAGE
     back = min(from_seq, NAMES_LOOKED_BACK)
-    events = await read(handle.history_page(from_seq - back, limit=back + EVENTS_PER_PAGE, large=False))
+    events = await read(raw.history_page(handle, from_seq - back, limit=back + EVENTS_PER_PAGE, large=False))
     shown = lines_of(events[back:], events[:back])
     is_last = from_seq + EVENTS_PER_PAGE >= one.next_seq
     values: dict[str, Any] = {
@@ -183,7 +185,7 @@ async def history(request: Request) -> Response:
 async def event(request: Request) -> Response:
     """One event, whole, as JSON."""
     seq = number_of(request, "seq", 0)
-    found = await read(handle_of(request).history_page(seq, limit=1))
+    found = await read(raw.history_page(handle_of(request), seq, limit=1))
     if not found:
         return PlainTextResponse(f"the saga has no event {seq}\n", 404)
     return _json(readable.as_dict(found[0]))
@@ -191,7 +193,7 @@ async def event(request: Request) -> Response:
 
 async def values(request: Request) -> Response:
     """The state and the result of a saga, whole, as JSON."""
-    one = await read(handle_of(request).describe())
+    one = await read(raw.describe(handle_of(request)))
     state = {name: readable.value_of(value) for name, value in sorted(one.state.items())}
     return _json({"state": state, "result": readable.value_of(one.result)})
 

@@ -318,11 +318,16 @@ class Calls:
 
 
 def compensation_arguments(entry: Entry) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The step's arguments by their names, defaults too, and its result (None: it never returned) where it is asked for."""
+    """The step's arguments by their names, defaults too; where it asks for them, its result (None: it never returned) and what
+    led to the unwind."""
     args, kwargs = codec.decode_call(entry.data or b"", entry.signature)
     arguments = binding.bound(entry.signature, args, kwargs, entry.defaults)
-    result = (entry.last_result(),) if entry.definition.takes_result else ()
-    return binding.call_of(entry.definition.signature, entry.signature, arguments, result=result)
+    more: dict[str, Any] = {"result": entry.last_result()} if entry.definition.takes_result else {}
+    if entry.definition.takes_error:
+        more["error"] = entry.cause
+        if "error" in arguments and "error" not in entry.signature.bind_partial(*args, **kwargs).arguments:
+            del arguments["error"]  # of on_failure(): its default is for who calls it by hand
+    return binding.call_of(entry.definition.signature, entry.signature, arguments, more=more)
 
 
 def registration(
@@ -331,7 +336,8 @@ def registration(
     """What on_failure() asks for; the arguments are fixed at the call. Raises TypeError and NotSerializable."""
     signature = definition.signature
     given = signature.bind_partial(*args, **kwargs).arguments
-    signature.bind(*args, **({"result": None, **kwargs} if definition.takes_result and "result" not in given else kwargs))
+    asked = ["result"] * definition.takes_result + ["error"] * definition.takes_error
+    signature.bind(*args, **{name: None for name in asked if name not in given}, **kwargs)
     data = codec.encode_call(
         args, kwargs, where=f"compensation {definition.name}", signature=signature, function=definition.function,
     )  # fmt: skip

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _current: ContextVar[Scope | None] = ContextVar("durable_saga_scope", default=None)
 _handler: ContextVar[Handler | None] = ContextVar("durable_saga_handler", default=None)
-_child: ContextVar[tuple[str, SagaDefinition] | None] = ContextVar("durable_saga_child", default=None)
+_child: ContextVar[tuple[str, SagaDefinition, str] | None] = ContextVar("durable_saga_child", default=None)
 
 
 def current_scope(core: Core) -> Scope:
@@ -45,6 +45,12 @@ def child_path() -> str:
     """The call id of the child saga whose code runs now, empty in the saga itself."""
     child = _child.get()
     return child[0] if child else ""
+
+
+def child_name() -> str:
+    """By which the state of the child saga whose code runs now is known, empty in the saga itself."""
+    child = _child.get()
+    return child[2] if child else ""
 
 
 def default_retry(core: Core) -> Retry | None:
@@ -177,7 +183,7 @@ async def _run_child(core: Core, definition: SagaDefinition, args: Sequence[Any]
             parallel=definition.compensation_parallel, label=label,
         )  # fmt: skip
         path = core.loop.scope().path
-        _child.set((path, definition))
+        _child.set((path, definition, core.state.name_of_child(child_name(), label or definition.name)))
         core.declared.declare(definition, own_args, own_kwargs, path=path)
         core.signals.enter(definition)
         limit = asyncio.timeout(definition.timeout_ms / 1000 or None)

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.scopes import child_path
+from durable_saga.replay.scopes import child_name, child_path
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core
 
+NAMED = 2
+"""The rules from which on the state of children has their names."""
 EVENT_BYTES_MAX = 2 * 1024 * 1024
 """More than this in one activation becomes several events, unless it is one value."""
 
 
 class State:
-    """Values are fixed at `set()`: a later change of the object is not seen. A child saga has keys of its own."""
+    """Values are fixed at `set()`: a later change of the object is not seen. A child saga has keys of its own, which
+    begin with its name: `ship/phase`, for the second one of a name `ship#2/phase`. Rules 0 and 1: with the id of its call."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -25,18 +28,34 @@ class State:
         self._journaled: dict[str, bytes] = {}
         self._changed: dict[str, bytes] = {}
         self._versions = 0
+        self._children: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._values.get(_own(key), default)
+        return self._values.get(self._own(key)[0], default)
 
     def set(self, key: str, value: Any) -> None:
-        """Raises NotSerializable."""
-        own = _own(key)
+        """Raises NotSerializable, and ValueError for a key that another part of the saga has."""
+        own, owner = self._own(key)
+        if self._owners.setdefault(own, owner) != owner:
+            whose = f"the child saga {self._owners[own]}" if self._owners[own] else "the saga around it"
+            raise ValueError(f"state {key!r} would be kept as {own!r}, which {whose} has: take another key")
         self._changed[own] = codec.encode(value, where=f"state {key!r}")
         self._values[own] = value
 
     def all(self) -> dict[str, Any]:
         return dict(self._values)
+
+    def name_of_child(self, around: str, name: str) -> str:
+        """For one that begins in the saga, or in the child of that name: children are told apart by their order."""
+        own = f"{around}/{name}" if around else name
+        self._children[own] = number = self._children.get(own, 0) + 1
+        return own if number == 1 else f"{own}#{number}"
+
+    def _own(self, key: str) -> tuple[str, str]:
+        """The key in the journal, and whose it is."""
+        owner = child_name() if self._core.loop.rules >= NAMED else child_path()
+        return (f"{owner}/{key}" if owner else key), owner
 
     def flush(self) -> None:
         """Ask for what changed since the last time, in the order in which it was first set."""
@@ -60,8 +79,3 @@ class State:
         event.call = str(self._versions)
         self._versions += 1
         self._core.ask(h.Event(state_changed=event))
-
-
-def _own(key: str) -> str:
-    call = child_path()
-    return f"{call}/{key}" if call else key

@@ -58,7 +58,8 @@ class Entry:
     as a call of `signature` (None in a replay, until the history tells them); `result()` is the step's, None while or unless
     it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
     holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
-    condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken."""
+    condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken. `cause`:
+    what led to the unwind that holds it."""
 
     call: str
     name: str
@@ -75,6 +76,7 @@ class Entry:
     defaults: bytes | None = None
     postponed: BaseException | None = None
     earlier: Entry | None = None
+    cause: BaseException | None = None
     interruptions: int = 0
     failing_since_ms: int = 0
 

@@ -87,6 +87,8 @@ class Unwinding:
         ]  # fmt: skip
         for entry in doubtful:
             entry.postponed = None
+            if entry.cause is None and (error := errors[entry.call]) is not None:
+                entry.cause = leading_error(error)
         self._record(h.Event(settling_started=started), started, core.stack.root, left_out, recorded, lambda e: e.call in calls)
         for entry in left_out:
             self._tell_left_out(entry, errors[entry.call])
@@ -115,6 +117,7 @@ class Unwinding:
             self._tell_left_out(entry, error)
             then()
             return
+        entry.cause = leading_error(error)
         started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call], notes=self.judging.take_new())
         self._core.ask(h.Event(unwind_started=started))
         scope = Scope(entry.call, entry.name, items=[entry])
@@ -156,6 +159,8 @@ class Unwinding:
                 entry.postponed = error
             elif not self._is_needed(entry, error, recorded):
                 left_out.append(entry)
+            elif entry.cause is None:
+                entry.cause = leading_error(error)
         started.pending.extend(entry.call for entry in not_begun if entry.unsettled)
         self._record(h.Event(unwind_started=started), started, scope, left_out, recorded)
         for entry in left_out:

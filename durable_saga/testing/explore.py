@@ -119,7 +119,7 @@ class _Explorer:
         return "the invariant is False" if held is False else None
 
     def _remember(self, result: SagaResult) -> None:
-        for event in result.journal:
+        for event in result._events:
             if event.HasField("step_scheduled"):
                 self._steps[event.step_scheduled.call] = event.step_scheduled.name
             elif event.HasField("compensation_registered"):
@@ -140,7 +140,7 @@ class _Explorer:
 
 
 def _kinds(result: SagaResult) -> set[str]:
-    return {str(event.WhichOneof("kind")) for event in result.journal}
+    return {str(event.WhichOneof("kind")) for event in result._events}
 
 
 def _calls(result: SagaResult, kind: str) -> Sequence[str]:
@@ -157,7 +157,7 @@ def _single(base: SagaResult) -> Iterator[Faults]:
     for number in range(1, base.commits + 1):
         yield Faults(crash_at=[number])
         yield Faults(lose_at=[number])
-    for position in range(len(base.journal)):
+    for position in range(len(base._events)):
         yield Faults(cancel_after=position)
 
 

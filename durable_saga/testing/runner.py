@@ -8,7 +8,7 @@ milliseconds; a step runs as it is, or as its mock.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from datetime import timedelta
@@ -18,7 +18,9 @@ from durable_saga import codec
 from durable_saga.binding import check_start
 from durable_saga.declarative import AnySaga, function_of
 from durable_saga.definition import SagaDefinition
+from durable_saga.description import HistoryEvent, event_of
 from durable_saga.event_type import EventType
+from durable_saga.lifespan import WorkerLifespan, checked, opened
 from durable_saga.overview import Overview, overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -41,12 +43,17 @@ class SagaResult:
 
     overview: Overview
     value: Any
-    journal: list[h.Event]
+    _events: list[h.Event] = field(repr=False)
     calls: list[tuple[str, str, str]]
     elapsed: timedelta
     commits: int = 0
     replay: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
+
+    @property
+    def journal(self) -> list[HistoryEvent]:
+        """The events, as `Handle.history()` gives them."""
+        return [event_of(one) for one in self._events]
 
     @property
     def status(self) -> Status:
@@ -80,15 +87,18 @@ class SagaResult:
 
 @dataclass
 class SagaTestRunner:
-    """Runs sagas, one after the other; mocks and events stay until `reset()`. `converters` are those of `Client`."""
+    """Runs sagas, one after the other; mocks and events stay until `reset()`. `converters` are those of `Client`,
+    `lifespans` those of `Worker`: they are open for each run, and for an exploration as a whole."""
 
     converters: InitVar[codec.Converters | None] = None
+    lifespans: Sequence[WorkerLifespan] = ()
     _step_mocks: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _services: list[tuple[str, dict[str, Callable[..., Any]]]] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
 
     def __post_init__(self, converters: codec.Converters | None) -> None:
         codec.register(converters or {})
+        self.lifespans = checked(self.lifespans)
 
     def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
         """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async or
@@ -122,7 +132,8 @@ class SagaTestRunner:
 
     async def run_with(self, faults: Faults, saga: AnySaga, /, *args: Any, **kwargs: Any) -> SagaResult:
         """The same, with these faults: to repeat a schedule that `explore` found."""
-        result = await self._run(faults, saga, args, kwargs)
+        async with opened(self.lifespans):
+            result = await self._run(faults, saga, args, kwargs)
         result.replay()
         return result
 
@@ -158,7 +169,8 @@ class SagaTestRunner:
         async def run(faults: Faults) -> SagaResult:
             return await self._run(faults, saga, args, kwargs)
 
-        return await explore(run, invariant=invariant, setup=setup, schedules_max=schedules_max, say=say)
+        async with opened(self.lifespans):
+            return await explore(run, invariant=invariant, setup=setup, schedules_max=schedules_max, say=say)
 
     @contextmanager
     def _mocked_services(self, saga: AnySaga) -> Iterator[None]:

@@ -18,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from durable_saga import Client, connect
-from durable_saga.pb import history_pb2 as h
 from examples.demo.ledger import generate, judge, repeats
 from examples.demo.orders import Order, place_order
 from examples.demo.processes import ROOT, Cell
@@ -46,7 +45,7 @@ class Demo:
                 await handle.result(timeout=300)
             except Exception:
                 pass  # a saga that was undone raises; its status is read below
-            self.statuses[order.id] = h.Status.Name((await handle.describe()).status)
+            self.statuses[order.id] = (await handle.describe()).status.upper()
             self._progress.update(self._bar, completed=len(self.statuses))
 
     async def disturb(self) -> None:

@@ -182,7 +182,7 @@ def test_a_damaged_run_is_shown_with_what_is_left_and_all_others_go_on(
                         await asyncio.sleep(0.02)
                     assert {one.id async for one in client.list()} == {"done", "waits", "other"}
                 await waits.terminate("it can't be read")
-                assert (await waits.describe()).status == h.TERMINATED
+                assert (await waits.describe()).status == "terminated"
 
     asyncio.run(scenario())
 

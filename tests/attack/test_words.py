@@ -15,6 +15,7 @@ from durable_saga import Worker, connect, saga, sleep, step
 from durable_saga.cli import output
 from durable_saga.cli.logs import LINE_CHARACTERS_MAX, OneLine
 from durable_saga.pb import client_pb2 as c
+from durable_saga.raw import history as history_of
 from durable_saga.readable import as_json, printable
 from durable_saga.served_clock import CLOCK_OFF_MS_MAX
 from tests.attack.hostile import standing
@@ -93,7 +94,7 @@ def test_a_worker_whose_clock_is_days_off_goes_by_the_servers_time(
             async with worker:
                 handle = await client.start(waits_a_moment, id="s")
                 assert await handle.result(timeout=30) == "done"
-            events = await handle.history()
+            events = await history_of(handle)
             assert abs(events[-1].time_ms - events[0].time_ms - 6_000) < 5_000
             assert len([event for event in events if event.HasField("timer_fired")]) == 1
             assert (await handle.describe()).epoch < 10, "it was not handed out again and again"

@@ -8,7 +8,7 @@ import itertools
 from collections import Counter
 from typing import Any
 
-from durable_saga import Client, Handle, SagaFunction
+from durable_saga import Client, Handle, SagaFunction, raw
 from durable_saga.errors import SagaError, Unavailable
 from durable_saga.pb import history_pb2 as h
 from examples.demo.ledger import generate, judge
@@ -95,7 +95,7 @@ class Work:
                     await handle.result()
                 except SagaError:
                     pass  # it was undone; its status is read below
-                return h.Status.Name((await handle.describe()).status)
+                return h.Status.Name((await raw.describe(handle)).status)
             except Unavailable:
                 await self._later("result")
 
@@ -129,7 +129,7 @@ class Work:
         found = []
         for name in [order.id for order in self.placed] + list(self.sent):
             seen: Counter[str] = Counter()
-            events = await self._client.handle(name).history()
+            events = await raw.history(self._client.handle(name))
             if [event.seq for event in events] != list(range(len(events))):
                 found.append(f"{name}: the sequence numbers of its history are {[event.seq for event in events]}")
             for event in events:

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from durable_saga import Client, Handle, Worker, connect, event, saga, step
+from durable_saga import Client, Handle, Worker, connect, event, raw, saga, step
 from durable_saga import blocked as limits
 from durable_saga.pb import client_pb2 as c
 
@@ -37,13 +37,13 @@ def retry_ms(found: c.Description) -> int:
 async def make_blocked(client: Client) -> Handle[str]:
     async with Worker(client, sagas=[first_code]):
         handle = await client.start(first_code, id="one")
-        while len(await handle.history()) < 3:
+        while len(await raw.history(handle)) < 3:
             await asyncio.sleep(0.02)
     return handle
 
 
 async def until_blocked(handle: Handle[str], epoch: int = 0) -> c.Description:
-    while not (found := await handle.describe()).blocked or found.owner or found.epoch <= epoch:
+    while not (found := await raw.describe(handle)).blocked or found.owner or found.epoch <= epoch:
         await asyncio.sleep(0.02)
     return found
 

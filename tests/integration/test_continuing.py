@@ -13,7 +13,7 @@ from durable_saga_server.journal import Commit, Created, Exists, Head, Hint, Jou
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, codec, connect, continue_as_new, saga, signal, step
+from durable_saga import Client, Worker, codec, connect, continue_as_new, raw, saga, signal, step
 from durable_saga.errors import AlreadyEnded, NotFound, SagaTerminated
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -66,10 +66,10 @@ def test_the_result_is_that_of_the_last_run_and_the_runs_are_linked(play: Play) 
     async def scenario(client: Client) -> None:
         handle = await client.start(countdown, 5, id="c")
         assert await handle.result() == 15
-        found = await handle.describe()
+        found = await raw.describe(handle)
         assert (found.key.run, found.previous_run, found.next_run) == (5, 4, 0)
         assert h.Status.Name(found.status) == "COMPLETED"
-        first = await client.handle("c", countdown, run=1).describe()
+        first = await raw.describe(client.handle("c", countdown, run=1))
         assert (first.key.run, first.previous_run, first.next_run) == (1, 0, 2)
         assert h.Status.Name(first.status) == "CONTINUED"
         assert await client.handle("c", countdown, run=2).result() == 15
@@ -77,7 +77,7 @@ def test_the_result_is_that_of_the_last_run_and_the_runs_are_linked(play: Play) 
         assert (await client.start(countdown, 5, id="c")).id == "c"
         assert await handle.result() == 15
         with pytest.raises(NotFound, match="no run 6 of saga 'c'"):
-            await client.handle("c", run=6).describe()
+            await raw.describe(client.handle("c", run=6))
 
     play(scenario, [countdown])
 
@@ -98,7 +98,7 @@ def test_every_signal_reaches_one_run_in_order(play: Play) -> None:
                 for late in range(number):  # of what all the runs before it have got
                     await handle.signal("number", late, message_id=f"m{late}")
         assert await handle.result() == list(range(until))
-        assert (await handle.describe()).key.run == 7
+        assert (await raw.describe(handle)).key.run == 7
 
     play(scenario, [collecting])
 
@@ -106,7 +106,7 @@ def test_every_signal_reaches_one_run_in_order(play: Play) -> None:
 def test_verbs_go_to_the_newest_run(play: Play) -> None:
     async def scenario(client: Client) -> None:
         handle = await client.start(waiting, 3, id="w")
-        while (await handle.describe()).key.run < 4:
+        while (await raw.describe(handle)).key.run < 4:
             await asyncio.sleep(0.02)
         with pytest.raises(AlreadyEnded, match="CONTINUED"):
             await client.handle("w", run=2).terminate()
@@ -209,7 +209,7 @@ def test_a_run_that_is_purged_while_the_newest_is_looked_for_hides_no_newer_one(
             while Run("default", "w", 3) not in journal._heads:
                 await asyncio.sleep(0.01)
             journal.armed = True
-            assert (await handle.describe()).key.run == 3
+            assert (await raw.describe(handle)).key.run == 3
             assert not journal.armed
         await client.close()
 
@@ -223,7 +223,7 @@ def test_a_message_that_a_dead_server_left_in_an_earlier_run_is_handed_on_when_i
         client = Client(LocalTransport(HistoryService(journal, config=late)))
         async with Worker(client, sagas=[waiting]), asyncio.timeout(30):
             handle = await client.start(waiting, 3, id="w")
-            while (await handle.describe()).key.run < 4:
+            while (await raw.describe(handle)).key.run < 4:
                 await asyncio.sleep(0.02)
             left = h.SignalReceived(
                 message_id="m1", name="go", input=p.Payload(data=codec.encode_call(("on",), {}, where="a signal"))

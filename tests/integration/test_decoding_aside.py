@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from durable_saga import Handle, Worker, connect, event, saga, step
+from durable_saga import Handle, Worker, connect, event, raw, saga, step
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 
 MADE_IN: list[str] = []
@@ -49,7 +49,7 @@ async def waiting_for_its_print(url: str) -> str:
 
 
 async def completed(handle: Handle[Any]) -> int:
-    return sum(one.HasField("step_completed") for one in await handle.history_page(large=False))
+    return sum(one.HasField("step_completed") for one in await raw.history_page(handle, large=False))
 
 
 def test_a_worker_that_takes_over_decodes_large_values_in_a_thread(tmp_path: pathlib.Path) -> None:

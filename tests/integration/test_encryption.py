@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Client, Worker, blocked, connect, saga, signal, state
+from durable_saga import Client, Worker, blocked, connect, raw, saga, signal, state
 from durable_saga.errors import AlreadyStarted, MissingKey, SagaCompensated
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -52,7 +52,7 @@ def written(folder: pathlib.Path) -> bytes:
 async def until(client: Client, saga: str, wanted: Callable[[c.Description], bool]) -> c.Description:
     async with asyncio.timeout(30):
         while True:
-            found = await client.handle(saga).describe()
+            found = await raw.describe(client.handle(saga))
             if wanted(found):
                 return found
             await asyncio.sleep(0.02)
@@ -74,10 +74,10 @@ def test_no_value_of_a_saga_stands_in_the_journal_while_it_runs_and_after(tmp_pa
             assert await client.publish("paid", f"paid by {s.SECRET}", key="7/key") == 1
             told = f"hello {s.SECRET}; told {s.SECRET}; paid by {s.SECRET}; {s.SECRET}; {s.LARGE + len(s.SECRET)}; 54000"
             assert await handle.result() == told
-            shown = await handle.describe()
+            shown = await raw.describe(handle)
             (failed,) = [step for step in shown.steps if step.name == "charge"]
             assert failed.last_error.endswith(f"Declined: the bank declined {s.SECRET}")
-            history = await handle.history()
+            history = await raw.history(handle)
             (end,) = [event.step_failed.failure for event in history if event.HasField("step_failed")]
             assert s.SECRET in end.message
             assert "charge" in end.traceback
@@ -198,7 +198,7 @@ def test_a_history_that_began_in_plain_goes_on_sealed_and_a_rotated_one_opens_bo
         assert s.SECRET.encode() not in written(tmp_path)
 
     async def seals(client: Client, saga: str) -> list[str]:
-        events = await client.handle(saga).history()
+        events = await raw.history(client.handle(saga))
         return [events[0].saga_started.input.seal.key, events[-1].saga_ended.result.seal.key]
 
     play(scenario())
@@ -216,7 +216,7 @@ def test_a_worker_and_a_client_without_the_codec_say_so(tmp_path: pathlib.Path, 
             found = await until(client, "7/a", lambda one: bool(one.blocked))
             assert "this worker has no codec" in found.blocked
             await client.start(s.waits, "plain", id="7/b")
-            assert (await client.handle("7/a").describe()).status == h.RUNNING
+            assert (await raw.describe(client.handle("7/a"))).status == h.RUNNING
             with pytest.raises(MissingKey, match=r"give connect\(\) the codec"):
                 await client.handle("7/done").result()
         async with connect(f"sqlite:///{tmp_path}/j.db", codec=sealed_by(keys)) as client:
@@ -245,7 +245,7 @@ def test_why_a_run_is_blocked_is_sealed_where_it_tells_values(tmp_path: pathlib.
             assert f"dear {s.SECRET}" in found.blocked
             assert await client.handle("7/a").cancel("wrong code") == found.blocked
         async with connect(f"sqlite:///{tmp_path}/j.db") as client:
-            found = await client.handle("7/a").describe()
+            found = await raw.describe(client.handle("7/a"))
             assert found.blocked.startswith("NonDeterminism: [sealed customer-7:1 ")
         assert s.SECRET.encode() not in written(tmp_path)
 
@@ -292,7 +292,7 @@ def test_a_result_that_was_moved_to_another_saga_in_the_journal_is_not_taken(tmp
             for saga_id in ("7/a", "7/b"):
                 await client.handle(saga_id).signal("tell", "then")
                 assert "SealBroken" in (await until(client, saga_id, lambda one: bool(one.blocked))).blocked
-            sealed = await client.handle("7/a").history()
+            sealed = await raw.history(client.handle("7/a"))
             assert [event.sealed for event in sealed] == [False, False, True], "a client shows what it can open"
         swap_results(tmp_path / "j.db")
         async with at_work(tmp_path, sealed_by(keys)) as client:

@@ -12,7 +12,7 @@ from durable_saga_server.grpc_server import GrpcServer
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Worker, connect, event, saga
+from durable_saga import Client, Handle, Worker, connect, event, raw, saga
 from durable_saga.errors import (
     AlreadyEnded,
     AlreadyStarted,
@@ -57,7 +57,7 @@ def test_c2_c6_compensations_run_in_reverse_and_the_failed_step_is_undone_too(pl
         assert undone == [
             "undo decline insurance None", "unbook flight booked flight", "unbook hotel booked hotel", "unbook car booked car",
         ]  # fmt: skip
-        kinds = [str(event.WhichOneof("kind")) for event in await handle.history()]
+        kinds = [str(event.WhichOneof("kind")) for event in await raw.history(handle)]
         assert kinds.count("compensation_completed") == 4
 
     play(scenario)
@@ -112,7 +112,7 @@ def test_c8_a_stuck_compensation_waits_for_an_operator(play: Play, verb: str) ->
         handle = await client.start(s.stuck_saga, "lamp")
         with pytest.raises(SagaStuck, match="lamp declined"):
             await handle.result()
-        description = await handle.describe()
+        description = await raw.describe(handle)
         assert description.status == h.COMPENSATION_STUCK
         stuck = [step for step in description.steps if step.compensation_state == "stuck"]
         assert [step.name for step in stuck] == ["fragile"]
@@ -134,7 +134,7 @@ def test_a_sleeping_saga_is_parked_and_wakes(play: Play) -> None:
     async def scenario(client: Client) -> None:
         assert await (await client.start(s.sleeper, 0.05)).result() > 0.049
         handle = await client.start(s.sleeper, 8.0)
-        while not (found := await handle.describe()).next_seq or found.owner:
+        while not (found := await raw.describe(handle)).next_seq or found.owner:
             assert found.status == h.RUNNING, "it was never parked"
             await asyncio.sleep(0.1)
         assert await handle.result() > 7.99
@@ -149,7 +149,7 @@ def test_a_signal_that_came_early_is_kept_and_a_parked_saga_wakes_for_one(play: 
         assert await early.result() == "yes"
         parked = await client.start(s.approval)
         await asyncio.sleep(1.6)
-        assert (await parked.describe()).owner == ""
+        assert (await raw.describe(parked)).owner == ""
         await parked.signal("approve", "later")
         assert await parked.result() == "later"
         with pytest.raises(AlreadyEnded, match="COMPLETED"):
@@ -169,7 +169,7 @@ def test_a_signal_handler_runs_inside_the_saga(play: Play) -> None:
 
 
 async def has_done_a_step(handle: Handle[Any]) -> None:
-    while not any(step.state == "done" for step in (await handle.describe()).steps):
+    while not any(step.state == "done" for step in (await raw.describe(handle)).steps):
         await asyncio.sleep(0.02)
 
 
@@ -205,11 +205,11 @@ def test_blocking_saga_code_is_refused_with_advice(play: Play) -> None:
 def test_wrong_requests_say_what_is_wrong(play: Play) -> None:
     async def scenario(client: Client) -> None:
         with pytest.raises(NotFound, match="there is no saga 'nobody'"):
-            await client.handle("nobody").describe()
+            await raw.describe(client.handle("nobody"))
         with pytest.raises(InvalidArgument, match="1 to 255"):
             await client.start(s.handled, id="x" * 256)
         with pytest.raises(TypeError, match="names"):
-            await client.start(s.trip)
+            await client.start(s.trip)  # type: ignore[call-arg, arg-type]
         with pytest.raises(InvalidArgument, match="no such status"):
             _ = [one async for one in client.list(status=["DONE"])]
 

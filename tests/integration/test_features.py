@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Client, Handle, Overview
+from durable_saga import Client, Handle, Overview, raw
 from durable_saga.errors import (
     AlreadyEnded,
     EventTimedOut,
@@ -128,7 +128,7 @@ def test_r6_a_held_saga_goes_on_forward_with_the_results_it_has(play: Play) -> N
         await handle.recover("and once more")
         assert await handle.result() == ["booked first", "second"]
         assert s.WORLD == ["book first", "did second"]
-        kinds = [str(event.WhichOneof("kind")) for event in await handle.history()]
+        kinds = [str(event.WhichOneof("kind")) for event in await raw.history(handle)]
         assert kinds.count("recover_requested") == 2
         with pytest.raises(AlreadyEnded):
             await handle.recover()

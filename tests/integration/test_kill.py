@@ -12,7 +12,6 @@ import pytest
 
 from durable_saga import Client, connect
 from durable_saga.errors import SagaError
-from durable_saga.pb import history_pb2 as h
 from examples.demo.ledger import generate, judge
 from examples.demo.orders import Order, place_order
 from examples.demo.processes import Cell
@@ -31,7 +30,7 @@ async def place(client: Client, order: Order, room: asyncio.Semaphore, statuses:
         except SagaError:
             pass  # undone; its status is read below
         description = await handle.describe()
-        statuses[order.id] = h.Status.Name(description.status)
+        statuses[order.id] = description.status.upper()
         outcomes = [step.compensation_state for step in description.steps if step.compensation_state]
         assert set(outcomes) <= {"done"}, description
 

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from durable_saga import Client, connect, on_failure, saga, signal, state, step
+from durable_saga import Client, connect, on_failure, raw, saga, signal, state, step
 from durable_saga.codec import PAYLOAD_BYTES_MAX
 from durable_saga.errors import InvalidArgument, LimitExceeded, NotFound, SagaCompensated
 from durable_saga.pb import history_pb2 as h
@@ -90,9 +90,9 @@ def test_values_of_megabytes_go_through_steps_signals_state_and_results(play: Pl
         assert (await handle.state())["first"] == data
         again = await client.start(large, data, id="l")
         assert await again.result() == data * 5
-        for event in await handle.history():
+        for event in await raw.history(handle):
             assert event.ByteSize() - event.large_bytes < 2 * PAYLOAD_INLINE_BYTES_MAX
-        result = (await handle.describe()).result
+        result = (await raw.describe(handle)).result
         assert result.size == len(result.data)
         assert result.size > 5 * MIB
 
@@ -119,14 +119,14 @@ def test_the_largest_value_goes_through_and_one_byte_more_names_limit_and_size()
                 await client.start("large", b"x" * (PAYLOAD_BYTES_MAX + 1))
             data = b"x" * (PAYLOAD_BYTES_MAX - 20)
             handle = await client.start("large", data, id="max")
-            (started,) = await handle.history()
+            (started,) = await raw.history(handle)
             assert len(next(payloads(started)).data) <= PAYLOAD_BYTES_MAX
             assert started.large_bytes > PAYLOAD_BYTES_MAX - 20
             key = h.RunKey(namespace="default", saga="max", run=1)
             with pytest.raises(InvalidArgument, match="hash"):
-                await client.fetch(key, p.Payload())
+                await raw.fetch(client, key, p.Payload())
             with pytest.raises(NotFound, match="no value"):
-                await client.fetch(key, p.Payload(hash=b"h" * 32, size=5))
+                await raw.fetch(client, key, p.Payload(hash=b"h" * 32, size=5))
 
     asyncio.run(scenario())
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from durable_saga import Client, Handle, connect
+from durable_saga import Client, Handle, connect, raw
 from durable_saga.errors import SagaError
 from durable_saga.pb import client_pb2 as c
 from examples.demo.processes import Process
@@ -177,7 +177,7 @@ def test_a_worker_ends_in_its_time_whatever_its_steps_do(play: Play, how: str) -
     async def scenario(client: Client) -> None:
         for one in ("hangs", how):
             handle = await client.start("works", one, id=one)
-            while len(await handle.history()) < 2:
+            while len(await raw.history(handle)) < 2:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)
 
@@ -197,7 +197,7 @@ def test_a_worker_ends_in_its_time_while_threads_of_plain_steps_hang(play: Play)
             kind = {"sleeps_beyond_its_time": "step_attempt_failed", "fails": "compensation_scheduled"}.get(
                 handle.id, "step_scheduled"
             )
-            while not any(event.HasField(kind) for event in await handle.history()):
+            while not any(event.HasField(kind) for event in await raw.history(handle)):
                 await asyncio.sleep(0.05)
         assert await (await client.start("innocent", id="other")).result(60) == "ok"
         asked.append(time.monotonic())
@@ -208,7 +208,7 @@ def test_a_worker_ends_in_its_time_while_threads_of_plain_steps_hang(play: Play)
 
 
 async def blocked(handle: Handle[object]) -> c.Description:
-    while not (found := await handle.describe()).blocked:
+    while not (found := await raw.describe(handle)).blocked:
         await asyncio.sleep(0.1)
     return found
 

@@ -15,7 +15,7 @@ from durable_saga_server.journal import Filter, Listed, Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Worker
+from durable_saga import Client, Handle, Worker, raw
 from durable_saga.errors import AlreadyEnded, SagaCompensated, SagaHeld, SagaStuck
 from durable_saga.pb import history_pb2 as h
 from durable_saga.transport import LocalTransport
@@ -66,7 +66,7 @@ def test_c7_a_compensation_has_its_own_policy_and_timeout_and_keeps_trying(play:
             await handle.result()
         (step,) = [one for one in (await handle.describe()).steps if one.name == "lent"]
         assert (step.compensation_state, step.compensation_attempts) == ("done", 6)
-        kinds = [str(one.WhichOneof("kind")) for one in await handle.history()]
+        kinds = [str(one.WhichOneof("kind")) for one in await raw.history(handle)]
         assert kinds.count("compensation_attempt_failed") == 5
         assert "gave book back" in s.WORLD
 
@@ -111,7 +111,7 @@ def test_c10_a_compensation_is_seen_as_pending_running_and_done(play: Play) -> N
         with pytest.raises(SagaCompensated):
             await handle.result()
         assert [step.compensation_state for step in (await handle.describe()).steps] == ["done", "done"]
-        kinds = [str(one.WhichOneof("kind")) for one in await handle.history()]
+        kinds = [str(one.WhichOneof("kind")) for one in await raw.history(handle)]
         assert kinds.count("compensation_completed") == 2, "each outcome stands in the record once"
 
     play(scenario)
@@ -122,7 +122,7 @@ def test_c8_a_decision_on_what_no_unwind_holds_is_refused_and_changes_nothing(pl
         handle = await client.start(f.rooms)
         while len((await handle.describe()).steps) < 2:
             await asyncio.sleep(0.02)
-        before = await handle.history()
+        before = await raw.history(handle)
         for decide in (handle.skip_compensation("1"), handle.resolve_compensation("1", "by hand")):
             with pytest.raises(AlreadyEnded, match="no unwind holds it"):
                 await decide
@@ -130,7 +130,7 @@ def test_c8_a_decision_on_what_no_unwind_holds_is_refused_and_changes_nothing(pl
             await handle.retry_compensation("1")
         await client.publish("go", saga=handle.id)
         await until_undoing(handle, "leaves second")
-        kinds = [str(one.WhichOneof("kind")) for one in (await handle.history())[len(before) :]]
+        kinds = [str(one.WhichOneof("kind")) for one in (await raw.history(handle))[len(before) :]]
         assert "compensation_decided" not in kinds
         await handle.skip_compensation("1", "they stay")
         s.FAILURES["may leave second"] = 1

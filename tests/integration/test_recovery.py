@@ -14,7 +14,7 @@ from durable_saga_server.journal import Commit, Outcome, Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, SagaFunction, Worker, connect, saga, step
+from durable_saga import Client, Handle, SagaFunction, Worker, connect, raw, saga, step
 from durable_saga import signal as wait_for_signal
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -212,7 +212,7 @@ def test_a_changed_saga_waits_as_blocked_and_goes_on_when_the_right_code_is_back
     async def work(client: Client, code: SagaFunction[..., str], until: float) -> c.Description:
         async with Worker(client, sagas=[code]):
             await asyncio.sleep(until)
-            return await client.handle("c-1").describe()
+            return await raw.describe(client.handle("c-1"))
 
     async def scenario() -> None:
         async with connect(f"sqlite:///{tmp_path}/j.db") as client:
@@ -224,7 +224,7 @@ def test_a_changed_saga_waits_as_blocked_and_goes_on_when_the_right_code_is_back
             assert "test_recovery.py" in blocked.blocked
             async with Worker(client, sagas=[old_code]):
                 assert await handle.result(timeout=30) == "b"
-            assert (await handle.describe()).blocked == ""
+            assert (await raw.describe(handle)).blocked == ""
 
     asyncio.run(scenario())
 
@@ -257,12 +257,12 @@ def test_a_message_that_stays_in_the_inbox_behind_its_commit_takes_effect_once()
             words = ["one", "two", "three"]
             for number, word in enumerate(words):
                 await handle.signal("word", word)
-                while len([e for e in await handle.history() if e.HasField("signal_received")]) <= number:
+                while len([e for e in await raw.history(handle) if e.HasField("signal_received")]) <= number:
                     await asyncio.sleep(0.02)
                 await wait_until_parked(journal, handle)
             assert await handle.result() == words
             assert journal.forgets == 0
-            received = [e.signal_received.message_id for e in await handle.history() if e.HasField("signal_received")]
+            received = [e.signal_received.message_id for e in await raw.history(handle) if e.HasField("signal_received")]
             assert len(received) == len(set(received)) == 3
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
@@ -286,7 +286,7 @@ def test_a_parked_saga_empties_its_inbox_of_what_it_had_taken() -> None:
         async with Client(LocalTransport(HistoryService(journal))) as client, Worker(client, sagas=[hears_two]):
             handle = await client.start(hears_two, id="h")
             await handle.signal("word", "one")
-            while not any(e.HasField("signal_received") for e in await handle.history()):
+            while not any(e.HasField("signal_received") for e in await raw.history(handle)):
                 await asyncio.sleep(0.02)
             assert await journal.inbox(Run("default", "h"))
             await wait_until_parked(journal, handle)

@@ -147,7 +147,7 @@ def test_a_chain_keeps_its_first_run_while_it_lives_and_goes_as_a_whole(journal_
             for turn in range(2):
                 handle = await client.start(counting, 4, LARGE, id="c")
                 await has_runs(client, "c", [1, 5])
-                assert (await handle.describe()).key.run == 5
+                assert (await handle.describe()).run == 5
                 with pytest.raises(NotFound):
                     await client.handle("c", run=3).describe()
                 assert (await client.start(counting, 4, LARGE, id="c")).id == "c"

@@ -92,7 +92,7 @@ def test_large_arguments_are_compared_too(play: Play) -> None:
 def test_of_a_saga_that_continued_the_arguments_of_its_first_run_count(play: Play) -> None:
     async def scenario(client: Client) -> None:
         handle = await client.start(count, 2, id="c-1")
-        while (await handle.describe()).key.run < 3:
+        while (await handle.describe()).run < 3:
             await asyncio.sleep(0.05)
         again = await client.start(count, 2, id="c-1")
         assert again.already_started

@@ -77,7 +77,7 @@ def came_of_it(result: SagaResult) -> tuple[Any, ...]:
     seen = result.overview
     outcomes = sorted(
         (kind, getattr(event, kind).call)
-        for event in result.journal
+        for event in result._events
         if (kind := str(event.WhichOneof("kind"))).startswith("compensation_") and "attempt" not in kind
     )
     assert len(set(outcomes)) == len(outcomes), f"an outcome stands in the journal twice: {outcomes}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga import Client, Handle, codec, connect
+from durable_saga import Client, Handle, codec, connect, raw
 from durable_saga.errors import ClientError
 from durable_saga.overview import Overview
 from examples.demo.processes import Process, free_address
@@ -154,7 +154,7 @@ class House:
         overview = await self._until_over(handle, entry, pending, ordinary)
         judged = overview.status in ENDS and not killed
         at_the_end = sum(row.saga == entry.name for row in ledger.rows(self.place)) if judged else None
-        history = await handle.history()
+        history = await raw.history(handle)
         result = None
         if overview.status == "completed" and history[-1].saga_ended.result.data:
             result = codec.decode(history[-1].saga_ended.result.data)

@@ -53,7 +53,7 @@ def test_what_a_user_may_write_comes_out_right_in_the_runner(
     except (SystemExit, GeneratorExit, asyncio.CancelledError) as error:
         pytest.fail(f"it ended the runner: {error!r}")
     seen = Seen(
-        entry, result.status, result.overview.blocked, result.journal, ledger.rows(place), result.value, result.state,
+        entry, result.status, result.overview.blocked, result._events, ledger.rows(place), result.value, result.state,
         result.error or "",
     )  # fmt: skip
     wrong = judge(seen)

@@ -56,6 +56,12 @@ async def place_order(order: str, amount: int) -> Receipt:
     return reveal_type(await charge(order, amount))
 
 
+@saga
+async def remind(order: str, days: int = 3) -> int:
+    await sleep(timedelta(days=days))
+    return days
+
+
 client = connect("localhost:7233", namespace="shop")
 
 
@@ -95,6 +101,12 @@ async def follow(order: str) -> None:
         reveal_type(found.status)
 
 
+async def later(order: str) -> None:
+    reveal_type(await client.start(remind, order, id=f"remind-{order}"))
+    reveal_type(await client.start(remind, order, 7, id=f"soon-{order}", timeout=60))
+    reveal_type(await client.start(remind, order, days=7))
+
+
 def blocking() -> int:
     with SyncClient("localhost:7233") as sync:
         sync.handle("order-6").signal(picked_up, Pickup("Bonn"))
@@ -107,4 +119,4 @@ async def test_it() -> None:
     assert result.status == "completed"
 
 
-__all__ = ["app", "blocking", "event", "follow", "refund", "signal", "test_it"]
+__all__ = ["app", "blocking", "event", "follow", "later", "refund", "signal", "test_it"]

@@ -16,14 +16,19 @@ from tests.package.environments import ROOT, Environment
 SAMPLE = ROOT / "tests" / "package" / "sample_service.py"
 README = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 REVEALED = [
-    "str", "datetime", "Pickup", "Receipt", "Handle[Receipt]", "Handle[Any]", "Receipt", "Status", "Statistics", "Receipt",
+    "str", "datetime", "Pickup", "Receipt", "Handle[Receipt]", "Handle[Any]", "Receipt", "Status", "Handle[int]", "Handle[int]",
+    "Handle[int]", "Statistics", "Receipt",
 ]  # fmt: skip
 MISTAKES = {
     "await reserve(order)": "await reserve(7)",
     "return reveal_type(await charge(order, amount))": "return await reserve(order)",
     'handle.signal(picked_up, Pickup("Ulm"))': 'handle.signal(picked_up, "Ulm")',
     'signal(picked_up, Pickup("Bonn"))': "signal(picked_up)",
-    "client.start(place_order, order, amount,": "client.start(place_order.missing, order, amount,",
+    "client.start(place_order, order, amount,": "client.start(place_order, amount, order,",
+    "start(remind, order, 7,": 'start(remind, order, "7",',
+    "start(remind, order, id=": "start(remind, id=",
+    "start(remind, order, days=7)": "start(remind, order, day=7)",
+    'sync.start(place_order, "order-7", 100,': 'sync.start(place_order, "order-7", "100",',
 }
 
 

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from durable_saga.page.showing import in_words
-from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
 
@@ -34,7 +33,7 @@ class Engine:
         return str(self.client.start(kind, *args, id=id).id)
 
     def status(self, saga: str) -> str:
-        return in_words(h.Status.Name(self.client.handle(saga).describe().status))
+        return in_words(self.client.handle(saga).describe().status.upper())
 
 
 @pytest.fixture(scope="package")

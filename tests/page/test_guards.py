@@ -18,7 +18,6 @@ import pytest
 
 from durable_saga.page.oidc import OidcSettings
 from durable_saga.page.serving import Door, bind
-from durable_saga.pb import history_pb2 as h
 from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
 from tests.page.conftest import SECONDS, Engine
@@ -87,9 +86,9 @@ def test_a_post_without_its_token_or_from_another_site_does_nothing(engine: Engi
     ]
     assert [one.status for one in refused] == [403] * len(refused)
     assert ask(engine.page, path + "&x=1", None, cookie=form.cookie).status == 200  # a GET changes nothing either
-    assert engine.client.handle("csrf").describe().status == h.RUNNING
+    assert engine.client.handle("csrf").describe().status == "running"
     assert ask(engine.page, path, fields, cookie=form.cookie, origin=engine.page).status == 303
-    assert engine.client.handle("csrf").describe().status == h.TERMINATED
+    assert engine.client.handle("csrf").describe().status == "terminated"
 
 
 def test_a_form_that_is_sent_twice_starts_one_saga(engine: Engine) -> None:

@@ -22,11 +22,11 @@ def play(one: Any, *args: Any) -> SagaResult:
 
 
 def notes(result: SagaResult) -> list[str]:
-    return [note for one in result.journal for note in one.unwind_started.notes]
+    return [note for one in result._events for note in one.unwind_started.notes]
 
 
 def skipped(result: SagaResult) -> list[str]:
-    return [one.compensation_skipped.reason for one in result.journal if one.HasField("compensation_skipped")]
+    return [one.compensation_skipped.reason for one in result._events if one.HasField("compensation_skipped")]
 
 
 def stepped(name: str, when: Callable[[Any], bool] | None = None, *, error: Exception | None = None, **options: Any) -> Any:

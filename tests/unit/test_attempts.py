@@ -57,11 +57,11 @@ class Bench:
                 await asyncio.sleep(0.005)
 
 
-def play(act: Callable[[Bench], Awaitable[None]], concurrency: int = 4) -> Bench:
+def play(act: Callable[[Bench], Awaitable[None]], concurrency: int = 4, step_timeout_ms: int = 0) -> Bench:
     bench = Bench()
 
     async def go() -> None:
-        executor = Executor(concurrency, SystemClock(), Retry(), SystemChance())
+        executor = Executor(concurrency, SystemClock(), Retry(), SystemChance(), step_timeout_ms)
         key = h.RunKey(namespace="n", saga="s", run=1)
         bench.attempts = Attempts(executor, key, b"i" * 16, 1, bench.report, lambda: False)
         try:

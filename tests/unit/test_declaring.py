@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -42,7 +42,19 @@ async def charge(order: str) -> str:
     return order
 
 
-@pytest.mark.parametrize("default", [[], {}, set(), bytearray(), deque(), Basket(), Address()])
+@dataclass(frozen=True)
+class Boxed:
+    prices: list[int] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Loose:
+    price: int = 7
+
+
+@pytest.mark.parametrize(
+    "default", [[], {}, set(), bytearray(), deque(), Basket(), Address(), ([],), (1, ({},)), Boxed(), Loose()]
+)
 def test_a_default_that_can_be_changed_is_refused_everywhere(default: Any) -> None:
     async def takes(order: str, more: Any = default) -> None: ...
 
@@ -54,7 +66,7 @@ def test_a_default_that_can_be_changed_is_refused_everywhere(default: Any) -> No
             declare(takes)
 
 
-@pytest.mark.parametrize("default", [None, (), 1, "a", frozenset(), Price(), Price])
+@pytest.mark.parametrize("default", [None, (), 1, "a", frozenset(), Price(), Price, (1, (Price(), "a"))])
 def test_a_default_that_stays_as_it_is_is_taken(default: Any) -> None:
     async def takes(order: str, *, more: Any = default) -> None: ...
 

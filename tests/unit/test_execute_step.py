@@ -143,7 +143,7 @@ def test_d7_a_step_that_was_tried_thrice_and_succeeded_stays() -> None:
 
 
 def test_d7_an_older_history_that_undoes_each_call_still_replays() -> None:
-    journal = play(ThreeTimes, True, DOWN, "b", "c").journal
+    journal = play(ThreeTimes, True, DOWN, "b", "c")._events
     place = next(n for n, one in enumerate(journal) if one.HasField("unwind_started"))
     calls = [one.step_scheduled.call for one in journal if one.step_scheduled.compensation]
     older = journal[: place + 1]

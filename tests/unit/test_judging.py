@@ -177,7 +177,7 @@ def test_c5_a_cancel_from_outside_is_an_error_of_its_own() -> None:
 @pytest.mark.parametrize("when", [if_refused, unless_refused])
 def test_c5_a_process_that_takes_over_in_the_midst_of_a_decision_decides_alike(make: Any, when: Any) -> None:
     one = make(when)
-    journal = play(one).journal
+    journal = play(one)._events
     for length in range(1, len(journal)):
         core = Core(one.definition, h.RunKey(namespace="test", saga="saga", run=1))
         core.replay(journal[:length])
@@ -340,7 +340,7 @@ def test_c5_what_was_decided_stands_when_the_condition_changes() -> None:
         return one
 
     for before in (True, False):
-        journal = play(version(before)).journal
+        journal = play(version(before))._events
         core = Core(version(not before).definition, h.RunKey(namespace="test", saga="saga", run=1))
         core.replay(journal)
         assert core.ended

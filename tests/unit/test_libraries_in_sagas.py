@@ -52,7 +52,7 @@ def test_stamina_tries_again_with_durable_pauses() -> None:
     assert result.value == "booked 12"
     assert tried[:3] == tried[3:]
     assert tried[1] - tried[0] >= 10
-    assert [event.WhichOneof("kind") for event in result.journal].count("timer_fired") == 2
+    assert [event.WhichOneof("kind") for event in result._events].count("timer_fired") == 2
 
 
 def test_a_context_of_stamina_that_gives_up_raises_what_the_step_raised() -> None:

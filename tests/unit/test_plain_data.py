@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
 
 from durable_saga import FailureInfo, Listed, ListPage, Overview, Retry, Statistics, Status, Waiting, event, saga, state, step
-from durable_saga.failure_info import failure_info
 from durable_saga.failures import failure_from_exception
 from durable_saga.listing import listed
 from durable_saga.overview import overview_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.remade import failure_info
 from durable_saga.testing import SagaTestRunner
 
 
@@ -59,10 +59,13 @@ async def waits() -> None:
     await event("paid")
 
 
+RUNNER = SagaTestRunner()
+RUNNER.publish("ignored", "x")
+RAN = asyncio.run(RUNNER.run(place_order, "o-1"))
+
+
 def failed() -> Overview:
-    runner = SagaTestRunner()
-    runner.publish("ignored", "x")
-    return asyncio.run(runner.run(place_order, "o-1")).overview
+    return RAN.overview
 
 
 def no_messages_in(value: Any) -> bool:

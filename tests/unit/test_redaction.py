@@ -14,6 +14,7 @@ from durable_saga import Retry, Worker, connect, redaction, saga, step
 from durable_saga.errors import SagaCompensated, render_failure
 from durable_saga.failures import MESSAGE_CHARACTERS_MAX, failure_from_exception
 from durable_saga.redaction import hide_secrets
+from durable_saga.remade import failure_info
 
 IBAN = "DE75512108001245126199"
 
@@ -45,7 +46,7 @@ def test_no_text_of_a_failure_leaves_unseen() -> None:
     redaction.use(hide)
     failure = failure_from_exception(raised())
     assert IBAN.encode() not in failure.SerializeToString()
-    assert IBAN not in render_failure(failure)
+    assert IBAN not in render_failure(failure_info(failure))
     assert failure.message.startswith("several DE…")
     assert failure.members[0].message == "('one DE…', 'DE…')"
     assert failure.members[0].code == "declined-DE…"

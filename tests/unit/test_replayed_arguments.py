@@ -22,7 +22,7 @@ Order = Callable[..., Any]
 def history_of(one: Any, *args: Any) -> list[h.Event]:
     runner = SagaTestRunner()
     runner.publish("go")
-    return asyncio.run(runner.run(one, *args)).journal
+    return asyncio.run(runner.run(one, *args))._events
 
 
 def replayed(one: Any, events: list[h.Event]) -> h.Status:

@@ -12,7 +12,7 @@ import tempfile
 
 import pytest
 
-from durable_saga import Retry, Worker, connect, saga, signal, state, step
+from durable_saga import Retry, Worker, connect, raw, saga, signal, state, step
 from durable_saga.cli.checking import read_history
 from durable_saga.errors import MissingKey, SealBroken
 from durable_saga.pb import history_pb2 as h
@@ -107,4 +107,4 @@ async def run_once() -> list[h.Event]:
         await handle.signal("tell", f"told {SECRET}")
         await handle.result()
     async with connect(url, namespace="recorded") as client:
-        return await client.handle("s-1").history()
+        return await raw.history(client.handle("s-1"))

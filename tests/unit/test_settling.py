@@ -54,7 +54,7 @@ def play(one: SagaFunction[..., Any], *args: Any) -> SagaResult:
 
 
 def kinds(result: SagaResult) -> list[str]:
-    return [str(one.WhichOneof("kind")) for one in result.journal]
+    return [str(one.WhichOneof("kind")) for one in result._events]
 
 
 def test_a_failure_that_the_saga_caught_is_settled_before_it_completes() -> None:
@@ -72,7 +72,7 @@ def test_a_failure_that_the_saga_caught_is_settled_before_it_completes() -> None
     assert (result.status, result.value) == ("completed", "paid by a")
     assert ledger == ["late", "a", "-late"]
     assert kinds(result)[-4:] == ["settling_started", "compensation_scheduled", "compensation_completed", "saga_ended"]
-    assert unsettled(result.journal) == []
+    assert unsettled(result._events) == []
 
 
 def test_what_is_proven_not_to_have_happened_is_not_settled() -> None:
@@ -389,7 +389,7 @@ def test_the_runner_and_a_core_agree_on_the_events_of_a_settled_saga() -> None:
         except TimeoutError:
             pass
 
-    journal = asyncio.run(SagaTestRunner().run(pay)).journal
+    journal = asyncio.run(SagaTestRunner().run(pay))._events
     for cut in range(1, len(journal)):
         core = Core(pay.definition, h.RunKey(namespace="n", saga="s", run=1))
         core.replay(journal[:cut])

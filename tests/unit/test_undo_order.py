@@ -75,7 +75,7 @@ def test_c2_an_order_that_goes_wrong_blocks_nothing_and_is_recorded(order: Any, 
 
 
 def test_c2_the_order_of_an_unwind_stands_when_its_function_changes() -> None:
-    journal = play(ordered(lambda names: ["child", "b"])).journal
+    journal = play(ordered(lambda names: ["child", "b"]))._events
     core = Core(ordered(lambda names: ["a"]).definition, h.RunKey(namespace="test", saga="saga", run=1))
     core.replay(journal)
     assert core.ended
