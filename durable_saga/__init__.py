@@ -16,15 +16,9 @@ The layers, lower first: `pb` (the wire), `errors`, `retry` and `codec`, `defini
 does I/O. A module imports from lower layers only.
 """
 
-from durable_saga.client import Client, Handle
-from durable_saga.compensation import compensation
-from durable_saga.connect import connect
-from durable_saga.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
-from durable_saga.description import DescribedStep, Description, HistoryEvent, Identity, Rights
-from durable_saga.errors import NotApplied
-from durable_saga.event_type import EventType, event_type
-from durable_saga.failure_info import FailureInfo
-from durable_saga.inside import (
+from durable_saga.authoring.compensation import compensation
+from durable_saga.authoring.event_type import EventType, event_type
+from durable_saga.authoring.inside import (
     SagaContext,
     continue_as_new,
     correlate,
@@ -40,18 +34,26 @@ from durable_saga.inside import (
     state,
     uuid4,
 )
-from durable_saga.inside import random as random  # a public name, and no part of `import *`, where it would hide the module
-from durable_saga.lifespan import WorkerLifespan, worker_lifespan
-from durable_saga.listing import Listed, ListPage
-from durable_saga.monitor import SagaMonitor
-from durable_saga.orchestrator import EventBus, SagaManager, SagaOrchestrator
-from durable_saga.overview import Overview, Statistics, Waiting
-from durable_saga.retry import Retry
-from durable_saga.saga import SagaFunction, saga
-from durable_saga.status import Status
-from durable_saga.step import StepFunction, step
-from durable_saga.step_context import StepContext, step_context
-from durable_saga.worker import Worker
+from durable_saga.authoring.inside import (
+    random as random,  # a public name, and no part of `import *`, where it would hide the module
+)
+from durable_saga.authoring.saga import SagaFunction, saga
+from durable_saga.authoring.step import StepFunction, step
+from durable_saga.authoring.step_context import StepContext, step_context
+from durable_saga.client.client import Client, Handle
+from durable_saga.client.connect import connect
+from durable_saga.client.description import DescribedStep, Description, HistoryEvent, Identity, Rights
+from durable_saga.client.listing import Listed, ListPage
+from durable_saga.client.overview import Overview, Statistics, Waiting
+from durable_saga.client.status import Status
+from durable_saga.declared.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
+from durable_saga.definition.retry import Retry
+from durable_saga.errors import NotApplied
+from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.manager.monitor import SagaMonitor
+from durable_saga.manager.orchestrator import EventBus, SagaManager, SagaOrchestrator
+from durable_saga.worker.lifespan import WorkerLifespan, worker_lifespan
+from durable_saga.worker.worker import Worker
 
 __all__ = [
     "Client",

@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from durable_saga import Client, EventBus, Saga, SagaStep, Step, WaitForEvent
-from durable_saga.client import Handle
+from durable_saga.client.client import Handle
 from examples.play import playing, tell
 
 Context = dict[str, Any]

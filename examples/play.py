@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from durable_saga import Client, Worker, connect
-from durable_saga.client import Handle
-from durable_saga.declarative import AnySaga
+from durable_saga.client.client import Handle
+from durable_saga.declared.declarative import AnySaga
 from durable_saga.errors import SagaError
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmarks.scaling.stand import Settings, Stand, warm_up
 from benchmarks.workload import stamped
-from durable_saga import Client, codec, raw
+from durable_saga import Client, codec
+from durable_saga.client import raw
 
 LENGTH = 10_000
 PLACES = (100, 1_000, 10_000)

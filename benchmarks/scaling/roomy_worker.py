@@ -9,7 +9,7 @@ import sys
 from benchmarks import workload
 from durable_saga import Worker, connect
 from durable_saga.cli.event_loop import run_fast
-from durable_saga.declarative import AnySaga
+from durable_saga.declared.declarative import AnySaga
 
 SAGAS: list[AnySaga] = [
     workload.chain,

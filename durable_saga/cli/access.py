@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from durable_saga import raw
 from durable_saga.cli import output
 from durable_saga.cli.operate import TIME, url_option, with_client
-from durable_saga.client import Client
+from durable_saga.client import raw
+from durable_saga.client.client import Client
 from durable_saga.pb import access_pb2 as a
 
 DAY_MS = 86_400_000

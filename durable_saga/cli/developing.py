@@ -18,11 +18,11 @@ from durable_saga.cli.processes import find_lifespans, find_sagas, listening, ru
 from durable_saga.cli.purging import retention
 from durable_saga.cli.secured import insecure
 from durable_saga.cli.supervising import RESTART_SECONDS, STOP_SECONDS_MAX, end_with_parent
-from durable_saga.connect import connect
-from durable_saga.declarative import AnySaga, function_of
-from durable_saga.lifespan import WorkerLifespan
+from durable_saga.client.connect import connect
+from durable_saga.client.rehearsal import misfits
+from durable_saga.declared.declarative import AnySaga, function_of
 from durable_saga.pb.listening import is_loopback
-from durable_saga.rehearsal import misfits
+from durable_saga.worker.lifespan import WorkerLifespan
 
 REHEARSED_MAX = 200
 """Open sagas that are replayed before a worker starts, the newest ones."""

@@ -10,8 +10,8 @@ import grpc.aio
 
 from durable_saga.cli import output
 from durable_saga.cli.operate import url_option
-from durable_saga.credentials import SCHEME, Credentials, credentials_of
-from durable_saga.handshake import Reasons
+from durable_saga.transport.credentials import SCHEME, Credentials, credentials_of
+from durable_saga.transport.handshake import Reasons
 
 CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"

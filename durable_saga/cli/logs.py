@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from durable_saga.readable import printable
+from durable_saga.client.readable import printable
 
 LINE_CHARACTERS_MAX = 8_000
 

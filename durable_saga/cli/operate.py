@@ -11,18 +11,19 @@ from typing import Any
 
 import click
 
-from durable_saga import codec, raw
+from durable_saga import codec
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
 from durable_saga.cli.processes import find_saga
 from durable_saga.cli.secured import client_options
-from durable_saga.client import Client, Handle
-from durable_saga.connect import connect
-from durable_saga.declarative import AnySaga, function_of
+from durable_saga.client import raw
+from durable_saga.client.client import Client, Handle
+from durable_saga.client.connect import connect
+from durable_saga.client.listing import rows
+from durable_saga.client.readable import as_dict, printable
+from durable_saga.declared.declarative import AnySaga, function_of
 from durable_saga.errors import DecodeError, InvalidArgument
-from durable_saga.listing import rows
 from durable_saga.pb import history_pb2 as h
-from durable_saga.readable import as_dict, printable
 
 SAY_BLOCKED_SECONDS = 1.0
 TAKES_EFFECT_LATER = "It takes effect when the saga can carry on, which it can't now:"

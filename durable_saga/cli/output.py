@@ -14,14 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from durable_saga.cli.event_loop import run_fast
+from durable_saga.client.overview import Statistics
+from durable_saga.client.readable import as_dict, as_json, printable, value_of
 from durable_saga.errors import DurableSagaError, render_failure
-from durable_saga.overview import Statistics
+from durable_saga.failures.remade import failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.limits import seconds_of, status_name
-from durable_saga.readable import as_dict, as_json, printable, value_of
-from durable_saga.remade import failure_info
 
 COLOURS = {
     "COMPLETED": "green", "RUNNING": "cyan", "COMPENSATING": "yellow", "COMPENSATED": "yellow", "CANCELLED": "yellow",

@@ -12,21 +12,21 @@ from typing import Any
 
 import click
 
+from durable_saga.authoring.saga import SagaFunction
 from durable_saga.cli import logs, output
 from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
-from durable_saga.connect import connect
-from durable_saga.declarative import AnySaga, Saga, function_of
+from durable_saga.client.connect import connect
+from durable_saga.declared.declarative import AnySaga, Saga, function_of
 from durable_saga.errors import DurableSagaError, render_failure
-from durable_saga.failures import failure_from_exception
-from durable_saga.lifespan import WorkerLifespan
-from durable_saga.remade import failure_info
-from durable_saga.saga import SagaFunction
-from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
-from durable_saga.worker import Worker
+from durable_saga.failures.failures import failure_from_exception
+from durable_saga.failures.remade import failure_info
+from durable_saga.worker.lifespan import WorkerLifespan
+from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
+from durable_saga.worker.worker import Worker
 
 _journal = click.option(
     "--journal", envvar="DURABLE_SAGA_JOURNAL", required=True, help="sqlite:///FILE or cassandra://HOSTS/KEYSPACE"
@@ -44,7 +44,7 @@ def serve_here(
 ) -> Any:  # fmt: skip
     try:
         from durable_saga_server.config import Config
-        from durable_saga_server.serving import serve
+        from durable_saga_server.incoming.serving import serve
     except ImportError as error:
         raise click.ClickException(f"{error}: install the server with `pip install 'durable-saga[server]'`") from error
     try:

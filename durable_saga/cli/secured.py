@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from durable_saga.credentials import PREFIX
 from durable_saga.pb.tls_files import TlsFiles
+from durable_saga.transport.credentials import PREFIX
 
 if TYPE_CHECKING:
     from durable_saga_server.access.policy import Policy

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from durable_saga import raw
-from durable_saga.client import Handle
+from durable_saga.client import raw
+from durable_saga.client.client import Handle
 from durable_saga.errors import (
     AlreadyEnded,
     AlreadyStarted,

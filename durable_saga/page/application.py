@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from durable_saga.client import Client
+from durable_saga.client.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError, DurableSagaError, NotKnown, Unavailable
 from durable_saga.page import acting, entering, looking

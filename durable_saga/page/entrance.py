@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
-from durable_saga import raw
-from durable_saga.client import Client
+from durable_saga.client import raw
+from durable_saga.client.client import Client
 from durable_saga.clock import Clock
-from durable_saga.credentials import bearer_of
 from durable_saga.errors import NotAllowed, NotKnown
 from durable_saga.page.engine import read
 from durable_saga.page.lockout import Lockout
 from durable_saga.page.refusing import Refused
 from durable_saga.page.sessions import Login, session_of
 from durable_saga.pb.roles import CALLS, covers
+from durable_saga.transport.credentials import bearer_of
 
 TOKEN_CHARACTERS_MIN = 16
 WRONG_TOKEN_SECONDS = 1.0

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from durable_saga.client.readable import as_dict
 from durable_saga.page.showing import Text, in_words, lasted, text_of, when
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
-from durable_saga.readable import as_dict
 
 _VERBS = {
     h.CompensationDecided.RETRY: "be tried again",

@@ -9,12 +9,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from durable_saga import raw, readable
-from durable_saga.client import Client, Handle
+from durable_saga.client import raw, readable
+from durable_saga.client.client import Client, Handle
+from durable_saga.client.listing import page_of_rows
+from durable_saga.client.overview import Statistics
+from durable_saga.client.status import OPEN, Status
 from durable_saga.clock import Clock
 from durable_saga.errors import InvalidArgument
-from durable_saga.listing import page_of_rows
-from durable_saga.overview import Statistics
 from durable_saga.page import showing
 from durable_saga.page.engine import read
 from durable_saga.page.entrance import Entrance
@@ -24,7 +25,6 @@ from durable_saga.page.rendering import Templates, address
 from durable_saga.page.sessions import session_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.status import OPEN, Status
 
 SAGAS_PER_PAGE = (50, 100, 200)
 EVENTS_PER_PAGE = 100

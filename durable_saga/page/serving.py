@@ -13,10 +13,9 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from durable_saga.client import Client
+from durable_saga.client.client import Client
+from durable_saga.client.connect import connect
 from durable_saga.clock import SystemClock
-from durable_saga.connect import connect
-from durable_saga.credentials import SCHEME
 from durable_saga.page import connections
 from durable_saga.page.application import application
 from durable_saga.page.connections import CONNECTIONS_MAX, Bounded
@@ -28,6 +27,7 @@ from durable_saga.pb.listening import check_listening
 from durable_saga.pb.redaction import redact
 from durable_saga.pb.tls_files import RenewedContext, TlsFiles
 from durable_saga.sealing.payload_codec import PayloadCodec
+from durable_saga.transport.credentials import SCHEME
 
 log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3

@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from durable_saga.client import Client
+from durable_saga.client.client import Client
 from durable_saga.clock import Clock
 from durable_saga.pb import access_pb2 as a
 

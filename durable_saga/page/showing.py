@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from durable_saga.client.readable import as_json, value_of
+from durable_saga.client.status import status_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import limits
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import is_missing
-from durable_saga.readable import as_json, value_of
-from durable_saga.status import status_of
 
 STEPS_SHOWN_MAX = 500
 VALUE_CHARACTERS_MAX = 4_000

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from durable_saga import binding, codec
-from durable_saga.definition import CompensationDefinition, StepDefinition
+from durable_saga import codec
+from durable_saga.definition import binding
+from durable_saga.definition.definition import CompensationDefinition, StepDefinition
+from durable_saga.definition.retry import Retry
 from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
-from durable_saga.failures import rebuild_exception
+from durable_saga.failures.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.arguments import Difference, calls_differ
 from durable_saga.replay.aside import Decode
@@ -24,7 +26,6 @@ from durable_saga.replay.commands import NOT_DECODED, CancelStep, RunStep
 from durable_saga.replay.scopes import default_retry, enlist
 from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import IN_DOUBT, REGISTERED, RUNNING, STANDS, UNDER_WAY, Entry
-from durable_saga.retry import Retry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core

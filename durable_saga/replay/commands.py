@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from durable_saga.pb import history_pb2 as h
 
 if TYPE_CHECKING:
-    from durable_saga.definition import CompensationDefinition, StepDefinition
-    from durable_saga.retry import Retry
+    from durable_saga.definition.definition import CompensationDefinition, StepDefinition
+    from durable_saga.definition.retry import Retry
 
 
 @dataclass(slots=True)  # frozen ones take five times as long to make, and this is made for every step

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from durable_saga.errors import StepInterrupted
-from durable_saga.failures import failure_from_exception
+from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.unwind import RUNNING, Entry

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from durable_saga.definition import SagaDefinition
+from durable_saga.definition.definition import SagaDefinition
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.attributes import texts_of
 

@@ -18,14 +18,14 @@ from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 from typing import Any
 
-from durable_saga.definition import SagaDefinition
+from durable_saga.definition.definition import SagaDefinition
 from durable_saga.errors import (
     CompensationRequested,
     FutureEventKind,
     NonDeterminism,
     SagaTimedOut,
 )
-from durable_saga.failures import failure_from_exception
+from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
-from durable_saga.definition import SagaDefinition
+from durable_saga.definition.definition import SagaDefinition
+from durable_saga.definition.retry import Retry
 from durable_saga.errors import SagaTimedOut, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.closing import Discarded
 from durable_saga.replay.loop import SagaTask
 from durable_saga.replay.unwind import Entry, Scope
-from durable_saga.retry import Retry
 
 if TYPE_CHECKING:
     from durable_saga.replay.run import Core

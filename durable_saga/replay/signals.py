@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from durable_saga import codec
-from durable_saga.definition import SagaDefinition, signature_of
+from durable_saga.definition.definition import SagaDefinition, signature_of
 from durable_saga.errors import DecodeError
-from durable_saga.failures import failure_from_exception
+from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.history import kind_of
 from durable_saga.replay.scopes import Handler

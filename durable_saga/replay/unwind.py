@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga.definition import CompensationDefinition
+from durable_saga.definition.definition import CompensationDefinition
 
 REGISTERED, RUNNING, DONE, STUCK, SKIPPED, RESOLVED, NOT_NEEDED, PASSED, REPLACED = (
     "registered", "running", "done", "stuck", "skipped", "resolved", "not needed", "passed", "replaced",

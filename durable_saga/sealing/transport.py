@@ -10,7 +10,7 @@ from typing import Any
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.sealing.messages import Sealing
 from durable_saga.sealing.payload_codec import Subject
-from durable_saga.transport import Transport
+from durable_saga.transport.transport import Transport
 
 _SEALED = ("start", "signal", "publish")
 _NOWHERE = Subject("", "")

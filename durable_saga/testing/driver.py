@@ -11,17 +11,18 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga import codec, outcomes
-from durable_saga.definition import SagaDefinition
+from durable_saga import codec
+from durable_saga.definition.definition import SagaDefinition
+from durable_saga.definition.retry import Retry
 from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
 from durable_saga.replay.history import INTENTS
-from durable_saga.retry import Retry
 from durable_saga.testing.faults import NO_FAULTS, Faults
-from durable_saga.watched_core import WatchedCore
+from durable_saga.worker import outcomes
+from durable_saga.worker.watched_core import WatchedCore
 
 START_MS = 1_700_000_000_000
 TURNS_MAX = 20_000

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
-from durable_saga.declarative import AnySaga, Parallel, Saga, Step, SubSaga
-from durable_saga.saga import SagaFunction
-from durable_saga.step import StepFunction
+from durable_saga.authoring.saga import SagaFunction
+from durable_saga.authoring.step import StepFunction
+from durable_saga.declared.declarative import AnySaga, Parallel, Saga, Step, SubSaga
 
 MODULES_DEPTH_MAX = 2
 

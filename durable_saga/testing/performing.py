@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from durable_saga.authoring.step_context import StepContext, current, key_prefix
 from durable_saga.errors import StepTimedOut
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunStep
-from durable_saga.step_context import StepContext, current, key_prefix
 from durable_saga.testing.driver import Attempt, Driver, Ended
 from durable_saga.testing.faults import Mishap
 

@@ -15,24 +15,24 @@ from datetime import timedelta
 from typing import Any
 
 from durable_saga import codec
-from durable_saga.binding import check_start
-from durable_saga.declarative import AnySaga, function_of
-from durable_saga.definition import SagaDefinition
-from durable_saga.description import HistoryEvent, event_of
-from durable_saga.event_type import EventType
-from durable_saga.lifespan import WorkerLifespan, checked, opened
-from durable_saga.overview import Overview, overview_of
+from durable_saga.authoring.event_type import EventType
+from durable_saga.client.description import HistoryEvent, event_of
+from durable_saga.client.overview import Overview, overview_of
+from durable_saga.client.status import Status
+from durable_saga.declared.declarative import AnySaga, function_of
+from durable_saga.definition.binding import check_start
+from durable_saga.definition.definition import SagaDefinition
+from durable_saga.definition.retry import to_ms
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
-from durable_saga.retry import to_ms
-from durable_saga.status import Status
 from durable_saga.testing.driver import START_MS, Driver, Message
 from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
 from durable_saga.testing.mocks import check_name, find_service, mocked, names_of
 from durable_saga.testing.performing import Performer
-from durable_saga.watched_core import WatchedCore
+from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
+from durable_saga.worker.watched_core import WatchedCore
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,9 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.access.calls import AccessCalls
-from durable_saga_server.blocked import BlockedRuns
-from durable_saga_server.call_streams import CallStreams
 from durable_saga_server.cell import Cell
-from durable_saga_server.chains import Chains
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
-from durable_saga_server.committer import Committer
 from durable_saga_server.config import AROUND_BYTES, Config
-from durable_saga_server.dispatch import Dispatcher, key_of
-from durable_saga_server.endings import Endings
 from durable_saga_server.failures import (
     Admission,
     ServiceError,
@@ -30,15 +24,21 @@ from durable_saga_server.failures import (
     check_payload,
     guard_journal,
 )
-from durable_saga_server.gates import gated
+from durable_saga_server.incoming.call_streams import CallStreams
+from durable_saga_server.incoming.gates import gated
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.rules import attributes_in
-from durable_saga_server.large import LargePayloads
-from durable_saga_server.messages import Messages
-from durable_saga_server.reading import Reading, shown
-from durable_saga_server.sessions import Sessions
-from durable_saga_server.wake import Waker
-from durable_saga_server.work import WorkStreams
+from durable_saga_server.runs.chains import Chains
+from durable_saga_server.runs.endings import Endings
+from durable_saga_server.runs.large import LargePayloads
+from durable_saga_server.runs.messages import Messages
+from durable_saga_server.runs.reading import Reading, shown
+from durable_saga_server.waking.wake import Waker
+from durable_saga_server.workers.blocked import BlockedRuns
+from durable_saga_server.workers.committer import Committer
+from durable_saga_server.workers.dispatch import Dispatcher, key_of
+from durable_saga_server.workers.sessions import Sessions
+from durable_saga_server.workers.work import WorkStreams
 
 MESSAGE_CALLS = ("Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish")
 READING_CALLS = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Claim")

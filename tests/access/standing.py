@@ -11,7 +11,7 @@ from typing import Any
 from durable_saga_server.access.guard import Guard
 from durable_saga_server.access.policy import Policy
 from durable_saga_server.clock import SystemClock
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Journal
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService

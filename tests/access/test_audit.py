@@ -120,7 +120,7 @@ class Unwritten(MemoryJournal):
 
 
 def test_what_can_not_be_recorded_is_not_done_and_what_is_recorded_after_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("durable_saga.transport.RETRY_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("durable_saga.transport.transport.RETRY_SECONDS_MAX", 0.5)
     journal = Unwritten()
 
     async def scenario() -> None:

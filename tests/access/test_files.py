@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from durable_saga_server.journal.cassandra.access import Access
 
-from durable_saga.credentials import Credentials
 from durable_saga.pb import tls_files
 from durable_saga.pb.pem_files import validities
 from durable_saga.pb.tls_files import TlsFiles
+from durable_saga.transport.credentials import Credentials
 from examples.demo.processes import Process
 from tests.access.authority import Authority
 from tests.access.test_commands import run

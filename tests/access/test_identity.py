@@ -18,7 +18,8 @@ from durable_saga_server.access.policy import Policy, read_policy
 from durable_saga_server.journal import JournalUnavailable
 from durable_saga_server.journal.memory import MemoryJournal
 
-from durable_saga import Client, Worker, connect, raw
+from durable_saga import Client, Worker, connect
+from durable_saga.client import raw
 from durable_saga.errors import NotAllowed, NotFound, SagaCancelled, Unavailable
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb.tls_files import TlsFiles
@@ -125,7 +126,7 @@ def test_a_wait_and_a_worker_outlive_their_token_when_its_file_holds_the_next_on
 def test_jwts_of_the_issuer_are_taken_with_the_roles_of_their_claims_and_no_others(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("durable_saga.credentials.BEARER_CHARACTERS_MAX", 8_000)  # of a client that does not look
+    monkeypatch.setattr("durable_saga.transport.credentials.BEARER_CHARACTERS_MAX", 8_000)  # of a client that does not look
 
     async def scenario() -> None:
         async with standing(policy=policy_for(provider)) as stand:
@@ -279,7 +280,7 @@ class Unread(MemoryJournal):
 
 
 def test_while_the_journal_can_not_be_read_known_tokens_go_on_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("durable_saga.transport.RETRY_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("durable_saga.transport.transport.RETRY_SECONDS_MAX", 0.5)
     journal = Unread()
 
     async def scenario() -> None:

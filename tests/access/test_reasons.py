@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from durable_saga import Client, Worker, connect
-from durable_saga.credentials import credentials_of
 from durable_saga.errors import NotAllowed, Unavailable
-from durable_saga.handshake import why_not
 from durable_saga.pb.tls_files import TlsFiles
+from durable_saga.transport.credentials import credentials_of
+from durable_saga.transport.handshake import why_not
 from tests.access.authority import Authority, Pair
 from tests.access.standing import pay, standing
 from tests.access.test_commands import run
@@ -28,7 +28,7 @@ NAMES = ["localhost", "127.0.0.1"]
 @pytest.fixture
 def never_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who tries again, does so until the test is given up."""
-    monkeypatch.setattr("durable_saga.transport.RETRY_SECONDS_MAX", 3_600.0)
+    monkeypatch.setattr("durable_saga.transport.transport.RETRY_SECONDS_MAX", 3_600.0)
 
 
 async def refusal(client: Client) -> str:
@@ -97,7 +97,7 @@ def web_server() -> Iterator[str]:
 def test_a_client_certificate_that_is_missing_expired_or_foreign_is_named(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("durable_saga.transport.RETRY_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("durable_saga.transport.transport.RETRY_SECONDS_MAX", 0.5)
     ca, other = Authority(tmp_path), Authority(tmp_path, "other")
     old = ca.issue("old", ["spiffe://shop"], seconds=-60, client=True)
     foreign = other.issue("foreign", ["spiffe://shop"], client=True)
@@ -116,7 +116,7 @@ def test_a_client_certificate_that_is_missing_expired_or_foreign_is_named(
 
 def test_a_client_that_was_served_before_goes_on_trying(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's certificate may be renewed while it does: a call of then is late, and does not fail."""
-    monkeypatch.setattr("durable_saga.credentials.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("durable_saga.transport.credentials.LOOK_SECONDS", 0.0)
     ca, other = Authority(tmp_path), Authority(tmp_path, "other")
     pair = ca.issue("server", NAMES)
     trusted = tmp_path / "trusted.pem"

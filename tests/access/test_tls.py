@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 import pytest
-from durable_saga_server import grpc_server
-from durable_saga_server.serving import serve
+from durable_saga_server.incoming import grpc_server
+from durable_saga_server.incoming.serving import serve
 
 from durable_saga import Client, Worker, connect
 from durable_saga.errors import Unavailable
@@ -28,8 +28,8 @@ NAMES = ["localhost", "127.0.0.1"]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client does not try for half a minute what will not go."""
-    monkeypatch.setattr("durable_saga.transport.RETRY_SECONDS_MAX", 0.5)
-    monkeypatch.setattr("durable_saga.credentials.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("durable_saga.transport.transport.RETRY_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("durable_saga.transport.credentials.LOOK_SECONDS", 0.0)
 
 
 async def ask(client: Client) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from durable_saga_server.config import Config
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal.sqlite import SqliteJournal
 from durable_saga_server.service import HistoryService
 

@@ -11,10 +11,11 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from durable_saga_server import call_streams, dispatch
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.gates import check_request
+from durable_saga_server.incoming import call_streams
+from durable_saga_server.incoming.gates import check_request
 from durable_saga_server.journal import damage
+from durable_saga_server.workers import dispatch
 
 from durable_saga import Worker, connect, saga, step
 from durable_saga.pb import client_pb2 as c

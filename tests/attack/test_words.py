@@ -14,10 +14,10 @@ import pytest
 from durable_saga import Worker, connect, saga, sleep, step
 from durable_saga.cli import output
 from durable_saga.cli.logs import LINE_CHARACTERS_MAX, OneLine
+from durable_saga.client.raw import history as history_of
+from durable_saga.client.readable import as_json, printable
 from durable_saga.pb import client_pb2 as c
-from durable_saga.raw import history as history_of
-from durable_saga.readable import as_json, printable
-from durable_saga.served_clock import CLOCK_OFF_MS_MAX
+from durable_saga.worker.served_clock import CLOCK_OFF_MS_MAX
 from tests.attack.hostile import standing
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"

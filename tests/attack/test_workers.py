@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from durable_saga_server import dispatch, work
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import _VALUES, Rejected, check_commit, check_hello, check_release
-from durable_saga_server.sessions import UNREAD_BYTES_MAX
+from durable_saga_server.workers import dispatch, work
+from durable_saga_server.workers.sessions import UNREAD_BYTES_MAX
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h

@@ -8,7 +8,8 @@ import itertools
 from collections import Counter
 from typing import Any
 
-from durable_saga import Client, Handle, SagaFunction, raw
+from durable_saga import Client, Handle, SagaFunction
+from durable_saga.client import raw
 from durable_saga.errors import SagaError, Unavailable
 from durable_saga.pb import history_pb2 as h
 from examples.demo.ledger import generate, judge

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga import saga
-from durable_saga.declarative import function_of
+from durable_saga.declared.declarative import function_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
 from durable_saga.testing.driver import Driver
-from durable_saga.watched_core import WatchedCore
+from durable_saga.worker.watched_core import WatchedCore
 
 Body = Callable[[], Awaitable[Any]]
 SKIPS, FAILURES = ("SkipTest", "Skipped"), ("Failed", "XFailed")

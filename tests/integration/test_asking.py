@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from durable_saga import Client, Retry, Worker, connect, saga, signal, step
+from durable_saga.client.overview import Message, overview_of
 from durable_saga.errors import AlreadyEnded, InvalidArgument, SagaCancelled, SagaCompensated
-from durable_saga.overview import Message, overview_of
 from durable_saga.pb import client_pb2 as c
 from tests.integration.stage import CASSANDRA, Play, player
 

@@ -7,9 +7,10 @@ import logging
 
 import pytest
 
-from durable_saga import Client, Handle, Worker, connect, event, raw, saga, step
-from durable_saga import blocked as limits
+from durable_saga import Client, Handle, Worker, connect, event, saga, step
+from durable_saga.client import raw
 from durable_saga.pb import client_pb2 as c
+from durable_saga.worker import blocked as limits
 
 
 @step

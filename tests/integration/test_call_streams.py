@@ -13,10 +13,10 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from durable_saga_server import call_streams
 from durable_saga_server.config import Config
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming import call_streams
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
@@ -28,7 +28,7 @@ from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import client_pb2_grpc
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_BYTES_MAX
-from durable_saga.transport import GrpcTransport, Unreached
+from durable_saga.transport.transport import GrpcTransport, Unreached
 from examples.demo.processes import Process, free_address
 from tests.chaos.links import Link
 

@@ -10,14 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Head, Run, Tally
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, SagaManager, Worker, connect, saga, sleep
 from durable_saga.errors import Unavailable
-from durable_saga.transport import LocalTransport, Unreached, nobody_there
+from durable_saga.transport.transport import LocalTransport, Unreached, nobody_there
 
 
 class Uncounted(MemoryJournal):

@@ -13,11 +13,12 @@ from durable_saga_server.journal import Commit, Created, Exists, Head, Hint, Jou
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, codec, connect, continue_as_new, raw, saga, signal, step
+from durable_saga import Client, Worker, codec, connect, continue_as_new, saga, signal, step
+from durable_saga.client import raw
 from durable_saga.errors import AlreadyEnded, NotFound, SagaTerminated
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 from examples.demo.processes import Process
 from tests.integration.stage import CASSANDRA, Play, player
 

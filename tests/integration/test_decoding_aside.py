@@ -8,7 +8,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from durable_saga import Handle, Worker, connect, event, raw, saga, step
+from durable_saga import Handle, Worker, connect, event, saga, step
+from durable_saga.client import raw
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 
 MADE_IN: list[str] = []

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Client, Worker, blocked, connect, raw, saga, signal, state
+from durable_saga import Client, Worker, connect, saga, signal, state
+from durable_saga.client import raw
 from durable_saga.errors import AlreadyStarted, MissingKey, SagaCompensated
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sealing import KeyFolder, KeyRing, Sealed
+from durable_saga.worker import blocked
 from tests.integration import sealed_sagas as s
 
 SAGAS = [s.everything, s.carried, s.fails, s.gated, s.waits]

@@ -8,11 +8,13 @@ import re
 from typing import Any
 
 import pytest
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Worker, connect, event, raw, saga
+from durable_saga import Client, Handle, Worker, connect, event, saga
+from durable_saga.client import raw
+from durable_saga.client.sync import SyncClient
 from durable_saga.errors import (
     AlreadyEnded,
     AlreadyStarted,
@@ -25,7 +27,6 @@ from durable_saga.errors import (
     SagaTerminated,
 )
 from durable_saga.pb import history_pb2 as h
-from durable_saga.sync import SyncClient
 from tests.integration import sagas as s
 from tests.integration.stage import CASSANDRA, Play, player
 

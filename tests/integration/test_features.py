@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Client, Handle, Overview, raw
+from durable_saga import Client, Handle, Overview
+from durable_saga.client import raw
 from durable_saga.errors import (
     AlreadyEnded,
     EventTimedOut,

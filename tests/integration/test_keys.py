@@ -13,7 +13,7 @@ from durable_saga_server.service import HistoryService
 from durable_saga import Client, Retry, Worker, saga, step, step_context
 from durable_saga.errors import NotFound, SagaCompensated
 from durable_saga.testing import SagaTestRunner
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 
 SHORT = Config(
     retention_ms=300, hint_grace_ms=100, rehint_ms=100, horizon_ms=500, sweep_ms=100, hint_late_ms=100, mark_every_ms=100,

@@ -7,7 +7,8 @@ import pathlib
 
 import pytest
 
-from durable_saga import Client, connect, on_failure, raw, saga, signal, state, step
+from durable_saga import Client, connect, on_failure, saga, signal, state, step
+from durable_saga.client import raw
 from durable_saga.codec import PAYLOAD_BYTES_MAX
 from durable_saga.errors import InvalidArgument, LimitExceeded, NotFound, SagaCompensated
 from durable_saga.pb import history_pb2 as h

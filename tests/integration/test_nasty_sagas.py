@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from durable_saga import Client, Handle, connect, raw
+from durable_saga import Client, Handle, connect
+from durable_saga.client import raw
 from durable_saga.errors import SagaError
 from durable_saga.pb import client_pb2 as c
 from examples.demo.processes import Process

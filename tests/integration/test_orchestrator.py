@@ -248,8 +248,8 @@ def test_r8_a_handler_that_fails_is_not_forgotten(journal: str) -> None:
 def test_r8_what_a_monitor_claimed_that_died_is_told_by_another_of_its_group(
     journal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("durable_saga.monitor.CLAIM_MS", 300)
-    monkeypatch.setattr("durable_saga.monitor.CLAIM_OVER_MS", 100)
+    monkeypatch.setattr("durable_saga.manager.monitor.CLAIM_MS", 300)
+    monkeypatch.setattr("durable_saga.manager.monitor.CLAIM_OVER_MS", 100)
 
     async def scenario(manager: SagaManager) -> None:
         dying, other, third = (SagaMonitor(manager) for _ in range(3))

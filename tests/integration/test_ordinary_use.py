@@ -8,9 +8,10 @@ import pathlib
 
 import pytest
 
-from durable_saga import Client, SagaManager, SagaOrchestrator, Worker, connect, room, saga, signal, step
+from durable_saga import Client, SagaManager, SagaOrchestrator, Worker, connect, saga, signal, step
+from durable_saga.client.overview import Message
 from durable_saga.errors import InvalidArgument, SagaFailed
-from durable_saga.overview import Message
+from durable_saga.worker import room
 from tests.integration.stage import CASSANDRA, Play, player
 
 LEDGER: list[str] = []

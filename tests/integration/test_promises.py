@@ -15,10 +15,11 @@ from durable_saga_server.journal import Filter, Listed, Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Worker, raw
+from durable_saga import Client, Handle, Worker
+from durable_saga.client import raw
 from durable_saga.errors import AlreadyEnded, SagaCompensated, SagaHeld, SagaStuck
 from durable_saga.pb import history_pb2 as h
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 from tests.integration import promises as f
 from tests.integration import sagas as s
 from tests.integration.stage import CASSANDRA, Play, player

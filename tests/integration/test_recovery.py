@@ -14,11 +14,12 @@ from durable_saga_server.journal import Commit, Outcome, Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, SagaFunction, Worker, connect, raw, saga, step
+from durable_saga import Client, Handle, SagaFunction, Worker, connect, saga, step
 from durable_saga import signal as wait_for_signal
+from durable_saga.client import raw
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 from examples.demo.processes import Process
 
 APP = """

@@ -8,16 +8,17 @@ import pathlib
 import pytest
 from durable_saga_server.config import Config
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import JournalFull, Run, memory
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, raw, saga, signal, step
+from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, saga, signal, step
+from durable_saga.client import raw
 from durable_saga.errors import Exhausted, InvalidArgument, SagaCancelled
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 from tests.integration.stage import CASSANDRA, Play, player
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from durable_saga_server.config import Config
-from durable_saga_server.grpc_server import GrpcServer
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Head, Journal, JournalUnavailable, Outcome, Run, Unknown, shard_of
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.memory import MemoryJournal
@@ -26,7 +26,7 @@ from durable_saga.cli import main
 from durable_saga.cli.purging import tell_ended
 from durable_saga.errors import NotFound
 from durable_saga.pb import history_pb2 as h
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 from examples.demo.processes import Process
 from tests.integration.stage import CASSANDRA, cassandra_url, new_name
 
@@ -306,7 +306,7 @@ def test_the_first_run_goes_also_where_nobody_heard_of_the_purge_of_the_last() -
 
 SERVER = """
 import asyncio, sys
-from durable_saga_server.serving import serve
+from durable_saga_server.incoming.serving import serve
 from tests.integration.test_retention import SHORT
 asyncio.run(serve(sys.argv[1], sys.argv[2], strict=False, config=SHORT, ready=lambda text: print(text, flush=True)))
 """

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from durable_saga import Client, SagaManager, SagaOrchestrator, continue_as_new, saga, signal
+from durable_saga.client.sync import SyncClient
 from durable_saga.errors import AlreadyStarted
 from durable_saga.pb import client_pb2 as c
-from durable_saga.sync import SyncClient
 from tests.integration.stage import CASSANDRA, Play, player
 
 

@@ -12,7 +12,7 @@ from durable_saga_server.service import HistoryService
 from durable_saga import Client, Worker, saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 
 
 class LooksBehind(MemoryJournal):

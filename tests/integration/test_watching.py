@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from durable_saga import Client, Overview, Retry, Worker, connect, continue_as_new, event, pivot, saga, state, step
+from durable_saga.client.sync import SyncClient
 from durable_saga.errors import NotFound
-from durable_saga.sync import SyncClient
 
 QUICK = 0.02
 

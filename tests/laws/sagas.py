@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 
 from durable_saga import Retry, on_failure, pivot, saga, scope, signal, step
-from durable_saga.compensation import compensation
+from durable_saga.authoring.compensation import compensation
 from durable_saga.errors import DurableSagaError, NotApplied
 
 Program = list[Any]

@@ -8,11 +8,10 @@ from durable_saga_server.clock import SystemClock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Run
 from durable_saga_server.journal.memory import MemoryJournal
-from durable_saga_server.large import LargePayloads
+from durable_saga_server.runs.large import LargePayloads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durable_saga.arrivals import fill, needed
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -26,6 +25,7 @@ from durable_saga.pb.payloads import (
     payloads,
 )
 from durable_saga.replay.history import History
+from durable_saga.worker.arrivals import fill, needed
 from tests.hypothesis_profile import examples
 
 KEY = h.RunKey(namespace="n", saga="s", run=1)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from durable_saga import Retry, saga, step
-from durable_saga.compensation import compensation
+from durable_saga.authoring.compensation import compensation
 from durable_saga.errors import StepFailed
 from tests.nasty import ledger
 from tests.nasty.entry import Entry

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from durable_saga import Client, Handle, codec, connect, raw
+from durable_saga import Client, Handle, codec, connect
+from durable_saga.client import raw
+from durable_saga.client.overview import Overview
 from durable_saga.errors import ClientError
-from durable_saga.overview import Overview
 from examples.demo.processes import Process, free_address
 from tests.nasty import dying, ledger
 from tests.nasty.entry import Entry, Told

@@ -62,7 +62,11 @@ def test_every_module_can_be_imported_with_every_extra(whole: Environment) -> No
 @pytest.mark.timeout(400)
 def test_the_front_door_and_the_command_need_no_extra(bare: Environment) -> None:
     bare.run(
-        "python", "-W", "error", "-c", "import durable_saga, durable_saga.sync, durable_saga.testing, durable_saga.sealing"
+        "python",
+        "-W",
+        "error",
+        "-c",
+        "import durable_saga, durable_saga.client.sync, durable_saga.testing, durable_saga.sealing",
     )
     told = bare.run("durable-saga", "--help").stdout
     assert all(f"\n  {name} " in told for name in ("dev", "server", "worker", "start", "describe", "schema", "page"))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from durable_saga.client.sync import SyncClient
 from durable_saga.page.showing import in_words
-from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from durable_saga import NotApplied, Retry, continue_as_new, event, on_failure, saga, scope, signal, sleep, state, step
-from durable_saga.compensation import compensation
+from durable_saga.authoring.compensation import compensation
 
 ONCE = Retry(max_attempts=1)
 HOSTILE_NAME = "<script>document.title=1</script>"

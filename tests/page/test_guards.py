@@ -16,9 +16,9 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from durable_saga.client.sync import SyncClient
 from durable_saga.page.oidc import OidcSettings
 from durable_saga.page.serving import Door, bind
-from durable_saga.sync import SyncClient
 from examples.demo.processes import Process, free_address
 from tests.page.conftest import SECONDS, Engine
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from durable_saga import codec
+from durable_saga.client.readable import as_json
 from durable_saga.page.events import lines_of
 from durable_saga.page.showing import STEPS_SHOWN_MAX, cut, lasted, payload_text, rows_of, waits_for
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.readable import as_json
 
 NOW_MS = 1_800_000_000_000
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga_server.failures import ServiceError
 
-from durable_saga.credentials import Credentials
 from durable_saga.errors import Unavailable
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.routes import Routes
-from durable_saga.transport import Unreached, call_any, error_for
+from durable_saga.transport.credentials import Credentials
+from durable_saga.transport.routes import Routes
+from durable_saga.transport.transport import Unreached, call_any, error_for
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process, ServerProcess

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Head, Run
 
+from durable_saga.authoring.step_context import StepContext
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.step_context import StepContext
 from tests.simulation import sagas
 from tests.simulation.services import Account
 

@@ -11,17 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from durable_saga_server.chains import Chains
-from durable_saga_server.committer import Committer
 from durable_saga_server.journal import Committed, Created, Hint, JournalError, Run, Unknown, memory, shard_of
 from durable_saga_server.journal.rules import decide_acquire
-from durable_saga_server.messages import Messages
-from durable_saga_server.retention import Retention
+from durable_saga_server.runs.chains import Chains
+from durable_saga_server.runs.messages import Messages
+from durable_saga_server.runs.retention import Retention
 from durable_saga_server.service import HistoryService
-from durable_saga_server.wake import Waker
+from durable_saga_server.waking.wake import Waker
+from durable_saga_server.workers.committer import Committer
 
-from durable_saga import active_run, attempts
-from durable_saga.active_run import ActiveRun
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import interruptions
@@ -30,6 +28,8 @@ from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
+from durable_saga.worker import active_run, attempts
+from durable_saga.worker.active_run import ActiveRun
 
 SEEDS_EASY = 40
 SEEDS_HARD = 120

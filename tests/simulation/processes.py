@@ -13,8 +13,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from durable_saga_server.config import Config
+from durable_saga_server.incoming.serving import start_when_reachable
 from durable_saga_server.service import HistoryService
-from durable_saga_server.serving import start_when_reachable
 
 from durable_saga import Client, Worker
 from tests.simulation import sagas

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from durable_saga import Retry, continue_as_new, on_failure, pivot, saga, scope, signal, sleep, step
-from durable_saga.compensation import compensation
+from durable_saga.authoring.compensation import compensation
 from durable_saga.errors import DurableSagaError
 from tests.laws.sagas import Refused, execute, is_refusal
 from tests.simulation.loop import PROCESS

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from durable_saga_server.journal import Run
 
+from durable_saga.authoring.step_context import StepContext, step_context
 from durable_saga.errors import NotApplied
-from durable_saga.step_context import StepContext, step_context
 from tests.laws.sagas import Refused
 from tests.nasty.raised import MADE
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from durable_saga import codec
-from durable_saga.arguments import SHOWN_CHARACTERS_MAX, are_same, shown
+from durable_saga.client.arguments import SHOWN_CHARACTERS_MAX, are_same, shown
 
 
 @dataclass

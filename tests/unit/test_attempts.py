@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from durable_saga import NotApplied, Retry, StepFunction, step, step_context
-from durable_saga import threads as threads_module
-from durable_saga.attempts import Attempts, Executor
 from durable_saga.clock import SystemChance, SystemClock
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
+from durable_saga.worker import threads as threads_module
+from durable_saga.worker.attempts import Attempts, Executor
 
 ONCE = Retry(max_attempts=1)
 SOON = Retry(max_attempts=3, initial=0.01)

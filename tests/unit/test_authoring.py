@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from durable_saga import Retry, compensation, connect, on_failure, saga, step, step_context
-from durable_saga.check import check_paths
+from durable_saga.authoring.check import check_paths
+from durable_saga.definition.retry import FOREVER, decide, delay_ms, to_ms
 from durable_saga.errors import BlockingCall, UnsupportedOperation
 from durable_saga.replay.dice import Dice
 from durable_saga.replay.guard import guarded
-from durable_saga.retry import FOREVER, decide, delay_ms, to_ms
 
 
 @pytest.mark.parametrize(

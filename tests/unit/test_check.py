@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from durable_saga.check import check_paths
+from durable_saga.authoring.check import check_paths
 
 
 @pytest.mark.parametrize(

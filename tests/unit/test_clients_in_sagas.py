@@ -10,10 +10,10 @@ import grpc.aio
 import pytest
 
 from durable_saga import SagaFunction, Worker, connect, saga
+from durable_saga.client.sync import SyncClient
 from durable_saga.errors import SagaFailed
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
-from durable_saga.sync import SyncClient
 
 NOBODY = "127.0.0.1:9"
 outside: dict[str, Any] = {}

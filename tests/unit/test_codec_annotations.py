@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pytest
 
 from durable_saga import codec, saga, step
-from durable_saga.definition import signature_of
+from durable_saga.definition.definition import signature_of
 from durable_saga.errors import DecodeError, NotSerializable
 from durable_saga.testing import SagaTestRunner
 from tests.unit.codec_models import Aliased, Card, Iban, Item, Money

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from durable_saga import Client, SagaOrchestrator, compensation, connect, on_failure, saga, step
-from durable_saga.declaring import START_OPTIONS
+from durable_saga.authoring.declaring import START_OPTIONS
 from durable_saga.testing import SagaTestRunner
 
 HERE = r"test_declaring.py:\d+: "

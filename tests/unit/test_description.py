@@ -36,10 +36,10 @@ from durable_saga import (
     sleep,
     state,
     step,
-    sync,
     testing,
 )
-from durable_saga.description import description_of, event_of, identity_of
+from durable_saga.client import sync
+from durable_saga.client.description import description_of, event_of, identity_of
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from durable_saga.check import Finding, check_paths
+from durable_saga.authoring.check import Finding, check_paths
 
 STEPS = """
 from durable_saga import saga, step

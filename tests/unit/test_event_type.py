@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from durable_saga import EventType, Worker, connect, event, event_type, saga, signal
+from durable_saga.authoring.waited_names import Waited, waited_names
+from durable_saga.client.sync import SyncClient
 from durable_saga.errors import InvalidArgument
-from durable_saga.sync import SyncClient
 from durable_saga.testing import SagaTestRunner
-from durable_saga.waited_names import Waited, waited_names
 
 
 class Pickup(BaseModel):
@@ -108,8 +108,8 @@ def test_a_handler_of_another_type_is_told_at_the_sender_too() -> None:
 
 def test_its_name_as_a_text_is_known_and_a_misspelling_of_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     known = waited_names({__name__: sys.modules[__name__]})  # other modules of this process may hold what can't be read
-    monkeypatch.setattr("durable_saga.waited_names.waited_names", lambda: known)
-    monkeypatch.setattr("durable_saga.sending.WAITED", Waited())
+    monkeypatch.setattr("durable_saga.authoring.waited_names.waited_names", lambda: known)
+    monkeypatch.setattr("durable_saga.client.sending.WAITED", Waited())
 
     async def scenario() -> None:
         async with connect("memory:") as client:

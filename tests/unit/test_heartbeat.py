@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import pytest
 
-from durable_saga import heartbeat
-from durable_saga.credentials import Metadata
-from durable_saga.heartbeat import Heartbeat
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
-from durable_saga.routes import Routes
+from durable_saga.transport.credentials import Metadata
+from durable_saga.transport.routes import Routes
+from durable_saga.worker import heartbeat
+from durable_saga.worker.heartbeat import Heartbeat
 
 BEATS = 60
 UNDER_WAY_MAX = 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from durable_saga.inbox import Inbox
 from durable_saga.pb import history_pb2 as h
+from durable_saga.worker.inbox import Inbox
 
 
 def message(number: int) -> h.InboxMessage:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from durable_saga import Retry, saga, step
-from durable_saga.failures import failure_from_exception, rebuild_exception
+from durable_saga.failures.failures import failure_from_exception, rebuild_exception
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.testing import SagaTestRunner
 from tests.unit.library_errors import ERRORS, raised

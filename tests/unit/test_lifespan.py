@@ -132,7 +132,7 @@ def test_what_cannot_open_keeps_the_worker_from_starting_and_says_where() -> Non
 def test_what_cannot_close_is_logged_with_file_and_line_and_the_others_close(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "durable_saga"):
         assert asyncio.run(worked(database, stays_open, twice)) == ["pool of orders"] * 2
-    told = [one.getMessage() for one in caplog.records if one.name == "durable_saga.lifespan"]
+    told = [one.getMessage() for one in caplog.records if one.name == "durable_saga.worker.lifespan"]
     assert len(told) == 2
     assert "twice" in told[0]
     assert "second time" in told[0]

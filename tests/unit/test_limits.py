@@ -6,13 +6,13 @@ import pytest
 from durable_saga_server.history import view
 
 from durable_saga import saga, step
-from durable_saga.active_run import COMMIT_BYTES_MAX, _cut
 from durable_saga.errors import LimitExceeded
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import history as bounds
 from durable_saga.replay.history import History
+from durable_saga.worker.active_run import COMMIT_BYTES_MAX, _cut
 from tests.laws.driver import Driver
 
 

@@ -12,7 +12,7 @@ from durable_saga import codec, saga, step
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import Core
-from durable_saga.worker import copy_of
+from durable_saga.worker.worker import copy_of
 
 STEPS = 200
 BYTES_PER_RESULT = 5_000

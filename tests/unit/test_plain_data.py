@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
 
 from durable_saga import FailureInfo, Listed, ListPage, Overview, Retry, Statistics, Status, Waiting, event, saga, state, step
-from durable_saga.failures import failure_from_exception
-from durable_saga.listing import listed
-from durable_saga.overview import overview_of
+from durable_saga.client.listing import listed
+from durable_saga.client.overview import overview_of
+from durable_saga.failures.failures import failure_from_exception
+from durable_saga.failures.remade import failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.remade import failure_info
 from durable_saga.testing import SagaTestRunner
 
 

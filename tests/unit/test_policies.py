@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from durable_saga import Retry, Step, compensation, saga, step
-from durable_saga.retry import decide, delay_ms
+from durable_saga.definition.retry import decide, delay_ms
 from durable_saga.testing import SagaTestRunner
 
 

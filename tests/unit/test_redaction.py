@@ -12,9 +12,9 @@ import pytest
 
 from durable_saga import Retry, Worker, connect, redaction, saga, step
 from durable_saga.errors import SagaCompensated, render_failure
-from durable_saga.failures import MESSAGE_CHARACTERS_MAX, failure_from_exception
+from durable_saga.failures.failures import MESSAGE_CHARACTERS_MAX, failure_from_exception
+from durable_saga.failures.remade import failure_info
 from durable_saga.redaction import hide_secrets
-from durable_saga.remade import failure_info
 
 IBAN = "DE75512108001245126199"
 

@@ -19,4 +19,4 @@ def test_random_is_still_there_by_its_name() -> None:
     from durable_saga import random as of_the_saga
 
     assert of_the_saga is durable_saga.random
-    assert of_the_saga.__module__ == "durable_saga.inside"
+    assert of_the_saga.__module__ == "durable_saga.authoring.inside"

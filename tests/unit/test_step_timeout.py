@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Retry, Worker, attempts, compensation, connect, saga, step
+from durable_saga import Retry, Worker, compensation, connect, saga, step
 from durable_saga.cli import main
 from durable_saga.errors import SagaFailed
+from durable_saga.worker import attempts
 from tests.unit.test_attempts import Bench, play
 
 ONCE = Retry(max_attempts=1)

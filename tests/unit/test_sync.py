@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-import durable_saga.compiled  # noqa: F401  before a thread does: pytest parses it, and CPython 3.11 can't in two threads
+import durable_saga.declared.compiled  # noqa: F401  before a thread does: pytest parses it, and CPython 3.11 can't in two threads
 from durable_saga import Client, Handle, Retry, Status, Worker, connect, event, saga, state, step
+from durable_saga.client.sync import SyncClient, SyncHandle
 from durable_saga.errors import AlreadyEnded, NotFound, UnsupportedOperation
-from durable_saga.sync import SyncClient, SyncHandle
 from durable_saga.testing import SagaTestRunner
 
 ONLY_SYNC = {"run", "iterate"}

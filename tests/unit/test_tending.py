@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from durable_saga_server import tending, wake
+from durable_saga_server import tending
 from durable_saga_server.clock import SystemClock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Commit, Head, Outcome, Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
+from durable_saga_server.waking import wake
 
 from durable_saga import Client, Worker, saga, sleep, step
-from durable_saga.transport import LocalTransport
+from durable_saga.transport.transport import LocalTransport
 
 PARKED_SECONDS = 5.5
 """A saga that sleeps longer than PARK_BEYOND_MS is in no worker: a hint wakes it."""

@@ -8,7 +8,7 @@ from typing import Any
 from durable_saga_server.history.message_view import MESSAGES_SHOWN_MAX
 from durable_saga_server.history.view import fold
 
-from durable_saga.overview import overview_of
+from durable_saga.client.overview import overview_of
 from durable_saga.page.events import lines_of
 from durable_saga.page.showing import waits_for
 from durable_saga.pb import client_pb2 as c

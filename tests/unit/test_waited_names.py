@@ -11,9 +11,12 @@ from types import ModuleType
 import pytest
 from django.utils.functional import SimpleLazyObject
 
-from durable_saga.waited_names import Waited, waited_names
+from durable_saga.authoring.waited_names import Waited, waited_names
 
-HEAD = "import durable_saga\nfrom durable_saga import event, inside, saga, signal\nfrom durable_saga import event as wait_for\n"
+HEAD = (
+    "import durable_saga\nfrom durable_saga import event, saga, signal\nfrom durable_saga.authoring import inside\n"
+    "from durable_saga import event as wait_for\n"
+)
 
 
 def loaded(folder: pathlib.Path, text: str) -> ModuleType:
@@ -49,7 +52,9 @@ def test_the_names_are_those_in_the_source_or_nobody_can_say(
     tmp_path: pathlib.Path, text: str, names: set[str] | None
 ) -> None:  # fmt: skip
     module = loaded(tmp_path, text)
-    found = waited_names({"shop_code": module, "sys": sys, "durable_saga.inside": sys.modules["durable_saga.inside"]})
+    found = waited_names(
+        {"shop_code": module, "sys": sys, "durable_saga.authoring.inside": sys.modules["durable_saga.authoring.inside"]}
+    )
     assert found == (None if names is None else frozenset(names))
 
 
@@ -106,7 +111,7 @@ def test_a_name_that_was_found_is_not_looked_for_again(monkeypatch: pytest.Monke
         looks.append("all modules")
         return frozenset(("paid",))
 
-    monkeypatch.setattr("durable_saga.waited_names.waited_names", look)
+    monkeypatch.setattr("durable_saga.authoring.waited_names.waited_names", look)
     waited = Waited()
     assert [waited.others("paid") for _ in range(1000)] == [None] * 1000
     assert len(looks) == 1

@@ -7,13 +7,13 @@ import asyncio
 from durable_saga_server.journal import Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
-from durable_saga_server.waiting import BEGUN, WaitingRuns
+from durable_saga_server.workers.waiting import BEGUN, WaitingRuns
 from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_saga import Worker, saga
-from durable_saga.client import Client
-from durable_saga.transport import LocalTransport
+from durable_saga.client.client import Client
+from durable_saga.transport.transport import LocalTransport
 
 KIND = ("default", "order")
 SAGAS = 40

@@ -1,0 +1,186 @@
+"""What saga code may ask for beside its steps: time, randomness, messages, undo. All of it replays alike."""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+import uuid as _uuid
+from asyncio import events
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from durable_saga.authoring.compensation import compensation_definition
+from durable_saga.authoring.step import StepFunction
+from durable_saga.definition.definition import CompensationDefinition, check_decides
+from durable_saga.definition.retry import to_ms
+from durable_saga.errors import EventTimedOut, UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.closing import Discarded
+from durable_saga.replay.keys import check_key
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.scopes import OpenScope
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+
+T = TypeVar("T")
+_READING = ("now()", "state.get()", "saga_context()")
+
+
+def _core(asked: str, *, awaited: bool = False) -> Core:
+    """`awaited`: what is asked for refuses by itself once the run was dropped."""
+    loop = events._get_running_loop()
+    if not isinstance(loop, SagaLoop):
+        raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
+    if loop.discarded and not awaited:
+        raise Discarded
+    core: Core = loop.owner
+    if core.judging and asked not in _READING:
+        raise UnsupportedOperation(f"{asked} in a condition or an order of compensations: they only compute")
+    return core
+
+
+def now() -> datetime:
+    """The saga's time, UTC: the same in every replay."""
+    return datetime.fromtimestamp(_core("now()").now(), UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SagaContext:
+    """The run of a saga, as its code may know it. `id` is that of the saga, `run` counts from 1 and grows when it continues in
+    a new run, `type` is the saga's name. `started_at` is the start of this run, UTC. The same in every replay."""
+
+    id: str
+    run: int
+    type: str
+    started_at: datetime
+    namespace: str
+
+
+def saga_context() -> SagaContext:
+    """Which saga this is, for its code and its signal handlers; in a child saga it is the run that the child is a part of.
+    Raises UnsupportedOperation outside of saga code; a step asks `step_context()`."""
+    core = _core("saga_context()")
+    started_at = datetime.fromtimestamp(core.started_ms / 1000, UTC)
+    return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
+
+
+def random() -> _random.Random:
+    """A generator seeded by the run: `random().randint(1, 6)`."""
+    return _core("random()").dice.saga()
+
+
+def uuid4() -> _uuid.UUID:
+    """A random UUID that is the same in every replay."""
+    return _core("uuid4()").dice.uuid4()
+
+
+async def sleep(duration: float | timedelta) -> None:
+    """Sleep durably, for seconds or a timedelta; the same as asyncio.sleep()."""
+    await asyncio.sleep(duration.total_seconds() if isinstance(duration, timedelta) else duration)
+
+
+@overload
+async def signal(name: str) -> Any: ...
+@overload
+async def signal(name: str, type: type[T]) -> T: ...
+@overload
+async def signal(name: str, type: Any) -> Any: ...
+async def signal(name: str, type: Any = Any) -> Any:
+    """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
+    `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
+    return await _core("signal()", awaited=True).signals.wait(name, type)
+
+
+def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
+    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit
+    and for a lambda without `compensation(name=…)`, NotSerializable."""
+    core = _core("on_failure()")
+    core.calls.on_failure(_undo_definition(undo), args, kwargs)
+
+
+def _undo_definition(undo: Callable[..., Any]) -> CompensationDefinition:
+    function = undo.definition.function if isinstance(undo, StepFunction) else undo
+    return compensation_definition(function)
+
+
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None) -> Any: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: type[T]) -> T: ...
+@overload
+async def event(name: str, *, timeout: float | timedelta | None = None, type: Any) -> Any: ...
+async def event(name: str, *, timeout: float | timedelta | None = None, type: Any = Any) -> Any:
+    """Wait for an event that is published to this saga, as `signal()` does, without memory or polling. One that came before
+    the wait was kept. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""
+    seconds = None if timeout is None else to_ms(timeout, name="timeout") / 1000
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await signal(name, type)
+    except TimeoutError as error:
+        if limit.expired():
+            raise EventTimedOut(f"event {name!r} did not come within {seconds} s") from error
+        raise
+
+
+def correlate(key: str) -> None:
+    """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key
+    that is empty or longer than 255 characters."""
+    core = _core("correlate()")
+    core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=check_key(key))))
+
+
+def set_attributes(**attributes: str | int | bool) -> None:
+    """Let listings find this saga by these, from its next commit on: `set_attributes(customer="c-7")`, then
+    `client.list(attributes={"customer": "c-7"})`. Added to what was set before; the last value of a name counts. Raises
+    ValueError for a text that is empty or longer than 255 characters, and for a seventeenth name."""
+    core = _core("set_attributes()")
+    core.attributes.set(core.loop.scope().next(), attributes)
+
+
+def scope(
+    name: str = "scope", *, order: Callable[[list[str]], list[str]] | None = None, parallel: bool = False
+) -> AbstractAsyncContextManager[None]:
+    """`async with scope():` undoes what was done inside when the block fails, before the error reaches the code around it,
+    which may catch it: the saga does not fail by it. `order` and `parallel` are as for a saga."""
+    check_decides(order, "the order of a scope", "names")
+    return OpenScope(_core("scope()"), name=name, order=order, parallel=parallel)
+
+
+def pivot() -> None:
+    """The point of no return. What was done before is never undone; from here on steps are tried until they succeed, the
+    timeout of the saga no longer applies, and a saga whose code fails is held for a person. `@step(pivot=True)` does the same
+    when that step is done."""
+    core = _core("pivot()")
+    core.forward.check_cancelled()
+    core.holding.pass_pivot()
+
+
+async def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """End this run and go on in the next run of the same saga, with these arguments and an empty history. Does not return:
+    `await continue_as_new(rest)` leaves the saga's function as an exception would; only `finally` blocks still run. Signals
+    that were not read go on to the next run; `state` does not. Raises UnsupportedOperation while something is registered that
+    could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
+    await _core("continue_as_new()").continuing.ask(args, kwargs)
+
+
+class State:
+    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Durable with the saga's next
+    commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """What was set last, `default` when nothing was."""
+        return _core("state.get()").state.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Raises NotSerializable."""
+        _core("state.set()").state.set(key, value)
+
+
+state = State()

@@ -1,0 +1,1 @@
+"""Who starts sagas, sends them messages, waits for them and looks at them."""

@@ -1,0 +1,360 @@
+"""Start sagas, send them messages, wait for them. One interface for a server far away and the engine in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
+
+from durable_saga import codec, errors, redaction
+from durable_saga.authoring.event_type import EventType
+from durable_saga.authoring.saga import SagaFunction
+from durable_saga.client import arguments, raw
+from durable_saga.client.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
+from durable_saga.client.endings import error_of
+from durable_saga.client.listing import Listed, ListPage, listed, page_of_rows, rows
+from durable_saga.client.overview import Overview, Statistics, overview_of
+from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
+from durable_saga.client.watching import WATCH_SECONDS, changes
+from durable_saga.clock import Chance, SystemChance
+from durable_saga.declared.declarative import Saga, function_of
+from durable_saga.definition.binding import check_start
+from durable_saga.definition.definition import SagaDefinition
+from durable_saga.definition.retry import to_ms
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import is_same_value
+from durable_saga.replay.attributes import texts_of
+from durable_saga.sealing.messages import Sealing, check_open
+from durable_saga.sealing.payload_codec import PayloadCodec
+from durable_saga.sealing.transport import SealingTransport
+from durable_saga.transport.transport import Transport
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+WAIT_MS = 20_000
+
+
+class Handle(Generic[R]):
+    """One saga, by its id: its newest run, or (`run`) an earlier one. Every method raises NotFound and
+    Unavailable. `who` is kept in the history beside the reason; by default it is the user of this process.
+    `already_started`: the start that gave this handle found the saga already started, with the same arguments."""
+
+    def __init__(
+        self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
+        already_started: bool = False,
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._result_type = definition.result_type if definition is not None else Any
+        self._definition = definition
+        self._run = run
+        self.id = saga
+        self.already_started = already_started
+
+    @property
+    def _key(self) -> h.RunKey:
+        return h.RunKey(namespace=self._client.namespace, saga=self.id, run=self._run)
+
+    def _message_id(self) -> str:
+        return self._client.chance.new().hex()
+
+    async def result(self, timeout: float | timedelta | None = None) -> R:
+        """Wait for the end, of the last run if it continues in new ones. Raises TimeoutError after `timeout` seconds (the
+        saga goes on), and SagaFailed, SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and
+        the user's traceback."""
+        async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
+            key = self._key
+            while True:
+                found = await self._client.transport.call("wait", c.WaitRequest(key=key, wait_ms=WAIT_MS, outcome=True))
+                if found.status == h.CONTINUED:
+                    key.run = 0
+                if found.status == h.COMPLETED:
+                    await raw.fill(self._client, found.key, found.result)
+                    check_open(self._client.sealing, found.key, found.result)
+                    return await codec.decode_aside(found.result.data, self._result_type, where="result")  # type: ignore[no-any-return]
+                if (error := error_of(self.id, found)) is not None:
+                    raise error
+
+    async def describe(self, *, large: bool = True) -> Description:
+        """All there is to tell: status, steps, compensations, owner, times. Without `large`, a sentence stands for a value
+        above 16 KiB."""
+        return description_of(await raw.describe(self, large=large))
+
+    async def overview(self) -> Overview:
+        """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe()."""
+        return overview_of(await raw.describe(self))
+
+    def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> AsyncIterator[Overview]:
+        """`async for found in handle.watch():` the overview as it is now, and again each time it has changed, until the saga
+        has ended, in its last run if it continues in new ones. The end comes at once, other changes within `interval`
+        (seconds); several within one are told as one. A message is no change before the saga takes it. Raises ValueError for an
+        interval that is none."""
+        return changes(self._client, self._key, interval)
+
+    async def state(self) -> dict[str, Any]:
+        """What the saga has set by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
+        found = await raw.describe(self)
+        for payload in found.state.values():
+            check_open(self._client.sealing, found.key, payload)
+        return overview_of(found).state
+
+    async def history(self) -> list[HistoryEvent]:
+        """All events of the run, oldest first, with their large values."""
+        return [event_of(one) for one in await raw.history(self)]
+
+    async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[HistoryEvent]:
+        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last.
+        Without `large`, a sentence stands for a value above 16 KiB."""
+        return [event_of(one) for one in await raw.history_page(self, from_seq, limit=limit, large=large)]
+
+    @overload
+    async def signal(self, signal: EventType[None], /, *, message_id: str | None = None) -> None: ...
+    @overload
+    async def signal(self, signal: EventType[T], value: T, /, *, message_id: str | None = None) -> None: ...
+    @overload
+    async def signal(self, signal: str | SignalHandler, /, *args: Any, message_id: str | None = None) -> None: ...
+    async def signal(
+        self, signal: str | SignalHandler | EventType[Any], /, *args: Any, message_id: str | None = None
+    ) -> None:  # fmt: skip
+        """Send a message, by its name, its handler (`handle.signal(cart.add, 7)`) or its type; durable when this returns. With
+        a `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
+        that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
+        that name; also for a name that neither a handler of that saga has nor any code here waits for."""
+        name, data = checked_signal(signal, args, self._definition)
+        request = c.SignalRequest(
+            key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
+        )
+        await self._client.transport.call("signal", request)
+
+    async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
+        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
+        can carry on, and `describe()` shows it until then. Returns why it can't carry on now, or "" if it can. Raises
+        AlreadyEnded, also for one that is unwinding already or is past its pivot."""
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        return str((await self._client.transport.call("cancel", request)).waits_for)
+
+    async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
+        """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        return str((await self._client.transport.call("compensate", request)).waits_for)
+
+    async def recover(self, reason: str = "", *, who: str | None = None) -> str:
+        """Let a held saga carry on from its failed step; results that it has are kept. Returns as cancel() does. Raises
+        AlreadyEnded when the saga is not held."""
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        return str((await self._client.transport.call("recover", request)).waits_for)
+
+    async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
+        """End the saga now and undo nothing. Raises AlreadyEnded."""
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or sender()))
+
+    async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
+        """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
+        compensation, AlreadyEnded when it is not stuck or the saga has ended."""
+        await self._decide(call, h.CompensationDecided.RETRY, note, who)
+
+    async def skip_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
+        """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
+        AlreadyEnded when it is not part of an unwind or has its outcome already."""
+        await self._decide(call, h.CompensationDecided.SKIP, note, who)
+
+    async def resolve_compensation(self, call: str | int, note: str, *, who: str | None = None) -> None:
+        """Record that a compensation was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as
+        `skip_compensation()` does."""
+        await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
+
+    async def _decide(self, call: str | int, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
+        decision = h.CompensationDecided(
+            message_id=self._message_id(), call=str(call), verb=verb, note=note, who=who or sender()
+        )
+        await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
+
+
+class Client:
+    """Made by `connect()`; an async context manager."""
+
+    def __init__(
+        self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
+        saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
+        payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
+    ) -> None:  # fmt: skip
+        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md);
+        `redact` removes secrets from failures and log lines, in the whole process (docs/security.md).
+        `saga_timeout` (seconds or a timedelta) is for sagas that declare none. `converters={Money: (to, from)}` lets values of
+        your own type be journaled: `to` makes plain data of one, `from` makes one of that data. They apply to the whole
+        process; a third item is the name in the journal, by default that of the class. Raises TypeError and ValueError for
+        any other mapping."""
+        codec.register(converters or {})
+        redaction.use(redact)
+        self.sealing = Sealing(payload_codec) if payload_codec is not None else None
+        self.transport = transport if self.sealing is None else SealingTransport(transport, self.sealing)
+        self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
+        self.namespace = namespace
+        self.chance = chance or SystemChance()
+
+    async def identify(self) -> Identity:
+        """Who this client is to the server, and what it may do. Raises NotKnown."""
+        return identity_of(await raw.identify(self))
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection, and the engine if it runs in this process. Sagas are not touched."""
+        await self.transport.close()
+
+    @overload
+    async def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Handle[R]: ...  # fmt: skip
+    @overload
+    async def start(
+        self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[Any]: ...  # fmt: skip
+    async def start(  # type: ignore[misc]  # a saga's own `id` or `timeout` is refused at @saga
+        self, saga: Any, /, *args: Any, id: str | None = None,
+        timeout: float | timedelta | None = None, **kwargs: Any,
+    ) -> Handle[Any]:  # fmt: skip
+        """Start a saga; it is durable when this returns. Type checkers want the saga's own arguments by place where an option
+        is given. A second start of an id with the same arguments gives the first run
+        (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
+        belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
+        InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
+        NotSerializable, ValueError for what `attributes=` of the saga gives."""
+        name, timeout_ms = saga if isinstance(saga, str) else function_of(saga).definition.name, 0
+        definition: SagaDefinition | None = None
+        keys: Sequence[str] = ()
+        attributes: dict[str, str] = {}
+        data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
+        if not isinstance(saga, str):
+            definition = function_of(saga).definition
+            data = check_start(definition, args, kwargs)
+            timeout_ms = definition.timeout_ms
+            keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
+            attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
+        saga_id = text("id", id) if id is not None else self.chance.new().hex()
+        request = c.StartRequest(
+            namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
+            input=p.Payload(data=data),
+            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
+            default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
+        )  # fmt: skip
+        reply = await self.transport.call("start", request)
+        if reply.already_started:
+            await self._check_same(request, reply, definition.signature if definition is not None else None)
+        return Handle(self, saga_id, definition, already_started=reply.already_started)
+
+    async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
+        """Raises AlreadyStarted."""
+        first, second = there.input, asked.input
+        if there.saga_type == asked.saga_type:
+            if not there.HasField("input") or (not first.HasField("seal") and is_same_value(first, second)):
+                return  # an earlier server does not tell the input
+            await raw.fill(self, there.key, there)
+            check_open(self.sealing, there.key, first)
+            if arguments.are_same(first.data, second.data, signature):
+                return
+        was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
+        raise errors.AlreadyStarted(
+            f"saga {asked.saga!r} was started before, as {was}; this start is"
+            f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
+        )
+
+    @overload
+    def handle(self, id: str, saga: None = None, *, run: int = 0) -> Handle[Any]: ...
+    @overload
+    def handle(self, id: str, saga: SagaFunction[P, R], *, run: int = 0) -> Handle[R]: ...
+    def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> Handle[Any]:
+        """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
+        if it continued in new ones; 0 is the newest."""
+        return Handle(self, id, saga.definition if saga is not None else None, run)
+
+    @overload
+    async def publish(
+        self, event: EventType[None], /, *, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    @overload
+    async def publish(
+        self, event: EventType[T], value: T, /, *, saga: str | None = None, key: str | None = None,
+        message_id: str | None = None,
+    ) -> int: ...  # fmt: skip
+    @overload
+    async def publish(
+        self, event: str, /, *args: Any, saga: str | None = None, key: str | None = None, message_id: str | None = None
+    ) -> int: ...
+    async def publish(
+        self, event: str | EventType[Any], /, *args: Any, saga: str | None = None, key: str | None = None,
+        message_id: str | None = None,
+    ) -> int:  # fmt: skip
+        """Publish an event to one saga, by its id, or to every open saga that declared the correlation key; durable when this
+        returns, kept for a saga that does not wait for it yet. With a `message_id` of one's own a repetition takes effect
+        once. Returns how many sagas got it. Raises NotFound and AlreadyEnded, and InvalidArgument unless one of `saga` and
+        `key` is given."""
+        name, data = named_event(event, args)
+        request = c.PublishRequest(
+            namespace=self.namespace, event=name, saga=text("saga", saga or ""),
+            correlation_key=text("key", key or ""), message_id=text("message_id", message_id or self.chance.new().hex()),
+            input=p.Payload(data=data),
+        )  # fmt: skip
+        return int((await self.transport.call("publish", request)).delivered)
+
+    async def statistics(self) -> Statistics:
+        """How many sagas of each type are in each status; eventually consistent, from rows that the journal maintains."""
+        return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
+
+    async def list(
+        self,
+        *,
+        type: str = "",
+        status: Sequence[str] = (),
+        key: str = "",
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[Listed]:
+        """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
+        at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
+        open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
+        and for a time without a time zone."""
+        found = rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+            started_before=started_before, limit=limit,
+        )  # fmt: skip
+        async for one in found:
+            yield listed(one)
+
+    async def list_page(
+        self,
+        *,
+        type: str = "",
+        status: Sequence[str] = (),
+        key: str = "",
+        attributes: Mapping[str, str | int | bool] | None = None,
+        started_after: datetime | None = None,
+        started_before: datetime | None = None,
+        limit: int = 100,
+        page: str = "",
+    ) -> ListPage:
+        """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
+        and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
+        found = await page_of_rows(
+            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
+            started_before=started_before, limit=limit, page=page,
+        )  # fmt: skip
+        return ListPage([listed(one) for one in found.sagas], found.next_page)

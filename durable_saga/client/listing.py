@@ -1,0 +1,124 @@
+"""Listings: what is asked for, and their rows: plain data for users, messages of the wire for the page and the commands.
+
+Raises InvalidArgument for filters that mean nothing, and Unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from durable_saga import errors
+from durable_saga.client.overview import time_of
+from durable_saga.client.status import Status, status_of
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.attributes import texts_of
+
+if TYPE_CHECKING:
+    from durable_saga.client.client import Client
+
+ROWS_PER_PAGE = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A run of a saga as a listing shows it, plain data: `handle(id).overview()` has the rest. Times are UTC. `blocked` tells
+    why no worker can go on, empty: not blocked."""
+
+    id: str
+    run: int
+    saga_type: str
+    status: Status
+    started_at: datetime | None
+    updated_at: datetime | None
+    ended_at: datetime | None
+    blocked: str
+    attributes: dict[str, str]
+
+    @property
+    def is_open(self) -> bool:
+        return self.status.is_open
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """`next_page` is the `page` of the next call, empty at the end."""
+
+    sagas: list[Listed]
+    next_page: str
+
+
+class Filters(TypedDict, total=False):
+    """Those of `Client.list()`."""
+
+    type: str
+    status: Sequence[str]
+    key: str
+    attributes: Mapping[str, str | int | bool] | None
+    started_after: datetime | None
+    started_before: datetime | None
+
+
+def listed(one: c.Description) -> Listed:
+    return Listed(
+        id=one.key.saga,
+        run=one.key.run,
+        saga_type=one.saga_type,
+        status=status_of(one.status),
+        started_at=time_of(one.started_ms),
+        updated_at=time_of(one.updated_ms),
+        ended_at=time_of(one.ended_ms),
+        blocked=one.blocked,
+        attributes=dict(one.attributes),
+    )
+
+
+async def page_of_rows(client: Client, *, limit: int = 100, page: str = "", **filters: Unpack[Filters]) -> c.ListReply:
+    """One page, as messages of the wire."""
+    found: c.ListReply = await client.transport.call("list", _request(client.namespace, limit, page, **filters))
+    return found
+
+
+async def rows(client: Client, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[c.Description]:
+    """Page by page, as messages of the wire."""
+    left, token = limit, ""
+    while left is None or left > 0:
+        found = await page_of_rows(client, limit=min(left or ROWS_PER_PAGE, ROWS_PER_PAGE), page=token, **filters)
+        for one in found.sagas[:left]:
+            yield one
+        left, token = None if left is None else left - len(found.sagas), found.next_page
+        if not token:
+            return
+
+
+def _request(
+    namespace: str, limit: int, page: str, *, type: str = "", status: Sequence[str] = (), key: str = "",
+    attributes: Mapping[str, str | int | bool] | None = None, started_after: datetime | None = None,
+    started_before: datetime | None = None,
+) -> c.ListRequest:  # fmt: skip
+    status = [name.upper() for name in status]
+    unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
+    if unknown:
+        raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
+    try:
+        wanted = texts_of(attributes or {})
+    except ValueError as error:
+        raise errors.InvalidArgument(str(error)) from None
+    return c.ListRequest(
+        namespace=namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
+        attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
+        limit=limit, page=page, correlation_key=key,
+    )  # fmt: skip
+
+
+def _ms_of(time: datetime | None) -> int:
+    """Unix milliseconds, rounded up; 0 for None."""
+    if time is None:
+        return 0
+    if time.tzinfo is None:
+        raise errors.InvalidArgument(f"{time} has no time zone: use datetime.now(UTC) or .astimezone()")
+    return -((_EPOCH - time) // timedelta(milliseconds=1))

@@ -1,0 +1,224 @@
+"""How a saga stands, in the words of a saga: made from what the server describes, or from a history in a test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from durable_saga.client.readable import value_of
+from durable_saga.client.status import Status, status_of
+from durable_saga.errors import render_failure
+from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failures.remade import failure_info
+from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import seconds_of
+
+_WORKING = ("pending", "running", "retrying")
+_UNDONE = ("done", "resolved")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was sent to a saga. `kind`: signal, cancel, compensate, recover or decision; `state`: waiting, taken, unread or
+    rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
+
+    id: str
+    kind: str
+    state: str
+    name: str
+    received_at: datetime | None
+    who: str = ""
+    reason: str = ""
+    error: str = ""
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What an open saga waits for. `step` and `compensation`: the attempts of the one of this `name`. `time`: the moment
+    `until`, or a message. `message`: a signal or an event, whose name only the saga's code knows. `person`: somebody who
+    recovers or compensates it, or decides on the compensation `name`."""
+
+    kind: Literal["step", "compensation", "time", "message", "person"]
+    name: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How a saga stands, as plain data: `dataclasses.asdict()`, pydantic and FastAPI take it as it is. Steps are named in the
+    order in which they were begun. `attempts` counts those of the current step, of the last one when none runs. Times are UTC,
+    None where there is none. `error` and `failure` hold tracebacks: they are for the team that runs the saga."""
+
+    id: str
+    saga_type: str
+    status: Status
+    current_step: str | None = None
+    completed_steps: list[str] = field(default_factory=list)
+    compensated_steps: list[str] = field(default_factory=list)
+    """In the order in which they were undone."""
+    skipped_steps: list[str] = field(default_factory=list)
+    stuck_steps: dict[str, str] = field(default_factory=dict)
+    """Names of steps whose compensation needs an operator, with the call to name in the operator's verbs. A name that stands
+    for several calls here has the call behind it: `charge (call 2)`."""
+    state: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    failure: FailureInfo | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    past_pivot: bool = False
+    blocked: str = ""
+    settling: bool = False
+    """Its code is done; what is in doubt is undone before it ends."""
+    current_steps: list[str] = field(default_factory=list)
+    """All that are at work; `current_step` is the first."""
+    messages: list[Message] = field(default_factory=list)
+    """Those that wait, those that were not read, and those that were rejected; while it is open also those that it took."""
+    run: int = 1
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Its search attributes."""
+    waiting_for: list[Waiting] = field(default_factory=list)
+    """As far as the journal tells; empty while its code runs, when it is blocked, and when it has ended."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.status.is_open
+
+    def can_recover(self) -> bool:
+        """Whether `recover` would let it carry on: it failed and is held."""
+        return self.status is Status.HELD
+
+    def can_compensate(self) -> bool:
+        """Whether `compensate` would unwind it."""
+        return self.status in (Status.RUNNING, Status.HELD) and not self.past_pivot and not self.settling
+
+
+def overview_of(one: c.Description) -> Overview:
+    real = [step for step in one.steps if step.state not in ("opened", "skipped") and step.name != "on_failure"]
+    working = [step for step in real if step.state in _WORKING]
+    failure = failure_info(one.failure) if one.HasField("failure") and one.status != h.COMPLETED else None
+    last = working or real
+    undone = sorted((step for step in one.steps if step.compensation_state in _UNDONE), key=lambda one: one.compensation_seq)
+    return Overview(
+        id=one.key.saga,
+        saga_type=one.saga_type,
+        status=status_of(one.status),
+        current_step=working[0].name if working and one.status == h.RUNNING else None,
+        completed_steps=[step.name for step in real if step.state == "done"],
+        compensated_steps=[_undone(step) for step in undone],
+        skipped_steps=[step.name for step in one.steps if step.state == "skipped"],
+        stuck_steps=_by_name(step for step in one.steps if step.compensation_state == "stuck"),
+        state={key: value_of(payload) for key, payload in sorted(one.state.items())},
+        error=render_failure(failure) if failure is not None else None,
+        failure=failure,
+        attempts=last[-1].attempts if last else 0,
+        started_at=time_of(one.started_ms),
+        updated_at=time_of(one.updated_ms),
+        ended_at=time_of(one.ended_ms),
+        past_pivot=one.past_pivot,
+        blocked=one.blocked,
+        settling=one.settling,
+        current_steps=[step.name for step in working] if one.status == h.RUNNING else [],
+        messages=[message_of(view) for view in one.messages],
+        run=one.key.run,
+        attributes=dict(one.attributes),
+        waiting_for=_waiting_for(one, working) if status_of(one.status).is_open and not one.blocked else [],
+    )
+
+
+def _waiting_for(one: c.Description, working: Iterable[c.StepView]) -> list[Waiting]:
+    found = [Waiting("person")] if one.status == h.HELD else []
+    for step in one.steps:
+        if step.compensation_state == "stuck":
+            found.append(Waiting("person", step.compensation))
+        elif step.compensation_state in ("running", "retrying"):
+            found.append(Waiting("compensation", step.compensation))
+    if one.status == h.RUNNING:
+        found += [Waiting("step", step.name) for step in working]
+    if one.wake_at_ms > one.updated_ms:
+        found.append(Waiting("time", until=time_of(one.wake_at_ms)))
+    elif not found and one.status == h.RUNNING and not one.owner and not one.wake_at_ms:
+        found.append(Waiting("message"))
+    return found
+
+
+def _by_name(steps: Iterable[c.StepView]) -> dict[str, str]:
+    """Each call, by the name of its step, or by name and call where several have that name."""
+    every = list(steps)
+    counts = Counter(_undone(step) for step in every)
+    return {_undone(step) if counts[_undone(step)] == 1 else f"{_undone(step)} (call {step.call})": step.call for step in every}
+
+
+def message_of(view: c.MessageView) -> Message:
+    failure = view.failure if view.HasField("failure") else None
+    return Message(
+        view.message_id, view.kind, view.state, view.name, time_of(view.received_ms), view.who, view.reason,
+        f"{failure.type}: {failure.message}" if failure is not None else "", view.call,
+    )  # fmt: skip
+
+
+def _undone(step: c.StepView) -> str:
+    return step.compensation if step.name == "on_failure" else step.name
+
+
+def time_of(ms: int) -> datetime | None:
+    """UTC; None for no time."""
+    return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts of sagas by `Status`, over all types and for each one; a status that none is in is not there. `active` is
+    running and compensating."""
+
+    by_status: dict[str, int]
+    by_type: dict[str, dict[str, int]]
+
+    @classmethod
+    def of(cls, reply: c.StatisticsReply) -> Statistics:
+        total: Counter[str] = Counter()
+        by_type: dict[str, Counter[str]] = {}
+        for one in reply.tallies:
+            status = status_of(one.status)
+            total[status] += one.count
+            by_type.setdefault(one.saga_type, Counter())[status] += one.count
+        return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()})
+
+    def count(self, *statuses: Status) -> int:
+        """How many are in one of these."""
+        return sum(self.by_status.get(status, 0) for status in statuses)
+
+    @property
+    def active(self) -> int:
+        return self.count(Status.RUNNING, Status.COMPENSATING)
+
+    @property
+    def completed(self) -> int:
+        return self.count(Status.COMPLETED)
+
+    @property
+    def failed(self) -> int:
+        """Ended as failed: nothing was to be undone."""
+        return self.count(Status.FAILED)
+
+    @property
+    def compensating(self) -> int:
+        return self.count(Status.COMPENSATING)
+
+    @property
+    def compensated(self) -> int:
+        return self.count(Status.COMPENSATED)
+
+    @property
+    def stuck(self) -> int:
+        return self.count(Status.COMPENSATION_STUCK)
+
+    @property
+    def held(self) -> int:
+        return self.count(Status.HELD)

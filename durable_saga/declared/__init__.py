@@ -1,0 +1,1 @@
+"""Sagas that are declared as a class with a table of steps."""

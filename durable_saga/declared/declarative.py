@@ -1,0 +1,250 @@
+"""Sagas as a class with a table of steps. `define()` is compiled to one function saga: the same steps, scopes and events.
+
+    class OrderProcessing(Saga):
+        name = "order_processing"
+
+        def define(self) -> list[SagaStep]:
+            return [
+                Step("validate_payment", self.validate_payment, compensation=self.release_payment, timeout=30),
+                Parallel("processing", [Step("pack", self.pack), Step("bill", self.bill, compensation=self.unbill)]),
+            ]
+
+A step without `depends_on` waits for the one before it in the list; `depends_on=[]` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import events
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+
+from durable_saga import codec
+from durable_saga.authoring.compensation import Strategy
+from durable_saga.authoring.inside import State
+from durable_saga.authoring.saga import SagaFunction
+from durable_saga.definition.retry import FOREVER, Retry
+from durable_saga.errors import CompensationRequested, DefinitionError, UnsupportedOperation
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay.loop import SagaLoop
+
+if TYPE_CHECKING:
+    from durable_saga.replay.run import Core
+
+running_table: ContextVar[RunningTable] = ContextVar("durable_saga_table")
+running_event: ContextVar[h.SignalReceived] = ContextVar("durable_saga_event")
+Seconds = float | timedelta
+Condition = Callable[[Any, Mapping[str, Any]], bool]
+SagaState = State
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaStep:
+    """What all steps of a table have.
+
+    - `depends_on`: names of the steps to wait for; None: the step before it in the list, empty: nothing.
+    - `condition(context, results)`: when it is false, the step is skipped, and never undone.
+    - `when_skipped`: whether a step that depends on a skipped one runs ("run") or is skipped too ("skip").
+    - `place`: file and line, for messages."""
+
+    depends_on: Sequence[str] | None = None
+    condition: Condition | None = None
+    when_skipped: Literal["run", "skip"] = "run"
+    place: str = field(default_factory=lambda: _place(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Step(SagaStep):
+    """A step of a table.
+
+    - `action(context)` or `action(context, results)`, async or plain.
+    - `compensation(context)` or `compensation(context, result)`, where `result` is None if the action never returned.
+    - `timeout` (seconds or a timedelta): for one attempt.
+    - `compensation_strategy`: "deferred", "immediate", or "conditional" with `compensation_when(context, error)`.
+    - The others are those of `@step` and `compensation()`."""
+
+    name: str
+    action: Callable[..., Any]
+    compensation: Callable[..., Any] | None = None
+    timeout: Seconds | None = None
+    retry: Retry | None = field(default=None, kw_only=True)
+    effect: bool = field(default=True, kw_only=True)
+    at_most_once: bool = field(default=False, kw_only=True)
+    pivot: bool = field(default=False, kw_only=True)
+    compensation_strategy: Strategy | Literal["conditional"] = field(default="deferred", kw_only=True)
+    compensation_when: Callable[[Any, Any], bool] | None = field(default=None, kw_only=True)
+    compensation_retry: Retry = field(default=FOREVER, kw_only=True)
+    compensation_timeout: Seconds | None = field(default=None, kw_only=True)
+    not_applied: type[BaseException] | Sequence[type[BaseException]] = field(default=(), kw_only=True)
+    in_doubt: Literal["settle", "leave"] = field(default="settle", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Parallel(SagaStep):
+    """Steps that run at the same time. One that fails cancels the others."""
+
+    name: str
+    steps: Sequence[SagaStep]
+
+
+@dataclass(frozen=True)
+class WaitForEvent(SagaStep):
+    """Waits for an event; its result is what was published. Fails with EventTimedOut after `timeout`."""
+
+    name: str
+    event: str
+    timeout: Seconds | None = None
+
+
+@dataclass(frozen=True)
+class SubSaga(SagaStep):
+    """Another saga as a step: undone as one unit. `context(context, results)` makes its context."""
+
+    name: str
+    saga: type[Saga] | Saga | SagaFunction[..., Any]
+    context: Callable[[Any, Mapping[str, Any]], Any] | None = None
+
+
+class RunningTable(Protocol):
+    """One run of a table, as the methods of `Saga` see it."""
+
+    async def call(self, name: str) -> Any: ...
+
+    def item(self, name: str) -> SagaStep: ...
+
+
+class Done:
+    """What took effect at the call; awaiting it gives None at once."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+class Saga:
+    """The base of declared sagas. One instance serves all runs, so it keeps nothing of a run: that is for `state`."""
+
+    name: ClassVar[str] = ""
+    timeout: ClassVar[Seconds | None] = None
+    retry: ClassVar[Retry | None] = None
+    when_failed: ClassVar[Literal["compensate", "hold"]] = "compensate"
+    compensation_parallel: ClassVar[bool] = False
+
+    def define(self) -> Sequence[SagaStep]:
+        """The table of steps. Read once, when the saga is registered."""
+        raise NotImplementedError(f"{type(self).__qualname__} needs define(): return the list of its steps")
+
+    def compensation_order(self) -> Sequence[str] | None:
+        """Names of steps in the order in which they are undone; others come after them. None: the reverse of doing."""
+        return None
+
+    def keys(self, context: Any) -> Sequence[str]:
+        """Correlation keys by which events reach this saga."""
+        return ()
+
+    def attributes(self, context: Any) -> Mapping[str, Any]:
+        """Search attributes by which listings find this saga."""
+        return {}
+
+    async def execute_step(self, name: str, context: Any, state: SagaState) -> Any:
+        """Runs one step. Override it to wrap every step, and call `super()`; it is saga code and replays, so it may read and
+        set `state` and raise, and does nothing to the world. Keeps `last_successful_step`, `last_error` and `attempts` (of
+        the step that failed last) in the state."""
+        attempts = state.get("attempts", 0)
+        try:
+            result = await _running(running_table).call(name)
+        except Exception as error:
+            state.set("attempts", attempts + 1)
+            state.set("last_error", str(error))
+            raise
+        state.set("last_successful_step", name)
+        state.set("attempts", 0)
+        return result
+
+    async def handle_event(self, event: str, data: Any, saga_id: str) -> None:
+        """Gets each event. As it stands here, the step that waits for it goes on with the data, now or when it comes to wait.
+        Override it to decide otherwise, with `resume()` and `compensate()`."""
+        core_of_saga().signals.keep(_running(running_event))
+
+    def resume(self, step: str, data: Any = None) -> Awaitable[None]:
+        """Let a WaitForEvent step go on with this data, now or when it comes to wait. It takes effect at the call; awaiting
+        it does no harm. Raises ValueError for another step."""
+        waiting = _running(running_table).item(step)
+        if not isinstance(waiting, WaitForEvent):
+            raise ValueError(f"step {step!r} does not wait for an event: name a WaitForEvent step")
+        data = codec.encode_call((data,), {}, where=f"resume({step!r})")
+        message_id = _running(running_event).message_id
+        fact = h.SignalReceived(message_id=message_id, name=waiting.event, input=p.Payload(data=data))
+        core_of_saga().signals.keep(fact)
+        return Done()
+
+    def compensate(self, reason: str = "") -> Awaitable[None]:
+        """Stop forward work and unwind; at the call, as resume(). Raises UnsupportedOperation past the pivot."""
+        core = core_of_saga()
+        if core.holding.past_pivot:
+            raise UnsupportedOperation("the saga is past its pivot: it only goes forward")
+        core.forward.interrupt(CompensationRequested(reason or "compensation was asked for"), asked_for=True)
+        return Done()
+
+
+AnySaga = SagaFunction[..., Any] | Saga | type[Saga]
+
+
+_of_class: dict[type[Saga], SagaFunction[..., Any]] = {}
+
+
+def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
+    """The function saga behind either way of writing one. Raises DefinitionError, with file and line, and TypeError for what
+    is no saga."""
+    from durable_saga.declared.compiled import compile_saga
+
+    if isinstance(saga, SagaFunction):
+        return saga
+    if isinstance(saga, type) and issubclass(saga, Saga):
+        if saga not in _of_class:
+            _of_class[saga] = compile_saga(_made(saga))
+        return _of_class[saga]
+    if isinstance(saga, Saga):
+        return compile_saga(saga)
+    raise TypeError(f"{saga!r} isn't a saga: mark a function with @saga, or give a subclass of Saga")
+
+
+def _made(saga: type[Saga]) -> Saga:
+    from durable_saga.declared.declared_checks import class_place
+
+    try:
+        return saga()
+    except Exception as error:
+        why = f"{saga.__qualname__}() can't be made without arguments, so give an instance: {type(error).__name__}: {error}"
+        raise DefinitionError(f"{class_place(saga)}: {why}") from error
+
+
+T = TypeVar("T")
+
+
+def _running(what: ContextVar[T]) -> T:
+    try:
+        return what.get()
+    except LookupError:
+        raise UnsupportedOperation("this is for execute_step() and handle_event(), which the engine calls in a saga") from None
+
+
+def core_of_saga() -> Core:
+    """Raises UnsupportedOperation outside saga code."""
+    loop = events._get_running_loop()
+    if not isinstance(loop, SagaLoop):
+        raise UnsupportedOperation("this is for saga code: handle_event() and execute_step()")
+    core: Core = loop.owner
+    return core
+
+
+def _place() -> str:
+    """File and line outside this module: where the step stands."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in (__name__, "dataclasses"):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,1 @@
+"""Exceptions as values and back, and what of them may be told."""

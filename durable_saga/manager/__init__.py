@@ -1,0 +1,1 @@
+"""The faces of a saga manager: manager, orchestrator, monitor and event bus."""

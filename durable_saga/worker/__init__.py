@@ -1,0 +1,1 @@
+"""Who runs sagas and their steps."""

@@ -1,0 +1,354 @@
+"""One run while this worker owns it: its core, its one commit in flight, its attempts and its timer.
+
+    facts -> core -> events + effects -> commit -> (acknowledged) -> effects start -> facts …
+
+What comes up while a commit is in flight goes into the next one. An unknown or refused commit is sent again, the identical
+bytes. A fenced one ends it: nothing further is done for this run here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
+from durable_saga.pb import history_pb2 as h
+from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.payloads import missing_in, strip_large
+from durable_saga.replay import Core, Effect, RunStep
+from durable_saga.replay.aside import Decode
+from durable_saga.replay.commands import NOT_DECODED
+from durable_saga.replay.interruptions import tell_interruptions
+from durable_saga.worker.arrivals import Arrivals, needed
+from durable_saga.worker.attempts import Attempts
+from durable_saga.worker.inbox import Inbox
+from durable_saga.worker.starts import Alarms, Starts
+from durable_saga.worker.watched_core import WatchedCore
+
+if TYPE_CHECKING:
+    from durable_saga.worker.links import Stream
+    from durable_saga.worker.worker import Worker
+
+log = logging.getLogger(__name__)
+PARK_AFTER_IDLE_SECONDS = 1.0
+PARK_BEYOND_MS = 5_000
+ANSWER_SECONDS_MAX = 15.0
+COMMIT_BYTES_MAX = 4 * 1024 * 1024
+COMMIT_EVENTS_MAX = 2_000
+_ENDING = ("cancel", "compensate")
+
+
+class ActiveRun:
+    """Made from an Assign. `worker` sends its items and forgets it when it is over."""
+
+    def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
+        self._worker, self._loop = worker, asyncio.get_running_loop()
+        self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
+        self._core = core
+        self._watched = WatchedCore(core, worker.activation_seconds_max)
+        self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
+        self.attempts.saga_type = core.definition.name
+        self._next_seq = len(assign.events)
+        self._unsent, self._unsent_bytes = list[h.Event](), 0
+        self._held, self._held_in_flight = list[Effect](), list[Effect]()
+        self._urgent = self._replay_again = self._over = False
+        self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
+        self._starts, self._inbox = Starts(self.attempts, worker.clock), Inbox(assign.events)
+        self._arrivals = Arrivals(self.key, worker, self._block, self._arm)
+        self.told: Stream | None = None
+        self._in_flight: w.Commit | None = None
+        self._item: w.WorkerItem | None = None  # what it is sent in
+        self.via: Stream | None = None
+        self._sent, self._status = 0.0, h.RUNNING  # of the run, as far as its code went well
+        self._alarms = Alarms(self._loop)
+
+    def begin(self, assign: w.Assign) -> None:
+        """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
+        self._arrivals.take(assign, needed(assign), self._begin)
+
+    def _begin(self, assign: w.Assign) -> Generator[Decode, tuple[Any] | None]:
+        try:
+            yield from self._watched.replaying(assign.events)
+            tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted, self._worker.chance.random)
+            self._take()
+        except BaseException as error:  # whatever it is, it is this saga's
+            _could_not_begin(self, assign, error)
+            return
+        reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
+        for message in assign.inbox:
+            if reason is None or message.WhichOneof("kind") in _ENDING:
+                self._deliver(message)
+        if reason is not None:
+            self._due()
+            if not self._core.ended:
+                self._block(reason)
+        self._arm()
+
+    # --- what happens to it ------------------------------------------------------------------------------------------
+
+    def deliver(self, message: h.InboxMessage) -> None:
+        self._arrivals.take(message, missing_in(message), self._deliver)
+
+    def _deliver(self, message: h.InboxMessage) -> None:
+        try:
+            event = self._inbox.take(message)
+        except DurableSagaError as error:
+            self._block(error)
+            return
+        if event is not None and not self.fact(event) and not self._core.leaves_messages:
+            self._inbox.spend(message.message_id)
+
+    def fact(self, event: h.Event, result: Any = NOT_DECODED) -> bool:
+        """Something happened (see Core.feed()): do what follows. False: it is of no interest any more."""
+        if self._over or self._wrong is not None:
+            return True
+        try:
+            wanted = self._watched.feed(event, self._worker.clock.now_ms(), result)
+            self._take()
+        except BaseException as error:  # whatever it is, it is this saga's
+            self._block(error, event)
+            return True
+        self._arm()
+        return wanted
+
+    def replied(self, reply: w.CommitReply) -> None:
+        """The outcome of the commit in flight."""
+        if self._over or self._in_flight is None or reply.request != self._in_flight.request:
+            return
+        if reply.outcome == w.CommitReply.COMMITTED:
+            self._committed()
+        elif reply.outcome == w.CommitReply.FENCED:
+            log.warning("saga %s goes on elsewhere: %s", self.key.saga, reply.reason)
+            self.drop()
+        else:
+            log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
+            self._loop.call_later(max(reply.retry_after_ms, 50) / 1000, self._send, self._in_flight)
+
+    def reconnected(self, lost: Stream | None) -> None:
+        """What was in flight on this stream may or may not have arrived; None: there was no stream when it came up."""
+        if self._in_flight is not None and self.via is lost:
+            self._send(self._in_flight)
+
+    def resend_overdue(self) -> None:
+        """An answer that does not come is an unknown outcome too."""
+        if self._in_flight is not None and self._loop.time() > self._sent + ANSWER_SECONDS_MAX:
+            self._send(self._in_flight)
+
+    def drop(self) -> None:
+        """Forget the run; act on nothing any more."""
+        if self._over:
+            return
+        self._over = True
+        self._alarms.clear()
+        self._arrivals.drop()
+        self.attempts.cancel_all()
+        if self._watched.discard():
+            log.warning("saga %s: its code does not let itself be ended and is left as it is", self.key.saga)
+        self._worker.forget(self)
+
+    # --- committing ----------------------------------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        output = self._watched.take()
+        self._status = output.status
+        self._unsent += output.events
+        self._unsent_bytes += output.size
+        self._urgent |= output.must_commit
+        self._replay_again |= output.replay_again
+        for effect in output.effects:
+            if isinstance(effect, RunStep) and not effect.definition.effect and not effect.interruptions:
+                self._starts.start(effect)
+            else:
+                self._held.append(effect)
+        if (self._urgent or self._held) and self._in_flight is None:
+            self._worker.flush_soon(self)
+
+    def flush(self) -> None:
+        """Send what has come up, once per turn of the loop."""
+        if self._over or self._in_flight is not None:
+            return
+        if not self._unsent and self._wrong is None:
+            held, self._held, self._urgent = self._held, [], False
+            self._starts.start_all(held)
+            self._arm()
+            return
+        is_small = self._unsent_bytes <= COMMIT_BYTES_MAX and len(self._unsent) <= COMMIT_EVENTS_MAX
+        events, rest = (self._unsent, []) if is_small else _cut(self._unsent)
+        self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, more=bool(rest))
+        if self._item is None:
+            return
+        self._in_flight = self._item.commit
+        self._unsent, self._urgent = rest, bool(rest)
+        self._unsent_bytes = sum(event.ByteSize() for event in rest) if rest else 0
+        if not rest:  # effects wait for all that came up before them
+            self._held, self._held_in_flight = [], self._held
+        self._send(self._in_flight)
+
+    def _send(self, commit: w.Commit) -> None:
+        """Unless it is settled meanwhile."""
+        if not self._over and commit is self._in_flight and self._item is not None:
+            self._sent = self._loop.time()
+            self.via = self._worker.send(self.key, self._item)
+
+    def _committed(self) -> None:
+        assert self._in_flight is not None, "a reply answers a commit"
+        self._next_seq = self._in_flight.events[-1].seq + 1
+        self._inbox.committed(self._in_flight.consumed)
+        self._worker.blocked.goes_on(self.key)
+        effects, self._held_in_flight, self._in_flight, self._item = self._held_in_flight, [], None, None
+        if self._wrong is not None:
+            self._go_on_blocking()
+        elif self._core.ended and not self._unsent:
+            self.drop()
+        elif self._replay_again and not self._unsent:
+            self._send_release(wake_at_ms=self._worker.clock.now_ms())
+        else:
+            self._starts.start_all(effects)
+            self._arm()
+            if self._urgent or self._held:
+                self._worker.flush_soon(self)
+
+    # --- time ------------------------------------------------------------------------------------------------------------
+
+    def _wake_at_ms(self) -> int:
+        """The next thing to do without a message, 0: none."""
+        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
+        return min(filter(None, times)) if any(times) else 0
+
+    def _arm(self) -> None:
+        """Set the timer for what comes next, and see whether the run is only waiting."""
+        if self._over or self._wrong is not None:
+            return
+        self._alarms.clear()
+        in_ms, wake_at_ms = 0, self._wake_at_ms()
+        if wake_at_ms:
+            in_ms = max(wake_at_ms - self._worker.clock.now_ms(), 0)
+            self._alarms.set(in_ms / 1000, self._due)
+        if self._only_waits() and (not wake_at_ms or in_ms > PARK_BEYOND_MS):
+            self._alarms.set(0 if self._worker.is_crowded else PARK_AFTER_IDLE_SECONDS, self._release)
+
+    def _due(self) -> None:
+        now_ms = self._worker.clock.now_ms()
+        self._starts.due(now_ms)
+        if (due_ms := self._core.next_timer_ms) and due_ms <= now_ms:
+            self.fact(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
+        elif self._core.deadline_ms and self._core.deadline_ms <= now_ms:
+            self._core.deadline_ms = 0
+            self.fact(h.Event(saga_timed_out=h.SagaTimedOut()))
+        self._arm()
+
+    def _only_waits(self) -> bool:
+        at_work = self._in_flight or self._held or self._held_in_flight or self._urgent or len(self.attempts)
+        return not (at_work or len(self._arrivals) or self._starts.is_bound)
+
+    def _release(self) -> None:
+        """Park: it holds no memory until its timer or a message."""
+        if self._over or self._wrong is not None or not self._only_waits():
+            return
+        if self._unsent:
+            self.flush()  # parks after the reply
+        else:
+            self._send_release(wake_at_ms=self._wake_at_ms())
+
+    def _block(self, error: BaseException, fact: h.Event | None = None) -> None:
+        """Nobody can go on with it as things are: give it back with the reason; it is tried again, ever more slowly. The
+        outcome of an attempt that led to this is committed first: it is not made again."""
+        if self._over or self._wrong is not None:
+            return
+        self._alarms.clear()
+        self._wrong, self._held = error, []
+        if fact is not None and str(fact.WhichOneof("kind")).startswith(("step_", "compensation_")):
+            self._unsent += [event for event in self._core.take().events if event.seq <= fact.seq]
+        if self._in_flight is None:
+            self._go_on_blocking()
+
+    def _go_on_blocking(self) -> None:
+        if self._unsent:
+            self.flush()
+        elif self._wrong is not None:
+            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong)
+            self._send_release(blocked=reason, retry_after_ms=retry_ms)
+
+    def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
+        if not blocked and not self._over and (wrong := self._watched.discard()):
+            self._block(_swallowed(wrong))
+            return
+        release = w.Release(
+            key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
+            wake_in_ms=_until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
+            status=h.Status.Name(self._status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
+        )  # fmt: skip
+        self.via = self._worker.send(self.key, w.WorkerItem(release=release))
+        self.drop()
+
+    def give_back(self) -> bool:
+        """For a drain: True once the run is no longer here. An attempt under way is let finish."""
+        if not self._over and self._only_waits() and not self._unsent:
+            self._send_release(wake_at_ms=self._wake_at_ms() or self._worker.clock.now_ms())
+        elif not self._over and self._only_waits():
+            self.flush()
+        return self._over
+
+
+def _attempts_of(run: ActiveRun, worker: Worker, forward_only: Callable[[], bool]) -> Attempts:
+    return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+
+
+def _swallowed(wrong: str) -> SwallowedCancellation:
+    return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
+
+
+def _until(time_ms: int, now_ms: int) -> int:
+    """0: there is no such time."""
+    return max(time_ms - now_ms, 1) if time_ms else 0
+
+
+def _commit(
+    run: ActiveRun, request: int, commit_id: bytes, events: list[h.Event], *, more: bool
+) -> w.WorkerItem | None:  # fmt: skip
+    """Filled in place: a message that is given to another one is copied. `more`: events that go into a later one. None: it
+    can't be sealed, so nothing of it is committed, and the run is blocked."""
+    item = w.WorkerItem()
+    commit = item.commit
+    commit.request, commit.commit_id = request, commit_id
+    commit.status = h.RUNNING if more and run._core.ended else run._status
+    commit.key.CopyFrom(run.key)
+    commit.incarnation, commit.epoch = run.incarnation, run.epoch
+    commit.events.extend(events)
+    commit.consumed.extend(run._inbox.consumed(events))
+    strip_large(commit)
+    if run._worker.sealing is not None:
+        try:
+            run._worker.sealing.seal_events(commit.events, run.key, run._arrivals.kept)
+        except Exception as error:  # what a codec raises too
+            run._unsent, run._held, run._wrong = [], [], error
+            run._alarms.clear()
+            run._go_on_blocking()
+            return None
+    return item
+
+
+def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
+    """What goes into one commit, and the rest: journals refuse writes that are too large."""
+    size = 0
+    for place, event in enumerate(events):
+        size += event.ByteSize()
+        if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
+            return events[:place], events[place:]
+    return events, []
+
+
+def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:
+    """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    if isinstance(error, GeneratorExit):  # it goes on elsewhere
+        raise error
+    missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
+    if missing:
+        run._core.discard()
+        run._core = Core(run._core.definition, run.key)
+        run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
+        run._arrivals.take(assign, missing, run._begin)
+    else:
+        run._block(error)

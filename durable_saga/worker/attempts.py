@@ -1,0 +1,298 @@
+"""Runs attempts of steps and compensations, bounded, and reports each outcome as a fact.
+
+Async functions run on the worker's loop, plain ones in threads. An attempt always leaves a fact, whatever it raises; only one
+that is cancelled leaves none, unless it proves something: that it never began, that it was not applied, or a result which came
+after all. An attempt that took too long is reported at once. Nothing else of its call begins before it ends, or before
+LINGER_SECONDS_MAX are over; then it is given up, and so is one that swallows its cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from durable_saga.authoring.step_context import StepContext, key_prefix
+from durable_saga.clock import Chance, Clock
+from durable_saga.definition.retry import Retry
+from durable_saga.errors import StepInterrupted, StepTimedOut
+from durable_saga.machine import Machine
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay import RunCompensation, RunStep
+from durable_saga.replay.commands import NOT_DECODED
+from durable_saga.worker.attempt import Attempt
+from durable_saga.worker.outcomes import (
+    COMPLETED,
+    Circumstances,
+    ended,
+    failed,
+    is_proof,
+    late,
+    not_applied,
+    tell_log,
+    tell_slow,
+)
+from durable_saga.worker.room import Room
+from durable_saga.worker.threads import Threads
+
+LINGER_SECONDS_MAX = 60.0
+SWALLOWED_AFTER_SECONDS = 0.1
+"""So long may an async attempt take to end when its time is over, before it is reported without waiting for it."""
+STRAY_CANCEL_SECONDS = 1.0
+TELL_SLOW_SECONDS = 60.0
+"""An attempt without a time-out that is at work for longer is told in the log, once."""
+Report = Callable[..., object]
+"""Called with a fact, and for one that settles its attempt with the result of Fact too."""
+
+
+class Executor:
+    """What attempts of a worker have in common."""
+
+    def __init__(
+        self, concurrency: int, clock: Clock, retry: Retry, chance: Chance, step_timeout_ms: int = 0
+    ) -> None:  # fmt: skip
+        self.step_timeout_ms = step_timeout_ms  # of steps without one of their own, 0: none
+        self.loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()  # of the worker, with what its lifespans set
+        self.retry = retry
+        self.room = Room(concurrency, self.loop)
+        self.threads = Threads()
+        self.clock = clock
+        self.chance = chance
+        is_cached = type(self.loop).__module__.startswith("uvloop")  # its time stands still while a step blocks it
+        self.time: Callable[[], float] = Machine.monotonic if is_cached else self.loop.time
+
+    def close(self) -> None:
+        self.threads.close()
+
+
+class Attempts:
+    """The attempts of one run, by call. `report` gets a fact for each; it returns True if the fact was recorded.
+    `forward_only` tells whether the run is past its pivot, where a step that fails is always tried again, also one that was
+    begun before."""
+
+    def __init__(
+        self, executor: Executor, key: h.RunKey, incarnation: bytes, epoch: int, report: Report,
+        forward_only: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._executor = executor
+        self._run_number, self.saga_type = key.run, ""
+        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
+        self._epoch = epoch
+        self._report = report
+        self._forward_only = forward_only
+        self._last: dict[str, Attempt] = {}
+        self._wanted = 0
+
+    def __len__(self) -> int:
+        """Those that somebody waits for."""
+        return self._wanted
+
+    def start(self, effect: RunStep | RunCompensation) -> None:
+        """Behind the attempt of the same call that is under way. A compensation that waits for that one too is replaced."""
+        before = self._last.get(effect.call)
+        if before is not None and not before.began and isinstance(before.effect, RunCompensation):
+            self._drop(before)
+            before = before.before
+        attempt = self._last[effect.call] = Attempt(effect, before)
+        self._wanted += 1
+        attempt.task = self._executor.loop.create_task(self._run(attempt), context=self._executor.context.copy())
+        attempt.task.add_done_callback(partial(self._task_done, attempt))
+
+    def cancel(self, call: str) -> None:
+        """What it does from now on is reported only if it proves something."""
+        if (attempt := self._last.get(call)) is not None:
+            self._unwant(attempt)
+            attempt.cancel("the attempt was cancelled")
+            self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, attempt.give_room_back)
+
+    def cancel_all(self) -> None:
+        """The run is not here any more; nothing is reported."""
+        for attempt in list(self._last.values()):
+            self._drop(attempt)
+            self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, attempt.give_room_back)
+
+    def tell_slow(self) -> None:
+        """A warning, once, for each attempt that nothing ends and that is at work for long."""
+        now = self._executor.time()
+        for attempt in self._last.values():
+            if not attempt.was_told and (seconds := attempt.seconds_unlimited(now)) > TELL_SLOW_SECONDS:
+                attempt.was_told = True
+                tell_slow(self._saga, attempt.effect, seconds)
+
+    def _drop(self, attempt: Attempt) -> None:
+        self._unwant(attempt)
+        attempt.is_dropped = True
+        attempt.cancel("the saga goes on elsewhere, or has ended")
+
+    def _unwant(self, attempt: Attempt) -> None:
+        if attempt.is_wanted:
+            attempt.is_wanted = False
+            self._wanted -= 1
+
+    # --- one attempt -----------------------------------------------------------------------------------------------------
+
+    async def _run(self, attempt: Attempt) -> None:
+        room, threads = self._executor.room, self._executor.threads
+        if attempt.before is not None:
+            await attempt.wait_for_those_before(LINGER_SECONDS_MAX)
+        if threads.hung and not attempt.effect.definition.is_async:
+            await threads.has_room()
+        await room.enter(attempt, self._saga)
+        attempt.admit(partial(room.leave, attempt))
+        value, error = None, None
+        try:
+            value, error = await self._invoke(attempt)
+        except BaseException as found:
+            if isinstance(found, GeneratorExit) and not self._executor.loop.is_running():
+                raise  # nobody runs this any more
+            error = found
+        if attempt.is_working:
+            self._leave_its_thread(attempt)
+        elif attempt.work is not None:
+            self._ended(attempt, attempt.work.value, attempt.work.error)
+        else:
+            self._ended(attempt, value, error)
+
+    async def _invoke(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
+        effect, definition = attempt.effect, attempt.effect.definition
+        if isinstance(effect, RunStep) and effect.interrupted and effect.definition.at_most_once:
+            raise StepInterrupted(
+                f"step {definition.name} was cut off in attempt {effect.attempt}; it is declared at_most_once"
+            )
+        timeout_ms = definition.timeout_ms or (self._executor.step_timeout_ms if isinstance(effect, RunStep) else 0)
+        timer = self._executor.loop.call_later(timeout_ms / 1000, self._expired, attempt) if timeout_ms else None
+        attempt.set_off(self._executor.time(), timeout_ms, timer)
+        return await attempt.call(partial(self._context, attempt), self._executor.threads)
+
+    def _context(self, attempt: Attempt) -> StepContext:
+        effect = attempt.effect
+        key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
+        return StepContext(
+            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
+            self.saga_type, attempt.stop,
+        )  # fmt: skip
+
+    def _expired(self, attempt: Attempt) -> None:
+        attempt.expire()
+        self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, self._swallowed, attempt)
+
+    def _swallowed(self, attempt: Attempt) -> None:
+        """It does not end although its time is over: it is not waited for."""
+        if attempt.is_wanted and not attempt.is_over:
+            attempt.give_room_back()
+            self._time_out(attempt)
+
+    # --- how it ended ------------------------------------------------------------------------------------------------------
+
+    def _ended(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
+        """Its code has ended: by itself, or because it was cancelled."""
+        attempt.close()
+        if attempt.is_dropped:
+            return
+        if not attempt.is_wanted:
+            self._tell_late(attempt, value, error)
+        elif attempt.is_too_late(self._executor.time()) and not _is_proof(attempt, error):
+            self._time_out(attempt, error)
+            self._tell_late(attempt, value, error)
+        elif isinstance(error, asyncio.CancelledError) and attempt.task is not None and attempt.task.cancelling():
+            self._executor.loop.call_later(STRAY_CANCEL_SECONDS, self._stray, attempt, error)
+        else:
+            self._settle(attempt, *ended(attempt.effect, value, error, self._around))
+
+    def _stray(self, attempt: Attempt, error: BaseException) -> None:
+        """It was cancelled, and not by us. The program ends, and then nobody comes here; or the step has cancelled itself."""
+        if attempt.is_wanted:
+            self._settle(attempt, *ended(attempt.effect, None, error, self._around))
+
+    def _leave_its_thread(self, attempt: Attempt) -> None:
+        """It is cancelled or too late, in a thread that can't be stopped; or one that has not even begun."""
+        work = attempt.work
+        assert work is not None, "it is working"
+        if work.withdraw():
+            attempt.began = False
+            attempt.close()
+            if attempt.is_wanted:
+                self._time_out(attempt)
+            else:
+                self._tell_unbegun(attempt)
+            return
+
+        def came_back() -> None:
+            attempt.close()
+            if not attempt.is_dropped:
+                self._tell_late(attempt, work.value, work.error)
+            self._forget(attempt)
+
+        work.given_up(came_back)
+        attempt.give_room_back()
+        if attempt.is_wanted:
+            self._time_out(attempt)
+
+    def _time_out(self, attempt: Attempt, cause: BaseException | None = None) -> None:
+        definition = attempt.effect.definition
+        error = StepTimedOut(f"{definition.name} took longer than {attempt.timeout_ms / 1000} s")
+        error.__cause__ = cause
+        event = failed(attempt.effect, error, self._around())
+        if not attempt.began and attempt.is_first and event.HasField("step_failed"):
+            event.step_failed.failure.not_applied = True
+        self._settle(attempt, event)
+
+    def _settle(self, attempt: Attempt, event: h.Event, result: Any = NOT_DECODED) -> None:
+        """Its outcome is told."""
+        self._unwant(attempt)
+        if attempt.is_over:
+            self._forget(attempt)
+        if event.WhichOneof("kind") not in COMPLETED:
+            tell_log(self._saga, attempt.effect, event, self._executor.clock.now_ms())
+        self._report(event, result)
+
+    def _tell_late(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
+        """What it proves after all."""
+        if isinstance(attempt.effect, RunStep) and (event := late(attempt.effect, value, error)) is not None:
+            self._tell(attempt, event)
+
+    def _tell_unbegun(self, attempt: Attempt) -> None:
+        if isinstance(attempt.effect, RunStep) and attempt.is_first and not attempt.is_dropped:
+            error = asyncio.CancelledError("cancelled before it began")
+            self._tell(attempt, not_applied(attempt.effect, error))
+
+    def _tell(self, attempt: Attempt, event: h.Event) -> None:
+        """A compensation that waits for this attempt is replaced by one that knows of it."""
+        if self._report(event) is True:
+            last = self._last.get(attempt.effect.call)
+            if last is not None and last.waits_for(attempt) and isinstance(last.effect, RunCompensation):
+                self._drop(last)
+
+    def _around(self) -> Circumstances:
+        executor = self._executor
+        return Circumstances(executor.retry, executor.clock.now_ms(), executor.chance.random(), self._forward_only())
+
+    def _task_done(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        attempt.task = None  # its context leads back here: such circles wait for the collector, and make it come often
+        if task.cancelled() and not attempt.is_over:  # it did not come to its turn
+            attempt.close()
+            if not attempt.is_wanted:
+                self._tell_unbegun(attempt)
+        if attempt.is_over and not attempt.is_wanted and self._last.get(attempt.effect.call) is attempt:
+            self._forget(attempt)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error  # the loop's handler shows it: an error of ours
+
+    def _forget(self, attempt: Attempt) -> None:
+        """One that never had its turn leaves the one that it waited for."""
+        call = attempt.effect.call
+        if self._last.get(call) is attempt:
+            before = attempt.before
+            while before is not None and before.is_over:
+                before = before.before
+            if before is not None:
+                self._last[call] = before
+            else:
+                del self._last[call]
+
+
+def _is_proof(attempt: Attempt, error: BaseException | None) -> bool:
+    return error is not None and isinstance(attempt.effect, RunStep) and is_proof(attempt.effect.definition, error)

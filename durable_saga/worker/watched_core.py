@@ -1,0 +1,60 @@
+"""The core of one run, its code watched: what does not come back is taken out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga.replay import Core
+from durable_saga.replay.aside import Decode
+from durable_saga.replay.commands import NOT_DECODED, Output
+from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
+
+log = logging.getLogger(__name__)
+
+
+class WatchedCore:
+    """For the thread that makes it. Once a method raised, the core can only be discarded."""
+
+    def __init__(self, core: Core, seconds: float = ACTIVATION_SECONDS_MAX) -> None:
+        self._core = core
+        self._seconds = seconds
+        self._watch = watch_here()
+
+    def replay(self, events: Sequence[h.Event]) -> None:
+        """Raises ActivationTooLong, and as Core.replay()."""
+        for _ in self.replaying(events):
+            pass
+
+    def replaying(self, events: Sequence[h.Event]) -> Generator[Decode, tuple[Any] | None]:
+        """As Core.replaying(); raises ActivationTooLong."""
+        replaying, sent = self._core.replaying(events), None
+        while True:
+            try:
+                decode = self._watch.call(self._seconds, replaying.send, sent)
+            except StopIteration:
+                return
+            sent = yield decode
+
+    def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
+        """Raises ActivationTooLong, and as Core.feed()."""
+        return self._watch.call(self._seconds, self._core.feed, event, now_ms, result)
+
+    def take(self) -> Output:
+        """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""
+        if warning := self._core.history.warning():
+            log.warning("the history of saga %s grows: %s", self._core.key.saga, warning)
+        for note in self._core.unwinding.judging.take_notes():
+            log.warning("saga %s: %s", self._core.key.saga, note)
+        return self._core.take()
+
+    def discard(self) -> str:
+        """Raises nothing. Tells what is wrong with code that goes on all the same, else ""."""
+        try:
+            place = self._watch.call(DISCARD_SECONDS_MAX, self._core.discard)
+        except ActivationTooLong as error:
+            self._core.loop.give_up()
+            return f"{error.stack}it went on for {DISCARD_SECONDS_MAX} s after it was dropped from memory"
+        return f"{place} waits again, whatever is raised there" if place else ""

@@ -1,0 +1,1 @@
+"""What comes in from the network: gRPC, streams of calls, gates."""

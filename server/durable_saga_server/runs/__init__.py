@@ -1,0 +1,1 @@
+"""What is decided about a run: messages, looks, chains, large values, the end and what follows it."""

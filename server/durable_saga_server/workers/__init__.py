@@ -1,0 +1,1 @@
+"""Who does it: the sessions of workers, what is handed to them and what they commit."""

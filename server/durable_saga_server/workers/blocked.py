@@ -1,0 +1,50 @@
+"""The runs that workers could not go on with: a worker that comes later, with other code perhaps, is offered them at once.
+
+In memory only. After a restart of the server they wait for their next try, some minutes at most.
+"""
+
+from __future__ import annotations
+
+from durable_saga_server.journal import Run
+from durable_saga_server.workers.dispatch import Dispatcher
+from durable_saga_server.workers.sessions import Session
+
+BLOCKED_RUNS_MAX = 10_000
+
+
+class BlockedRuns:
+    """Owns, for each, its saga type, and the workers that were there when it was blocked first or have blocked it since."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._runs: dict[Run, tuple[str, frozenset[str]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def add(self, run: Run, saga_type: str, worker: str) -> None:
+        """This worker has blocked it; one that came meanwhile is offered it."""
+        before = self._runs.pop(run, None)
+        known = before[1] if before is not None else frozenset(one.name for one in self._dispatcher.sessions)
+        self._runs[run] = saga_type, known | {worker}
+        if len(self._runs) > BLOCKED_RUNS_MAX:
+            del self._runs[next(iter(self._runs))]
+        for session in self._dispatcher.sessions:
+            if self._offer(run, session):
+                return
+
+    def goes_on(self, run: Run) -> None:
+        if self._runs:
+            self._runs.pop(run, None)
+
+    def offer(self, session: Session) -> None:
+        """To a worker that has just connected: what others could not go on with."""
+        for run in list(self._runs):
+            self._offer(run, session)
+
+    def _offer(self, run: Run, session: Session) -> bool:
+        saga_type, known = self._runs.get(run, ("", frozenset()))
+        if session.name in known or not session.has_room(run.namespace, saga_type):
+            return False
+        self._dispatcher.offer(run, saga_type, session)
+        return True
