@@ -18,6 +18,8 @@ Redact = Callable[[str], str]
 TEXT_CHARACTERS_MAX = 256 * 1024
 """Of a longer one the function gets the beginning; the rest is dropped."""
 _hook: Redact | None = None
+when_used: list[Callable[[], object]] = []
+"""Called when a hook is set: of who sees to it that log lines come here."""
 
 
 def use(hook: Redact | None) -> None:
@@ -27,19 +29,15 @@ def use(hook: Redact | None) -> None:
         return
     if not callable(hook):
         raise TypeError(f"redact is {hook!r}: give a function from text to text, such as durable_saga.redaction.hide_secrets")
-    from durable_saga.replay import saga_log  # it imports what asks us
-
     _hook = hook
-    saga_log.redact = redact_record
-    saga_log.install()
+    for tell in when_used:
+        tell()
 
 
 def stop() -> None:
     """Texts are what they are again."""
     global _hook
-    from durable_saga.replay import saga_log
-
-    _hook = saga_log.redact = None
+    _hook = None
 
 
 def redacted(text: str) -> str:
@@ -62,6 +60,8 @@ def redacted_bytes(data: bytes) -> bytes:
 
 def redact_record(record: logging.LogRecord) -> None:
     """Its words and its traceback, for all handlers."""
+    if _hook is None:
+        return
     try:
         words = record.getMessage()
     except Exception as error:  # arguments that do not fit: logging itself would print them

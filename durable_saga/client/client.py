@@ -32,6 +32,7 @@ from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
+from durable_saga.transport.fetching import fill
 from durable_saga.transport.transport import Transport
 
 P = ParamSpec("P")

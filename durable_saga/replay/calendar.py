@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from durable_saga.replay import kept_names
-from durable_saga.replay.guard import Environment
+from durable_saga.replay.mark import Environment
 
 NAMES = ("now", "utcnow")
 

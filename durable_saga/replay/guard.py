@@ -10,34 +10,12 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from typing import Any, Protocol
+from typing import Any
 
 from durable_saga.errors import BlockingCall
-from durable_saga.replay.dice import Dice
+from durable_saga.replay import futures, kept_names, saga_log, stand_ins
+from durable_saga.replay.mark import Environment, Marked, mark, refusal
 
-
-class Environment(Protocol):
-    """What stands in for the machine while saga code runs."""
-
-    @property
-    def dice(self) -> Dice: ...
-
-    @property
-    def is_repeating(self) -> bool:
-        """Whether the code that runs has run before, so that what it says was said."""
-
-    def now(self) -> float:
-        """Unix time in seconds."""
-
-    def log_context(self) -> dict[str, Any]:
-        """What a log record of this code carries."""
-
-
-class _Mark(threading.local):
-    environment: Environment | None = None
-
-
-mark = _Mark()
 _install_once = threading.Lock()
 _installed = False
 _REFUSED = {
@@ -77,37 +55,11 @@ _REFUSED = {
 _PYTHON_READS = ("importlib", "linecache", "traceback", "tokenize", "zoneinfo", "tzdata", "pdb", "bdb")
 
 
-class guarded:  # noqa: N801  # it reads as a verb: `with guarded(...)`
+def guarded(environment: Environment) -> Marked:
     """Saga code runs in here. May be nested; raises nothing by itself."""
-
-    __slots__ = ("_before", "_environment")
-
-    def __init__(self, environment: Environment | None) -> None:
-        if not _installed:
-            install()
-        self._environment = environment
-
-    def __enter__(self) -> None:
-        self._before = mark.environment
-        mark.environment = self._environment
-
-    def __exit__(self, *_: object) -> None:
-        mark.environment = self._before
-
-
-def outside() -> guarded:
-    """What is called in here has the machine's clock and dice and may do anything, though saga code called it."""
-    return guarded(None)
-
-
-def leave() -> None:
-    """This thread runs no saga code, whatever was cut short."""
-    mark.environment = None
-
-
-def inside() -> bool:
-    """Whether this thread runs saga code."""
-    return mark.environment is not None
+    if not _installed:
+        install()
+    return Marked(environment)
 
 
 def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
@@ -126,8 +78,6 @@ def refuse_in_sagas(owner: Any, name: str, sentence: str) -> None:
 def install() -> None:
     """Once per process, before the first saga runs."""
     global _installed
-    from durable_saga.replay import futures, kept_names, saga_log, stand_ins
-
     with _install_once:
         if not _installed:
             sys.addaudithook(_audit)
@@ -136,10 +86,6 @@ def install() -> None:
                 saga_log.install()
                 futures.install()
             _installed = True
-
-
-def refusal(sentence: str) -> BlockingCall:
-    return BlockingCall(f"saga code {sentence}: it is replayed after a crash, so do this in a @step")
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

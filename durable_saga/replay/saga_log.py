@@ -11,14 +11,13 @@ import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from durable_saga.replay.guard import mark, outside
+from durable_saga.redaction import redact_record, when_used
+from durable_saga.replay.mark import mark, outside
 
 CONTEXT = ("saga", "run", "saga_type", "step", "attempt")
 _NOTHING: dict[str, Any] = dict.fromkeys(CONTEXT, "")
 step_context: Callable[[], dict[str, Any]] | None = None
 """What runs as a step here, told by who runs steps; empty for none."""
-redact: Callable[[logging.LogRecord], None] | None = None
-"""Takes out of a record what it may not tell; asked for ours, and for those of sagas and steps."""
 _handle = logging.Logger.handle
 _START = getattr(logging, "_startTime", 0)
 
@@ -26,6 +25,9 @@ _START = getattr(logging, "_startTime", 0)
 def install() -> None:
     """Once per process."""
     logging.Logger.handle = handle  # type: ignore[method-assign, assignment]
+
+
+when_used.append(install)
 
 
 def context() -> dict[str, Any]:
@@ -43,8 +45,8 @@ def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
     found = context()
     for name, value in found.items():
         record.__dict__.setdefault(name, value)
-    if redact is not None and (found["saga"] or record.name.startswith("durable_saga")):
-        redact(record)
+    if found["saga"] or record.name.startswith("durable_saga"):
+        redact_record(record)
     if environment is None:
         _handle(logger, record)
         return

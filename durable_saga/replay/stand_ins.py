@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from durable_saga.errors import BlockingCall
 from durable_saga.replay import calendar, kept_names
-from durable_saga.replay.guard import Environment, mark, refusal
+from durable_saga.replay.mark import Environment, mark, refusal
 
 Inside = Callable[..., Any]
 """What is called in saga code: with the environment, then the arguments."""

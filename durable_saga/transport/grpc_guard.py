@@ -11,7 +11,8 @@ from grpc import _channel as blocking
 from grpc.aio import _channel as awaiting
 
 from durable_saga.errors import UnsupportedOperation
-from durable_saga.replay.guard import inside, refuse_in_sagas
+from durable_saga.replay.guard import refuse_in_sagas
+from durable_saga.replay.mark import inside
 
 SENTENCE = "a gRPC call is not for saga code, which is replayed: make it in a @step"
 _MAKERS = ("insecure_channel", "secure_channel")

@@ -16,10 +16,7 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import is_missing, payloads
 from durable_saga.replay.aside import Decode
 from durable_saga.sealing.messages import Kept, Sealing, open_arrived
-
-FETCHES_AT_ONCE_MAX = 4
-Fetch = Callable[[h.RunKey, p.Payload], Awaitable[bytes]]
-
+from durable_saga.transport.fetching import fill
 
 Handle = Callable[[Any], Generator[Decode, tuple[Any] | None] | None]
 
@@ -36,17 +33,6 @@ async def _decoded_aside(wants: Generator[Decode, tuple[Any] | None]) -> None:
                 sent = (await asyncio.to_thread(decode),)
             except Exception:  # whoever takes it decodes it again, and tells this
                 sent = None
-
-
-async def fill(key: h.RunKey, found: Sequence[p.Payload], fetch: Fetch) -> None:
-    """Put the data into these references. Raises what `fetch` raises."""
-    room = asyncio.Semaphore(FETCHES_AT_ONCE_MAX)
-
-    async def one(payload: p.Payload) -> None:
-        async with room:
-            payload.data = await fetch(key, payload)
-
-    await asyncio.gather(*(one(payload) for payload in found))
 
 
 def needed(assign: w.Assign) -> list[p.Payload]:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from durable_saga.errors import LimitExceeded
 from durable_saga.replay.closing import TakenOut
-from durable_saga.replay.guard import leave
+from durable_saga.replay.mark import leave
 
 log = logging.getLogger(__name__)
 ACTIVATION_SECONDS_MAX = 10.0

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from durable_saga.replay.dice import Dice
-from durable_saga.replay.guard import guarded, inside
+from durable_saga.replay.guard import guarded
+from durable_saga.replay.mark import inside
 from durable_saga.worker import watchdog
 from durable_saga.worker.watchdog import ActivationTooLong, watch_here
 
