@@ -9,7 +9,7 @@ import click
 from durable_saga.authoring.check import check_paths
 from durable_saga.cli import output
 from durable_saga.cli.processes import find_sagas
-from durable_saga.declared.declarative import function_of
+from durable_saga.declared.compiled import function_of
 from durable_saga.errors import DurableSagaError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core

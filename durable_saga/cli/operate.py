@@ -21,7 +21,8 @@ from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
 from durable_saga.client.listing import rows
 from durable_saga.client.readable import as_dict, printable
-from durable_saga.declared.declarative import AnySaga, function_of
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga
 from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.pb import history_pb2 as h
 

@@ -20,7 +20,8 @@ from durable_saga.cli.secured import Door, client_options, insecure, policy_of, 
 from durable_saga.cli.stopping import stop_on_signals
 from durable_saga.cli.supervising import end_with_parent, supervise
 from durable_saga.client.connect import connect
-from durable_saga.declared.declarative import AnySaga, Saga, function_of
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info

@@ -20,10 +20,11 @@ from durable_saga.client.overview import Overview, Statistics, overview_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.clock import Chance, SystemChance
-from durable_saga.declared.declarative import Saga, function_of
-from durable_saga.definition.binding import check_start
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import Saga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
+from durable_saga.definition.starting import check_start
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -32,7 +33,6 @@ from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
-from durable_saga.transport.fetching import fill
 from durable_saga.transport.transport import Transport
 
 P = ParamSpec("P")

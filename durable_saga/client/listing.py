@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from durable_saga import errors
+from durable_saga.client.asking import Asker
 from durable_saga.client.overview import time_of
 from durable_saga.client.status import Status, status_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.attributes import texts_of
-
-if TYPE_CHECKING:
-    from durable_saga.client.client import Client
 
 ROWS_PER_PAGE = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,13 +75,13 @@ def listed(one: c.Description) -> Listed:
     )
 
 
-async def page_of_rows(client: Client, *, limit: int = 100, page: str = "", **filters: Unpack[Filters]) -> c.ListReply:
+async def page_of_rows(client: Asker, *, limit: int = 100, page: str = "", **filters: Unpack[Filters]) -> c.ListReply:
     """One page, as messages of the wire."""
     found: c.ListReply = await client.transport.call("list", _request(client.namespace, limit, page, **filters))
     return found
 
 
-async def rows(client: Client, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[c.Description]:
+async def rows(client: Asker, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[c.Description]:
     """Page by page, as messages of the wire."""
     left, token = limit, ""
     while left is None or left > 0:

@@ -7,31 +7,21 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from durable_saga.client.asking import Asker
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import missing_in
-from durable_saga.sealing.messages import Sealing
 from durable_saga.sealing.payload_codec import Subject
-from durable_saga.transport.transport import Transport
-from durable_saga.worker.arrivals import fill as filled
-
-
-class Asks(Protocol):
-    """A client, as far as it is needed here."""
-
-    @property
-    def transport(self) -> Transport: ...
-    @property
-    def sealing(self) -> Sealing | None: ...
+from durable_saga.transport.fetching import fill as filled
 
 
 class OfRun(Protocol):
-    """A handle, likewise."""
+    """A handle, as far as it is needed here."""
 
     @property
-    def _client(self) -> Asks: ...
+    def _client(self) -> Asker: ...
     @property
     def _key(self) -> h.RunKey: ...
 
@@ -41,7 +31,7 @@ async def describe(handle: OfRun, *, large: bool = True) -> c.Description:
     return await describe_key(handle._client, handle._key, large=large)
 
 
-async def describe_key(client: Asks, key: h.RunKey, *, large: bool = True) -> c.Description:
+async def describe_key(client: Asker, key: h.RunKey, *, large: bool = True) -> c.Description:
     """As `describe()`, by the key of a run."""
     found: c.Description = await client.transport.call("describe", c.DescribeRequest(key=key))
     if large:
@@ -67,20 +57,20 @@ async def history_page(handle: OfRun, from_seq: int = 0, *, limit: int = 0, larg
     return list((await _page(handle._client, handle._key, from_seq, limit, large)).events)
 
 
-async def _page(client: Asks, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
+async def _page(client: Asker, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
     page: c.HistoryReply = await client.transport.call("history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit))
     if large:
         await fill(client, page.key, page)
     return page
 
 
-async def fetch(client: Asks, key: h.RunKey, payload: p.Payload) -> bytes:
+async def fetch(client: Asker, key: h.RunKey, payload: p.Payload) -> bytes:
     """The data of a reference. Raises NotFound also when the run was purged."""
     request = c.FetchRequest(key=key, hash=payload.hash, size=payload.size)
     return bytes((await client.transport.call("fetch", request)).data)
 
 
-async def fill(client: Asks, key: h.RunKey, message: Any) -> None:
+async def fill(client: Asker, key: h.RunKey, message: Any) -> None:
     """Put the data into every reference of a message, opened where that can be done."""
     if missing := missing_in(message):
         await filled(key, missing, lambda key, payload: fetch(client, key, payload))
@@ -88,7 +78,7 @@ async def fill(client: Asks, key: h.RunKey, message: Any) -> None:
             client.sealing.open(message, Subject(key.namespace, key.saga), strict=False)
 
 
-async def identify(client: Asks, *, login_from: str = "") -> a.Identity:
+async def identify(client: Asker, *, login_from: str = "") -> a.Identity:
     """Who the client is to the server. `login_from` is for a page: the address from which somebody logs in, for the audit
     log. Raises NotKnown."""
     known: a.Identity = await client.transport.call("identify", a.IdentifyRequest(login_from=login_from))

@@ -11,23 +11,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from durable_saga.client import raw
+from durable_saga.client.asking import Asker
 from durable_saga.client.overview import Overview, overview_of
 from durable_saga.definition.retry import to_ms
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-
-if TYPE_CHECKING:
-    from durable_saga.client.client import Client
 
 WATCH_SECONDS = 0.5
 WATCH_MS_MAX = 20_000
 """A longer interval is this one: a server does not hold a call for longer."""
 
 
-def changes(client: Client, key: h.RunKey, interval: float | timedelta) -> AsyncIterator[Overview]:
+def changes(client: Asker, key: h.RunKey, interval: float | timedelta) -> AsyncIterator[Overview]:
     """Raises ValueError for an interval that is none."""
     interval_ms = min(to_ms(interval, name="interval"), WATCH_MS_MAX)
     if interval_ms < 1:
@@ -35,7 +32,7 @@ def changes(client: Client, key: h.RunKey, interval: float | timedelta) -> Async
     return _changes(client, key, interval_ms)
 
 
-async def _changes(client: Client, key: h.RunKey, interval_ms: int) -> AsyncIterator[Overview]:
+async def _changes(client: Asker, key: h.RunKey, interval_ms: int) -> AsyncIterator[Overview]:
     loop = asyncio.get_running_loop()
     seen: tuple[int, int, int, str] | None = None
     told: Overview | None = None

@@ -8,11 +8,13 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from durable_saga import codec
 from durable_saga.authoring.inside import event, state
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.declared.declarative import (
+    AnySaga,
     Parallel,
     Saga,
     SagaStep,
@@ -20,30 +22,71 @@ from durable_saga.declared.declarative import (
     SubSaga,
     WaitForEvent,
     core_of_saga,
-    function_of,
     running_event,
     running_table,
 )
-from durable_saga.declared.declared_checks import check, defined
+from durable_saga.declared.declared_checks import check, class_place, defined, sub_sagas
 from durable_saga.declared.declared_order import in_order, order_units
 from durable_saga.definition.binding import table_call, undo_call
 from durable_saga.definition.definition import CompensationDefinition, SagaDefinition, StepDefinition
 from durable_saga.definition.retry import error_types, to_ms
+from durable_saga.errors import DefinitionError
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.run import Core
 from durable_saga.replay.scopes import run_child
 
 Call = tuple[list[Any], dict[str, Any]]
+
+
+_being_compiled: set[type[Saga]] = set()
+_of_class: dict[type[Saga], SagaFunction[..., Any]] = {}
+
+
+def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
+    """The function saga behind either way of writing one. Raises DefinitionError, with file and line, and TypeError for what
+    is no saga."""
+    if isinstance(saga, SagaFunction):
+        return saga
+    if isinstance(saga, type) and issubclass(saga, Saga):
+        if saga not in _of_class:
+            _of_class[saga] = compile_saga(_made(saga))
+        return _of_class[saga]
+    if isinstance(saga, Saga):
+        return compile_saga(saga)
+    raise TypeError(f"{saga!r} isn't a saga: mark a function with @saga, or give a subclass of Saga")
+
+
+def _made(saga: type[Saga]) -> Saga:
+    try:
+        return saga()
+    except Exception as error:
+        why = f"{saga.__qualname__}() can't be made without arguments, so give an instance: {type(error).__name__}: {error}"
+        raise DefinitionError(f"{class_place(saga)}: {why}") from error
+
+
+def _compile_subs(saga: Saga, items: Sequence[SagaStep]) -> None:
+    """Errors in them are found now. A table may hold itself as a sub-saga."""
+    outermost = type(saga) not in _being_compiled
+    _being_compiled.add(type(saga))
+    try:
+        for one in sub_sagas(items):
+            if not isinstance(one, SagaFunction) and (one if isinstance(one, type) else type(one)) not in _being_compiled:
+                function_of(one)
+    finally:
+        if outermost:
+            _being_compiled.discard(type(saga))
 
 
 def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
     """Raises DefinitionError for a table that is wrong."""
     items = defined(saga)
     order = check(saga, items)
-    running: dict[int, list[Execution]] = {}
+    _compile_subs(saga, items)
+    running: WeakKeyDictionary[Core, list[Execution]] = WeakKeyDictionary()
 
     async def run(context: Any) -> dict[str, Any]:
         execution = Execution(saga, items, context)
-        key = id(core_of_saga())
+        key = core_of_saga()
         running.setdefault(key, []).append(execution)  # several, where the saga is a child of its own kind
         running_table.set(execution)
         try:
@@ -55,7 +98,7 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
 
     async def on_event(fact: h.SignalReceived, data: Any) -> None:
         core = core_of_saga()
-        if executions := running.get(id(core)):
+        if executions := running.get(core):
             running_event.set(fact)
             running_table.set(executions[-1])
             outcome: Any = saga.handle_event(fact.name, data, core.key.saga)

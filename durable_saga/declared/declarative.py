@@ -27,7 +27,7 @@ from durable_saga.authoring.compensation import Strategy
 from durable_saga.authoring.inside import State
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.definition.retry import FOREVER, Retry
-from durable_saga.errors import CompensationRequested, DefinitionError, UnsupportedOperation
+from durable_saga.errors import CompensationRequested, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.loop import SagaLoop
@@ -192,35 +192,6 @@ class Saga:
 
 
 AnySaga = SagaFunction[..., Any] | Saga | type[Saga]
-
-
-_of_class: dict[type[Saga], SagaFunction[..., Any]] = {}
-
-
-def function_of(saga: AnySaga) -> SagaFunction[..., Any]:
-    """The function saga behind either way of writing one. Raises DefinitionError, with file and line, and TypeError for what
-    is no saga."""
-    from durable_saga.declared.compiled import compile_saga
-
-    if isinstance(saga, SagaFunction):
-        return saga
-    if isinstance(saga, type) and issubclass(saga, Saga):
-        if saga not in _of_class:
-            _of_class[saga] = compile_saga(_made(saga))
-        return _of_class[saga]
-    if isinstance(saga, Saga):
-        return compile_saga(saga)
-    raise TypeError(f"{saga!r} isn't a saga: mark a function with @saga, or give a subclass of Saga")
-
-
-def _made(saga: type[Saga]) -> Saga:
-    from durable_saga.declared.declared_checks import class_place
-
-    try:
-        return saga()
-    except Exception as error:
-        why = f"{saga.__qualname__}() can't be made without arguments, so give an instance: {type(error).__name__}: {error}"
-        raise DefinitionError(f"{class_place(saga)}: {why}") from error
 
 
 T = TypeVar("T")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from durable_saga.authoring.saga import SagaFunction
-from durable_saga.declared.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent, function_of
+from durable_saga.declared.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent
 from durable_saga.declared.declared_order import order_units
 from durable_saga.definition.binding import plain_signature, table_call, undo_call
 from durable_saga.definition.definition import is_async, leaves_in_doubt, place_of, proofs_of
@@ -48,9 +47,8 @@ def check(saga: Saga, items: Sequence[Any]) -> list[str] | None:
         if isinstance(item, Parallel):
             _check_members(item)
     _check_names(items)
-    with _open(type(saga)):
-        for item in items:
-            _check_item(item)
+    for item in items:
+        _check_item(item)
     _check_dependencies(items)
     return _order(saga, items, where)
 
@@ -124,21 +122,6 @@ def _check_item(item: Any) -> None:
         _check_step(item, whose)
 
 
-_being_checked: set[type] = set()
-
-
-@contextmanager
-def _open(kind: type) -> Iterator[None]:
-    """A table may hold itself as a sub-saga."""
-    outermost = kind not in _being_checked
-    _being_checked.add(kind)
-    try:
-        yield
-    finally:
-        if outermost:
-            _being_checked.discard(kind)
-
-
 def _check_sub(item: SubSaga, whose: str) -> None:
     kind: Any = item.saga
     if not (isinstance(kind, (SagaFunction, Saga)) or (isinstance(kind, type) and issubclass(kind, Saga))):
@@ -150,8 +133,6 @@ def _check_sub(item: SubSaga, whose: str) -> None:
             inspect.signature(kind.definition.function).bind(None)
         except TypeError as error:
             raise DefinitionError(f"{whose}: saga {kind.definition.name} gets one argument, a context: {error}") from None
-    elif (kind if isinstance(kind, type) else type(kind)) not in _being_checked:
-        function_of(kind)
 
 
 def _check_step(item: Step, whose: str) -> None:
@@ -313,6 +294,11 @@ def _order(saga: Saga, items: Sequence[Any], where: str) -> list[str] | None:
         if name in order[:place]:
             raise DefinitionError(f"{where}: compensation_order() names {name!r} twice")
     return list(order)
+
+
+def sub_sagas(items: Sequence[Any]) -> list[Any]:
+    """What the table holds as sub-sagas, in its groups too."""
+    return [one.saga for one in _flat(items) if isinstance(one, SubSaga)]
 
 
 def _flat(items: Sequence[Any]) -> list[Any]:

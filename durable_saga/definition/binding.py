@@ -11,13 +11,10 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga import codec
-from durable_saga.errors import DecodeError, DurableSagaError, InvalidArgument, WrongType
-
-if TYPE_CHECKING:
-    from durable_saga.definition.definition import Definition
+from durable_saga.errors import DecodeError, DurableSagaError
 
 DEFAULT_BYTES_MAX = 1024
 _NO_MORE: Mapping[str, Any] = {}
@@ -152,19 +149,6 @@ def check_call(undo: Signature, of: Signature, more: Sequence[str]) -> None:
             filled[one.name] = None
     args, named = call_of(undo, of, filled, more=dict.fromkeys(more))
     undo.bind(*args, **named)
-
-
-def check_start(definition: Definition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """The arguments as bytes. Raises TypeError, NotSerializable, and InvalidArgument for what is not as annotated."""
-    what, signature = f"saga {definition.name}", definition.signature
-    signature.bind(*args, **kwargs)
-    try:
-        data = codec.encode_call(args, kwargs, where=what, signature=signature, function=definition.function)
-        codec.decode_call(data, signature)
-    except (DecodeError, WrongType) as error:
-        why = str(error).removeprefix(f"{what}: ")
-        raise InvalidArgument(f"{what} can't be started with this: {why}") from error
-    return data
 
 
 def table_call(signature: Signature, context: Any, name: str, value: Any) -> tuple[list[Any], dict[str, Any]]:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
 from durable_saga.client.overview import Overview
-from durable_saga.declared.declarative import AnySaga, function_of
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga
 from durable_saga.definition.retry import Retry
 from durable_saga.errors import AlreadyEnded, NotFound, UnsupportedOperation
 from durable_saga.sealing.payload_codec import PayloadCodec

@@ -12,10 +12,7 @@ import threading
 import weakref
 from asyncio import events
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from durable_saga.replay.loop import SagaLoop
+from typing import Any, Protocol
 
 ROOM_MIN = 100
 _collecting: set[int] = set()
@@ -32,13 +29,26 @@ def _collects(phase: str, _: object) -> None:
 gc.callbacks.append(_collects)
 
 
+class Closing(Protocol):
+    """The loop of a run."""
+
+    @property
+    def rules(self) -> int: ...
+
+    @property
+    def discarded(self) -> bool: ...
+
+    def close_generator(self, generator: AsyncGenerator[Any, Any], number: int, /) -> None:
+        """Soon, in a task of its own."""
+
+
 class Generators:
     """Those of one loop that were begun and are not closed: (number, reference) by id. When one is left, its references are
     dead already."""
 
     __slots__ = ("_begun", "_count", "_kept", "_loop", "_room")
 
-    def __init__(self, loop: SagaLoop) -> None:
+    def __init__(self, loop: Closing) -> None:
         self._loop = loop
         self._count = 0
         self._room = ROOM_MIN
@@ -61,7 +71,8 @@ class Generators:
         if not loop.rules or loop.discarded:
             return
         number, _ = self._begun.pop(id(generator), (0, None))
-        if events._get_running_loop() is not loop or threading.get_ident() in _collecting:
+        running: object = events._get_running_loop()
+        if running is not loop or threading.get_ident() in _collecting:
             self._kept[number] = generator
         else:
             loop.close_generator(generator, number)

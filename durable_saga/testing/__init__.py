@@ -4,7 +4,8 @@ from durable_saga.testing.explore import Exploration, ScheduleFailed
 from durable_saga.testing.faults import Faults
 from durable_saga.testing.mocks import UnknownName, fails, returns
 from durable_saga.testing.performing import InjectedFailure
-from durable_saga.testing.runner import SagaResult, SagaTestRunner
+from durable_saga.testing.results import SagaResult
+from durable_saga.testing.runner import SagaTestRunner
 
 __all__ = [
     "Exploration",

@@ -10,14 +10,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.errors import DurableSagaError
 from durable_saga.testing.driver import Stalled
 from durable_saga.testing.faults import NO_FAULTS, Faults, Mishap
-
-if TYPE_CHECKING:
-    from durable_saga.testing.runner import SagaResult
+from durable_saga.testing.results import SagaResult
 
 SCHEDULES_MAX = 5_000
 SAY_EVERY = 50

@@ -16,13 +16,12 @@ from typing import Any
 
 from durable_saga import codec
 from durable_saga.authoring.event_type import EventType
-from durable_saga.client.description import HistoryEvent, event_of
-from durable_saga.client.overview import Overview, overview_of
-from durable_saga.client.status import Status
-from durable_saga.declared.declarative import AnySaga, function_of
-from durable_saga.definition.binding import check_start
+from durable_saga.client.overview import overview_of
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
+from durable_saga.definition.starting import check_start
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
@@ -31,58 +30,9 @@ from durable_saga.testing.explore import Exploration, explore
 from durable_saga.testing.faults import NO_FAULTS, Faults
 from durable_saga.testing.mocks import check_name, find_service, mocked, names_of
 from durable_saga.testing.performing import Performer
+from durable_saga.testing.results import SagaResult
 from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
 from durable_saga.worker.watched_core import WatchedCore
-
-
-@dataclass(frozen=True)
-class SagaResult:
-    """How a run in a test ended. `status` is in small letters: "completed", "compensated", "failed", …; "running" when the
-    saga waits for what does not come. `value` is what it returned; `error` is the failure as text, the user's frames first.
-    `journal` holds the events, `calls` each attempt as ("do" or "undo", call, name), `elapsed` the virtual time."""
-
-    overview: Overview
-    value: Any
-    _events: list[h.Event] = field(repr=False)
-    calls: list[tuple[str, str, str]]
-    elapsed: timedelta
-    commits: int = 0
-    replay: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
-    """Runs the saga's code over the whole journal once more. Raises NonDeterminism when it asks for something else."""
-
-    @property
-    def journal(self) -> list[HistoryEvent]:
-        """The events, as `Handle.history()` gives them."""
-        return [event_of(one) for one in self._events]
-
-    @property
-    def status(self) -> Status:
-        return self.overview.status
-
-    @property
-    def completed_steps(self) -> list[str]:
-        return self.overview.completed_steps
-
-    @property
-    def compensated_steps(self) -> list[str]:
-        return self.overview.compensated_steps
-
-    @property
-    def skipped_steps(self) -> list[str]:
-        return self.overview.skipped_steps
-
-    @property
-    def error(self) -> str | None:
-        return self.overview.error
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return self.overview.state
-
-    @property
-    def names(self) -> list[str]:
-        """What ran, in order: "charge", "undo refund"."""
-        return [name if kind == "do" else f"undo {name}" for kind, _, name in self.calls]
 
 
 @dataclass

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from durable_saga.clock import Chance
 from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -21,15 +22,14 @@ from durable_saga.replay import Core, Effect, RunStep
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
-from durable_saga.worker.arrivals import Arrivals, needed
-from durable_saga.worker.attempts import Attempts
+from durable_saga.worker.arrivals import Arrivals, Reader, needed
+from durable_saga.worker.attempts import Attempts, Executor
+from durable_saga.worker.blocked import BlockedSagas
 from durable_saga.worker.inbox import Inbox
+from durable_saga.worker.links import Stream
+from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.starts import Alarms, Starts
 from durable_saga.worker.watched_core import WatchedCore
-
-if TYPE_CHECKING:
-    from durable_saga.worker.links import Stream
-    from durable_saga.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
@@ -40,10 +40,40 @@ COMMIT_EVENTS_MAX = 2_000
 _ENDING = ("cancel", "compensate")
 
 
+class Surroundings(Reader, Protocol):
+    """What a run needs of the worker that it is with."""
+
+    @property
+    def activation_seconds_max(self) -> float: ...
+
+    @property
+    def blocked(self) -> BlockedSagas: ...
+
+    @property
+    def chance(self) -> Chance: ...
+
+    @property
+    def clock(self) -> ServedClock: ...
+
+    @property
+    def executor(self) -> Executor: ...
+
+    @property
+    def is_crowded(self) -> bool: ...
+
+    def send(self, key: h.RunKey, item: w.WorkerItem, /) -> Stream | None: ...
+
+    def next_request(self) -> int: ...
+
+    def flush_soon(self, run: ActiveRun, /) -> None: ...
+
+    def forget(self, run: ActiveRun, /) -> None: ...
+
+
 class ActiveRun:
     """Made from an Assign. `worker` sends its items and forgets it when it is over."""
 
-    def __init__(self, worker: Worker, assign: w.Assign, core: Core) -> None:
+    def __init__(self, worker: Surroundings, assign: w.Assign, core: Core) -> None:
         self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core = core
@@ -292,7 +322,7 @@ class ActiveRun:
         return self._over
 
 
-def _attempts_of(run: ActiveRun, worker: Worker, forward_only: Callable[[], bool]) -> Attempts:
+def _attempts_of(run: ActiveRun, worker: Surroundings, forward_only: Callable[[], bool]) -> Attempts:
     return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
 
 

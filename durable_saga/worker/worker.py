@@ -17,7 +17,8 @@ from durable_saga import codec
 from durable_saga.client import raw
 from durable_saga.client.client import Client
 from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
-from durable_saga.declared.declarative import AnySaga, function_of
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import Retry, policy_of, to_ms
 from durable_saga.pb import history_pb2 as h

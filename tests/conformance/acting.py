@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga import saga
-from durable_saga.declared.declarative import function_of
+from durable_saga.declared.compiled import function_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
 from durable_saga.testing.driver import Driver

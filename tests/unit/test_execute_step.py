@@ -162,7 +162,7 @@ def test_d7_an_older_history_that_undoes_each_call_still_replays() -> None:
 
 
 def journal_definition() -> Any:
-    from durable_saga.declared.declarative import function_of
+    from durable_saga.declared.compiled import function_of
 
     return function_of(ThreeTimes).definition
 

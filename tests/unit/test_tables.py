@@ -13,7 +13,7 @@ import pytest
 
 from durable_saga import Parallel, Retry, Saga, SagaManager, SagaOrchestrator, SagaStep, Step, SubSaga, WaitForEvent, saga, step
 from durable_saga.cli.processes import find_sagas
-from durable_saga.declared.declarative import function_of
+from durable_saga.declared.compiled import function_of
 from durable_saga.errors import AlreadyEnded, DefinitionError, InvalidArgument, SagaFailed
 from durable_saga.testing import SagaTestRunner
 
