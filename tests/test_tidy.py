@@ -12,7 +12,31 @@ import durable_saga
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULE_LINES_MAX, FUNCTION_LINES_MAX, CLASS_LINES_MAX, TEST_FILE_LINES_MAX = 400, 50, 250, 500
 BANNED = {"utils", "helpers", "common", "core", "base", "data", "info", "impl"}
-PURE = ("errors", "retry", "codec", "definition", "replay")
+PURE = ("errors", "codec", "definition", "failures", "replay")
+ARROWS = {
+    "errors": ("pb",),
+    "clock": ("pb",),
+    "machine": (),
+    "codec": ("errors", "pb"),
+    "redaction": ("pb",),
+    "failures": ("codec", "errors", "pb", "redaction"),
+    "definition": ("codec", "errors"),
+    "replay": ("codec", "definition", "errors", "failures", "machine", "pb", "redaction"),
+    "authoring": ("codec", "definition", "errors", "pb", "replay"),
+    "declared": ("authoring", "codec", "definition", "errors", "pb", "replay"),
+    "transport": ("definition", "errors", "machine", "pb", "replay"),
+    "sealing": ("codec", "errors", "pb", "transport"),
+    "client": (
+        "authoring", "clock", "codec", "declared", "definition", "errors", "failures", "machine", "pb", "redaction", "replay",
+        "sealing", "transport",
+    ),
+    "worker": (
+        "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failures", "machine", "pb", "redaction",
+        "replay", "sealing", "transport",
+    ),
+    "manager": ("client", "clock", "codec", "declared", "definition", "errors", "pb", "sealing", "worker"),
+}  # fmt: skip
+"""What each part of the SDK may import of the others; page, testing and the command line stand above and may all."""
 PUBLIC = [
     "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Identity",
     "ListPage", "Listed", "NotApplied", "Overview", "Parallel", "Retry", "Rights", "Saga", "SagaContext", "SagaFunction",
@@ -72,9 +96,38 @@ def test_the_pure_layers_import_no_io() -> None:
     assert not wrong
 
 
-def test_layers_below_replay_do_not_import_it() -> None:
-    for file in [ROOT / "durable_saga" / f"{name}.py" for name in ("errors", "retry", "definition")]:
-        assert not [one for one in imports(file) if one.startswith("durable_saga.replay")], file.name
+def modules() -> dict[str, pathlib.Path]:
+    found = {}
+    for base in (ROOT, ROOT / "server"):
+        for file in sorted(base.glob("durable_saga*/**/*.py")):
+            parts = file.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def test_no_module_stands_in_a_circle_of_imports() -> None:
+    """Nor by `if TYPE_CHECKING`, nor by an import within a function."""
+    files = modules()
+    arrows = {name: imports(file) & files.keys() - {name} for name, file in files.items() if ".pb" not in name}
+    arrows = {name: to - {above for above in to if name.startswith(f"{above}.")} for name, to in arrows.items()}
+    while leaves := {name for name, to in arrows.items() if not to & arrows.keys()}:
+        for name in leaves:
+            del arrows[name]
+    while tops := arrows.keys() - {one for to in arrows.values() for one in to}:
+        for name in tops:
+            del arrows[name]
+    assert not arrows, {name: sorted(to & arrows.keys()) for name, to in arrows.items()}
+
+
+def test_each_part_of_the_sdk_imports_what_stands_below_it() -> None:
+    wrong = []
+    for name, file in modules().items():
+        parts = name.split(".")
+        if parts[0] != "durable_saga" or len(parts) < 2 or parts[1] not in ARROWS:
+            continue
+        used = {one.split(".")[1] for one in imports(file) if one.startswith("durable_saga.") and one in modules()}
+        wrong += [f"{name} -> {one}" for one in used - {parts[1], *ARROWS[parts[1]]}]
+    assert not wrong
 
 
 def test_the_server_imports_nothing_of_the_sdk_but_the_wire() -> None:
@@ -86,7 +139,7 @@ def test_the_server_imports_nothing_of_the_sdk_but_the_wire() -> None:
 
 def test_only_connect_and_the_command_line_reach_from_the_sdk_to_the_server() -> None:
     reaching = {
-        file.relative_to(ROOT / "durable_saga").parts[0]
+        str(file.relative_to(ROOT / "durable_saga")).partition("/")[0 if file.parent.name in ("cli", "testing") else 2]
         for file in sources("durable_saga")
         if any(one.startswith("durable_saga_server") for one in imports(file))
     }
