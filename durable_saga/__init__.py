@@ -46,10 +46,11 @@ from durable_saga.client.description import DescribedStep, Description, HistoryE
 from durable_saga.client.listing import Listed, ListPage
 from durable_saga.client.overview import Overview, Statistics, Waiting
 from durable_saga.client.status import Status
+from durable_saga.client.sync import SyncClient, SyncHandle
 from durable_saga.declared.declarative import Parallel, Saga, SagaState, SagaStep, Step, SubSaga, WaitForEvent
 from durable_saga.definition.retry import Retry
 from durable_saga.errors import NotApplied
-from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failure_info import FailureInfo
 from durable_saga.manager.monitor import SagaMonitor
 from durable_saga.manager.orchestrator import EventBus, SagaManager, SagaOrchestrator
 from durable_saga.worker.lifespan import WorkerLifespan, worker_lifespan
@@ -86,6 +87,8 @@ __all__ = [
     "StepContext",
     "StepFunction",
     "SubSaga",
+    "SyncClient",
+    "SyncHandle",
     "WaitForEvent",
     "Waiting",
     "Worker",

@@ -49,7 +49,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failure_info import FailureInfo
 
 
 class DurableSagaError(Exception):

@@ -19,10 +19,10 @@ from durable_saga.cli.purging import retention
 from durable_saga.cli.secured import insecure
 from durable_saga.cli.supervising import RESTART_SECONDS, STOP_SECONDS_MAX, end_with_parent
 from durable_saga.client.connect import connect
-from durable_saga.client.rehearsal import misfits
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.pb.listening import is_loopback
+from durable_saga.rehearsal import misfits
 from durable_saga.worker.lifespan import WorkerLifespan
 
 REHEARSED_MAX = 200

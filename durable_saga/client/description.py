@@ -13,7 +13,7 @@ from typing import Any
 from durable_saga.client.overview import Message, message_of, time_of
 from durable_saga.client.readable import value_of
 from durable_saga.client.status import Status, status_of
-from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failure_info import FailureInfo
 from durable_saga.failures.remade import failure_info
 from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import client_pb2 as c

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from durable_saga.client.readable import value_of
 from durable_saga.client.status import Status, status_of
 from durable_saga.errors import render_failure
-from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failure_info import FailureInfo
 from durable_saga.failures.remade import failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h

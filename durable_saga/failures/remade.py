@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from durable_saga import codec
 from durable_saga.errors import StepFailed
-from durable_saga.failures.failure_info import FailureInfo
+from durable_saga.failure_info import FailureInfo
 from durable_saga.failures.kept import ENUM, FAILURE, OBJECT, PLAIN, REMADE_FROM, STR_RAISED, name_of
 from durable_saga.pb import payload_pb2 as p
 

@@ -138,8 +138,7 @@ class Core:
                 self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
-                    seq = event.seq
-                    self.is_repeating = seq != new
+                    self.is_repeating = (seq := event.seq) != new
                     self._replay_one(event, seq, taken_back=seq in back)
         self.is_repeating = False
         self.history.finish_replay(self.loop.now_ms)
@@ -213,12 +212,11 @@ class Core:
 
     def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
         """Tell the code one fact, the last of the history so far, and run it until it is idle."""
-        loop, now_ms = self.loop, event.time_ms
-        assert now_ms >= loop.now_ms, f"event {event.seq} goes back in time"
-        loop.now_ms = now_ms
+        loop = self.loop
+        assert event.time_ms >= loop.now_ms, f"event {event.seq} goes back in time"
+        loop.now_ms, self.takes_back = event.time_ms, not run
         self.activation += 1
         self._back_to = self.history.next_seq - (kind == "step_failed")
-        self.takes_back = not run
         _FACTS[kind](self, getattr(event, kind))
         if not run:
             return  # what the code does with it, it does when it is recovered
@@ -313,8 +311,7 @@ class Core:
             self.history.passed(event)
             self.holding.take_back(event)
         elif kind in INTENTS:
-            body = getattr(event, kind)
-            self.history.match(event, kind, body, self.forward.idle_at)
+            self.history.match(event, kind, body := getattr(event, kind), self.forward.idle_at)
             if (committed := _COMMITTED.get(kind)) is not None:
                 committed(self, body)
             self.history.passed(event)

@@ -7,7 +7,7 @@ import functools
 
 from django.conf import settings
 
-from durable_saga.client.sync import SyncClient
+from durable_saga import SyncClient
 
 
 @functools.cache

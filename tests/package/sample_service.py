@@ -11,8 +11,7 @@ from typing import Any, reveal_type
 
 from fastapi import FastAPI, HTTPException
 
-from durable_saga import Overview, Retry, Worker, connect, event, event_type, now, saga, signal, sleep, state, step
-from durable_saga.client.sync import SyncClient
+from durable_saga import Overview, Retry, SyncClient, Worker, connect, event, event_type, now, saga, signal, sleep, state, step
 from durable_saga.errors import NotFound, SagaError
 from durable_saga.testing import SagaTestRunner
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from durable_saga.client.sync import SyncClient
+from durable_saga import SyncClient
 from durable_saga.page.showing import in_words
 from examples.demo.processes import Process, free_address
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from durable_saga.client.sync import SyncClient
+from durable_saga import SyncClient
 from durable_saga.page.oidc import OidcSettings
 from durable_saga.page.serving import Door, bind
 from examples.demo.processes import Process, free_address

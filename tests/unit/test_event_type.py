@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from durable_saga import EventType, Worker, connect, event, event_type, saga, signal
+from durable_saga import EventType, SyncClient, Worker, connect, event, event_type, saga, signal
 from durable_saga.authoring.waited_names import Waited, waited_names
-from durable_saga.client.sync import SyncClient
 from durable_saga.errors import InvalidArgument
 from durable_saga.testing import SagaTestRunner
 
