@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import inspect
 import itertools
 import typing
 from typing import Any, Literal
@@ -97,3 +98,23 @@ def test_what_was_written_without_a_tag_is_read_as_it_was() -> None:
     assert again(Text.A, Literal[Text.A, "a"]) is Text.A
     assert codec.decode(codec.encode("a", where="value"), Literal[Text.A]) is Text.A
     assert codec.encode(Text.A, where="value", annotation=Literal[Text.A, "a"]) == codec.encode("a", where="value")
+
+
+MESSAGES: list[tuple[Any, Any]] = [
+    *KINDS, (list[Record], [Record(1)]), (list[Typed], [{"a": 1}]), (dict[str, Record], {"a": Record(1)}),
+    (dict[str, dict[str, int]], {"a": {"a": 1}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", MESSAGES, ids=lambda one: str(one[0]))
+def test_a_message_is_the_member_that_was_sent_though_its_sender_knows_no_union(first: tuple[Any, Any]) -> None:
+    others = [one for one in MESSAGES if one is not first]
+    for a, b in itertools.chain(((first, one) for one in others), ((one, first) for one in others)):
+        union: Any = typing.Union.__getitem__((a[0], b[0]))
+        signature = inspect.Signature([inspect.Parameter("value", inspect.Parameter.POSITIONAL_ONLY, annotation=union)])
+        for value in (a[1], b[1]):
+            data = codec.encode_message([value], where="signal")
+            (given,), _ = codec.decode_call(data, signature)
+            for found in (codec.decode_message(data, union, where="signal"), given):
+                assert alike(found, value), (union, value, found)
+                assert repr(found) == repr(value), union
