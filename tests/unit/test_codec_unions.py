@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import enum
 import inspect
 import itertools
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from durable_saga import codec
+from durable_saga.errors import WrongType
 
 
 class Pair(typing.NamedTuple):
@@ -98,6 +100,29 @@ def test_what_was_written_without_a_tag_is_read_as_it_was() -> None:
     assert again(Text.A, Literal[Text.A, "a"]) is Text.A
     assert codec.decode(codec.encode("a", where="value"), Literal[Text.A]) is Text.A
     assert codec.encode(Text.A, where="value", annotation=Literal[Text.A, "a"]) == codec.encode("a", where="value")
+
+
+@pytest.mark.parametrize("value", [(1,), (1, "a"), (1, "a", "b")])
+def test_a_tuple_of_any_length_inside_a_tuple(value: Any) -> None:
+    assert alike(again(value, tuple[int, *tuple[str, ...]]), value)
+    assert alike(again((*value, 2.5), tuple[int, typing.Unpack[tuple[str, ...]], float]), (*value, 2.5))  # noqa: UP044  as older code writes it
+    nested = tuple[int, *tuple[str, ...]] | tuple[int, tuple[str, ...]]
+    assert alike(again(value, nested), value)
+    assert alike(again((1, ("a",)), nested), (1, ("a",)))
+    for wrong in ((), ("a",), (1, 2), (1, "a", 3)):
+        with pytest.raises(WrongType):
+            again(wrong, tuple[int, *tuple[str, ...]])
+
+
+@pytest.mark.parametrize("annotation", [datetime.datetime, typing.Any, datetime.datetime | str])
+def test_the_name_of_a_fixed_zone_is_kept(annotation: Any) -> None:
+    zone = datetime.timezone(datetime.timedelta(hours=1), "CET")
+    value = datetime.datetime(2026, 1, 1, tzinfo=zone, fold=1)
+    found = again(value, annotation)
+    assert (repr(found), found.tzname()) == (repr(value), "CET")
+    assert repr(again(value.timetz(), datetime.time)) == repr(value.timetz())
+    unnamed = value.astimezone(datetime.UTC)
+    assert b"zoned" not in codec.encode(unnamed, where="value")
 
 
 MESSAGES: list[tuple[Any, Any]] = [
