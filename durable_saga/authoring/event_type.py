@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from durable_saga import codec
 from durable_saga.authoring.inside import event
-from durable_saga.errors import DecodeError, InvalidArgument, WrongType
+from durable_saga.errors import DecodeError, InvalidArgument, LimitExceeded, NotSerializable, WrongType
 from durable_saga.pb.limits import ID_CHARACTERS_MAX
 
 T = TypeVar("T")
@@ -50,7 +50,10 @@ class EventType(Generic[T]):
             codec.decode_call(data, self._signature)
         except (DecodeError, WrongType) as error:
             raise InvalidArgument(f"{what} carries {_words(self.type)}: {str(error).removeprefix(f'{what}: ')}") from error
-        return data
+        try:
+            return codec.as_read(codec.encode_message(args, where=what), args, self._signature, where=what)
+        except (DecodeError, LimitExceeded, NotSerializable):  # only its type says how it is written
+            return data
 
     def __repr__(self) -> str:
         return f"<event {self.name}>"

@@ -39,7 +39,7 @@ def named_event(event: str | EventType[Any], args: Sequence[Any]) -> tuple[str, 
     """Its name and what it carries as bytes. Raises InvalidArgument, and NotSerializable."""
     if isinstance(event, EventType):
         return event.name, event.encoded(args)
-    return text("event", event), codec.encode_call(args, {}, where=f"event {event}")
+    return text("event", event), codec.encode_message(args, where=f"event {event}")
 
 
 def checked_signal(
@@ -56,12 +56,13 @@ def checked_signal(
         name, handler = getattr(signal, SIGNAL_NAME, ""), signal
         if not name:
             raise InvalidArgument(f"{signal!r} isn't a signal handler: declare it with @saga_function.signal, or give a name")
-    data = signal.encoded(args) if isinstance(signal, EventType) else codec.encode_call(args, {}, where=f"signal {name}")
+    data = signal.encoded(args) if isinstance(signal, EventType) else codec.encode_message(args, where=f"signal {name}")
     if handler is not None:
         try:
             signature = inspect.signature(handler, eval_str=True)
             given, _ = codec.decode_call(data, signature)
             signature.bind(*given)
+            data = codec.as_read(data, args, signature, where=f"signal {name}")
         except (DecodeError, TypeError) as error:
             raise InvalidArgument(f"the handler of signal {name!r} can't take this: {error}") from error
     return name, data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -138,19 +139,47 @@ def decoded_items(items: list[Any], decode_item: Decode) -> list[Any]:
         raise misfit.at(f"[{len(items) - rest.__length_hint__() - 1}]") from None
 
 
+def _unpacked(annotation: Any) -> tuple[Any, ...] | None:
+    """What stands in `*tuple[…]`; None for another annotation."""
+    if typing.get_origin(annotation) is typing.Unpack:
+        annotation = typing.get_args(annotation)[0]
+    elif not getattr(annotation, "__unpacked__", False):
+        return None
+    return typing.get_args(annotation) if typing.get_origin(annotation) is tuple else None
+
+
 def _fill_fixed_tuple(plan: Plan, arguments: tuple[Any, ...]) -> None:
-    plans = [] if arguments == ((),) else [plan_of(one) for one in arguments]
+    before: list[Plan] = []
+    rest: Plan | None = None
+    after: list[Plan] = []
+
+    def add(one: Any) -> None:
+        nonlocal rest
+        inner = _unpacked(one)
+        if inner is None:
+            (before if rest is None else after).append(plan_of(one))
+        elif len(inner) == 2 and inner[1] is Ellipsis:
+            rest = plan_of(inner[0])
+        else:
+            for each in inner:
+                add(each)
+
+    for one in () if arguments == ((),) else arguments:
+        add(one)
+
+    def plans_for(length: int) -> list[Plan]:
+        return before if rest is None else [*before, *[rest] * (length - len(before) - len(after)), *after]
 
     def encode(value: Any, depth: int) -> Any:
         if type(value) is not tuple:
             raise found_instead("tuple", value)
-        return node(ext.TUPLE, encoded_each(value, plans, depth))
+        return node(ext.TUPLE, encoded_each(value, plans_for(len(value)), depth))
 
     def decode(raw: Any) -> Any:
         items = items_of(raw)
         if items is None:
             raise found_instead("tuple", loose.decode(raw))
-        return tuple(decoded_each(items, plans))
+        return tuple(decoded_each(items, plans_for(len(items))))
 
     plan.set(encode, decode, lambda one: one is tuple)
 

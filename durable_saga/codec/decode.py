@@ -9,6 +9,7 @@ from typing import Any
 
 from durable_saga.codec import loose
 from durable_saga.codec.calls import call_plan_of, name_of_place
+from durable_saga.codec.exact import is_marked, reading
 from durable_saga.codec.misfit import Misfit
 from durable_saga.codec.plan import plan_of
 from durable_saga.codec.wire import Node, unpack
@@ -37,12 +38,20 @@ def decode_message(data: bytes, annotation: Any = Any, *, where: str) -> Any:
     """The arguments of a message as one value: one argument is the value, none is None, several are a tuple."""
     args, _, _ = _call(data)
     if len(args) == 1:
-        return _fitted(args[0], annotation, where)
+        with reading(data):
+            return _fitted(args[0], annotation, where)
     return tuple([_fitted(one, Any, where) for one in args]) or None
 
 
 def decode_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call of a function with that signature. Raises DecodeError as well when they don't bind."""
+    if is_marked(data):
+        with reading(data):
+            return _decoded_call(data, signature)
+    return _decoded_call(data, signature)
+
+
+def _decoded_call(data: bytes, signature: inspect.Signature) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs, nodes = _call(data)
     if kwargs or len(args) > len(signature.parameters):
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from durable_saga.codec import loose
 from durable_saga.codec.calls import call_plan_of, name_of_place
+from durable_saga.codec.exact import marked
 from durable_saga.codec.misfit import DEPTH_MAX, VALUES_MAX, Misfit, name_of
 from durable_saga.codec.natives import AS_THEY_ARE
 from durable_saga.codec.plan import plan_of
@@ -85,6 +86,12 @@ def encode_call(
     if loose.noticed:
         _warn(where, UNKNOWN if signature is None else Any, function)
     return data
+
+
+def encode_message(args: Sequence[Any], *, where: str) -> bytes:
+    """The arguments of a message, whose sender does not know what they are read as: of each class its name, so that a reader's
+    union finds the member that was sent. Raises as encode() does."""
+    return marked(encode_call(args, {}, where=where))
 
 
 def _bounded(plain: Any, where: str) -> bytes:

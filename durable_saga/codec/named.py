@@ -265,8 +265,8 @@ def _state_of(value: Any) -> Any:
 
 def _build_zoned(payload: Any) -> Any:
     try:
-        value, key = payload
-        return value.replace(tzinfo=zoneinfo.ZoneInfo(key))
+        value, name, *offset = payload
+        return value.replace(tzinfo=datetime.timezone(offset[0], name) if offset else zoneinfo.ZoneInfo(name))
     except Exception as error:  # an unknown zone, or bytes that are no such value
         raise Misfit(f": no time of a zone can be made from this: {error}") from error
 

@@ -101,7 +101,7 @@ def tag_of(annotation: Any) -> str:
         return repr(annotation)
     origin = typing.get_origin(annotation)
     inner = ", ".join(tag_of(one) if isinstance(one, type) or typing.get_args(one) else repr(one) for one in arguments)
-    return f"{tag_of(origin)}[{inner}]"
+    return f"{'*' * getattr(annotation, '__unpacked__', False)}{tag_of(origin)}[{inner}]"
 
 
 def class_named(tag: str) -> str:

@@ -117,14 +117,14 @@ class _Model:
         if len(value.__pydantic_fields_set__) < len(self._plans) + len(extra):
             details["unset"] = [name for name in self._plans if name not in value.__pydantic_fields_set__]
         if extra:
-            details["extra"] = {name: _exact(one, f".{name}", depth + 1) for name, one in extra.items()}
+            details["extra"] = {name: exact(one, f".{name}", depth + 1) for name, one in extra.items()}
         private = {}
         for name, one in (value.__pydantic_private__ or {}).items():
             attribute = self._kind.__private_attributes__.get(name)
             if attribute is not None and attribute.default_factory is None and attribute.default == one:
                 continue
             try:
-                private[name] = _exact(one, f".{name}", depth + 1)
+                private[name] = exact(one, f".{name}", depth + 1)
             except Misfit:
                 pass  # a lock, a client: the model makes it anew
         if private:
@@ -230,7 +230,7 @@ def _is_plain(value: Any) -> bool:
     return found
 
 
-def _exact(value: Any, path: str, depth: int) -> Any:
+def exact(value: Any, path: str, depth: int) -> Any:
     """Loosely, but only what comes back as it is."""
     before = len(loose.noticed)
     plain = loose.encode(value, depth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,12 +106,18 @@ def _functions_of(kind: Any, fields: list[Field], does_more: bool, by_init: bool
     others = encoder_of(rest)
     make = kind if by_init else _without_init(kind)
     keys = {one.key: one for one in fields}
+    names = {one.name for one in fields}
+    keeps_extras = hasattr(kind, "__pydantic_validator__")
+    put = _setter(kind)
 
     def encode(value: Any, depth: int) -> Any:
         plain = own(value, depth)
         if not does_more:
             return plain
-        return node(ext.RECORD, [plain, {"rest": others(value, depth)}] if rest else [plain])
+        details = {"rest": others(value, depth)} if rest else {}
+        if keeps_extras and (extra := {name: one for name, one in vars(value).items() if name not in names}):
+            details["extra"] = {name: pydantic_models.exact(one, f".{name}", depth + 1) for name, one in extra.items()}
+        return node(ext.RECORD, [plain, details] if details else [plain])
 
     read = fields_decoder(made)
     read_rest = fields_decoder(rest)
@@ -126,10 +133,20 @@ def _functions_of(kind: Any, fields: list[Field], does_more: bool, by_init: bool
         later = read_rest(details.get("rest") or {})
         for key, item in (*given.items(), *later.items()):
             if key in keys:
-                object.__setattr__(found, keys[key].name, item)
+                put(found, keys[key].name, item)
+        if keeps_extras:
+            for name, item in (details.get("extra") or {}).items():
+                put(found, name, loose.decode(item))
         return found
 
     return encode, decode
+
+
+def _setter(kind: Any) -> Callable[[Any, str, Any], None]:
+    """Sets a field past what the class says of it, such as frozen."""
+    if hasattr(kind, "__struct_fields__"):
+        return typing.cast(Callable[[Any, str, Any], None], sys.modules["msgspec"].structs.force_setattr)
+    return object.__setattr__
 
 
 def _without_init(kind: Any) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
+from durable_saga.codec.exact import is_exact, writes
 from durable_saga.codec.misfit import DEPTH_MAX, Misfit, found_instead, too_deep
 from durable_saga.codec.named import own_name
 from durable_saga.codec.natives import BARE
@@ -114,9 +115,9 @@ def _decoder(annotation: Any, members: list[Plan]) -> Decode:
                 if chosen is not None:
                     return chosen(payload)
             kind = _RAW_KINDS.get(raw.code, Node)
-        if (chosen := bare.get(kind)) is not None:
+        if (chosen := bare.get(kind)) is not None and not is_exact():
             return chosen(raw)
-        return _first(raw, kind)
+        return _first(turns.get(kind) or turn_of(kind), raw, chosen, annotation)
 
     names = [own_name(typing.get_origin(one.annotation) or one.annotation) for one in members]
     owners = {name: one.decode for name, one in zip(reversed(names), reversed(members), strict=True) if name}
@@ -127,19 +128,28 @@ def _decoder(annotation: Any, members: list[Plan]) -> Decode:
         turns[kind] = found = sorted(in_turn, key=lambda one: kind.__qualname__ not in shapes_of(one.annotation))
         return found
 
-    def _first(raw: Any, kind: type) -> Any:
-        """The first member that it fits: how unions were read before they were tagged. Those that write what stands there come
-        first, since a list is read as a tuple too. Types that write their own name make something of plain data too, so
-        they come last."""
-        reasons = []
-        for one in turns.get(kind) or turn_of(kind):
-            try:
-                return one.decode(raw)
-            except Misfit as misfit:
-                reasons.append(str(misfit).removeprefix(": "))
-        raise Misfit(f": fits none of {shown(annotation)}: {'; '.join(reasons)}"[:2_000])
-
     return decode
+
+
+def _first(members: list[Plan], raw: Any, bare: Decode | None, annotation: Any) -> Any:
+    """The first member that it fits: how unions were read before they were tagged. Those that write what stands there come
+    first, since a list is read as a tuple too. Types that write their own name make something of plain data too, so
+    they come last. Of a message whose sender did not know the union it is the one that would write the same."""
+    reasons, found, exactly = [], [], is_exact()
+    for one in members:
+        try:
+            made = one.decode(raw)
+        except Misfit as misfit:
+            reasons.append(str(misfit).removeprefix(": "))
+            continue
+        if not exactly or writes(made, raw):
+            return made
+        found.append(made)
+    if bare is not None:
+        return bare(raw)
+    if found:
+        return found[0]
+    raise Misfit(f": fits none of {shown(annotation)}: {'; '.join(reasons)}"[:2_000])
 
 
 def _several(name: str) -> Decode:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Hashable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -240,6 +240,8 @@ def _write_datetime(value: datetime) -> Any:
     zone = value.tzinfo
     if type(zone) is ZoneInfo and zone.key:
         return tagged("zoned", [_write_datetime(value.replace(tzinfo=None)), zone.key])
+    if type(zone) is timezone and len(named := zone.__getinitargs__()) == 2:  # type: ignore[attr-defined]
+        return tagged("zoned", [_write_datetime(value.replace(tzinfo=None)), named[1], _WRITERS[timedelta](named[0])])
     text = value.isoformat()
     again = datetime.fromisoformat(text).replace(fold=value.fold)
     if again != value:
@@ -251,6 +253,8 @@ def _write_time(value: time) -> Any:
     zone = value.tzinfo
     if type(zone) is ZoneInfo and zone.key:
         return tagged("zoned", [_write_time(value.replace(tzinfo=None)), zone.key])
+    if type(zone) is timezone and len(named := zone.__getinitargs__()) == 2:  # type: ignore[attr-defined]
+        return tagged("zoned", [_write_time(value.replace(tzinfo=None)), named[1], _WRITERS[timedelta](named[0])])
     if zone is not None and value.utcoffset() is None:
         raise Misfit(f" is a time of a zone ({zone!r}) that can't be journaled: use zoneinfo or UTC", fits=True)
     text = value.isoformat()

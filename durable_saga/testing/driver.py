@@ -238,7 +238,7 @@ class Driver:
         there = [event for event in [*self.journal, *self._unsent] if event.HasField("signal_received")]
         if self.core.ended or str(place) in {event.signal_received.message_id for event in there}:
             return False
-        payload = p.Payload(data=codec.encode_call(message.args, {}, where=f"event {message.name}"))
+        payload = p.Payload(data=codec.encode_message(message.args, where=f"event {message.name}"))
         received = h.SignalReceived(message_id=str(place), name=message.name, input=payload)
         self._feed(h.Event(signal_received=received))
         return True

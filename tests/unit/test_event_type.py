@@ -38,6 +38,31 @@ async def waits_by_name() -> Pickup:
     return await event("picked_up", type=Pickup)
 
 
+class Parcel(BaseModel):
+    place: str
+    parcels: int = 1
+
+
+anything = event_type("anything", dict[str, int] | Parcel | set[int])
+parcel = event_type("parcel", Parcel)
+Several = Pickup | dict[str, int] | Parcel | tuple[int, int] | list[int] | set[int]
+read: list[Any] = []
+
+
+@saga
+async def reads_unions() -> None:
+    for _ in range(8):
+        read.append(await event("several", type=Several))
+    read.append(await event("anything", type=Several))
+    read.append(await event("parcel", type=Several))
+    await signal("end")
+
+
+@reads_unions.signal
+async def handled(value: Several) -> None:
+    read.append(value)
+
+
 @saga
 async def handles() -> int:
     return int(await signal("end"))
@@ -66,6 +91,29 @@ def test_it_arrives_as_its_type_from_a_handle_a_client_and_the_runner() -> None:
     runner.publish(picked_up, Pickup(place="Ulm"))
     runner.publish(prices, [3])
     assert asyncio.run(runner.run(ships)).status == "completed"
+
+
+def test_a_union_gives_the_member_that_was_sent_whoever_knows_of_it() -> None:
+    values = [{"place": 1}, {"a": 1}, {1}, [1, 2], (1, 2), Parcel(place="Ulm"), Pickup(place="Ulm"), {}]
+
+    async def scenario() -> None:
+        async with connect("memory:") as client, Worker(client, sagas=[reads_unions]):
+            handle = await client.start(reads_unions, id="s-1")
+            for value in values:
+                await client.publish("several", value, saga="s-1")
+            await handle.signal(anything, Parcel(place="Ulm"))
+            await handle.signal(parcel, Parcel(place="Bonn"))
+            for value in values:
+                await handle.signal(handled, value)
+                await client.handle("s-1").signal("handled", value)
+            await handle.signal("end", None)
+            await handle.result(timeout=10)
+
+    read.clear()
+    asyncio.run(scenario())
+    sent = [*values, Parcel(place="Ulm"), Parcel(place="Bonn"), *(one for value in values for one in (value, value))]
+    assert sorted(map(repr, read)) == sorted(map(repr, sent))
+    assert [*map(type, read)].count(Parcel) == 5
 
 
 @pytest.mark.parametrize(
