@@ -16,7 +16,7 @@ import yaml
 import durable_saga
 from durable_saga import errors, sealing, testing
 from durable_saga.cli import main
-from durable_saga.client import overview, sync
+from durable_saga.client import overview
 from supply.lock import ROOT, pins
 
 REFERENCE = ROOT / "website/reference"
@@ -62,7 +62,6 @@ def test_every_public_name_is_in_the_reference_once(module: ModuleType) -> None:
 
 def test_the_errors_and_what_the_clients_give_are_in_the_reference() -> None:
     assert {"durable_saga.errors", "durable_saga.authoring.inside.State", f"{overview.__name__}.Message"} <= set(directives())
-    assert {f"{sync.__name__}.{name}" for name in ("SyncClient", "SyncHandle")} <= set(directives())
     assert CONFIG["plugins"][1]["mkdocstrings"]["handlers"]["python"]["options"]["filters"] == ["!^_"]
 
 
