@@ -9,6 +9,7 @@ from typing import Any
 from durable_saga.codec import extension as ext
 from durable_saga.codec import loose
 from durable_saga.codec.misfit import Misfit, found_instead, name_of
+from durable_saga.codec.named import CONTAINERS
 from durable_saga.codec.plan import Encode, Plan, plan_of, shown
 from durable_saga.codec.wire import Node
 
@@ -21,8 +22,6 @@ def is_abstract(kind: Any) -> bool:
 
 
 def fill(plan: Plan, kind: type, arguments: tuple[Any, ...]) -> None:
-    from durable_saga.codec.named import CONTAINERS
-
     holds = is_mapping = issubclass(kind, collections.abc.Mapping)
     holds = is_mapping or issubclass(kind, collections.abc.Iterable) or kind is collections.abc.Container
     item = arguments[-1] if arguments and holds else Any

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
-
 from durable_saga.codec import extension as ext
-from durable_saga.codec.misfit import DEPTH_MAX, Misfit, name_of, too_deep
+from durable_saga.codec.misfit import DEPTH_MAX, Misfit, too_deep
 from durable_saga.codec.plan import Encode, Plan, plan_of, tag_of, when_forgotten
 from durable_saga.codec.wire import INT_MAX, INT_MIN, Node, big_int, refuse_collisions, scalar, tagged
 
@@ -20,6 +18,8 @@ _AS_THEY_ARE = frozenset({str, bool, bytes, float, type(None)})
 _writers: dict[type, Encode] = {}
 when_forgotten.append(_writers.clear)
 noticed: list[type] = []
+tell_themselves: list[Callable[[type], bool]] = []
+"""Whether what a plan writes of a value of this class says what it is, whatever reads it."""
 builders: dict[str, Callable[[Any], Any]] = {}
 """By the name in a tag: what makes a value of a type that msgpack does not know, whatever the annotation is."""
 
@@ -41,13 +41,11 @@ def encode(value: Any, depth: int) -> Any:
 
 
 def _writer_of(kind: type) -> Encode:
-    from durable_saga.codec.containers import KINDS
-
     if kind is object:
         raise cannot(kind)
     plan = plan_of(kind)
     writer: Encode
-    if kind in KINDS or is_self_describing(kind):
+    if any(tells(kind) for tells in tell_themselves):
         writer = plan.encode
     else:
 
@@ -57,12 +55,6 @@ def _writer_of(kind: type) -> Encode:
 
     _writers[kind] = writer
     return writer
-
-
-def is_self_describing(kind: type) -> bool:
-    from durable_saga.codec.named import names_itself
-
-    return names_itself(kind)
 
 
 def fill_any(plan: Plan) -> None:
@@ -120,32 +112,6 @@ _READERS: dict[int, Callable[[Any], Any]] = {
     ext.TAGGED: _decode_tagged,
     ext.RECORD: _decode_record,
 }
-
-
-def fill_class(plan: Plan, kind: type) -> None:
-    """A class that says nothing of its fields: its subclasses may be journaled, and under a Protocol plain values."""
-    from durable_saga.codec.adapter import fill as fill_by_adapter
-    from durable_saga.codec.lineage import fill_tree
-
-    if fill_by_adapter(plan, kind):
-        return
-
-    def encode_exact(value: Any, depth: int) -> Any:
-        if type(value) is not kind and (isinstance(value, msgpack.ExtType) or getattr(kind, "_is_protocol", False)):
-            before = len(noticed)
-            plain = encode(value, depth)
-            if len(noticed) == before:
-                return plain
-            del noticed[before:]
-        raise cannot(type(value))
-
-    def decode_exact(raw: Any) -> Any:
-        found = decode(raw)
-        if getattr(kind, "_is_protocol", False) or isinstance(found, kind):
-            return found
-        raise Misfit(f": a value of {name_of(kind)} can't be made from {name_of(type(found))}")
-
-    fill_tree(plan, kind, encode_exact, decode_exact)
 
 
 def cannot(kind: type) -> Misfit:

@@ -7,9 +7,9 @@ import types
 import typing
 from typing import Any
 
-from durable_saga.codec import abstract, containers, loose, named, natives, records, unions
+from durable_saga.codec import abstract, classes, containers, loose, named, natives, records, unions
 from durable_saga.codec.misfit import Misfit
-from durable_saga.codec.plan import Plan, plan_of
+from durable_saga.codec.plan import Plan, made_by, plan_of
 from durable_saga.codec.variables import bound_of, substituted
 
 _ANY = (Any, object, inspect.Signature.empty, inspect.Parameter.empty)
@@ -61,7 +61,7 @@ def _fill_generic(plan: Plan, origin: Any, arguments: tuple[Any, ...]) -> None:
         abstract.fill(plan, origin, arguments)
     elif isinstance(origin, type):
         if not records.fill(plan, origin, arguments) and not named.fill(plan, origin, arguments):
-            loose.fill_class(plan, origin)
+            classes.fill(plan, origin)
     else:
         loose.fill_any(plan)
 
@@ -76,4 +76,7 @@ def _fill_class(plan: Plan, kind: type) -> None:
     elif abstract.is_abstract(kind):
         abstract.fill(plan, kind, ())
     else:
-        loose.fill_class(plan, kind)
+        classes.fill(plan, kind)
+
+
+made_by(fill)

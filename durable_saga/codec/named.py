@@ -282,3 +282,4 @@ def _container_builder(kind: Any) -> Callable[[Any], Any]:
 loose.builders["zoned"] = _build_zoned
 loose.builders.update({one.name: _builder(one) for one in _SIMPLE.values()})
 loose.builders.update({name: _container_builder(kind) for kind, name in CONTAINERS.items()})
+loose.tell_themselves.append(names_itself)

@@ -18,6 +18,7 @@ PLANS_MAX = 4_096
 _lock = threading.RLock()
 _by_id: dict[int, tuple[Any, Plan]] = {}
 _by_text: dict[Any, Plan] = {}
+_maker: list[Callable[[Plan], None]] = []
 when_forgotten: list[Callable[[], object]] = []
 """Called when the plans are: of those who keep some of their own."""
 
@@ -51,13 +52,16 @@ class Plan:
         return self
 
 
+def made_by(fill: Callable[[Plan], None]) -> None:
+    """Every kind of plan is made elsewhere, by what needs this module."""
+    _maker[:] = [fill]
+
+
 def plan_of(annotation: Any) -> Plan:
     """Raises Misfit for an annotation that can't be looked up."""
     found = _by_id.get(id(annotation))
     if found is not None and found[0] is annotation:
         return found[1]
-    from durable_saga.codec.making import fill  # every kind of plan is made there, and needs this module
-
     with _lock:
         try:
             key = (annotation, repr(annotation))  # equal unions may differ in their order
@@ -68,7 +72,7 @@ def plan_of(annotation: Any) -> Plan:
             plan = Plan(annotation)
             _keep(annotation, key, plan)
             try:
-                fill(plan)
+                _maker[0](plan)
             except BaseException:
                 forget()  # others may hold on to it
                 raise

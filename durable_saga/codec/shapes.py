@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from durable_saga.codec.abstract import is_abstract
+from durable_saga.codec.named import names_itself
 from durable_saga.codec.natives import BARE
 from durable_saga.codec.plan import tag_of
 from durable_saga.codec.pydantic_models import is_model
@@ -40,8 +41,6 @@ def shapes_of(annotation: Any) -> frozenset[str]:
 
 
 def _of_class(kind: Any) -> frozenset[str]:
-    from durable_saga.codec.named import names_itself
-
     if kind in _KINDS:
         return frozenset(_KINDS[kind])
     if kind in BARE:
