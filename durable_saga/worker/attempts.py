@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from durable_saga.authoring.step_context import StepContext, key_prefix
 from durable_saga.clock import Chance, Clock
+from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 from durable_saga.definition.retry import Retry
 from durable_saga.errors import StepInterrupted, StepTimedOut
 from durable_saga.machine import Machine
@@ -25,12 +27,15 @@ from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.worker.attempt import Attempt
 from durable_saga.worker.outcomes import (
     COMPLETED,
+    TO_CHECK,
     Circumstances,
+    check,
     ended,
     failed,
     is_proof,
     late,
     not_applied,
+    rejected,
     tell_log,
     tell_slow,
 )
@@ -151,10 +156,11 @@ class Attempts:
             error = found
         if attempt.is_working:
             self._leave_its_thread(attempt)
-        elif attempt.work is not None:
-            self._ended(attempt, attempt.work.value, attempt.work.error)
-        else:
-            self._ended(attempt, value, error)
+            return
+        if attempt.work is not None:
+            value, error = attempt.work.value, attempt.work.error
+        if (large := self._ended(attempt, value, error)) is not None:
+            await self._check_aside(attempt, value, large)
 
     async def _invoke(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
         effect, definition = attempt.effect, attempt.effect.definition
@@ -187,11 +193,11 @@ class Attempts:
 
     # --- how it ended ------------------------------------------------------------------------------------------------------
 
-    def _ended(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
-        """Its code has ended: by itself, or because it was cancelled."""
+    def _ended(self, attempt: Attempt, value: Any, error: BaseException | None) -> h.Event | None:
+        """Its code has ended: by itself, or because it was cancelled. Gives the event of a large result, to be checked."""
         attempt.close()
         if attempt.is_dropped:
-            return
+            return None
         if not attempt.is_wanted:
             self._tell_late(attempt, value, error)
         elif attempt.is_too_late(self._executor.time()) and not _is_proof(attempt, error):
@@ -200,7 +206,26 @@ class Attempts:
         elif isinstance(error, asyncio.CancelledError) and attempt.task is not None and attempt.task.cancelling():
             self._executor.loop.call_later(STRAY_CANCEL_SECONDS, self._stray, attempt, error)
         else:
-            self._settle(attempt, *ended(attempt.effect, value, error, self._around))
+            event, result = ended(attempt.effect, value, error, self._around, aside_above=ASIDE_ABOVE_BYTES)
+            if result is TO_CHECK:
+                return event
+            self._settle(attempt, event, result)
+        return None
+
+    async def _check_aside(self, attempt: Attempt, value: Any, event: h.Event) -> None:
+        """In a thread. It has ended: what cancels it meanwhile learns of its result at once."""
+        effect, result, wrong = attempt.effect, NOT_DECODED, None
+        assert isinstance(effect, RunStep), "compensations have no result"
+        with suppress(asyncio.CancelledError):
+            result, wrong = await asyncio.to_thread(check, effect, event.step_completed.result.data)
+        if attempt.is_dropped:
+            return
+        if not attempt.is_wanted:
+            self._tell_late(attempt, value, None)
+        elif wrong is not None:
+            self._settle(attempt, rejected(effect, value, wrong, self._around()))
+        else:
+            self._settle(attempt, event, result)
 
     def _stray(self, attempt: Attempt, error: BaseException) -> None:
         """It was cancelled, and not by us. The program ends, and then nobody comes here; or the step has cancelled itself."""

@@ -7,6 +7,7 @@ result is checked here, while its step can still fail: one that does not fit its
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ LOG_CHARACTERS_MAX = 300
 COMPLETED = frozenset({"step_completed", "compensation_completed"})
 _KNOWN = frozenset({str, int, float, bool, bytes, type(None)})
 _NOT_REPEATED = (StepInterrupted, ResultRejected)
+TO_CHECK: Any = object()
 Attempted = RunStep | RunCompensation
 
 
@@ -44,25 +46,41 @@ class Circumstances:
 
 
 class Fact(NamedTuple):
-    """`result`: what the saga gets of it, decoded while the result was checked; NOT_DECODED: to be decoded."""
+    """`result`: what the saga gets of it, decoded while the result was checked; NOT_DECODED: to be decoded; TO_CHECK: it is
+    large, and whoever asked checks it elsewhere by `check()`."""
 
     event: h.Event
     result: Any = NOT_DECODED
 
 
-def ended(effect: Attempted, value: Any, error: BaseException | None, around: Callable[[], Circumstances]) -> Fact:
-    """The fact for an attempt that returned `value`, or raised `error`."""
-    data = b""
+def ended(
+    effect: Attempted, value: Any, error: BaseException | None, around: Callable[[], Circumstances], *,
+    aside_above: float = math.inf,
+) -> Fact:  # fmt: skip
+    """The fact for an attempt that returned `value`, or raised `error`. A result of more bytes than `aside_above` is not
+    checked here: TO_CHECK."""
     if error is None:
         if isinstance(effect, RunCompensation):
             return Fact(h.Event(compensation_completed=h.CompensationCompleted(call=effect.call, attempt=effect.attempt)))
         try:
-            data, again = _encoded(value, effect.definition)
+            data, again = _encoded(value, effect.definition, aside_above=aside_above)
         except BaseException as found:  # a class's own code runs here, and may raise anything
-            error, data = _rejected(effect.definition, value, found), _as_it_is(value)
-        else:
-            return Fact(completed(effect, data), again)
-    return Fact(failed(effect, error, around(), data))
+            return Fact(rejected(effect, value, found, around()))
+        return Fact(completed(effect, data), again)
+    return Fact(failed(effect, error, around()))
+
+
+def check(effect: RunStep, data: bytes) -> tuple[Any, BaseException | None]:
+    """What the saga gets of a result, and what is wrong with it. In any thread; raises nothing."""
+    try:
+        return codec.decode(data, effect.definition.result_type, where="it"), None
+    except BaseException as found:  # as above
+        return NOT_DECODED, found
+
+
+def rejected(effect: RunStep, value: Any, found: BaseException, around: Circumstances) -> h.Event:
+    """For a result that does not fit its annotation; its compensation gets it as it is."""
+    return failed(effect, _rejected(effect.definition, value, found), around, _as_it_is(value))
 
 
 def completed(effect: RunStep, data: bytes) -> h.Event:
@@ -146,11 +164,13 @@ def _wait_ms(effect: Attempted, error: BaseException, around: Circumstances) -> 
     return found, note
 
 
-def _encoded(value: Any, definition: StepDefinition) -> tuple[bytes, Any]:
-    """Its bytes, and what they decode to. Raises what is wrong with it, decoding it again included."""
+def _encoded(value: Any, definition: StepDefinition, *, aside_above: float = math.inf) -> tuple[bytes, Any]:
+    """Its bytes, and what they decode to; TO_CHECK where they are more than `aside_above`. Raises what is wrong with it,
+    decoding it again included."""
     where, annotation = f"result of {definition.name}", definition.result_type
     data = codec.encode(value, where=where, annotation=annotation, function=definition.function)
-    return data, _decoded(value, data, annotation)
+    again = _decoded(value, data, annotation, can_wait=len(data) > aside_above)
+    return data, again
 
 
 def _as_it_is(value: Any) -> bytes:
@@ -161,12 +181,14 @@ def _as_it_is(value: Any) -> bytes:
         return b""
 
 
-def _decoded(value: Any, data: bytes, annotation: Any) -> Any:
+def _decoded(value: Any, data: bytes, annotation: Any, *, can_wait: bool) -> Any:
     """A copy of the value that nobody else has; NOT_DECODED where nothing is to be checked. Raises what decoding raises."""
     kind = type(value)
     if kind in _KNOWN and (annotation is kind or annotation is Any or (annotation is None and value is None)):
         return value
-    return NOT_DECODED if annotation is Any else codec.decode(data, annotation, where="it")
+    if annotation is Any:
+        return NOT_DECODED
+    return TO_CHECK if can_wait else codec.decode(data, annotation, where="it")
 
 
 def _rejected(definition: StepDefinition, value: Any, found: BaseException) -> ResultRejected:

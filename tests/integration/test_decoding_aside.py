@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from durable_saga import Handle, Worker, connect, event, saga, step
 from durable_saga.client import raw
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
+from durable_saga.errors import SagaCompensated
 
 MADE_IN: list[str] = []
 BROKEN: list[bool] = []
@@ -84,3 +88,82 @@ def test_a_large_value_that_cannot_be_decoded_blocks_its_saga_as_a_small_one_doe
             BROKEN.clear()
 
     assert "this version knows no such page" in asyncio.run(run())
+
+
+@step
+async def made(number: int) -> Page:
+    return Page(number, LARGE)
+
+
+@step
+def made_in_a_thread(number: int) -> Page:
+    return Page(number, LARGE)
+
+
+@saga
+async def press() -> list[int]:
+    return [one.number for one in (await made(1), await made_in_a_thread(2))]
+
+
+def test_the_large_result_of_a_step_is_checked_in_a_thread() -> None:
+    async def run() -> list[int]:
+        async with connect("memory:") as client, Worker(client, sagas=[press]):
+            return await (await client.start(press)).result(timeout=30)
+
+    MADE_IN.clear()
+    assert asyncio.run(run()) == [1, 2]
+    here = threading.current_thread().name
+    assert [name == here for name in MADE_IN] == [True, False, False, False], "the first by its step; nothing else on the loop"
+
+
+@dataclass
+class Heavy:
+    """Its check takes longer than a saga waits, or fails."""
+
+    text: str
+    fails: bool = False
+
+    def __post_init__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            if self.fails:
+                raise ValueError("this can't be made again")
+            time.sleep(0.6)
+
+
+UNDONE: list[Any] = []
+
+
+@step
+async def heavy(fails: bool) -> Heavy:
+    UNDONE.append("done")
+    return Heavy(LARGE, fails)
+
+
+@heavy.compensation
+async def unmake(fails: bool, result: Any) -> None:
+    UNDONE.append(len(result["text"] if isinstance(result, dict) else result.text))
+
+
+@saga
+async def printing(fails: bool) -> str:
+    try:
+        async with asyncio.timeout(0.2 if not fails else None):
+            await heavy(fails)
+    except TimeoutError:
+        return "cut off"
+    return "not cut off"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_large_result_that_does_not_fit_or_whose_step_is_cancelled_meanwhile_is_undone_once(fails: bool) -> None:
+    async def run() -> str:
+        async with connect("memory:") as client, Worker(client, sagas=[printing]):
+            return await (await client.start(printing, fails)).result(timeout=30)
+
+    UNDONE.clear()
+    if fails:
+        with pytest.raises(SagaCompensated, match=r"a value of type \S*Heavy.*this can't be made again"):
+            asyncio.run(run())
+    else:
+        assert asyncio.run(run()) == "cut off"
+    assert ["done", len(LARGE)] == UNDONE
