@@ -16,6 +16,7 @@ from typing import Any
 
 from durable_saga.definition.binding import plain_signature
 from durable_saga.definition.definition import place_of
+from durable_saga.pb.limits import is_whole
 
 START_OPTIONS = ("id", "timeout")
 """Of `Client.start()`, by keyword."""
@@ -41,6 +42,8 @@ def check_function(function: Any, name: str | None, what: str, signature: inspec
             f"{place_of(function)}: {what} needs a name for the journal, and {_kind(function)} has none: write `def`, or give"
             " name="
         )
+    if not is_whole(str(found)):
+        raise TypeError(f"{place_of(function)}: {what} is named {found!a}, with half a character (a lone surrogate)")
     parameters = (signature or plain_signature(function)).parameters.values()
     if (first := next(iter(parameters), None)) is not None and first.name in _INSTANCE and _is_in_class(function):
         raise TypeError(

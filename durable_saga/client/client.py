@@ -55,7 +55,7 @@ class Handle(Generic[R]):
         self._result_type = definition.result_type if definition is not None else Any
         self._definition = definition
         self._run = run
-        self.id = saga
+        self.id = text("id", saga)
         self.already_started = already_started
 
     @property
@@ -128,32 +128,31 @@ class Handle(Generic[R]):
         that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
         that name; also for a name that neither a handler of that saga has nor any code here waits for."""
         name, data = checked_signal(signal, args, self._definition)
-        request = c.SignalRequest(
-            key=self._key, message_id=message_id or self._message_id(), name=name, input=p.Payload(data=data)
-        )
+        once = text("message_id", message_id or self._message_id())
+        request = c.SignalRequest(key=self._key, message_id=once, name=name, input=p.Payload(data=data))
         await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
         """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
         can carry on, and `describe()` shows it until then. Returns why it can't carry on now, or "" if it can. Raises
         AlreadyEnded, also for one that is unwinding already or is past its pivot."""
-        request = c.CancelRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("cancel", request)).waits_for)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
         """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
-        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("compensate", request)).waits_for)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
         """Let a held saga carry on from its failed step; results that it has are kept. Returns as cancel() does. Raises
         AlreadyEnded when the saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), reason=reason, who=who or sender())
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now and undo nothing. Raises AlreadyEnded."""
-        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, reason=reason, who=who or sender()))
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, **_words(reason, who)))
 
     async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
@@ -171,8 +170,9 @@ class Handle(Generic[R]):
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
 
     async def _decide(self, call: str | int, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
+        note, who = text("note", note), text("who", who or sender())
         decision = h.CompensationDecided(
-            message_id=self._message_id(), call=str(call), verb=verb, note=note, who=who or sender()
+            message_id=self._message_id(), call=text("call", str(call)), verb=verb, note=note, who=who
         )
         await self._client.transport.call("decide", c.DecideRequest(key=self._key, decision=decision))
 
@@ -196,7 +196,7 @@ class Client:
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None
         self.transport = transport if self.sealing is None else SealingTransport(transport, self.sealing)
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
-        self.namespace = namespace
+        self.namespace = text("namespace", namespace)
         self.chance = chance or SystemChance()
 
     async def identify(self) -> Identity:
@@ -237,7 +237,7 @@ class Client:
         belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
         InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
         NotSerializable, ValueError for what `attributes=` of the saga gives."""
-        name, timeout_ms = saga if isinstance(saga, str) else function_of(saga).definition.name, 0
+        name, timeout_ms = text("the type of the saga", saga) if isinstance(saga, str) else function_of(saga).definition.name, 0
         definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
@@ -359,3 +359,8 @@ class Client:
             started_before=started_before, limit=limit, page=page,
         )  # fmt: skip
         return ListPage([listed(one) for one in found.sagas], found.next_page)
+
+
+def _words(reason: str, who: str | None) -> dict[str, str]:
+    """Of what is asked of a saga: why, and who asks."""
+    return {"reason": text("reason", reason), "who": text("who", who or sender())}

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 from durable_saga import errors
 from durable_saga.client.asking import Asker
 from durable_saga.client.overview import time_of
+from durable_saga.client.sending import text
 from durable_saga.client.status import Status, status_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
@@ -107,9 +108,9 @@ def _request(
     except ValueError as error:
         raise errors.InvalidArgument(str(error)) from None
     return c.ListRequest(
-        namespace=namespace, saga_type=type, status=[h.Status.Name(h.Status.Value(name)) for name in status],
+        namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
         attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
-        limit=limit, page=page, correlation_key=key,
+        limit=limit, page=text("page", page), correlation_key=text("key", key),
     )  # fmt: skip
 
 

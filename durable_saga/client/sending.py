@@ -19,11 +19,22 @@ from durable_saga.authoring.waited_names import WAITED
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.errors import DecodeError, InvalidArgument
 
+SHOWN_CHARACTERS = 40
+
 
 def text(name: str, value: Any) -> str:
-    """Raises InvalidArgument for what is no text: ids and names are never made of something else."""
+    """Raises InvalidArgument for what is no text (ids and names are never made of something else), and for half a character,
+    which no journal can hold."""
     if not isinstance(value, str):
         raise InvalidArgument(f"{name} is {value!r}, of type {type(value).__name__}: give a str")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        shown = ascii(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")
+        raise InvalidArgument(
+            f"{name} is {shown}: the character at {error.start} is half of a pair (a lone surrogate), which is no text; it comes of"
+            " bytes that were decoded with errors='surrogateescape', or of a text that was cut"
+        ) from None
     return value
 
 
@@ -49,7 +60,8 @@ def checked_signal(
     if isinstance(signal, EventType):
         name, handler = signal.name, definition.handlers.get(signal.name) if definition is not None else None
     elif isinstance(signal, str):
-        name, handler = signal, definition.handlers.get(signal) if definition is not None else None
+        name = text("signal", signal)
+        handler = definition.handlers.get(name) if definition is not None else None
         if handler is None and definition is not None and definition.any_signal is None:
             _check_name(name, definition)
     else:

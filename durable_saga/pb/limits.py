@@ -53,3 +53,8 @@ def seconds_of(time_ms: int) -> float:
 def status_name(number: int) -> str:
     """Of a status that a newer version may have written too: never raises."""
     return h.Status.Name(number) if number in h.Status.values() else f"STATUS_{number}"
+
+
+def is_whole(text: str) -> bool:
+    """Whether it has no half of a character, a lone surrogate, which no message can hold."""
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import is_whole
 from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def _text(name: Any, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value) if isinstance(value, int) else value
-    if not isinstance(text, str) or not 1 <= len(text) <= ATTRIBUTE_CHARACTERS_MAX:
+    if not isinstance(text, str) or not 1 <= len(text) <= ATTRIBUTE_CHARACTERS_MAX or not is_whole(text):
         raise ValueError(
             f"search attribute {name} can't be {str(value)[:100]!r}: it takes a str of 1 to {ATTRIBUTE_CHARACTERS_MAX}"
-            " characters (ATTRIBUTE_CHARACTERS_MAX), an int or a bool"
+            " whole characters (ATTRIBUTE_CHARACTERS_MAX), an int or a bool"
         )
     return text
 

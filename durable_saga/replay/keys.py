@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import is_whole
 from durable_saga.replay.attributes import texts_of
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ KEY_CHARACTERS_MAX = 255
 
 def check_key(key: Any) -> str:
     """Raises ValueError."""
-    if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARACTERS_MAX:
-        raise ValueError(f"{key!r} isn't a correlation key: give a string of 1 to {KEY_CHARACTERS_MAX} characters")
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARACTERS_MAX or not is_whole(key):
+        raise ValueError(f"{key!r} isn't a correlation key: give a string of 1 to {KEY_CHARACTERS_MAX} whole characters")
     return key
 
 

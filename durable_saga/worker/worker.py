@@ -16,6 +16,7 @@ from types import TracebackType
 from durable_saga import codec
 from durable_saga.client import raw
 from durable_saga.client.client import Client
+from durable_saga.client.sending import text
 from durable_saga.clock import Chance, Clock, SystemChance, SystemClock
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
@@ -78,7 +79,7 @@ class Worker:
         self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
-        self.name = name or new_name(self.chance.new())
+        self.name = text("name", name) if name else new_name(self.chance.new())
         self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._lifespans = checked(lifespans)
