@@ -32,8 +32,8 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         shown = ascii(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")
         raise InvalidArgument(
-            f"{name} is {shown}: the character at {error.start} is half of a pair (a lone surrogate), which is no text; it comes of"
-            " bytes that were decoded with errors='surrogateescape', or of a text that was cut"
+            f"{name} is {shown}: the character at {error.start} is half of a pair (a lone surrogate), which is no text: bytes"
+            " that were decoded with errors='surrogateescape', or a text that was cut"
         ) from None
     return value
 
