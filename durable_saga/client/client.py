@@ -241,7 +241,7 @@ class Client:
         definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
         attributes: dict[str, str] = {}
-        data = codec.encode_call(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
+        data = codec.encode_message(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
         if not isinstance(saga, str):
             definition = function_of(saga).definition
             data = check_start(definition, args, kwargs)

@@ -88,10 +88,10 @@ def encode_call(
     return data
 
 
-def encode_message(args: Sequence[Any], *, where: str) -> bytes:
-    """The arguments of a message, whose sender does not know what they are read as: of each class its name, so that a reader's
-    union finds the member that was sent. Raises as encode() does."""
-    return marked(encode_call(args, {}, where=where))
+def encode_message(args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, *, where: str) -> bytes:
+    """The arguments of a message, or of a start by name, whose sender does not know what they are read as: of each class its
+    name, so that a reader's union finds the member that was sent. Raises as encode() does."""
+    return marked(encode_call(args, kwargs or {}, where=where))
 
 
 def _bounded(plain: Any, where: str) -> bytes:

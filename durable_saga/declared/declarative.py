@@ -176,7 +176,7 @@ class Saga:
         waiting = _running(running_table).item(step)
         if not isinstance(waiting, WaitForEvent):
             raise ValueError(f"step {step!r} does not wait for an event: name a WaitForEvent step")
-        data = codec.encode_call((data,), {}, where=f"resume({step!r})")
+        data = codec.encode_message((data,), where=f"resume({step!r})")
         message_id = _running(running_event).message_id
         fact = h.SignalReceived(message_id=message_id, name=waiting.event, input=p.Payload(data=data))
         core_of_saga().signals.keep(fact)

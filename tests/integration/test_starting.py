@@ -135,3 +135,25 @@ def test_the_orchestrator_and_the_sync_client_tell_too(tmp_path: pathlib.Path) -
         assert client.start(ship, Order("o-3"), id="o-3").already_started
         with pytest.raises(AlreadyStarted, match="o-4"):
             client.start(ship, Order("o-4"), id="o-3")
+
+
+@dataclass
+class Parcel:
+    kilos: int
+
+
+@saga
+async def weigh(what: Parcel | dict[str, int] | list[int], *, of: set[int] | list[int] | None = None) -> str:
+    return f"{what!r} {of!r}"
+
+
+@pytest.mark.parametrize("what", [Parcel(2), {"kilos": 2}, [2]], ids=repr)
+@pytest.mark.parametrize("of", [{1}, [1], None], ids=repr)
+def test_a_union_gives_the_member_that_a_start_by_name_gave(what: Any, of: Any, play: Play) -> None:
+    async def scenario(client: Client) -> None:
+        by_name = await client.start("weigh", what, of=of, id="w")
+        assert await by_name.result(timeout=30) == f"{what!r} {of!r}"
+        assert (await client.start("weigh", what, of=of, id="w")).already_started
+        assert await (await client.start(weigh, what, of=of)).result(timeout=30) == f"{what!r} {of!r}"
+
+    play(scenario, [weigh])
