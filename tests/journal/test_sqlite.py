@@ -22,6 +22,7 @@ from durable_saga_server.journal import (
     JournalUnavailable,
     Run,
     SchemaTooNew,
+    sqlite_hands,
 )
 from durable_saga_server.journal.sqlite import SqliteJournal
 from durable_saga_server.journal.sqlite_hands import QUIET_SECONDS, THREAD_EVERY
@@ -31,6 +32,7 @@ from durable_saga.pb import history_pb2 as h
 WRITER = """
 import asyncio, sys
 from tests.journal.test_sqlite import create
+from durable_saga_server.journal import sqlite_hands
 from durable_saga_server.journal.sqlite import SqliteJournal
 
 async def main():
@@ -227,3 +229,28 @@ def test_a_journal_of_version_3_is_migrated_with_its_events(tmp_path: pathlib.Pa
         database.close()
 
     asyncio.run(scenario())
+
+
+def test_a_fresh_file_that_many_open_at_the_same_moment_is_locked_for_none_of_them(tmp_path: pathlib.Path) -> None:
+    """SQLite tells some of those who switch it to its write-ahead log at once that it is locked, without waiting."""
+    errors: list[Exception] = []
+
+    def use(path: str, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            connection = sqlite_hands._connect(path, 10_000)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE IF NOT EXISTS t (a)")
+            connection.execute("COMMIT")
+            connection.close()
+        except Exception as error:
+            errors.append(error)
+
+    for number in range(100):
+        together = threading.Barrier(8)
+        threads = [threading.Thread(target=use, args=(str(tmp_path / f"{number}.db"), together)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert errors == []

@@ -18,6 +18,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH_WRITES_MAX = 2_000
 BUSY_TIMEOUT_MS = 10_000
+AGAIN_SECONDS = 0.005
 LOOP_SECONDS_MAX = 0.002
 """After a commit of its own that took longer, the loop leaves the next SLOW_WRITES to the thread."""
 SLOW_WRITES = 16
@@ -235,12 +237,26 @@ class Hands:
 
 def _connect(path: str, busy_timeout_ms: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
     if not busy_timeout_ms:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """In a fresh file several may do so at once: SQLite lets one of them, and others hear at once that it is locked,
+    whatever their time-out is."""
+    until = Machine.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or Machine.monotonic() > until:
+                raise
+        time.sleep(AGAIN_SECONDS)
 
 
 def _nothing(db: sqlite3.Connection) -> None:
