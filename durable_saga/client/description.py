@@ -49,7 +49,8 @@ class DescribedStep:
 class Description:
     """A run in all detail; `Overview` is the summary. `owner` is the worker that has it now, "" when none has; `epoch` counts
     its owners, `next_seq` its events. `wake_at`: its next timer. `blocked` tells why no worker can go on, `damaged` what of its
-    history can't be read, `warning` that it grows towards a limit; "" when that is not so. `unread`: names of messages
+    history can't be read, `warning` that it grows towards a limit or that a step
+    without a time-out has been at work for more than a minute; "" when that is not so. `unread`: names of messages
     that it did not take. `previous_run` and `next_run` are 0 where there is none. `result` is what the saga returned, as plain
     data; `Handle.result()` gives it as its type. Times are UTC."""
 
