@@ -155,6 +155,6 @@ def test_dev_beyond_loopback_names_the_commands_that_have_tls(tmp_path: pathlib.
         server.start({})
     finally:
         assert server.stop() == 0
-    assert "0.0.0.0:0 can be reached from other machines, take `durable-saga page` for them" in "".join(
+    assert "0.0.0.0:0 can be reached from other machines; use `durable-saga page`, which has TLS and logins" in "".join(
         one.read_text() for one in tmp_path.glob("*.log")
     )
