@@ -104,7 +104,7 @@ def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) 
         assert told.splitlines()[-1] == "Error: notes.txt isn't a journal (file is not a database): name another file"
         assert "Traceback" not in told
     told = cli(tmp_path, "", "describe", "x", "--url", "sqlite:///away/x.db", code=1)
-    assert "the folder away is not there, make it" in told
+    assert "the folder away does not exist, so make it first" in told
     assert "Traceback" not in told
 
 
