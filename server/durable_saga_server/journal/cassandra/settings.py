@@ -74,5 +74,5 @@ def weak_replication(keyspace: str, replication: Mapping[str, str]) -> list[str]
         return []
     return [
         f"keyspace {keyspace} has {min(copies, default=0)} replicas, and {REPLICATION_MIN} are needed to"
-        " survive the loss of one node; raise the number with ALTER KEYSPACE … WITH replication, then run `nodetool repair --full`"
+        " survive the loss of one node; raise it with ALTER KEYSPACE … WITH replication, then run `nodetool repair --full`"
     ]
