@@ -195,7 +195,7 @@ def test_a_page_that_others_could_reach_does_not_start_without_a_good_token(list
 
 
 def test_a_page_of_no_engine_does_not_start() -> None:
-    with pytest.raises(ValueError, match="'nonsense': give host:port"):
+    with pytest.raises(ValueError, match="'nonsense' isn't an address: give host:port"):
         bind("nonsense", "127.0.0.1:0")
 
 

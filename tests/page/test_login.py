@@ -321,7 +321,7 @@ def test_a_provider_that_does_not_answer_is_said_to_be_gone(provider: Provider) 
 def test_a_page_of_a_journal_can_not_ask_who_somebody_is() -> None:
     with pytest.raises(ValueError, match="is a journal"):
         bind("sqlite:///sagas.db", "127.0.0.1:0", door=Door(sign_in=True))
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ValueError, match="give only one of the two"):
         Door(sign_in=True, token="sixteen characters")
 
 
