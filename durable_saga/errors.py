@@ -222,8 +222,8 @@ class NonDeterminism(DurableSagaError):
 
     def __str__(self) -> str:
         return (
-            f"{self.location}: the history holds {self.history}, the code asked for {self.code}. The saga waits until the"
-            " code that made its history is back"
+            f"{self.location}: the history holds {self.history}, but the code asked for {self.code}. The saga waits until a"
+            " worker has the code that made this history"
         )
 
 

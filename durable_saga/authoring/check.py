@@ -12,7 +12,7 @@ from durable_saga.authoring import shared_state
 from durable_saga.authoring.dropped import CODE as DROPPED
 from durable_saga.authoring.dropped import Function, dotted, dropped_in, known_in, marked_in
 
-_LOCAL = "is local time, another one where a worker has another time zone: use durable_saga.now()"
+_LOCAL = "is local time, and workers may be in different time zones: use durable_saga.now()"
 _CALLS = {
     "datetime.now": ("DS001", _LOCAL),
     "datetime.today": ("DS001", _LOCAL),
@@ -169,9 +169,9 @@ def _judge(node: ast.AST, imported: dict[str, str]) -> Iterator[tuple[str, str]]
             if imported.get(cached, cached) in ("functools.cache", "functools.lru_cache"):
                 yield (
                     "DS009",
-                    f"{node.name} is cached: another process, or a replay in this one, finds another cache; use state",
+                    f"{node.name} is cached, and the cache of another process or of a replay holds other values: use state",
                 )
     elif isinstance(node, ast.Global):
-        yield "DS008", f"global {', '.join(node.names)}: another process does not have it; use state or a local name"
+        yield "DS008", f"global {', '.join(node.names)}: another process does not have this value: use state or a local name"
     elif isinstance(node, ast.Subscript) and dotted(node.value) == "os.environ":
         yield "DS005", "os.environ may differ in every process: pass it as an argument"

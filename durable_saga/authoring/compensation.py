@@ -49,7 +49,7 @@ def compensation(
     """
     check_decides(when, "the condition of a compensation (when=)", "error")
     if strategy not in ("deferred", "immediate"):
-        raise ValueError(f"strategy is {strategy!r}: 'deferred' or 'immediate' (a condition is given by `when`)")
+        raise ValueError(f"strategy is {strategy!r}: give 'deferred' or 'immediate' (and a condition as `when`)")
 
     def decorate(function: F) -> F:
         policy = retry_of(retry, function) or FOREVER

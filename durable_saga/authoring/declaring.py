@@ -43,7 +43,7 @@ def check_function(function: Any, name: str | None, what: str, signature: inspec
             " name="
         )
     if not is_whole(str(found)):
-        raise TypeError(f"{place_of(function)}: {what} is named {found!a}, with half a character (a lone surrogate)")
+        raise TypeError(f"{place_of(function)}: {what} is named {found!a}, which holds half a character (a lone surrogate)")
     parameters = (signature or plain_signature(function)).parameters.values()
     if (first := next(iter(parameters), None)) is not None and first.name in _INSTANCE and _is_in_class(function):
         raise TypeError(

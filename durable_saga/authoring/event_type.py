@@ -44,7 +44,7 @@ class EventType(Generic[T]):
         what = f"event {self.name!r}"
         if len(args) != len(self._signature.parameters):
             carries = "carries nothing" if self.type is None else f"carries one {_words(self.type)}"
-            raise InvalidArgument(f"{what} {carries}, and {len(args)} values are given")
+            raise InvalidArgument(f"{what} {carries}, but {len(args)} values were given")
         try:
             data = codec.encode_call(args, {}, where=what, signature=self._signature)
             codec.decode_call(data, self._signature)
@@ -71,9 +71,9 @@ def event_type(name: str, type: Any = None) -> EventType[Any]:
     `client.publish(picked_up, Pickup(...), saga=…)` send one, and refuse anything else. Raises ValueError for a name that is
     empty or longer than 255 characters, TypeError for one that is no text."""
     if not isinstance(name, str):
-        raise TypeError(f"the name of an event is {name!r}, of type {name.__class__.__name__}: give a str")
+        raise TypeError(f"the name of an event must be a str, not {name!r} of type {name.__class__.__name__}")
     if not 1 <= len(name) <= ID_CHARACTERS_MAX:
-        raise ValueError(f"the name of an event has {len(name)} characters: 1 to {ID_CHARACTERS_MAX}")
+        raise ValueError(f"the name of an event has {len(name)} characters: give 1 to {ID_CHARACTERS_MAX}")
     return EventType(name, type)
 
 

@@ -40,7 +40,7 @@ def _core(asked: str, *, awaited: bool = False) -> Core:
         raise Discarded
     core: Core = loop.owner
     if core.judging and asked not in _READING:
-        raise UnsupportedOperation(f"{asked} in a condition or an order of compensations: they only compute")
+        raise UnsupportedOperation(f"{asked} can't be used in a condition or an order of compensations: these only compute")
     return core
 
 

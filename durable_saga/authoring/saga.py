@@ -52,7 +52,7 @@ class SagaFunction(Generic[P, R_co]):
         def declare(function: F) -> F:
             key = check_function(function, name, f"@{self.definition.name}.signal")
             if key in self.definition.handlers:
-                raise TypeError(f"saga {self.definition.name} has a handler for signal {key!r} already")
+                raise TypeError(f"saga {self.definition.name} already has a handler for signal {key!r}")
             self.definition.handlers[key] = function
             setattr(function, SIGNAL_NAME, key)
             return function
@@ -104,7 +104,7 @@ def saga(
     what no function of a saga can be (declaring.py), ValueError for other values.
     """
     if when_failed not in ("compensate", "hold"):
-        raise ValueError(f"when_failed is {when_failed!r}: 'compensate' or 'hold'")
+        raise ValueError(f"when_failed is {when_failed!r}: give 'compensate' or 'hold'")
 
     check_decides(compensation_order, "compensation_order", "names")
 

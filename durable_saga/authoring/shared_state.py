@@ -66,7 +66,11 @@ def _changes(function: ast.AST, tree: ast.Module) -> Found:
             root = _root(node.func)
         if root in state:
             assert isinstance(node, ast.expr | ast.stmt), "only these were looked at"
-            yield node, STATE, f"{root} is the module's: another process, or a replay, has another; use state or a local name"
+            yield (
+                node,
+                STATE,
+                f"{root} belongs to the module, and another process or a replay has another one: use state or a local name",
+            )
 
 
 def _root(target: ast.expr) -> str:

@@ -65,7 +65,8 @@ class StepFunction(Generic[P, R]):
         def declare(function: F) -> F:
             if self.definition.compensation is not None:
                 raise TypeError(
-                    f"{place_of(function)}: step {self.definition.name} has a compensation: {self.definition.compensation.name}"
+                    f"{place_of(function)}: step {self.definition.name} already has the compensation"
+                    f" {self.definition.compensation.name}"
                 )
             if options:
                 compensation_options(**options)(function)

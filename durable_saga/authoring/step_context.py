@@ -81,7 +81,7 @@ def refuse_within_step(kind: str, name: str) -> None:
     """Raises UnsupportedOperation in the code of a step or compensation: what is called there would be no part of the saga."""
     if current.get(None) is not None:
         raise UnsupportedOperation(
-            f"{kind} {name} is called within a step or compensation, where it would be a plain call: not journaled, without a"
+            f"{kind} {name} is called inside a step or compensation, where it would be a plain call: not journaled, without a"
             f" retry, time-out or compensation of its own. Call it in the saga's code; its plain function is"
             f" {name}.__wrapped__"
         )

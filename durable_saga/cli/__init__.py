@@ -10,7 +10,7 @@ from durable_saga.cli import access, backups, checking, codecs, developing, heal
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="durable-saga")
 def main() -> None:
-    """Durable sagas: run servers and workers, start and watch sagas, decide on stuck compensations."""
+    """Run servers and workers, start and watch sagas, and decide about stuck compensations."""
 
 
 for _command in (

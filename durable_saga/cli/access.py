@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
-from durable_saga.cli.operate import TIME, url_option, with_client
+from durable_saga.cli.operate import TIME, TIME_FORM, TIME_HELP, url_option, with_client
 from durable_saga.client import raw
 from durable_saga.client.client import Client
 from durable_saga.pb import access_pb2 as a
 
 DAY_MS = 86_400_000
-_within = click.option("--namespace", default="", help="Only tokens for this namespace.")
+_within = click.option("--namespace", default="", help="Only tokens for this namespace; default: all tokens.")
 
 
 def _rights(rights: a.Rights) -> str:
@@ -41,22 +41,31 @@ def _as_dict(token: a.Token) -> dict[str, Any]:
 
 @click.group()
 def token() -> None:
-    """Manage tokens of programs and people. With a journal as --url, no server needs to run."""
+    """Manage the tokens of programs and people. No server needs to run if --url is a journal."""
 
 
 @token.command()
 @click.argument("name")
 @click.option("--role", "roles", multiple=True, required=True, help="reader, sender, operator, worker, monitor or admin.")
-@click.option("--namespace", "namespaces", multiple=True, help="A namespace, or the start of its name and a *; default: all.")
 @click.option(
-    "--saga-type", "types", multiple=True, help="For a worker: a saga type, or the start of one and a *; default: all."
+    "--namespace", "namespaces", multiple=True, help="A namespace, or the start of names with a * (shop*); default: all."
 )
-@click.option("--days", type=click.IntRange(min=1, max=36_500), default=None, help="Days until it expires; default: never.")
+@click.option(
+    "--saga-type",
+    "types",
+    multiple=True,
+    help="For a worker: a saga type, or the start of names with a * (order*); default: all.",
+)
+@click.option(
+    "--days", type=click.IntRange(min=1, max=36_500), default=None, help="Days until the token expires; default: never."
+)
 @url_option
 def create(
     name: str, roles: tuple[str, ...], namespaces: tuple[str, ...], types: tuple[str, ...], days: int | None, url: str
 ) -> None:  # fmt: skip
-    """Create a token for NAME, which is shown in histories. It is printed only once; a hash is stored."""
+    """Create a token for a program or a person.
+
+    Histories and the audit log show NAME. The token is printed only now: the server stores a hash of it, not the token."""
     rights = a.Rights(roles=roles, namespaces=namespaces or ["*"], saga_types=types or ["*"])
     request = a.GrantRequest(name=name, rights=rights, lifetime_ms=(days or 0) * DAY_MS, who=_who())
 
@@ -66,7 +75,7 @@ def create(
 
     made = with_client(work, url, "default")
     if output.is_terminal():
-        click.echo(f"token {made.made.id} for {name}: {_rights(made.made.rights)}; it is shown only once:", err=True)
+        click.echo(f"token {made.made.id} for {name}: {_rights(made.made.rights)}. The token is shown only now:", err=True)
     click.echo(made.token)
 
 
@@ -97,7 +106,7 @@ def list_tokens(namespace: str, url: str) -> None:
 @_within
 @url_option
 def revoke(id: str, namespace: str, url: str) -> None:
-    """Revoke a token. Streams that were opened with it end."""
+    """Revoke a token, and end the streams that were opened with it."""
     request = a.RevokeRequest(id=id, namespace=namespace, who=_who())
 
     async def work(client: Client) -> a.RevokeReply:
@@ -122,11 +131,13 @@ def whoami(url: str) -> None:
 @click.command()
 @click.option("--namespace", default="", help="Only this namespace; default: all.")
 @click.option("--who", default="", help="Only what this person or program did.")
-@click.option("--verb", default="", help="Cancel, Start, Grant, Work, Login, ...")
+@click.option("--verb", default="", help="Only this action: Cancel, Start, Grant, Work, Login, ...")
 @click.option("--saga", default="", help="Only what was done to this saga, worker or token.")
-@click.option("--since", type=TIME, default=None)
-@click.option("--until", type=TIME, default=None)
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option(
+    "--since", type=TIME, default=None, metavar=TIME_FORM, help=f"Only what was done at this time or later. {TIME_HELP}"
+)
+@click.option("--until", type=TIME, default=None, metavar=TIME_FORM, help="Only what was done before this time.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many entries to show.")
 @url_option
 def audit(limit: int, since: datetime | None, until: datetime | None, url: str, **asked: str) -> None:
     """Show who did what, newest first."""

@@ -28,14 +28,14 @@ def backup(file: str, journal: str) -> None:
         size = back_up(_path_of(journal), file)
     except JournalError as error:
         raise click.ClickException(str(error)) from error
-    print(f"{os.path.abspath(file)}: {size} bytes, whole", flush=True)
+    print(f"{os.path.abspath(file)}: {size} bytes, complete", flush=True)
 
 
 @journal.command()
 @_copy
 @_journal
 def restore(file: str, journal: str) -> None:
-    """Restore the journal from the copy FILE. No server may use the journal, and its file must not exist."""
+    """Restore the journal from the copy FILE. The journal must not exist yet, so no server may be using it."""
     from durable_saga_server.journal import JournalError
     from durable_saga_server.journal.sqlite_backup import restore as begin_from
 
@@ -43,7 +43,7 @@ def restore(file: str, journal: str) -> None:
         size = begin_from(file, _path_of(journal))
     except JournalError as error:
         raise click.ClickException(str(error)) from error
-    print(f"{_path_of(journal)}: {size} bytes, whole", flush=True)
+    print(f"{_path_of(journal)}: {size} bytes, complete", flush=True)
 
 
 @journal.command()
@@ -59,14 +59,14 @@ def check(file: str) -> None:
         runs = look(file)
     except JournalError as error:
         raise click.ClickException(str(error)) from error
-    print(f"{os.path.abspath(file)}: whole, {runs} runs", flush=True)
+    print(f"{os.path.abspath(file)}: complete, {runs} runs", flush=True)
 
 
 def _path_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
         raise click.ClickException(
-            f"{url!r} isn't a SQLite journal (sqlite:///FILE); for Cassandra use its own snapshots: docs/backup.md"
+            f"{url!r} isn't a SQLite journal (sqlite:///FILE); to back up Cassandra, use its snapshots (docs/backup.md)"
         )
     return parts.path[1:]
 

@@ -18,7 +18,7 @@ from durable_saga.replay import Core
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=pathlib.Path))
 def check(paths: tuple[pathlib.Path, ...]) -> None:
-    """Find saga code that can't be replayed. Exit code 1 if there is some."""
+    """Find saga code that can't be replayed. The exit code is 1 if there is any."""
     findings = check_paths(list(paths))
     for one in findings:
         if output.is_terminal():
@@ -35,15 +35,17 @@ def check(paths: tuple[pathlib.Path, ...]) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
 @click.option("--saga", "app", required=True, help="The saga of this history, as module:function.")
 def replay(file: pathlib.Path, app: str) -> None:
-    """Replay a history (from `history --raw FILE`) with today's code. Exit code 1 if they differ."""
+    """Replay a history with today's code. The exit code is 1 if the code does anything else.
+
+    `history --raw FILE` writes such a file."""
     events = read_history(file)
     if any(event.sealed or event.saga_started.input.HasField("seal") for event in events):
-        raise click.ClickException(f"{file} was written without the key: `history --raw` opens it with --codec")
+        raise click.ClickException(f"the values in {file} are sealed: write it again, with `history --raw` and --codec")
     definitions = [function_of(one).definition for one in find_sagas(app)]
     sagas = {one.name: one for one in definitions}
     saga_type = events[0].saga_started.saga_type if events else ""
     if saga_type not in sagas:
-        raise click.ClickException(f"{file} is the history of {saga_type or 'nothing'}; {app} has {', '.join(sagas)}")
+        raise click.ClickException(f"{file} is the history of {saga_type or 'no saga'}, and {app} has {', '.join(sagas)}")
     core = Core(sagas[saga_type], h.RunKey(namespace="replay", saga="replay", run=1))
     try:
         core.replay(events)
@@ -51,7 +53,7 @@ def replay(file: pathlib.Path, app: str) -> None:
         raise click.ClickException(str(error)) from error
     finally:
         core.discard()
-    click.echo(f"{len(events)} events replay alike; the saga is {h.Status.Name(core.status)}")
+    click.echo(f"{len(events)} events, and the code does the same; the saga is {h.Status.Name(core.status)}")
 
 
 def read_history(file: pathlib.Path) -> list[h.Event]:

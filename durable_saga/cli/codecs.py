@@ -81,7 +81,7 @@ def _named(option: str, name: str) -> Any:
 
 @click.group()
 def keys() -> None:
-    """Manage the keys that values are sealed with (a KeyFolder)."""
+    """Manage the keys that seal values (a KeyFolder)."""
 
 
 _folder = click.option(
@@ -90,7 +90,7 @@ _folder = click.option(
     envvar="DURABLE_SAGA_KEYS",
     required=True,
     type=click.Path(file_okay=False),
-    help="The folder of the keys.",
+    help="Folder of the keys.",
 )
 
 
@@ -98,7 +98,7 @@ _folder = click.option(
 @click.argument("name")
 @_folder
 def create(name: str, folder: str) -> None:
-    """Create the first or the next key of NAME. From now on, values are sealed with it."""
+    """Create the first or the next key of NAME. Values are sealed with the new key from now on."""
     try:
         print(_keys(folder).create(name), flush=True)
     except (ValueError, OSError) as error:
@@ -121,11 +121,11 @@ def list_keys(folder: str) -> None:
 @_folder
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def erase(name: str, folder: str, yes: bool) -> None:
-    """Erase all keys of NAME. What they sealed can never be opened again, neither here nor in a backup."""
+    """Erase all keys of NAME. Values sealed with them can never be opened again, not even those in a backup."""
     from durable_saga.errors import MissingKey
 
     if not yes:
-        click.confirm(f"Everything that was sealed for {name!r} is lost then. Erase its keys?", abort=True)
+        click.confirm(f"Everything that was sealed for {name!r} will be lost. Erase its keys?", abort=True)
     try:
         erased = _keys(folder).erase(name)
     except (MissingKey, OSError) as error:

@@ -35,28 +35,33 @@ NEEDS_WATCHFILES = "--reload needs a package: `pip install 'durable-saga[dev]'`"
 
 @click.command()
 @click.argument("app", required=False)
-@click.option("--reload", is_flag=True, help="Start the worker anew when a Python file below this folder changes.")
-@click.option("--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False))
+@click.option("--reload", is_flag=True, help="Restart the worker when a Python file below this folder changes.")
+@click.option(
+    "--file", default="durable-saga.db", show_default=True, type=click.Path(dir_okay=False), help="SQLite file of the journal."
+)
 @listening
 @click.option("--page/--no-page", "with_page", default=True, help="Also serve the web page.")
 @click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @retention
 @insecure
-@click.option("--verbose", is_flag=True)
+@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
 def dev(
     app: str | None, reload: bool, file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool,
     verbose: bool,
 ) -> None:  # fmt: skip
-    """Run server and web page on one SQLite file, for a laptop.
+    """Run a server and the web page for development.
 
-    With APP, a module (shop.orders) or one name in it, also a worker for its sagas."""
+    The journal is one SQLite file. APP is a module (shop.orders), or one saga in it (shop.orders:place_order); give it to run
+    a worker for its sagas too."""
     logs.begin(verbose)
     if reload and app is None:
-        raise click.UsageError("--reload is for the worker of APP: name one, as in `durable-saga dev shop.orders --reload`")
+        raise click.UsageError(
+            "--reload restarts the worker of APP: name a module, as in `durable-saga dev shop.orders --reload`"
+        )
     if not insecure and not is_loopback(listen.rpartition(":")[0]):
         raise click.UsageError(
-            f"{listen} can be reached from other machines, and `dev` has neither TLS nor identity: take `durable-saga server`,"
-            " or --insecure, if nobody but your own programs can reach it"
+            f"{listen} can be reached from other machines, and `dev` has neither TLS nor identity: use `durable-saga server`,"
+            " or --insecure if only your own programs can reach this address"
         )
     changes = _changes() if reload else None
     if app is not None and not reload:
@@ -128,7 +133,7 @@ class WorkerBeside:
     async def _watch(self, changes: Callable[[asyncio.Event], Any]) -> None:
         async for found in changes(self._stopping):
             names = sorted({path.removeprefix(f"{self._folder}{os.sep}") for _, path in found})
-            say(f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} changed: the worker starts anew")
+            say(f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''} changed: the worker restarts")
             self._changed.set()
 
     async def _run(self, address: str) -> None:
@@ -142,10 +147,10 @@ class WorkerBeside:
             if self._changed.is_set():
                 await _end(process)
             elif process.exitcode == CODE_IS_WRONG and self._changes is not None:
-                say("the worker starts again with the next change")
+                say("the worker restarts after the next change")
                 await self._changed.wait()
             elif not self._stopping.is_set():
-                say(f"the worker ended with {process.exitcode}: a new one starts in {RESTART_SECONDS:.0f} s")
+                say(f"the worker ended with exit code {process.exitcode}: a new one starts in {RESTART_SECONDS:.0f} s")
                 await asyncio.sleep(RESTART_SECONDS)
 
 
@@ -179,7 +184,7 @@ async def _rehearse_and_work(sagas: list[AnySaga], lifespans: list[WorkerLifespa
     async with connect(address) as client:
         definitions = [function_of(one).definition for one in sagas]
         async for one in misfits(client, definitions, sagas_max=REHEARSED_MAX):
-            say(f"open saga {one.id} of {one.saga_type} can't go on with this code: {one.why}")
+            say(f"open saga {one.id} of {one.saga_type} can't continue with this code: {one.why}")
     await run_worker(sagas, lifespans, address)
 
 

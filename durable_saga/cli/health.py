@@ -22,7 +22,7 @@ _SERVING = b"\x08\x01"
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds for each server.")
 @url_option
 def health(timeout: float, url: str) -> None:
-    """Ask each server of the URL whether it is serving. Exit code 1 if one is not."""
+    """Ask each server of the URL whether it is serving. The exit code is 1 if one of them isn't."""
     output.run(_ask_all(url, timeout))
 
 
@@ -34,7 +34,7 @@ async def _ask_all(url: str, seconds: float) -> None:
     credentials = credentials_of(tls=url.startswith(SCHEME))
     for target in targets:
         await _ask(target, credentials, seconds)
-        click.echo(f"{target} serves")
+        click.echo(f"{target} is serving")
 
 
 async def _ask(target: str, credentials: Credentials, seconds: float) -> None:
@@ -47,7 +47,7 @@ async def _ask(target: str, credentials: Credentials, seconds: float) -> None:
         except grpc.aio.AioRpcError as error:
             reason = await Reasons(credentials).of(target, error.details() or "")
             told = reason.text if reason is not None else f"{error.code().name}: {error.details()}"
-            raise click.ClickException(f"{target} can't be asked: {told}") from error
+            raise click.ClickException(f"{target} could not be asked: {told}") from error
     if answer != _SERVING:
         raise click.ClickException(f"{target} is there but not serving: it is starting or stopping")
 

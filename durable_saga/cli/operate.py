@@ -27,13 +27,13 @@ from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.pb import history_pb2 as h
 
 SAY_BLOCKED_SECONDS = 1.0
-TAKES_EFFECT_LATER = "It takes effect when the saga can carry on, which it can't now:"
+TAKES_EFFECT_LATER = "It takes effect when the saga can continue. It can't now:"
 _servers = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
     default="localhost:7233",
     show_default=True,
-    help="host:port, grpcs://host:port, or a journal's URL.",
+    help="host:port, grpcs://host:port, or the URL of a journal.",
 )
 
 
@@ -42,11 +42,17 @@ def url_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return _servers(client_options(command))
 
 
-_namespace = click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+_namespace = click.option(
+    "--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True, help="Namespace of the saga."
+)
 
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
-_run = click.option("--run", type=int, default=0, help="One run of a saga that continued in new ones; default: the newest.")
+TIME_FORM = "TIME"
+TIME_HELP = "2026-05-31 or 2026-05-31T14:30, in local time or with an offset (+0100)."
+_run = click.option(
+    "--run", type=int, default=0, help="Number of one run, for a saga that continued as new; default: the newest run."
+)
 
 
 def with_client(work: Callable[[Client], Awaitable[Any]], url: str, namespace: str) -> Any:
@@ -81,7 +87,7 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
 def _attribute(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--where")
+        raise click.BadParameter(f"{text!r} isn't NAME=VALUE", param_hint="--where")
     return name, value
 
 
@@ -92,10 +98,16 @@ def _zoned(time: datetime | None) -> datetime | None:
 @click.command()
 @click.argument("saga")
 @click.argument("arguments", nargs=-1)
-@click.option("--id", "saga_id", help="Your own id. A second start with the same id and arguments returns the first saga.")
-@click.option("--timeout", type=float, help="Seconds for the whole saga. When they are over, it is undone.")
-@click.option("--wait", is_flag=True, help="Wait for the end and print the result. Exit code 1 unless the saga completed.")
-@click.option("--app", envvar="DURABLE_SAGA_APP", help="The module of the saga, to check the arguments before the start.")
+@click.option(
+    "--id", "saga_id", help="Your own id for the saga. A second start with the same id and arguments returns the first saga."
+)
+@click.option("--timeout", type=float, help="Seconds for the whole saga. When they are over, the saga is undone.")
+@click.option(
+    "--wait", is_flag=True, help="Wait until the saga ends, and print its result. The exit code is 1 unless the saga completed."
+)
+@click.option(
+    "--app", envvar="DURABLE_SAGA_APP", help="Module of the saga. With it, the arguments are checked before the start."
+)
 @url_option
 @_namespace
 def start(
@@ -110,7 +122,7 @@ def start(
         given = values if isinstance(what, str) else _typed(what, values)
         handle = await client.start(what, *given, id=saga_id, timeout=timeout)
         if handle.already_started and (wait or output.is_terminal()):
-            click.echo(f"saga {handle.id} was started before, with the same arguments", err=True)
+            click.echo(f"saga {handle.id} was started before with the same arguments; there is no second one", err=True)
         return await _result(handle) if wait else handle
 
     result = with_client(work, url, namespace)
@@ -129,7 +141,7 @@ async def _result(handle: Handle[Any]) -> Any:
         while not (await asyncio.wait({waiting}, timeout=SAY_BLOCKED_SECONDS))[0]:
             blocked = (await handle.describe()).blocked
             if blocked and blocked != said:
-                click.echo(printable(f"saga {handle.id} waits: {blocked}"), err=True)
+                click.echo(printable(f"saga {handle.id} can't continue now: {blocked}"), err=True)
             said = blocked
         return waiting.result()
     finally:
@@ -142,14 +154,14 @@ async def _result(handle: Handle[Any]) -> Any:
 @url_option
 @_namespace
 def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
-    """Show one saga: status, steps, compensations, error."""
+    """Show one saga: its status, steps, compensations and error."""
     output.print_description(with_client(lambda client: raw.describe(client.handle(saga_id, run=run)), url, namespace))
 
 
 @click.command()
 @click.argument("saga_id")
 @click.option(
-    "--raw", "file", type=click.Path(dir_okay=False, writable=True), help="Also write the history to a file for `replay`."
+    "--raw", "file", type=click.Path(dir_okay=False, writable=True), help="Also write the history to this file, for `replay`."
 )
 @_run
 @url_option
@@ -192,11 +204,9 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
     help="Only sagas with this search attribute. May be given more than once; all must match.",
 )
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
-@click.option(
-    "--started-after", type=TIME, help="Only sagas started at this time or later. Local time, or with an offset (+0100)."
-)
-@click.option("--started-before", type=TIME, help="Only sagas started before this time.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--started-after", type=TIME, metavar=TIME_FORM, help=f"Only sagas started at this time or later. {TIME_HELP}")
+@click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
 @url_option
 @_namespace
 def list_sagas(
@@ -246,17 +256,17 @@ def _verb(
     return click.command(name=name)(click.argument("saga_id")(decorated))
 
 
-_reason = click.option("--reason", default="", help="Why; kept in the history.")
+_reason = click.option("--reason", default="", help="The reason, for the history.")
 _call = click.argument("call")
-_note = click.option("--note", default="", help="Why; kept in the history.")
-_note_needed = click.option("--note", required=True, help="What was done by hand; kept in the history.")
+_note = click.option("--note", default="", help="The reason, for the history.")
+_note_needed = click.option("--note", required=True, help="What was done by hand, for the history.")
 
 
 @click.command()
 @click.argument("saga_id")
 @click.argument("name")
 @click.argument("arguments", nargs=-1)
-@click.option("--message-id", help="A signal that is repeated with the same message id takes effect once.")
+@click.option("--message-id", help="Id of this signal. A second signal with the same id has no effect.")
 @url_option
 @_namespace
 def signal(
@@ -272,14 +282,16 @@ def signal(
 @click.argument("arguments", nargs=-1)
 @click.option("--saga", "saga_id", help="Send it to this saga.")
 @click.option("--key", help="Send it to every open saga that declared this correlation key.")
-@click.option("--message-id", help="An event that is repeated with the same message id takes effect once.")
+@click.option("--message-id", help="Id of this event. A second event with the same id has no effect.")
 @url_option
 @_namespace
 def publish(
     event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
     namespace: str,
 ) -> None:  # fmt: skip
-    """Publish an event to one saga, or to those of a correlation key. ARGUMENTS are JSON, or plain strings."""
+    """Publish an event to one saga, or to all sagas with a correlation key.
+
+    Give --saga or --key. ARGUMENTS are JSON, or plain strings."""
 
     async def work(client: Client) -> int:
         return await client.publish(event, *_values(arguments), saga=saga_id, key=key, message_id=message_id)
@@ -291,7 +303,7 @@ def publish(
 @url_option
 @_namespace
 def stats(url: str, namespace: str) -> None:
-    """Count sagas by type and status (eventually consistent)."""
+    """Count sagas by type and status. The latest changes may not be counted yet."""
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
 
 
@@ -304,31 +316,31 @@ COMMANDS: tuple[click.Command, ...] = (
     publish,
     stats,
     _verb(
-        "cancel", "Cancel a saga. It stops, what it has done is undone, and it ends as CANCELLED.",
+        "cancel", "Cancel a saga. The saga stops, undoes what it has done, and ends as CANCELLED.",
         "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), _reason,
     ),
     _verb(
-        "compensate", "Undo a saga. It stops, what it has done is undone, and it ends as COMPENSATED.",
+        "compensate", "Undo a saga. The saga stops, undoes what it has done, and ends as COMPENSATED.",
         "asked to stop and to undo what it has done", lambda one, o: one.compensate(o["reason"]), _reason,
     ),
     _verb(
-        "recover", "Let a held saga carry on from its failed step.",
-        "carries on from its failed step", lambda one, o: one.recover(o["reason"]), _reason,
+        "recover", "Continue a held saga from its failed step.",
+        "continues from its failed step", lambda one, o: one.recover(o["reason"]), _reason,
     ),
     _verb(
-        "terminate", "End a saga at once and undo nothing.",
-        "ended; nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason,
+        "terminate", "End a saga at once, without undoing anything.",
+        "ended at once, and nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason,
     ),
     _verb(
-        "retry-compensation", "Try a stuck compensation once more. CALL is its number in `describe`.",
+        "retry-compensation", "Try a stuck compensation again. CALL is its number in `describe`.",
         "the compensation of CALL is tried again", lambda one, o: one.retry_compensation(o["call"], o["note"]), _call, _note,
     ),
     _verb(
-        "skip-compensation", "Give up a compensation. CALL is its number in `describe`.",
+        "skip-compensation", "Skip a stuck compensation for good. CALL is its number in `describe`.",
         "the compensation of CALL is skipped", lambda one, o: one.skip_compensation(o["call"], o["note"]), _call, _note,
     ),
     _verb(
-        "resolve-compensation", "Say that a compensation was done by hand. CALL is its number in `describe`.",
+        "resolve-compensation", "Record that a compensation was done by hand. CALL is its number in `describe`.",
         "the compensation of CALL is recorded as done by hand",
         lambda one, o: one.resolve_compensation(o["call"], o["note"]), _call, _note_needed,
     ),

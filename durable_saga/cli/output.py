@@ -89,11 +89,11 @@ def print_description(one: c.Description) -> None:
             markup=False,
         )
     if one.status == h.HELD:
-        console.print("[magenta]held:[/] it failed and waits for `recover` or `compensate`", highlight=False)
+        console.print("[magenta]held:[/] a step failed, and the saga waits for `recover` or `compensate`", highlight=False)
     if one.settling:
-        console.print("settling: its code is done; what is in doubt is undone before it ends", highlight=False)
+        console.print("settling: the code has finished; steps in doubt are undone before the saga ends", highlight=False)
     if one.past_pivot:
-        console.print("past its pivot: it only goes forward", highlight=False)
+        console.print("past its pivot: the saga can only go forward", highlight=False)
     if one.warning:
         console.print(f"[yellow]warning:[/] {shown(one.warning)}", highlight=False)
     if one.damaged:

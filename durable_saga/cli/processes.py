@@ -64,23 +64,28 @@ def serve_here(
 @_journal
 @listening
 @click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings are too weak for the promises.")
-@click.option("--advertise", default="", help="HOST:PORT under which workers and clients reach it; default: where it listens.")
+@click.option("--advertise", default="", help="HOST:PORT at which workers and clients reach this server; default: --listen.")
 @retention
 @server_options
 @insecure
-@click.option("--verbose", is_flag=True)
+@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
 def server(
     journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, verbose: bool
 ) -> None:  # fmt: skip
-    """Run a history server until SIGTERM. Several on one journal are a cell and share the work."""
+    """Run a history server until SIGTERM. Several servers on one journal form a cell and share the work."""
     logs.begin(verbose)
     output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
 
 
 @click.command()
 @click.argument("app")
-@click.option("--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True)
-@click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+@click.option(
+    "--url", envvar="DURABLE_SAGA_URL", default="localhost:7233", show_default=True,
+    help="host:port of the servers, with commas between them, or grpcs://host:port.",
+)  # fmt: skip
+@click.option(
+    "--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True, help="Namespace of the sagas."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
@@ -93,14 +98,14 @@ def server(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How many processes. One that dies is started again.",
+    help="How many worker processes to run. A process that dies is started again.",
 )
 @click.option(
     "--activation-seconds-max",
     type=click.FloatRange(min=0.1),
     default=ACTIVATION_SECONDS_MAX,
     show_default=True,
-    help="Saga code that runs longer than this without waiting is stopped, and its saga blocked.",
+    help="Saga code that runs longer than this without an await is stopped, and its saga is blocked.",
 )
 @click.option(
     "--step-timeout",
@@ -108,7 +113,7 @@ def server(
     help="Seconds for one attempt of a step that has no time-out of its own.",
 )
 @client_options
-@click.option("--verbose", is_flag=True)
+@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
     step_timeout: float | None, verbose: bool,
@@ -158,12 +163,12 @@ def find_sagas(app: str) -> list[AnySaga]:
     try:
         found = _sagas_in(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"{app}: {error}; is it importable from {os.getcwd()}?") from error
+        raise click.ClickException(f"{app}: {error}. Is the module importable from {os.getcwd()}?") from error
     except Exception as error:
         told = render_failure(failure_info(failure_from_exception(error)))
         raise click.ClickException(f"{app} can't be imported\n{told}") from error
     if not found:
-        raise click.ClickException(f"{app} holds no saga: mark a function with @saga")
+        raise click.ClickException(f"{app} has no saga: mark a function with @saga")
     return _well_defined(found, all_wanted=bool(attribute))
 
 
@@ -194,7 +199,7 @@ def find_saga(app: str, name: str) -> AnySaga:
     """Raises ClickException, also when there is none of this name."""
     found = {function_of(one).definition.name: one for one in find_sagas(app)}
     if name not in found:
-        raise click.ClickException(f"{app} holds no saga {name!r}; there are {', '.join(sorted(found))}")
+        raise click.ClickException(f"{app} has no saga {name!r}, only {', '.join(sorted(found))}")
     return found[name]
 
 
@@ -227,9 +232,9 @@ def schema() -> None:
 
 @schema.command()
 @_journal
-@click.option("--strict/--no-strict", default=True)
+@click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings are too weak for the promises.")
 def apply(journal: str, strict: bool) -> None:
-    """Create or migrate the tables; safe to run twice, and from several machines at once."""
+    """Create or migrate the tables. Safe to run again, and on several machines at once."""
 
     async def work() -> None:
         from durable_saga_server.journal.open import open_journal

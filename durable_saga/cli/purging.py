@@ -50,11 +50,11 @@ retention = click.option(
     show_default=True,
     help="How many sagas to hand to the servers each second.",
 )
-@click.option("--strict/--no-strict", default=True)
+@click.option("--strict/--no-strict", default=True, help="Refuse a Cassandra whose settings are too weak for the promises.")
 def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
-    """Purge sagas that ended before there was a --retention.
+    """Purge sagas that ended before the servers had a --retention.
 
-    It hands them to the servers. Safe to stop and to run again."""
+    This command hands those sagas to the servers, which purge them. You can stop it and run it again."""
 
     async def work() -> int:
         from durable_saga_server.journal import JournalError
@@ -71,7 +71,7 @@ def purge(journal: str, namespace: str, per_second: int, strict: bool) -> None:
             raise ValueError(str(error)) from error
 
     count = output.run(work())
-    print(f"{count} ended sagas handed to the servers, which purge them by their --retention", flush=True)
+    print(f"{count} ended sagas handed to the servers, which purge them according to their --retention", flush=True)
 
 
 async def tell_ended(journal: Journal, namespace: str, per_second: int) -> int:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 _FILE = click.Path(exists=True, dir_okay=False)
 insecure = click.option(
-    "--insecure", is_flag=True, help="Listen beyond loopback without TLS and identity. Only where nobody else can reach it."
+    "--insecure",
+    is_flag=True,
+    help="Listen beyond loopback without TLS and identity. Only where nobody else can reach the port.",
 )
 
 
@@ -51,8 +53,8 @@ def client_options(command: Command) -> Command:
     """--ca, --cert, --cert-key and --token-file."""
     told = {
         "ca": ("CA", "PEM file of the CA that signed the server's certificate; default: the system's CAs."),
-        "cert": ("CERT", "PEM file of a client certificate."), "cert-key": ("KEY", "PEM file of its private key."),
-        "token-file": ("TOKEN_FILE", "File with a bearer token."),
+        "cert": ("CERT", "PEM file of a client certificate."), "cert-key": ("KEY", "PEM file of the private key of --cert."),
+        "token-file": ("TOKEN_FILE", "File with your token."),
     }  # fmt: skip
     for option, (name, text) in told.items():
         command = click.option(
@@ -64,9 +66,14 @@ def client_options(command: Command) -> Command:
 def server_options(command: Command) -> Command:
     """Gives the command a `door`."""
 
-    @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}TLS_CERT", help="PEM file of the certificate chain.")
-    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}TLS_KEY", help="PEM file of its private key.")
-    @click.option("--client-ca", type=_FILE, envvar=f"{PREFIX}CLIENT_CA", help="Clients must show a certificate from this CA.")
+    @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}TLS_CERT", help="PEM file of the server's certificate chain.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}TLS_KEY", help="PEM file of the server's private key.")
+    @click.option(
+        "--client-ca",
+        type=_FILE,
+        envvar=f"{PREFIX}CLIENT_CA",
+        help="PEM file of a CA. Clients must show a certificate from it.",
+    )
     @click.option(
         "--access", type=_FILE, envvar=f"{PREFIX}ACCESS", help="File that says who gets which role (docs/identity.md)."
     )
@@ -89,8 +96,8 @@ def page_tls_options(command: Command) -> Command:
     """Gives the command `tls`."""
 
     @click.option("--tls-cert", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_CERT", help="PEM file of the page's certificate chain.")
-    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_KEY", help="PEM file of its private key.")
-    @click.option("--client-ca", type=_FILE, help="Browsers must show a certificate from this CA.")
+    @click.option("--tls-key", type=_FILE, envvar=f"{PREFIX}PAGE_TLS_KEY", help="PEM file of the page's private key.")
+    @click.option("--client-ca", type=_FILE, help="PEM file of a CA. Browsers must show a certificate from it.")
     @functools.wraps(command)
     def with_tls(*, tls_cert: str | None, tls_key: str | None, client_ca: str | None, **options: Any) -> Any:
         return command(tls=tls_of(tls_cert, tls_key, client_ca), **options)
@@ -104,7 +111,7 @@ def tls_of(cert: str | None, key: str | None, client_ca: str | None) -> TlsFiles
         raise click.ClickException("--tls-cert and --tls-key go together: one of them is missing")
     if not cert or not key:
         if client_ca:
-            raise click.ClickException("--client-ca is for TLS: give --tls-cert and --tls-key too")
+            raise click.ClickException("--client-ca needs TLS: give --tls-cert and --tls-key too")
         return None
     try:
         return TlsFiles(cert, key, client_ca or "")

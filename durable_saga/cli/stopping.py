@@ -42,7 +42,7 @@ def _stop(asked: queue.SimpleQueue[int], loop: asyncio.AbstractEventLoop, stop: 
     except RuntimeError:
         return  # the loop is closed: the program ends by itself
     time.sleep(STOP_SECONDS_MAX)
-    log.error("the worker did not stop within %s s and is killed; it was here:", STOP_SECONDS_MAX)
+    log.error("the worker did not stop within %s s and is killed; its threads were here:", STOP_SECONDS_MAX)
     sys.stderr.flush()
     faulthandler.dump_traceback(all_threads=True)
     os._exit(1)

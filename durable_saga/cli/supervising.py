@@ -49,7 +49,7 @@ class _Child:
             if now - self._began > LIVED_SECONDS:
                 self._pause = RESTART_SECONDS
             log.warning(
-                "worker process %s ended with %s; a new one starts in %.0f s",
+                "worker process %s ended with exit code %s; a new one starts in %.0f s",
                 self.process.pid,
                 self.process.exitcode,
                 self._pause,
@@ -76,7 +76,7 @@ def supervise(processes: int, target: Callable[..., None], arguments: tuple[Any,
     for child in children:
         child.process.join(max(until - time.monotonic(), 0))
         if child.process.is_alive():
-            log.warning("worker process %s does not end: it is killed", child.process.pid)
+            log.warning("worker process %s did not end in time and is killed", child.process.pid)
             child.process.kill()
             child.process.join()
 
@@ -88,7 +88,7 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         parent.join()
-        log.warning("the process that started this worker is gone, so it ends too")
+        log.warning("the process that started this worker is gone, so the worker ends too")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS_MAX)
         os._exit(1)

@@ -32,7 +32,7 @@ def door_options(command: Command) -> Command:
             "--token",
             envvar="DURABLE_SAGA_PAGE_TOKEN",
             default="",
-            help="One token for everybody; better set in the environment (DURABLE_SAGA_PAGE_TOKEN).",
+            help="One token for everybody. Better give it in the environment (DURABLE_SAGA_PAGE_TOKEN): others see options.",
         ),
         click.option(
             "--sign-in", is_flag=True, help="People log in with a token of the server, and may do what the token may."
@@ -43,11 +43,15 @@ def door_options(command: Command) -> Command:
             default="",
             help="Log in by OpenID Connect: URL of the provider.",
         ),
-        click.option("--oidc-client-id", envvar="DURABLE_SAGA_OIDC_CLIENT_ID", default=""),
         click.option(
-            "--oidc-secret-file", envvar="DURABLE_SAGA_OIDC_SECRET_FILE", default="", help="File of the client secret."
+            "--oidc-client-id", envvar="DURABLE_SAGA_OIDC_CLIENT_ID", default="", help="Client id of the page at the provider."
         ),
-        click.option("--public-url", envvar="DURABLE_SAGA_PAGE_URL", default="", help="Address in browsers: https://NAME."),
+        click.option(
+            "--oidc-secret-file", envvar="DURABLE_SAGA_OIDC_SECRET_FILE", default="", help="File with the client secret."
+        ),
+        click.option(
+            "--public-url", envvar="DURABLE_SAGA_PAGE_URL", default="", help="Address of the page in browsers: https://NAME."
+        ),
         click.option(
             "--behind-tls", is_flag=True, help="A proxy in front of the page does TLS; cookies are sent over https only."
         ),
@@ -80,13 +84,15 @@ def _secret_in(file: str) -> str:
         raise ValueError(f"{file}: the secret of the OpenID client isn't text in UTF-8") from None
     if not secret or not secret.isprintable():
         found = "more" if secret else "nothing"
-        raise ValueError(f"{file}: the secret of the OpenID client is one line of text, and the file holds {found}")
+        raise ValueError(f"{file}: the secret of the OpenID client must be one line of text, and the file holds {found}")
     return secret
 
 
 @click.command()
 @click.argument("url", envvar="DURABLE_SAGA_URL", default="localhost:7233")
-@click.option("--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True)
+@click.option(
+    "--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True, help="Namespace of the sagas shown."
+)
 @click.option("--listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT; port 0 picks a free one.")
 @click.option(
     "--host",
@@ -96,9 +102,9 @@ def _secret_in(file: str) -> str:
 )
 @door_options
 @client_options
-@click.option("--verbose", is_flag=True)
+@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
 def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
-    """Run the web page until SIGTERM. URL is host:port, or a journal."""
+    """Run the web page until SIGTERM. URL is host:port of a server, or the URL of a journal."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
     )  # fmt: skip
@@ -126,7 +132,9 @@ class Beside:
 
     def start(self, url: str) -> None:
         if not is_loopback(self._listen.rpartition(":")[0]) and ":" in self._listen:
-            click.echo(f"no page: {self._listen} can be reached from other machines, take `durable-saga page` for them")
+            click.echo(
+                f"no page: {self._listen} can be reached from other machines; use `durable-saga page`, which has TLS and logins"
+            )
             return
         try:
             self._page = _bind(url, self._listen)

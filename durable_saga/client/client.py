@@ -273,7 +273,7 @@ class Client:
         was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
         raise errors.AlreadyStarted(
             f"saga {asked.saga!r} was started before, as {was}; this start is"
-            f" {asked.saga_type}{arguments.shown(second.data)}: take another id, or give it the same arguments"
+            f" {asked.saga_type}{arguments.shown(second.data)}: use another id, or give the same arguments"
         )
 
     @overload

@@ -43,7 +43,7 @@ def connect(
 
     within = to_ms(timeout, name="timeout") / 1000 if timeout is not None else None
     if within == 0:
-        raise ValueError(f"timeout is {timeout!r}: nothing is that quick; leave it out for the default")
+        raise ValueError(f"timeout is {timeout!r}, which is too short for any call: leave it out for the default")
     if url.startswith(_WEB):
         raise ValueError(
             f"{without_secrets(url)!r} is the URL of a web page: give host:port of a server, such as localhost:7233, or"
@@ -80,6 +80,6 @@ def _seeds(servers: str) -> list[str]:
         host, _, port = seed.rpartition(":")
         if not host or not port.isdigit():
             raise ValueError(
-                f"{seed!r}: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
+                f"{seed!r} isn't an address: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
             )
     return seeds

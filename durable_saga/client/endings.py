@@ -44,4 +44,4 @@ def _left(names: list[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
-    return f"; not undone, since it was skipped: {', '.join(names[:NAMES_MAX])}{more}"
+    return f"; not undone, because it was skipped: {', '.join(names[:NAMES_MAX])}{more}"

@@ -102,7 +102,7 @@ def _request(
     status = [name.upper() for name in status]
     unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
     if unknown:
-        raise errors.InvalidArgument(f"no such status: {', '.join(unknown)}; there are {', '.join(h.Status.keys()[1:])}")
+        raise errors.InvalidArgument(f"there is no status {', '.join(unknown)}: use one of {', '.join(h.Status.keys()[1:])}")
     try:
         wanted = texts_of(attributes or {})
     except ValueError as error:

@@ -26,14 +26,14 @@ def text(name: str, value: Any) -> str:
     """Raises InvalidArgument for what is no text (ids and names are never made of something else), and for half a character,
     which no journal can hold."""
     if not isinstance(value, str):
-        raise InvalidArgument(f"{name} is {value!r}, of type {type(value).__name__}: give a str")
+        raise InvalidArgument(f"{name} must be a str, not {value!r} of type {type(value).__name__}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         shown = ascii(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")
         raise InvalidArgument(
-            f"{name} is {shown}: the character at {error.start} is half of a pair (a lone surrogate), which is no text: bytes"
-            " that were decoded with errors='surrogateescape', or a text that was cut"
+            f"{name} is {shown}: the character at {error.start} is half of a pair (a lone surrogate), so this isn't text. It"
+            " may come from bytes decoded with errors='surrogateescape', or from a text that was cut"
         ) from None
     return value
 

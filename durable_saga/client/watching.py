@@ -28,7 +28,7 @@ def changes(client: Asker, key: h.RunKey, interval: float | timedelta) -> AsyncI
     """Raises ValueError for an interval that is none."""
     interval_ms = min(to_ms(interval, name="interval"), WATCH_MS_MAX)
     if interval_ms < 1:
-        raise ValueError(f"interval is {interval!r}: give seconds or a timedelta, a millisecond at least")
+        raise ValueError(f"interval is {interval!r}: give seconds or a timedelta, at least a millisecond")
     return _changes(client, key, interval_ms)
 
 

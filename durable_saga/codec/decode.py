@@ -80,7 +80,7 @@ def _call(data: bytes) -> tuple[list[Any], dict[str, Any], Sequence[Node]]:
     if not (type(raw) is list and len(raw) == 2 and type(raw[0]) is list and type(raw[1]) is dict):
         raise DecodeError("arguments: not an encoded call")
     if raw[1] and not all(type(name) is str for name in raw[1]):
-        raise DecodeError("arguments: a name is no text")
+        raise DecodeError("arguments: the name of an argument isn't text")
     return raw[0], raw[1], nodes
 
 

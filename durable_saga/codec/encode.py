@@ -103,10 +103,10 @@ def _bounded(plain: Any, where: str) -> bytes:
         raise NotSerializable(f"{where} can't be journaled: {error}") from error
     if len(data) > PAYLOAD_BYTES_MAX:
         raise LimitExceeded(
-            "PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"{where} has {len(data)} bytes; keep the value elsewhere and pass its key"
+            "PAYLOAD_BYTES_MAX", PAYLOAD_BYTES_MAX, f"{where} has {len(data)} bytes: keep the value elsewhere and pass its key"
         )
     if len(data) > VALUES_MAX and not check_values(data):
-        raise LimitExceeded("VALUES_MAX", VALUES_MAX, f"{where} has more values; keep them elsewhere and pass a key")
+        raise LimitExceeded("VALUES_MAX", VALUES_MAX, f"{where} has more values: keep them elsewhere and pass a key")
     return data
 
 
@@ -142,6 +142,6 @@ def _warn(where: str, annotation: Any, function: Callable[..., Any] | None) -> N
 @functools.lru_cache(maxsize=4_096)
 def _warn_once(where: str, kind: str, file: str, line: int) -> None:
     warnings.warn_explicit(
-        f"{where}: a {kind} is given where no annotation names it, so it is read as plain data: annotate it",
+        f"{where}: a {kind} is given where no annotation names it, so it would be read as plain data: annotate the parameter",
         UserWarning, file, line,
     )  # fmt: skip

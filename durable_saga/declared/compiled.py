@@ -160,7 +160,9 @@ class Execution:
         if inspect.isawaitable(says):
             if inspect.iscoroutine(says):
                 says.close()
-            raise TypeError(f"{item.place}: the condition of step {_name(item)!r} is async: it only computes")
+            raise TypeError(
+                f"{item.place}: the condition of step {_name(item)!r} is async, but it only computes: write a plain function"
+            )
         return bool(says)
 
     def _skip(self, item: SagaStep, reason: str) -> None:

@@ -186,7 +186,7 @@ class Saga:
         """Stop forward work and unwind; at the call, as resume(). Raises UnsupportedOperation past the pivot."""
         core = core_of_saga()
         if core.holding.past_pivot:
-            raise UnsupportedOperation("the saga is past its pivot: it only goes forward")
+            raise UnsupportedOperation("the saga is past its pivot and can only go forward")
         core.forward.interrupt(CompensationRequested(reason or "compensation was asked for"), asked_for=True)
         return Done()
 

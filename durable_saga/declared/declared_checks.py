@@ -30,7 +30,7 @@ def defined(saga: Saga) -> list[Any]:
         raise DefinitionError(f"{where}: define() of {type(saga).__qualname__} failed: {failed_with(error)}") from error
     if inspect.iscoroutine(items):
         items.close()
-        raise DefinitionError(f"{where}: define() is async: it only gives the list of steps")
+        raise DefinitionError(f"{where}: define() is async, but it only returns the list of steps: write a plain method")
     return list(_names_or_steps(items, f"{where}: define()", "a list of steps"))
 
 
@@ -57,7 +57,7 @@ def _check_class(saga: Saga, where: str) -> None:
     if not isinstance(saga.name, str) or not saga.name:
         raise DefinitionError(f'{where}: give the saga a name: `name = "order_processing"`')
     if saga.when_failed not in ("compensate", "hold"):
-        raise DefinitionError(f"{where}: when_failed is {saga.when_failed!r}: 'compensate' or 'hold'")
+        raise DefinitionError(f"{where}: when_failed is {saga.when_failed!r}: give 'compensate' or 'hold'")
     _check_seconds(where, "timeout", saga.timeout)
     try:
         policy_of(saga.retry, name="retry")
@@ -67,9 +67,9 @@ def _check_class(saga: Saga, where: str) -> None:
     for name in ("define", "compensation_order", "keys", "attributes", "execute_step", "handle_event"):
         method = getattr(saga, name)
         if not callable(method):
-            raise DefinitionError(f"{where}: {name} is {method!r}: it is a method, `def {name}(self, ...)`")
+            raise DefinitionError(f"{where}: {name} is {method!r}: write a method, `def {name}(self, ...)`")
         if is_async(method) and name in ("compensation_order", "keys", "attributes"):
-            raise DefinitionError(f"{where}: {name}() is async: it only computes, so write a plain method")
+            raise DefinitionError(f"{where}: {name}() is async, but it only computes: write a plain method")
     if not is_async(saga.execute_step):
         raise DefinitionError(f"{where}: execute_step() is not async: write `async def execute_step(...)`")
 
@@ -125,7 +125,7 @@ def _check_item(item: Any) -> None:
 def _check_sub(item: SubSaga, whose: str) -> None:
     kind: Any = item.saga
     if not (isinstance(kind, (SagaFunction, Saga)) or (isinstance(kind, type) and issubclass(kind, Saga))):
-        raise DefinitionError(f"{whose}: {kind!r} is no saga")
+        raise DefinitionError(f"{whose}: {kind!r} isn't a saga")
     if item.context is not None:
         _check_condition(item, "context", item.context, "(context, results)")
     if isinstance(kind, SagaFunction):
@@ -151,7 +151,7 @@ def _check_step(item: Step, whose: str) -> None:
         _check_kind(whose, option, getattr(item, option), bool, "True or False")
     strategy = item.compensation_strategy
     if strategy not in ("deferred", "immediate", "conditional"):
-        raise DefinitionError(f"{item.place}: compensation_strategy is {strategy!r}: deferred, immediate or conditional")
+        raise DefinitionError(f"{item.place}: compensation_strategy is {strategy!r}: give deferred, immediate or conditional")
     if (strategy == "conditional") > (item.compensation_when is not None) or (
         strategy == "deferred" and item.compensation_when is not None
     ):
@@ -161,7 +161,7 @@ def _check_step(item: Step, whose: str) -> None:
         )
     if item.compensation is None:
         if strategy != "deferred":
-            raise DefinitionError(f"{whose} has a compensation_strategy and no compensation")
+            raise DefinitionError(f"{whose} has a compensation_strategy but no compensation")
         return
     _check_call(item, "compensation", item.compensation, "result")
     if item.compensation_when is not None:
@@ -188,7 +188,9 @@ def _check_condition(item: Any, what: str, function: Callable[..., Any], due: st
     """What decides: of two arguments, and not async."""
     signature = _signature(item, what, function, due)
     if is_async(function):
-        raise DefinitionError(f"{_place(function, item)}: the {what} of step {item.name!r} is async: it only computes")
+        raise DefinitionError(
+            f"{_place(function, item)}: the {what} of step {item.name!r} is async, but it only computes: write a plain function"
+        )
     try:
         signature.bind(None, None)
     except TypeError:
@@ -221,7 +223,7 @@ def _check_seconds(whose: str, what: str, value: Any) -> None:
         return
     try:
         if to_ms(value, name=what) == 0:
-            raise ValueError(f"{what} is {value!r}: no step is that quick; leave it out for no time-out")
+            raise ValueError(f"{what} is {value!r}, which is too short for any step: leave it out for no time-out")
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{whose}: {error}") from None
 
@@ -235,7 +237,7 @@ def _check_dependencies(items: Sequence[Any]) -> None:
             if name not in names:
                 close = get_close_matches(name, names, 1)
                 advice = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-                raise DefinitionError(f"{item.place}: step {item.name!r} depends on {name!r}, which is no step{advice}")
+                raise DefinitionError(f"{item.place}: step {item.name!r} depends on {name!r}, which isn't a step{advice}")
         graph[item.name] = before if item.depends_on is None else list(item.depends_on)
         before = [item.name]
         members: Sequence[Any] = item.steps if isinstance(item, Parallel) else ()
@@ -290,7 +292,7 @@ def _order(saga: Saga, items: Sequence[Any], where: str) -> list[str] | None:
         if name not in names:
             close = get_close_matches(name, names, 1) if isinstance(name, str) else []
             advice = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
-            raise DefinitionError(f"{where}: compensation_order() names {name!r}, which is no step: {advice}")
+            raise DefinitionError(f"{where}: compensation_order() names {name!r}, which isn't a step: {advice}")
         if name in order[:place]:
             raise DefinitionError(f"{where}: compensation_order() names {name!r} twice")
     return list(order)

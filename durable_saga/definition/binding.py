@@ -181,4 +181,4 @@ def plain_signature(function: Any) -> Signature:
     try:
         return inspect.signature(function)
     except ValueError as error:
-        raise TypeError(f"{function!r} does not tell its parameters: wrap it in a function of your own") from error
+        raise TypeError(f"{function!r} does not show its parameters: wrap it in a function of your own") from error

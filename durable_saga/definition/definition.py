@@ -183,7 +183,7 @@ def timeout_ms_of(timeout: float | timedelta | None, function: Callable[..., Any
         return 0
     with at_place(function):
         if (timeout_ms := to_ms(timeout, name="timeout")) == 0:
-            raise ValueError(f"timeout is {timeout!r}: no step is that quick; leave it out for no time-out")
+            raise ValueError(f"timeout is {timeout!r}, which is too short for any step: leave it out for no time-out")
         return timeout_ms
 
 
@@ -206,7 +206,7 @@ def leaves_in_doubt(in_doubt: Any, function: Callable[..., Any]) -> bool:
     """Raises ValueError, with the function's place, for another word."""
     with at_place(function):
         if in_doubt not in ("settle", "leave"):
-            raise ValueError(f"in_doubt is {in_doubt!r}: 'settle' or 'leave'")
+            raise ValueError(f"in_doubt is {in_doubt!r}: give 'settle' or 'leave'")
         return bool(in_doubt == "leave")
 
 

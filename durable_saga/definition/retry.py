@@ -32,9 +32,11 @@ def to_ms(value: float | timedelta, *, name: str) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name} is {value!r}: give seconds or a timedelta")
     if math.isnan(seconds) or seconds < 0:
-        raise ValueError(f"{name} is {value!r}: it can't be {'negative' if seconds < 0 else 'that'}; give seconds from 0 on")
+        raise ValueError(
+            f"{name} is {value!r}, and it can't be {'negative' if seconds < 0 else 'that'}: give seconds from 0 on"
+        )
     if seconds > DURATION_SECONDS_MAX:
-        raise ValueError(f"{name} is {value!r}: at most {DURATION_SECONDS_MAX} seconds (100 years)")
+        raise ValueError(f"{name} is {value!r}: give at most {DURATION_SECONDS_MAX} seconds (100 years)")
     return math.ceil(seconds * 1000)
 
 
@@ -96,20 +98,20 @@ class Retry:
     def _check(self) -> None:
         attempts = self.max_attempts
         if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int)):
-            raise TypeError(f"Retry(max_attempts={attempts!r}): a whole number, or None for no end")
+            raise TypeError(f"Retry(max_attempts={attempts!r}): give a whole number, or None for no limit")
         if attempts is not None and attempts < 1:
-            raise ValueError(f"Retry(max_attempts={attempts}): at least 1, or None for no end")
+            raise ValueError(f"Retry(max_attempts={attempts}): give at least 1, or None for no limit")
         if self.backoff not in ("exponential", "linear", "fixed"):
-            raise ValueError(f"Retry(backoff={self.backoff!r}): 'exponential', 'linear' or 'fixed'")
+            raise ValueError(f"Retry(backoff={self.backoff!r}): give 'exponential', 'linear' or 'fixed'")
         if not 0 <= number(self.jitter, name="Retry(jitter)") <= 1:
-            raise ValueError(f"Retry(jitter={self.jitter}): a share from 0 to 1")
+            raise ValueError(f"Retry(jitter={self.jitter}): give a share from 0 to 1")
         if number(self.factor, name="Retry(factor)") < 1:
-            raise ValueError(f"Retry(factor={self.factor}): at least 1")
+            raise ValueError(f"Retry(factor={self.factor}): give at least 1")
         to_ms(self.initial, name="Retry(initial)")
         to_ms(self.maximum, name="Retry(maximum)")
         error_types(self.non_retryable, name="Retry(non_retryable)")
         if self.retry_if is not None and not callable(self.retry_if):
-            raise TypeError(f"Retry(retry_if={self.retry_if!r}): a function of the error that says whether to try again")
+            raise TypeError(f"Retry(retry_if={self.retry_if!r}): give a function of the error that says whether to try again")
         if inspect.iscoroutinefunction(self.retry_if):
             raise TypeError(f"Retry(retry_if={self.retry_if.__qualname__}): it can't be async; write a plain function")
 
@@ -165,7 +167,7 @@ def _asked(retry_if: Callable[[BaseException], Any], error: BaseException) -> tu
         if inspect.isawaitable(answer):
             if inspect.iscoroutine(answer):
                 answer.close()
-            return True, "its retry_if is async and was not asked: write a plain function"
+            return True, "its retry_if is async and was not called: write a plain function"
         return bool(answer), ""
     except BaseException as own:  # the step's error is the one that counts; this one is told beside it
         return True, f"its retry_if raised {type(own).__name__}: the rest of the policy decided"

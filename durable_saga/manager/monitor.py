@@ -105,7 +105,7 @@ class SagaMonitor:
     def on(self, event: str) -> Callable[[F], F]:
         """Declare a handler, async or plain. Raises ValueError for an unknown event."""
         if event not in _EVENTS:
-            raise ValueError(f"there is no event {event!r}: {', '.join(_EVENTS)}")
+            raise ValueError(f"there is no event {event!r}: use one of {', '.join(_EVENTS)}")
 
         def declare(handler: F) -> F:
             self._handlers.setdefault(event, []).append(handler)
@@ -137,7 +137,7 @@ class SagaMonitor:
             try:
                 await self.check()
             except ClientError as error:
-                log.warning("the monitor can't look now: %s", error)
+                log.warning("the monitor could not read new events, and tries again: %s", error)
             await asyncio.sleep(self._interval_ms / 1000)
 
     async def check(self) -> int:
@@ -228,7 +228,7 @@ class SagaMonitor:
                 if inspect.isawaitable(outcome):
                     await outcome
             except Exception:
-                log.exception("a handler of %s failed; it is called again after %s s", occurrence.event, CLAIM_MS // 1000)
+                log.exception("a handler of %s failed and is called again in %s s", occurrence.event, CLAIM_MS // 1000)
                 return 0
         claim.confirm = True
         await self._client.transport.call("claim", claim)

@@ -40,7 +40,9 @@ class SagaManager:
         if tables:
             parts = urlsplit(journal)
             if parts.scheme != "cassandra":
-                raise ValueError(f"tables={tables!r} is for a Cassandra keyspace; a SQLite file holds one journal: use another")
+                raise ValueError(
+                    f"tables={tables!r} is for a Cassandra keyspace; a SQLite file holds one journal: use another file"
+                )
             journal += ("&" if parts.query else "?") + f"tables={tables}"
         self.client: Client = connect(journal, namespace=namespace, strict=strict, saga_timeout=timeout, codec=codec)
         self.timeout = timeout
@@ -121,9 +123,11 @@ class SagaOrchestrator:
         that are."""
         name = saga if isinstance(saga, str) else function_of(saga).definition.name
         if name not in self._sagas:
-            raise NotFound(f"no saga {name!r} is registered; there are {', '.join(sorted(self._sagas)) or 'none'}")
+            raise NotFound(f"no saga {name!r} is registered, only {', '.join(sorted(self._sagas)) or 'none'}")
         if not self._running:
-            raise UnsupportedOperation("the orchestrator does not run: `async with SagaOrchestrator(manager) as orchestrator:`")
+            raise UnsupportedOperation(
+                "the orchestrator isn't running: write `async with SagaOrchestrator(manager) as orchestrator:`"
+            )
         started = await self._manager.client.start(self._sagas[name], *args, id=id, timeout=timeout, **kwargs)
         return started.id
 

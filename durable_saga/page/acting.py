@@ -60,38 +60,40 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "cancel": Verb(
-        "Cancel", "Cancel", "The saga stops, what it has done is undone, and it ends as cancelled.",
+        "Cancel", "Cancel", "The saga stops, undoes what it has done, and ends as cancelled.",
         "Cancel the saga", "The saga is asked to stop and to undo what it has done.",
         lambda saga, _, reason, who: saga.cancel(reason, who=who),
     ),
     "compensate": Verb(
-        "Compensate", "Compensate", "The saga stops, what it has done is undone, and it ends as compensated.",
+        "Compensate", "Compensate", "The saga stops, undoes what it has done, and ends as compensated.",
         "Compensate the saga", "The saga is asked to stop and to undo what it has done.",
         lambda saga, _, reason, who: saga.compensate(reason, who=who),
     ),
     "recover": Verb(
-        "Recover", "Recover", "The saga carries on from its failed step. Results that it has are kept.",
-        "Recover the saga", "The saga carries on from its failed step.",
+        "Recover", "Recover", "The saga continues from its failed step and keeps the results it has.",
+        "Recover the saga", "The saga continues from its failed step.",
         lambda saga, _, reason, who: saga.recover(reason, who=who),
     ),
     "terminate": Verb(
         "Terminate", "Terminate",
-        "The saga ends now, for good, and nothing is undone: what its steps did stays as it is.",
-        "Terminate the saga, undo nothing", "The saga has ended. Nothing was undone.",
+        "The saga ends now and for good. Nothing is undone: what its steps did stays as it is.",
+        "Terminate the saga without undoing anything", "The saga has ended. Nothing was undone.",
         lambda saga, _, reason, who: saga.terminate(reason, who=who), reason_needed=True,
     ),
     "retry": Verb(
-        "Decide", "Retry the compensation", "The stuck compensation is tried once more.",
+        "Decide", "Retry the compensation", "The stuck compensation is tried again.",
         "Retry it", "The compensation is tried again.",
         lambda saga, call, note, who: saga.retry_compensation(call, note, who=who), "Note", of_compensation=True,
     ),
     "skip": Verb(
-        "Decide", "Skip the compensation", "The compensation is given up. The record shows it as skipped; its step stays done.",
-        "Skip it, leave the step done", "The compensation is skipped.",
+        "Decide", "Skip the compensation",
+        "The compensation is not tried again. The history shows it as skipped, and its step stays done.",
+        "Skip it and leave the step done", "The compensation is skipped.",
         lambda saga, call, note, who: saga.skip_compensation(call, note, who=who), "Note", True, True,
     ),
     "resolve": Verb(
-        "Decide", "Resolve the compensation by hand", "Records that it was undone by hand. The engine won't try it again.",
+        "Decide", "Resolve the compensation by hand",
+        "Records that the step was undone by hand. The engine won't try the compensation again.",
         "It was done by hand", "The compensation is recorded as done by hand.",
         lambda saga, call, note, who: saga.resolve_compensation(call, note, who=who), "What was done", True, True,
     ),
@@ -132,7 +134,7 @@ def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
         return value, {}
     if isinstance(value, dict):
         return [], value
-    raise Refused(400, 'The arguments are a JSON list, such as ["order-7", 100], or an object of arguments by name.')
+    raise Refused(400, 'The arguments must be a JSON list, such as ["order-7", 100], or an object of arguments by name.')
 
 
 def _places(text: str) -> list[Any]:
@@ -144,7 +146,7 @@ def _seconds(text: str) -> float | None:
     try:
         return float(text) if text else None
     except ValueError:
-        raise Refused(400, f"The time-out is a number of seconds, not {text!r}.") from None
+        raise Refused(400, f"The time-out must be a number of seconds, not {text!r}.") from None
 
 
 def needed(form: Form, field: str, what: str, characters_max: int) -> str:
@@ -163,7 +165,7 @@ def allow(request: Request, call: str) -> None:
     """Raises Refused for who has no role for it; the server would refuse it too."""
     namespace = page_of(request).client.namespace
     if not may(request, call, namespace):
-        raise Refused(403, f"{name_of(request)} may not do that in namespace {namespace}: it needs another role.")
+        raise Refused(403, f"{name_of(request)} may not do this in namespace {namespace}: another role is needed.")
 
 
 def name_of(request: Request) -> str:
@@ -197,7 +199,11 @@ async def start(request: Request, form: Form) -> Response:
         if clash := sorted({"id", "timeout", "saga", "self"} & kwargs.keys()):
             raise Refused(400, f"An argument named {clash[0]} can't be given by name here: give the arguments as a list.")
         handle = await write(page.client.start(kind, *args, id=saga_id, timeout=timeout, **kwargs))
-        said = f"{kind} was started before, with the same arguments." if handle.already_started else f"{kind} is started."
+        said = (
+            f"{kind} was already started with the same arguments, so there is no second one."
+            if handle.already_started
+            else f"{kind} was started."
+        )
         return go(request, address("/saga", id=handle.id), said)
 
     return await attempt(request, "start.html", {"types": []}, form, work())
@@ -217,7 +223,7 @@ async def signal(request: Request, form: Form) -> Response:
         once = needed(form, "once", "a message id", 255)
         args = _places(form.text("arguments"))
         await write(page_of(request).client.handle(saga_id).signal(name, *args, message_id=once))
-        return go(request, address("/saga", id=saga_id), f"The signal {name} is sent.")
+        return go(request, address("/saga", id=saga_id), f"The signal {name} was sent.")
 
     return await attempt(request, "signal.html", {"id": saga_id}, form, work())
 
@@ -252,7 +258,7 @@ async def publish(request: Request, form: Form) -> Response:
 def _verb(request: Request) -> tuple[str, Verb]:
     name = request.path_params["verb"]
     if name not in VERBS:
-        raise NotFound(f"there is nothing called {name!r} to do to a saga")
+        raise NotFound(f"there is no action {name!r} for a saga")
     return name, VERBS[name]
 
 
@@ -285,11 +291,11 @@ async def act(request: Request, form: Form) -> Response:
         who = name_of(request) or needed(form, "who", "your name, for the history", WHO_CHARACTERS_MAX)
         reason = bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
         if verb.reason_needed and not reason:
-            raise Refused(400, "Say why: the history keeps it.")
+            raise Refused(400, "Give a reason: the history keeps it.")
         waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
         request.session["who"] = who
         said = (
-            f"{verb.title}: recorded. It takes effect when the saga can carry on, which it can't now."
+            f"{verb.title}: recorded. It takes effect when the saga can continue, which it can't now."
             if waits_for
             else verb.said
         )

@@ -30,7 +30,7 @@ from durable_saga.page.sessions import Keeper, Sessions, end
 log = logging.getLogger(__name__)
 AGAIN_SECONDS = 3
 _TITLES = {
-    400: "That can't be done", 403: "Refused", 404: "Not found", 409: "Too late", 413: "Too large", 429: "Too often",
+    400: "This can't be done", 403: "Refused", 404: "Not found", 409: "Too late", 413: "Too large", 429: "Too often",
     502: "No answer", 503: "No answer",
 }  # fmt: skip
 _ROUTES = (
@@ -121,7 +121,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     if type(error).__module__.partition(".")[0].startswith("durable_saga"):
         return _error(request, 503, str(error), again=AGAIN_SECONDS * _is_get(request))
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _error(request, 500, "Something went wrong in the page. Its log says more.")
+    return _error(request, 500, "Something went wrong in the page. See the log of the page.")
 
 
 def _is_get(request: Request) -> bool:

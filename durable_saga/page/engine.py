@@ -19,7 +19,7 @@ async def read(call: Awaitable[T]) -> T:
         async with asyncio.timeout(READ_SECONDS_MAX):
             return await call
     except TimeoutError:
-        raise Unavailable(f"there was no answer for {READ_SECONDS_MAX:.0f} seconds") from None
+        raise Unavailable(f"the engine did not answer for {READ_SECONDS_MAX:.0f} seconds") from None
 
 
 async def write(call: Awaitable[T]) -> T:
@@ -29,6 +29,6 @@ async def write(call: Awaitable[T]) -> T:
             return await call
     except TimeoutError:
         raise Unavailable(
-            f"there was no answer for {WRITE_SECONDS_MAX:.0f} seconds, so it may or may not have been taken: look at the saga"
-            " before you send it again"
+            f"the engine did not answer for {WRITE_SECONDS_MAX:.0f} seconds, so this may or may not have been done: look at the"
+            " saga before you try again"
         ) from None

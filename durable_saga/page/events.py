@@ -109,37 +109,37 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "step_attempt_failed": lambda body, name: f"{name} failed in attempt {body.attempt}: {_failed(body)}{_again(body)}",
     "step_failed": lambda body, name: f"{name} failed for good in attempt {body.attempt}: {_failed(body)}",
     "step_cancelled": lambda body, name: f"{name} was cancelled" + (" before it began" if body.never_started else ""),
-    "step_skipped": lambda body, name: f"{name} is skipped: {body.reason}",
+    "step_skipped": lambda body, name: f"{name} was skipped: {body.reason}",
     "timer_fired": lambda body, _: f"a timer fired that was due at {when(body.due_ms)}",
     "signal_received": lambda body, name: f"the message {name} came",
-    "cancel_requested": lambda body, _: _by(body, "asked to cancel it"),
-    "compensate_requested": lambda body, _: _by(body, "asked to compensate it"),
-    "recover_requested": lambda body, _: _by(body, "recovered it"),
-    "saga_terminated": lambda body, _: _by(body, "terminated it"),
-    "saga_timed_out": lambda body, _: "it took longer than its time-out",
-    "compensation_registered": lambda body, name: f"{name} is registered as an undo",
+    "cancel_requested": lambda body, _: _by(body, "asked to cancel the saga"),
+    "compensate_requested": lambda body, _: _by(body, "asked to compensate the saga"),
+    "recover_requested": lambda body, _: _by(body, "recovered the saga"),
+    "saga_terminated": lambda body, _: _by(body, "terminated the saga"),
+    "saga_timed_out": lambda body, _: "the saga took longer than its time-out",
+    "compensation_registered": lambda body, name: f"{name} was registered as an undo",
     "unwind_started": _unwind,
     "compensation_scheduled": lambda body, name: f"{name} begins, to undo call {body.call}",
-    "compensation_completed": lambda body, _: f"call {body.call} is undone",
+    "compensation_completed": lambda body, _: f"call {body.call} was undone",
     "compensation_attempt_failed": lambda body, _: (
         f"undoing call {body.call} failed in attempt {body.attempt}: {_failed(body)}{_again(body)}"
     ),
     "compensation_stuck": lambda body, _: f"undoing call {body.call} is stuck after attempt {body.attempt}: {_failed(body)}",
     "compensation_decided": _decided,
-    "compensation_skipped": lambda body, _: f"call {body.call} is not undone: {body.reason}",
+    "compensation_skipped": lambda body, _: f"call {body.call} was not undone: {body.reason}",
     "saga_ended": _ended,
     "state_changed": lambda body, _: f"the state changed: {', '.join(sorted(body.changes))}",
     "scope_opened": _opened,
     "attributes_set": lambda body, _: (
         f"listings find it by {', '.join(f'{name}={value}' for name, value in sorted(body.attributes.items()))}"
     ),
-    "pivot_passed": lambda body, _: "the pivot is passed: it only goes forward now",
+    "pivot_passed": lambda body, _: "the saga passed its pivot and can only go forward now",
     "saga_held": lambda body, _: f"held: {_failed(body)}",
     "settling_started": lambda body, _: (
-        f"its code is done; {len(body.pending)} calls whose outcome is in doubt are undone before the end"
+        f"the code has finished; {len(body.pending)} calls whose outcome is in doubt are undone before the end"
     ),
-    "signal_rejected": lambda body, _: f"the message {body.name} is rejected: {_failed(body)}",
-    "key_declared": lambda body, _: f"events for the key {body.key} reach it now",
+    "signal_rejected": lambda body, _: f"the message {body.name} was rejected: {_failed(body)}",
+    "key_declared": lambda body, _: f"events for the key {body.key} reach the saga from now on",
 }
 _TONES = {
     "step_completed": "good", "compensation_completed": "undo", "compensation_scheduled": "undo", "unwind_started": "undo",

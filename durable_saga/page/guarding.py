@@ -128,7 +128,7 @@ class Hosted:
             await self._app(scope, receive, send)
             return
         shown = f"the name {name[:HOST_CHARACTERS_MAX]!a}" if name else "a request without one host name"
-        sentence = f"This page doesn't answer to {shown}. If it is the page's own, start the page with --host NAME.\n"
+        sentence = f"This page does not answer to {shown}. If this is a name of the page, start the page with --host NAME.\n"
         await PlainTextResponse(sentence, 400)(scope, receive, send)
 
 

@@ -57,7 +57,7 @@ def page_of(request: Request) -> Page:
 def saga_id_of(request: Request) -> str:
     """Raises InvalidArgument when the address names none."""
     if not (saga := request.query_params.get("id", "")):
-        raise InvalidArgument("the address names no saga: it ends in ?id=…")
+        raise InvalidArgument("the address names no saga: it must end in ?id=…")
     return saga
 
 
@@ -102,7 +102,7 @@ def _attributes(where: str) -> dict[str, str]:
     for one in where.split(",") if where else ():
         name, equals, value = one.strip().partition("=")
         if not equals:
-            raise InvalidArgument(f"{one.strip()!r} is no NAME=VALUE")
+            raise InvalidArgument(f"{one.strip()!r} isn't NAME=VALUE")
         found[name] = value
     return found
 

@@ -61,15 +61,15 @@ class Oidc:
         try:
             token = await self._provider.authorize_access_token(request)
         except OAuthError as error:
-            raise Refused(403, f"The log-in was not completed ({error.error}): begin again.") from error
+            raise Refused(403, f"The log-in was not completed ({error.error}): try again.") from error
         except Exception as error:
             raise _unreached(error) from error
         id_token = token.get("id_token") if isinstance(token, dict) else None
         if not isinstance(id_token, str):
-            raise Refused(502, "The provider gave no ID token: the page asks for the scope openid.")
+            raise Refused(502, "The log-in provider sent no ID token. Allow the scope openid for this page there.")
         return id_token
 
 
 def _unreached(error: Exception) -> Refused:
-    log.warning("the OpenID provider does not answer as it should: %s: %s", type(error).__name__, error)
-    return Refused(502, "The log-in provider does not answer as it should. The page's log says more.")
+    log.warning("the OpenID provider did not answer as expected: %s: %s", type(error).__name__, error)
+    return Refused(502, "The log-in provider did not answer as expected. See the log of the page.")

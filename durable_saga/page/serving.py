@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 STOP_GRACE_SECONDS = 3
 _NAME = re.compile(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?")
 WANTS = (
-    "--tls-cert page.pem --tls-key page-key.pem, or --behind-tls where a proxy before it speaks TLS",
-    "--sign-in (with a token of the server), or --oidc-issuer and --oidc-client-id, or DURABLE_SAGA_PAGE_TOKEN=… for all",
+    "--tls-cert page.pem --tls-key page-key.pem, or --behind-tls where a proxy in front of the page speaks TLS",
+    "--sign-in (with a token of the server), --oidc-issuer and --oidc-client-id, or DURABLE_SAGA_PAGE_TOKEN=… for everybody",
 )
 """Of a page that others can reach."""
 
@@ -77,11 +77,9 @@ class Door:
     def __post_init__(self) -> None:
         """Raises ValueError."""
         if self.token and self.is_personal:
-            raise ValueError("the page has one token for all, or each logs in with their own: give one of them")
+            raise ValueError("either everybody shares one token of the page, or each person logs in: give only one of the two")
         if not self.token.isprintable() or self.token != self.token.strip():
-            raise ValueError(
-                "the page's token can't be typed: it is one line of printable characters, without spaces around it"
-            )
+            raise ValueError("the page's token can't be typed: give one line of printable characters, without spaces around it")
         if self.oidc is not None and self.oidc.public_url and not _is_web(self.oidc.public_url):
             raise ValueError(
                 f"--public-url is {self.oidc.public_url!r}: give what browsers open, such as https://saga.example.org"
@@ -175,7 +173,9 @@ def bind(
         raise ValueError(f"{listen!r}: give HOST:PORT for the page, such as 127.0.0.1:8233")
     check_listening(listen, is_closed=door.is_closed, insecure=door.insecure, wants=WANTS)
     if door.is_personal and "://" in url.removeprefix(SCHEME):
-        raise ValueError(f"{redact(url)!r} is a journal: people log in with what a server knows, so give host:port of one")
+        raise ValueError(
+            f"{redact(url)!r} is a journal, but a login needs a server that knows the people: give host:port of one"
+        )
     for name in hosts:
         if not _NAME.fullmatch(name):
             raise ValueError(f"--host is {name!r}: give a name alone, such as saga.example.org, without scheme, port or *")
@@ -191,7 +191,7 @@ def bind(
         bound.listen()  # who comes before the first page is made waits, and is not turned away
     except OSError as error:
         bound.close()
-        raise OSError(f"the page can't listen on {listen}: {error.strerror}; --listen takes another address") from None
+        raise OSError(f"the page can't listen on {listen}: {error.strerror}; give another address with --listen") from None
     oidc = Oidc(door.oidc, _address(door, host, bound)) if door.oidc is not None else None
     names = [*LOOPBACK, host, *hosts]
     if door.oidc is not None and (public := urlsplit(door.oidc.public_url).hostname):

@@ -223,23 +223,23 @@ def waits_for(one: c.Description, now_ms: int) -> list[str]:
     if not is_open(one.status) or one.blocked:
         return []
     if not one.owner and 0 < one.wake_at_ms <= now_ms:
-        return [f"A worker that runs {one.saga_type}: it could carry on now."]
+        return [f"A worker that runs {one.saga_type}. The saga could continue now."]
     found = []
     if one.status == h.HELD:
-        found.append("A person: it failed and is held. Recover it or compensate it.")
+        found.append("A person: the saga failed and is held. Recover it or compensate it.")
     if stuck := [step for step in one.steps if step.compensation_state == "stuck"]:
-        found.append(f"A person, who decides on {_names(step.compensation for step in stuck)}.")
+        found.append(f"A person, who decides about {_names(step.compensation for step in stuck)}.")
     if undoing := [step for step in one.steps if step.compensation_state in ("running", "retrying")]:
         found.append(f"The compensation {_names(_attempt(step.compensation, step.compensation_attempts) for step in undoing)}.")
     if one.settling:
-        found.append("Its code is done: what is in doubt is undone before it ends.")
+        found.append("The end: the code has finished, and steps in doubt are undone first.")
     if one.status == h.RUNNING and (doing := [step for step in one.steps if step.state in _WORKING]):
         found.append(f"The step {_names(_attempt(step.name, step.attempts) for step in doing)}.")
     if one.wake_at_ms and not found:
-        found.append(f"Its timer, due {when(one.wake_at_ms)} UTC, or a message.")
+        found.append(f"A timer at {when(one.wake_at_ms)} UTC, or a message.")
     if not found and not one.owner:
         found.append("A signal or an event.")
-    return found or ["Its worker, which runs its code now, or a signal or an event."]
+    return found or ["The worker, which is running the saga's code now, or a signal or an event."]
 
 
 def _attempt(name: str, attempts: int) -> str:

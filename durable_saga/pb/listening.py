@@ -24,5 +24,5 @@ def check_listening(listen: str, *, is_closed: bool, insecure: bool, wants: Sequ
     lines = "\n".join(f"  {one}" for one in wants)
     raise ValueError(
         f"{listen} can be reached from other machines, so it needs TLS and identity:\n{lines}\n"
-        "or --insecure, if nobody but your own programs can reach it"
+        "or --insecure, if only your own programs can reach this address"
     )

@@ -45,18 +45,18 @@ def read_pem(file: str, what: str) -> bytes:
     content = read_bounded(file, PEM_BYTES_MAX)
     kinds = [kind for kind, _ in _BLOCK.findall(content)]
     if not content.strip():
-        raise ValueError(f"{file} is empty: it is to hold a {what} as PEM")
+        raise ValueError(f"{file} is empty: it must hold a {what} as PEM")
     if not kinds:
-        raise ValueError(f"{file} isn't a PEM file: it is to hold a {what}, from a line -----BEGIN … to a line -----END …")
+        raise ValueError(f"{file} isn't a PEM file: it must hold a {what}, from a line -----BEGIN … to a line -----END …")
     keys = [kind for kind in kinds if kind.endswith(b"PRIVATE KEY")]
     certificates = [kind for kind in kinds if kind in _CERTIFICATES]
     if what == "certificate" and not certificates:
         told = "a private key" if keys else f"a {_shown(kinds[0])}"
-        raise ValueError(f"{file} holds {told}, no certificate" + (": are certificate and key swapped?" if keys else ""))
+        raise ValueError(f"{file} holds {told} instead of a certificate" + (": are certificate and key swapped?" if keys else ""))
     if what == "private key" and not keys:
         told = "a certificate" if certificates else f"a {_shown(kinds[0])}"
         swapped = ": are certificate and key swapped?" if certificates else ""
-        raise ValueError(f"{file} holds {told}, no private key{swapped}")
+        raise ValueError(f"{file} holds {told} instead of a private key{swapped}")
     return content
 
 
@@ -117,11 +117,11 @@ def validities(pem: bytes) -> Sequence[Validity]:
 
 def _trouble(one: Validity, now: datetime, soon: timedelta) -> str:
     if one.ends <= now:
-        return f"has expired on {one.ends:%Y-%m-%d %H:%M} UTC: whoever checks it refuses it"
+        return f"expired on {one.ends:%Y-%m-%d %H:%M} UTC, so connections with it are refused"
     if one.begins > now:
-        return f"is not valid before {one.begins:%Y-%m-%d %H:%M} UTC: whoever checks it refuses it"
+        return f"is not valid before {one.begins:%Y-%m-%d %H:%M} UTC, so connections with it are refused"
     if one.ends <= now + soon:
-        return f"expires on {one.ends:%Y-%m-%d %H:%M} UTC: put a new one in its place before"
+        return f"expires on {one.ends:%Y-%m-%d %H:%M} UTC: replace it before then"
     return ""
 
 
@@ -130,7 +130,7 @@ def _shown(kind: bytes) -> str:
 
 
 def _no_password(key: str) -> str:
-    raise ValueError(f"the key in {key} is encrypted: give one without a password, readable by this user alone")
+    raise ValueError(f"the key in {key} is encrypted: give a key without a password, in a file that only this user may read")
 
 
 # --- the times of a certificate (RFC 5280, 4.1) ----------------------------------------------------------------------------
@@ -173,5 +173,5 @@ def _time(element: tuple[int, bytes]) -> datetime:
     if tag == _UTC_TIME:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERALIZED_TIME:
-        raise ValueError("the certificate has no times where they belong")
+        raise ValueError("the dates of the certificate can't be read")
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)

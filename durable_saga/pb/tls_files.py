@@ -65,7 +65,7 @@ class TlsFiles:
                 self._stamp = stamp
                 self.pems, self.context = self._read()
             except (OSError, ValueError) as error:
-                log.warning("the new TLS files can't be used, the old ones stay: %s", error)
+                log.warning("the new TLS files can't be used, so the old ones stay in use: %s", error)
                 return False
             log.info("new TLS files from %s", self._files[0])
             self._warn()

@@ -21,7 +21,9 @@ def texts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
     """As they are kept. Raises ValueError for a name or value that is none."""
     found = {name: _text(name, value) for name, value in attributes.items()}
     if len(found) > ATTRIBUTES_PER_RUN_MAX:
-        raise ValueError(f"{len(found)} search attributes; a run has at most {ATTRIBUTES_PER_RUN_MAX} (ATTRIBUTES_PER_RUN_MAX)")
+        raise ValueError(
+            f"{len(found)} search attributes are too many: a run has at most {ATTRIBUTES_PER_RUN_MAX} (ATTRIBUTES_PER_RUN_MAX)"
+        )
     return found
 
 

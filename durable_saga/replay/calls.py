@@ -129,7 +129,9 @@ class Calls:
         if core.loop.discarded:
             return core.forward.refused()
         if core.judging:
-            raise UnsupportedOperation(f"step {definition.name} in a condition or an order of compensations: they only compute")
+            raise UnsupportedOperation(
+                f"step {definition.name} can't be called in a condition or an order of compensations: these only compute"
+            )
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
         data = codec.encode_call(

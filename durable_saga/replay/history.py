@@ -32,7 +32,7 @@ from durable_saga.replay.arguments import Difference, calls_differ, state_differ
 REFERENCE_BYTES = 64
 UNWIND_FACTOR = 4
 _LARGE_BYTES = attrgetter("large_bytes")
-ADVICE = "let the saga go on in a new run with `await continue_as_new(...)`"
+ADVICE = "let the saga continue in a new run with `await continue_as_new(...)`"
 
 INTENTS = frozenset({
     "step_scheduled", "step_cancelled", "compensation_registered", "unwind_started", "compensation_scheduled",

@@ -105,10 +105,10 @@ class Judging:
         try:
             named = self._ask(scope.order, list(titles))
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            self._note(f"{whose} failed, so the usual one holds: {_text(problem)}")
+            self._note(f"{whose} failed, so the usual order holds: {_text(problem)}")
             return {}
         if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
-            self._note(f"{whose} gave a {type(named).__name__} and no list of names, so the usual one holds")
+            self._note(f"{whose} gave a {type(named).__name__} instead of a list of names, so the usual order holds")
             return {}
         there, counted = Counter(titles), Counter(named)
         stack = self._core.stack
@@ -132,7 +132,7 @@ class Judging:
         if inspect.isawaitable(outcome):
             if inspect.iscoroutine(outcome):
                 outcome.close()
-            raise TypeError("it is async; it only computes")
+            raise TypeError("it is async, but it only computes")
         return outcome
 
     def _note(self, text: str) -> None:

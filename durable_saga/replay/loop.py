@@ -383,7 +383,7 @@ _KEPT = {
 def _refusal(name: str) -> Callable[..., NoReturn]:
     def refuse(*_: object, **__: object) -> NoReturn:
         advice = _ADVICE.get(name, "do it in a @step")
-        raise UnsupportedOperation(f"loop.{name}() is not for saga code, which is replayed: {advice}")
+        raise UnsupportedOperation(f"loop.{name}() can't be called in saga code, which is replayed: {advice}")
 
     return refuse
 

@@ -213,7 +213,7 @@ class Core:
     def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
         """Tell the code one fact, the last of the history so far, and run it until it is idle."""
         loop = self.loop
-        assert event.time_ms >= loop.now_ms, f"event {event.seq} goes back in time"
+        assert event.time_ms >= loop.now_ms, f"event {event.seq} is earlier than the one before it"
         loop.now_ms, self.takes_back = event.time_ms, not run
         self.activation += 1
         self._back_to = self.history.next_seq - (kind == "step_failed")
@@ -305,7 +305,7 @@ class Core:
     # --- replay ----------------------------------------------------------------------------------------------------
 
     def _replay_one(self, event: h.Event, seq: int, *, taken_back: bool) -> None:
-        assert seq == self.history.next_seq, f"event {seq} where {self.history.next_seq} was due"
+        assert seq == self.history.next_seq, f"event {seq} where event {self.history.next_seq} was expected"
         kind = event.WhichOneof("kind") or kind_of(event)
         if taken_back and kind not in MESSAGES:
             self.history.passed(event)
@@ -332,7 +332,7 @@ def _to_decode(core: Core, event: h.Event) -> Decode | None:
 def _known(rules: int) -> int:
     if rules > DETERMINISM_RULES:
         raise FutureEventKind(
-            f"the run was started by rules {rules} of determinism; this version of durable-saga knows those up to"
+            f"the run was started under rules {rules} of determinism, and this version of durable-saga knows rules up to"
             f" {DETERMINISM_RULES}: upgrade this worker"
         )
     return rules

@@ -158,7 +158,9 @@ def run_child(
     """What calling a saga inside a saga gives. `label` is its name in the compensation order of its parent, where that is not
     its own."""
     if core.judging:
-        raise UnsupportedOperation(f"saga {definition.name} in a condition or an order of compensations: they only compute")
+        raise UnsupportedOperation(
+            f"saga {definition.name} can't be called in a condition or an order of compensations: these only compute"
+        )
     unawaited = core.calls.unawaited
     key = unawaited.key()
 

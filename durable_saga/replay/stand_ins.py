@@ -92,7 +92,7 @@ def _table() -> list[tuple[Any, str, Inside]]:
         (time, "sleep", _refuse("time.sleep() stops every saga of this worker: write `await asyncio.sleep(...)`")),
         (os, "urandom", lambda environment, count: environment.dice.urandom(count)),
         (uuid, "uuid4", lambda environment: environment.dice.machine_uuid4()),
-        (uuid, "uuid1", _refuse("uuid.uuid1() is another value in every replay: use uuid4()")),
+        (uuid, "uuid1", _refuse("uuid.uuid1() gives another value in every replay: use uuid4()")),
     ]
     for clock in _CLOCKS:
         found.append((time, clock, lambda environment, *_: environment.now()))

@@ -39,7 +39,7 @@ class State:
         own, owner = self._own(key)
         if self._owners.setdefault(own, owner) != owner:
             whose = f"the child saga {self._owners[own]}" if self._owners[own] else "the saga around it"
-            raise ValueError(f"state {key!r} would be kept as {own!r}, which {whose} has: take another key")
+            raise ValueError(f"state {key!r} would be kept as {own!r}, which {whose} already has: use another key")
         self._changed[own] = codec.encode(value, where=f"state {key!r}")
         self._values[own] = value
 

@@ -41,7 +41,7 @@ class Unawaited:
             if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
                 self.drop()
                 place = Place(code, instruction)
-                return NotAwaited(f"{place}: {what}() was called and never awaited, so nothing of it was done: write `await`")
+                return NotAwaited(f"{place}: {what}() was called but never awaited, so nothing was done: write `await`")
         return None
 
     def drop(self) -> None:

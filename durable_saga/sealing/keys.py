@@ -84,7 +84,7 @@ class KeyFolder:
         version = max(self._versions(pathlib.Path(place)), default=0)
         if not version:
             self._newest.pop(name, None)
-            raise MissingKey(f"the keys of {name!r} are erased: nothing is sealed for it any more")
+            raise MissingKey(f"the keys of {name!r} are erased: nothing can be sealed with this name any more")
         if len(self._newest) >= KEYS_IN_MEMORY_MAX:
             self._newest.clear()
         self._newest[name] = place, changed, f"{name}:{version}"
@@ -111,7 +111,7 @@ class KeyFolder:
         place = self._place(_checked_name(name))
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (place / ERASED).exists():
-            raise ValueError(f"the keys of {name!r} are erased; a name is not used again")
+            raise ValueError(f"the keys of {name!r} are erased, and a name can't be used again: take another name")
         version = max(self._versions(place, _MADE) + self._versions(place), default=0) + 1
         (place / f"{version}{_MADE}").touch(mode=0o600, exist_ok=False)  # a number names one key, also when that is moved away
         text = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
@@ -184,7 +184,7 @@ def _read(file: str, found: os.stat_result) -> bytes:
     if not stat.S_ISREG(found.st_mode):
         raise MissingKey(f"{file} isn't an ordinary file, so it can't be a key")
     if found.st_mode & 0o077:
-        raise MissingKey(f"others may read {file}, so it is not used as a key: `chmod 600` it")
+        raise MissingKey(f"{file} isn't used as a key, because others may read it: run `chmod 600` on it")
     try:
         key = base64.b64decode(pathlib.Path(file).read_bytes(), validate=False)
     except (OSError, binascii.Error) as error:

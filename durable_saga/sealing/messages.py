@@ -184,7 +184,7 @@ class Sealing:
         if seal.codec != self.codec.name:
             raise MissingKey(f"a value is sealed by the codec {seal.codec!r}, and the one here is {self.codec.name!r}")
         if seal.published != (not subject.saga):
-            raise SealBroken(f"a value that is sealed with the key {seal.key!r} belongs elsewhere")
+            raise SealBroken(f"a value sealed with the key {seal.key!r} was made for another place and is not opened here")
         return self.codec.open(SealedData(seal.key, seal.header, data), subject)
 
     def _open_payload(self, payload: p.Payload, subject: Subject, kept: Kept | None) -> None:

@@ -74,8 +74,8 @@ class Sealed:
             data = cipher.decrypt(nonce[12:], sealed.data + tag, _bound(sealed.key, header[0], subject))
         except self._invalid:
             raise SealBroken(
-                f"a value that is sealed with the key {sealed.key!r} was changed, or belongs elsewhere, or the key of that id"
-                " is another one"
+                f"a value that is sealed with the key {sealed.key!r} was changed, was made for another place, or the key of"
+                " this id is another one"
             ) from None
         return _expanded(data) if header[0] else data
 

@@ -60,7 +60,7 @@ class Credentials:
         if bool(self.cert) != bool(self.key):
             raise ValueError("a client certificate and its key go together: one of cert and key is missing")
         if self.token and self.token_file:
-            raise ValueError("a token and a file of it are both given: give one of them")
+            raise ValueError("a token and a token file are both given: give only one of them")
         if isinstance(self.token, str) and self.token:
             self.token = bearer_of(self.token, "the token")
         if not self.tls and (self.ca or self.cert):
@@ -98,7 +98,7 @@ class Credentials:
                 self._version += 1
         except (OSError, ValueError) as error:
             # they are being written, perhaps: the old connection goes on, and this is looked at again
-            log.warning("the new TLS files can't be used, the old ones stay: %s", error)
+            log.warning("the new TLS files can't be used, so the old ones stay in use: %s", error)
         return self._version
 
     def _made(self) -> grpc.ChannelCredentials:
@@ -140,7 +140,7 @@ def bearer_of(text: object, source: str) -> str:
     """A token as a header takes it, without white space around it. Raises ValueError, which tells `source` and place, and
     nothing of the token."""
     if not isinstance(text, str):
-        raise ValueError(f"{source} is no text but {type(text).__name__}")
+        raise ValueError(f"{source} must be text, not {type(text).__name__}")
     token = text.strip()
     if not token:
         raise ValueError(f"{source} is empty: a token is expected")

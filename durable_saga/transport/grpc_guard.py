@@ -14,7 +14,7 @@ from durable_saga.errors import UnsupportedOperation
 from durable_saga.replay.guard import refuse_in_sagas
 from durable_saga.replay.mark import inside
 
-SENTENCE = "a gRPC call is not for saga code, which is replayed: make it in a @step"
+SENTENCE = "a gRPC call can't be made in saga code, which is replayed: make it in a @step"
 _MAKERS = ("insecure_channel", "secure_channel")
 _CALLS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream")
 _once = threading.Lock()
@@ -25,7 +25,7 @@ def refuse_client_in_saga(asked: str) -> None:
     """Raises UnsupportedOperation in saga code."""
     if inside():
         raise UnsupportedOperation(
-            f"{asked} is not for saga code, which is replayed: call it in a @step, or await the other saga as a child"
+            f"{asked} can't be called in saga code, which is replayed: call it in a @step, or await the other saga as a child"
         )
 
 

@@ -119,7 +119,7 @@ def _in_the_clear(host: str, port: int, target: str) -> Reason | None:
         answer = plain.recv(9)
     if answer and answer[3:4] != _SETTINGS:
         what = "is a web server" if answer[:1] in (b"H", b"<") else "speaks another protocol"
-        return Reason(f"{target} {what} and no server of sagas: is it another port?")
+        return Reason(f"{target} {what} and isn't a history server: is the port right?")
     return None
 
 
@@ -128,19 +128,19 @@ def _of_server_certificate(error: ssl.SSLCertVerificationError, target: str, hos
     if number == _EXPIRED:
         return f"the certificate of {target}, or of its CA, has expired"
     if number == _NOT_YET:
-        return f"the certificate of {target} is not valid yet: by the clock of this machine"
+        return f"the certificate of {target} is not valid yet, by the clock of this machine"
     if number in _OTHER_NAME:
-        return f"the certificate of {target} is of another name: it does not hold {host}"
+        return f"the certificate of {target} is for another name: it does not hold {host}"
     if number == _SELF_SIGNED or number in _UNKNOWN_CA:
         trusted = f"the CA in {credentials.ca}" if credentials.ca else "one of the system's CAs; ca= or --ca gives another"
         return f"the certificate of {target} is not signed by {trusted}"
-    return f"the certificate of {target} does not hold: {error.verify_message}"
+    return f"the certificate of {target} is not accepted: {error.verify_message}"
 
 
 def _of_client_certificate(secured: ssl.SSLSocket, target: str, credentials: Credentials) -> Reason | None:
     """A server tells what it thinks of it when its first bytes are read."""
     if secured.selected_alpn_protocol() != "h2":
-        return Reason(f"{target} speaks TLS, but not gRPC's HTTP/2: is it another port?")
+        return Reason(f"{target} speaks TLS, but not gRPC's HTTP/2: is the port right?")
     try:
         if secured.recv(1):
             return None

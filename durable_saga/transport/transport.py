@@ -136,7 +136,7 @@ def nobody_there(error: Unreached, servers: Sequence[str]) -> Unreached:
     if not any(words in str(error) for words in _NOBODY):
         return error
     here = all(server.rpartition(":")[0].strip("[]") in _LOOPBACK for server in servers)
-    start = "`durable-saga dev` starts one with the web page" if here else "start one there by `durable-saga server`"
+    start = "`durable-saga dev` starts one with the web page" if here else "start one there with `durable-saga server`"
     return Unreached(f"no server answers at {' or '.join(servers)}: {start} ({error})")
 
 
@@ -151,8 +151,8 @@ async def within(seconds: float, method: str, request: Any, work: Awaitable[Any]
         if not limit.expired():
             raise
         raise errors.Unavailable(
-            f"{method}() was not answered within {seconds:g} s, the timeout= of connect(): it may have taken effect; the same"
-            " call may be made again"
+            f"{method}() was not answered within {seconds:g} s, the timeout= of connect(). The call may have taken effect; you"
+            " can make the same call again"
         ) from None
 
 

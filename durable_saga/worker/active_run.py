@@ -150,7 +150,7 @@ class ActiveRun:
         if reply.outcome == w.CommitReply.COMMITTED:
             self._committed()
         elif reply.outcome == w.CommitReply.FENCED:
-            log.warning("saga %s goes on elsewhere: %s", self.key.saga, reply.reason)
+            log.warning("saga %s continues on another worker: %s", self.key.saga, reply.reason)
             self.drop()
         else:
             log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
@@ -175,7 +175,7 @@ class ActiveRun:
         self._arrivals.drop()
         self.attempts.cancel_all()
         if self._watched.discard():
-            log.warning("saga %s: its code does not let itself be ended and is left as it is", self.key.saga)
+            log.warning("saga %s: its code can't be stopped and stays in memory as it is", self.key.saga)
         self._worker.forget(self)
 
     # --- committing ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from durable_saga.authoring.step_context import StepContext, Stop, current
 from durable_saga.replay.commands import RunCompensation, RunStep
 from durable_saga.worker.threads import Threads, Work
 
-EXPIRED = "its time is over"
+EXPIRED = "its time-out is over"
 
 
 class Attempt:

@@ -130,7 +130,7 @@ class Attempts:
     def _drop(self, attempt: Attempt) -> None:
         self._unwant(attempt)
         attempt.is_dropped = True
-        attempt.cancel("the saga goes on elsewhere, or has ended")
+        attempt.cancel("the saga continues on another worker, or has ended")
 
     def _unwant(self, attempt: Attempt) -> None:
         if attempt.is_wanted:

@@ -100,6 +100,6 @@ class Heartbeat:
             frame = frame.f_back
         place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}" if frame else ""
         if place and not self._reported:
-            log.warning("the event loop is blocked at %s; make that step a plain function, it then runs in a thread", place)
+            log.warning("the event loop is blocked at %s; make that step a plain function, which runs in a thread", place)
         self._reported = place
         return place

@@ -19,7 +19,7 @@ from durable_saga.definition.definition import place_of
 from durable_saga.errors import LifespanFailed
 
 log = logging.getLogger(__name__)
-_ONCE = "it must `yield` once: what is before opens, what is behind closes"
+_ONCE = "it must `yield` once, between opening and closing its resources"
 
 
 class WorkerLifespan:

@@ -200,7 +200,7 @@ def _rejected(definition: StepDefinition, value: Any, found: BaseException) -> R
         named = f"({unknown})"
     error = ResultRejected(
         f"{place_of(definition.function)}: step {definition.name} returned a value of type {name_of(kind)}, its annotation is"
-        f" {named.removeprefix('builtins.')}: {_words(found)}. Its effect happened; it is not tried again"
+        f" {named.removeprefix('builtins.')}: {_words(found)}. The effect of the step happened, and it is not tried again"
     )
     error.__cause__ = found
     return error

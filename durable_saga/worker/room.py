@@ -53,7 +53,7 @@ class Room:
             attempt, (saga, since) = next(iter(self._inside.items()))
             limit = attempt.effect.definition.timeout_ms
             log.warning(
-                "%s attempts wait for room: all %s (concurrency) are taken. The oldest, %s of saga %s, has run for %.0f s%s",
+                "%s attempts wait: all %s places (concurrency) are taken. The oldest, %s of saga %s, has run for %.0f s%s",
                 self._waiting, self._size, attempt.effect.definition.name, saga, now - since,
-                "" if limit else " and has no timeout: give steps one, so that those that hang make room",
+                "" if limit else " and has no time-out: give steps a time-out, so that those that hang make room",
             )  # fmt: skip

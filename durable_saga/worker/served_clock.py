@@ -33,6 +33,6 @@ class ServedClock:
         if self.offset_ms:
             where = "ahead of" if off_ms > 0 else "behind"
             log.warning(
-                "this machine's clock is %.1f s %s that of %s: its sagas go by the server's time; set the clock (NTP)",
+                "this machine's clock is %.1f s %s the clock of %s. Sagas use the server's time; set the clock here (NTP)",
                 abs(off_ms) / 1000, where, server,
             )  # fmt: skip

@@ -99,7 +99,7 @@ class Threads:
         """Returns when fewer than HUNG_THREADS_MAX threads hang."""
         while self.hung >= HUNG_THREADS_MAX:
             if not self._waiting:
-                log.error("%s threads hang in steps that took too long or were cancelled; plain steps wait", self.hung)
+                log.error("%s threads hang in steps that timed out or were cancelled, so other plain steps wait", self.hung)
             future = self.loop.create_future()
             self._waiting.append(future)
             try:

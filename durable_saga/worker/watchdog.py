@@ -60,7 +60,9 @@ class ActivationTooLong(LimitExceeded):
     """Saga code ran for longer than it may without waiting, and was taken out. `stack`: where it was then."""
 
     def __init__(self, seconds: float, place: str, stack: str) -> None:
-        advice = "saga code ran for so long without waiting for a step, a timer or a message, and was stopped; do it in a @step"
+        advice = (
+            "saga code ran for too long without waiting for a step, a timer or a message, and was stopped; do it in a @step"
+        )
         super().__init__("activation_seconds_max", round(seconds), f"{place}: {advice}" if place else advice)
         self.stack = stack
 
@@ -146,7 +148,11 @@ class Watch:
             self._hit(turn, self._renewed if late > RENEWED_AFTER_SECONDS and self._hits % RENEWED_EVERY == 0 else TakenOut)
         if late > SAY_STUCK_SECONDS and not self._said:
             self._said = True
-            log.error("saga code can't be stopped, it is in C or catches everything: %s\n%s", self._place, self._stack)
+            log.error(
+                "saga code can't be stopped, because it is in C code or catches every exception: %s\n%s",
+                self._place,
+                self._stack,
+            )
         return HIT_AGAIN_SECONDS
 
     def _hit(self, turn: int, kind: type[TakenOut]) -> None:

@@ -45,7 +45,7 @@ class WatchedCore:
     def take(self) -> Output:
         """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""
         if warning := self._core.history.warning():
-            log.warning("the history of saga %s grows: %s", self._core.key.saga, warning)
+            log.warning("the history of saga %s is growing: %s", self._core.key.saga, warning)
         for note in self._core.unwinding.judging.take_notes():
             log.warning("saga %s: %s", self._core.key.saga, note)
         return self._core.take()
@@ -56,5 +56,5 @@ class WatchedCore:
             place = self._watch.call(DISCARD_SECONDS_MAX, self._core.discard)
         except ActivationTooLong as error:
             self._core.loop.give_up()
-            return f"{error.stack}it went on for {DISCARD_SECONDS_MAX} s after it was dropped from memory"
-        return f"{place} waits again, whatever is raised there" if place else ""
+            return f"{error.stack}the code went on for {DISCARD_SECONDS_MAX} s after the saga was dropped from memory"
+        return f"{place} waits again, whatever exception is raised there" if place else ""

@@ -128,7 +128,7 @@ class Cell:
             await self._journal.leave(self.name)
             await self._refresh()
         except JournalError as error:
-            log.warning("the row of this server stays until it expires: %s", error)
+            log.warning("the row of this server could not be removed, and stays until it expires: %s", error)
 
     # --- what others ask -----------------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Config:
         least_bytes = max(FRAME_BYTES_MAX, self.payload_bytes_max) + AROUND_BYTES
         if self.message_bytes_max < least_bytes:
             raise ValueError(
-                f"message_bytes_max is {self.message_bytes_max}: it must be {least_bytes} at least, for a frame of"
+                f"message_bytes_max is {self.message_bytes_max}: it must be at least {least_bytes}, for a frame of"
                 f" {FRAME_BYTES_MAX} bytes, a payload of payload_bytes_max ({self.payload_bytes_max}) and what is around them"
             )
         least_ms = 2 * self.hint_grace_ms

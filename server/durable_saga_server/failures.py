@@ -62,7 +62,8 @@ def check_attributes(attributes: Mapping[str, str]) -> None:
     """The search attributes of a start or a listing."""
     if len(attributes) > ATTRIBUTES_PER_RUN_MAX:
         raise ServiceError(
-            "INVALID_ARGUMENT", f"{len(attributes)} search attributes; ATTRIBUTES_PER_RUN_MAX is {ATTRIBUTES_PER_RUN_MAX}"
+            "INVALID_ARGUMENT",
+            f"{len(attributes)} search attributes are too many: ATTRIBUTES_PER_RUN_MAX is {ATTRIBUTES_PER_RUN_MAX}",
         )
     for name, text in attributes.items():
         check_name("name of a search attribute", name, ATTRIBUTE_NAME_CHARACTERS_MAX)

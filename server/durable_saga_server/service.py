@@ -169,7 +169,7 @@ class HistoryService:
             check_name("correlation key", key, self.config.id_characters_max)
         check_attributes(request.attributes)
         if len(request.start_id) not in (0, 16):
-            raise ServiceError("INVALID_ARGUMENT", f"a start_id has 16 bytes, not {len(request.start_id)}")
+            raise ServiceError("INVALID_ARGUMENT", f"a start_id must have 16 bytes, not {len(request.start_id)}")
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
@@ -216,7 +216,9 @@ class HistoryService:
                 self.waker.written(hint)
                 return outcome
             if self.clock.now_ms() > until:
-                raise ServiceError("UNAVAILABLE", f"the journal does not answer ({outcome.reason}): start it again")
+                raise ServiceError(
+                    "UNAVAILABLE", f"the journal does not answer ({outcome.reason}): repeat the start with the same id"
+                )
             await self.clock.sleep(0.1)
 
     async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:

@@ -23,7 +23,7 @@ def tend(name: str, loop: Callable[[], Awaitable[None]], clock: Clock) -> asynci
             try:
                 await loop()
             except Exception as error:
-                mistake(f"{name} begins anew", error)
+                mistake(f"{name} starts again", error)
             await clock.sleep(BEGIN_ANEW_SECONDS)
 
     return asyncio.create_task(tended(), name=name)

@@ -128,7 +128,11 @@ def test_keys_of_jwts_in_a_file_that_is_none_stop_the_server(tmp_path: pathlib.P
     file.write_text(f'[jwt]\nissuer = "https://login.example"\naudience = ["a"]\njwks = "{keys}"\n')
     words = ("server", "--journal", "memory:", "--listen", "127.0.0.1:0", "--access", str(file))
     assert f"the keys in {keys} can't be read: [Errno 2]" in run(tmp_path, *words, code=1)
-    for content, told in (("\0", "can't be read: Expecting value"), ("{}", "it is no JWKS"), ('{"keys": []}', "holds no key")):
+    for content, told in (
+        ("\0", "can't be read: Expecting value"),
+        ("{}", "this isn't a JWKS"),
+        ('{"keys": []}', "holds no key"),
+    ):
         keys.write_text(content)
         said = run(tmp_path, *words, code=1)
         assert said.startswith("Error: [jwt]: ")
@@ -155,6 +159,6 @@ def test_dev_beyond_loopback_names_the_commands_that_have_tls(tmp_path: pathlib.
         server.start({})
     finally:
         assert server.stop() == 0
-    assert "0.0.0.0:0 can be reached from other machines, take `durable-saga page` for them" in "".join(
+    assert "0.0.0.0:0 can be reached from other machines; use `durable-saga page`, which has TLS and logins" in "".join(
         one.read_text() for one in tmp_path.glob("*.log")
     )

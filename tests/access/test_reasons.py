@@ -47,9 +47,9 @@ def test_a_certificate_that_does_not_hold_is_told_at_once_and_why(tmp_path: path
     ca, other = Authority(tmp_path), Authority(tmp_path, "other")
     servers = {
         "the certificate of {}, or of its CA, has expired": ca.issue("expired", NAMES, seconds=-60),
-        "the certificate of {} is not valid yet: by the clock of this machine": ca.issue("early", NAMES, since=3_600),
+        "the certificate of {} is not valid yet, by the clock of this machine": ca.issue("early", NAMES, since=3_600),
         "the certificate of {} is not signed by the CA in " + ca.file: other.issue("foreign", NAMES),
-        "the certificate of {} is of another name: it does not hold 127.0.0.1": ca.issue("elsewhere", ["sagas.example"]),
+        "the certificate of {} is for another name: it does not hold 127.0.0.1": ca.issue("elsewhere", ["sagas.example"]),
     }
 
     async def scenario() -> None:
@@ -76,7 +76,7 @@ def test_one_side_in_the_clear_and_the_other_not_is_told_at_once(tmp_path: pathl
             told = await refusal(connect(f"grpcs://{stand.at}", ca=ca.file))
             assert told.startswith(f"{stand.at} does not speak TLS: write {stand.at} without grpcs://")
         with web_server() as at:
-            assert await refusal(connect(at)) == f"{at} is a web server and no server of sagas: is it another port?"
+            assert await refusal(connect(at)) == f"{at} is a web server and isn't a history server: is the port right?"
 
     asyncio.run(scenario())
 
@@ -107,7 +107,7 @@ def test_a_client_certificate_that_is_missing_expired_or_foreign_is_named(
             url = f"grpcs://{stand.at}"
             assert "does it want a client certificate (cert= and key=" in await refusal(connect(url, ca=ca.file))
             told = await refusal(connect(url, ca=ca.file, cert=old.cert, key=old.key))
-            assert f"refuses the connection: the certificate in {old.cert} has expired on 20" in told
+            assert f"refuses the connection: the certificate in {old.cert} expired on 20" in told
             told = await refusal(connect(url, ca=ca.file, cert=foreign.cert, key=foreign.key))
             assert f"does it know the CA of the client certificate in {foreign.cert}?" in told
 
@@ -257,7 +257,7 @@ def test_a_token_of_the_environment_or_an_argument_is_checked_when_the_client_is
     )
 
 
-@pytest.mark.parametrize(("returned", "told"), [("a b", "character 2 is a space"), (None, "is no text but NoneType")])
+@pytest.mark.parametrize(("returned", "told"), [("a b", "character 2 is a space"), (None, "must be text, not NoneType")])
 def test_what_a_token_function_returns_is_checked_too(returned: Any, told: str) -> None:
     async def scenario() -> None:
         async with connect("127.0.0.1:1", token=lambda: returned) as client:

@@ -128,9 +128,9 @@ def test_claims_and_names_of_certificates_give_the_grants_of_the_file() -> None:
         (('name = "email"', 'algorithms = ["HS256"]'), "'HS256' isn't one of"),
         (('name = "email"', 'algorithms = ["none"]'), "'none' isn't one of"),
         (("https://login.example/keys", "http://login.example/keys"), "over https, or from loopback"),
-        (('claim = "realm.roles"', ""), "names either a san, or a claim"),
+        (('claim = "realm.roles"', ""), "must name either a san, or a claim"),
         (("[jwt]", "[jwt"), "no TOML"),
-        (('namespaces = ["shop"]', "namespaces = []"), "namespaces is a text, or a list of some"),
+        (('namespaces = ["shop"]', "namespaces = []"), "namespaces must be a text or a list of texts"),
         (('"bank*"', '"b*k"'), "'b\\*k' isn't a pattern"),
     ],
 )

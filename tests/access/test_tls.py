@@ -146,7 +146,7 @@ def test_renewed_certificates_of_both_sides_are_taken_without_a_restart(
                     await ask(another)
 
     asyncio.run(scenario())
-    assert "the new TLS files can't be used, the old ones stay" in caplog.text
+    assert "the new TLS files can't be used, so the old ones stay in use" in caplog.text
 
 
 def test_the_page_speaks_tls_and_takes_a_renewed_certificate(tmp_path: pathlib.Path) -> None:
@@ -197,7 +197,7 @@ def test_the_command_refuses_in_those_lines_and_starts_with_the_word_that_it_is_
     assert done.stderr.splitlines()[1:] == [
         "  --tls-cert server.pem --tls-key server-key.pem",
         "  --tokens (then: durable-saga token create NAME --role admin --url JOURNAL), or --access access.toml",
-        "or --insecure, if nobody but your own programs can reach it",
+        "or --insecure, if only your own programs can reach this address",
     ]
     with subprocess.Popen([*command, "--insecure"], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         assert running.stdout is not None

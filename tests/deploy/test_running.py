@@ -66,7 +66,7 @@ def run(folder: pathlib.Path, *words: str, code: int = 0, **variables: str) -> s
 def test_the_health_check_of_the_file_finds_the_server(port: str, secrets: pathlib.Path) -> None:
     check = [word.replace("/run/secrets", str(secrets)) for word in COMPOSE["services"]["server"]["healthcheck"]["test"][2:]]
     words = [f"--url=grpcs://localhost:{port}" if word.startswith("--url") else word for word in check]
-    assert run(secrets, *words) == f"localhost:{port} serves\n"
+    assert run(secrets, *words) == f"localhost:{port} is serving\n"
 
 
 def test_health_says_in_one_sentence_why_not(port: str, secrets: pathlib.Path) -> None:

@@ -70,7 +70,7 @@ async def back_up_under_load(address: str, journal: str, copy: str) -> list[str]
             await asyncio.sleep(0.05)
         before = list(acknowledged)
         told = await asyncio.to_thread(cli, "journal", "backup", copy, "--journal", journal)
-        assert "whole" in told
+        assert "complete" in told
         stopped.set()
         await loading
         assert len(acknowledged) > len(before), "it went on meanwhile"

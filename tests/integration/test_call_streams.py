@@ -238,7 +238,7 @@ SAID = [
     "ZeroDivisionError('oh')",
     "cut off",
     "\\udcff",
-    "bytes, a client takes",
+    "bytes, but a client takes",
     "a row of the journal",
 ]
 

@@ -77,7 +77,7 @@ def test_where_no_server_is_a_sentence_says_how_to_start_one() -> None:
     [
         (["localhost:1"], "no server answers at localhost:1: `durable-saga dev`"),
         (["[::1]:1"], "`durable-saga dev`"),
-        (["a:1", "b:1"], "no server answers at a:1 or b:1: start one there by `durable-saga server`"),
+        (["a:1", "b:1"], "no server answers at a:1 or b:1: start one there with `durable-saga server`"),
     ],
 )
 def test_the_sentence_fits_the_place(servers: list[str], words: str) -> None:

@@ -85,12 +85,12 @@ def test_a_change_starts_the_worker_anew_and_names_what_no_longer_fits(dev: Dev)
     dev.cli("start", "place_order", "3", "--id", "o1")
     dev.shows("step_completed", "history", "o1")
     dev.code.write_text(CODE.replace("await reserve(number)", "await charge(number)"))
-    dev.until("open saga o1 of place_order can't go on with this code")
+    dev.until("open saga o1 of place_order can't continue with this code")
     assert "the code asked for" in dev.told()
     dev.until("runs place_order", 2)
     dev.code.write_text(CODE + "\nprint(")
     dev.until("'(' was never closed")
-    dev.until("the worker starts again with the next change")
+    dev.until("the worker restarts after the next change")
     dev.code.write_text(CODE)
     dev.until("runs place_order", 3)
     dev.cli("signal", "o1", "go", "7")
@@ -103,4 +103,4 @@ def test_reload_without_an_app_is_refused() -> None:
         [sys.executable, "-m", "durable_saga", "dev", "--reload"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
-    assert "--reload is for the worker of APP" in done.stderr
+    assert "--reload restarts the worker of APP" in done.stderr

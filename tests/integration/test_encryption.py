@@ -263,7 +263,7 @@ def test_a_value_that_was_changed_or_moved_blocks_its_run(tmp_path: pathlib.Path
         async with at_work(tmp_path, sealed_by(other)) as client:
             found = await until(client, "7/a", lambda one: bool(one.blocked))
             assert "SealBroken" in found.blocked
-            assert "was changed, or belongs elsewhere" in found.blocked
+            assert "was changed, was made for another place" in found.blocked
 
     play(scenario())
 

@@ -211,7 +211,7 @@ def test_wrong_requests_say_what_is_wrong(play: Play) -> None:
             await client.start(s.handled, id="x" * 256)
         with pytest.raises(TypeError, match="names"):
             await client.start(s.trip)  # type: ignore[call-arg, arg-type]
-        with pytest.raises(InvalidArgument, match="no such status"):
+        with pytest.raises(InvalidArgument, match="there is no status"):
             _ = [one async for one in client.list(status=["DONE"])]
 
     play(scenario)

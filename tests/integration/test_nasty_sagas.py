@@ -184,7 +184,7 @@ def test_a_worker_ends_in_its_time_whatever_its_steps_do(play: Play, how: str) -
 
     began = time.monotonic()
     log = play(scenario, 1)
-    assert "is killed; it was here" in log
+    assert "is killed; its threads were here" in log
     assert time.monotonic() - began < 60
 
 
@@ -205,7 +205,7 @@ def test_a_worker_ends_in_its_time_while_threads_of_plain_steps_hang(play: Play)
 
     log = play(scenario)
     assert time.monotonic() - asked[0] < STOP_SECONDS
-    assert "is killed; it was here" not in log, "it was not ended by force"
+    assert "is killed; its threads were here" not in log, "it was not ended by force"
 
 
 async def blocked(handle: Handle[object]) -> c.Description:

@@ -397,7 +397,7 @@ class NoCondition(Circle):
         (BadUndo, r"compensation of step 'a' takes \(\); it is called with \(context\)"),
         (Negative, "timeout is -1: it can't be negative"),
         (NegativeSaga, "timeout is -5: it can't be negative"),
-        (BadOrder, "compensation_order.. names 'b', which is no step"),
+        (BadOrder, "compensation_order.. names 'b', which isn't a step"),
         (NoCondition, "go together"),
     ],
 )

@@ -96,7 +96,7 @@ async def nested(kind: str) -> str:
 def test_a_step_within_a_step_is_refused_since_nothing_would_undo_it(kind: str) -> None:
     async def scenario() -> None:
         async with connect("memory:") as client, Worker(client, sagas=[nested, waits]):
-            with pytest.raises(SagaFailed, match="is called within a step or compensation"):
+            with pytest.raises(SagaFailed, match="is called inside a step or compensation"):
                 await (await client.start(nested, kind)).result()
             assert LEDGER == []
             assert await (await client.start(nested, "checkout_of_the_function")).result() == "o-1"
@@ -154,7 +154,7 @@ def test_a_handler_that_is_cancelled_by_what_it_waits_for_is_undone_and_its_mess
 def test_what_is_no_text_or_number_is_told_in_the_words_of_the_caller() -> None:
     async def scenario() -> None:
         async with connect("memory:") as client:
-            with pytest.raises(InvalidArgument, match="id is 7, of type int: give a str"):
+            with pytest.raises(InvalidArgument, match="id must be a str, not 7 of type int"):
                 await client.start("waits", id=7)  # type: ignore[call-overload]
             with pytest.raises(InvalidArgument, match="saga is 3, of type int"):
                 await client.publish("x", saga=3)  # type: ignore[call-overload]
@@ -198,7 +198,7 @@ def test_attempts_that_fill_a_worker_are_told_of(
             await asyncio.sleep(0.2)
             await client.start(innocent)
             async with asyncio.timeout(20):
-                while "wait for room" not in caplog.text:
+                while "attempts wait: all" not in caplog.text:
                     await asyncio.sleep(0.05)
             assert "all 2 (concurrency) are taken. The oldest, hangs of saga h-0" in caplog.text
             assert "has no timeout" in caplog.text

@@ -162,7 +162,7 @@ class FullDisk(MemoryJournal):
 
     async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
         if message.signal.name == "too much":
-            raise JournalFull("no room for the journal: free some disk space, nothing was lost")
+            raise JournalFull("no room for the journal: free some disk space. Nothing was lost")
         return await super().put_message(run, message)
 
 

@@ -117,10 +117,10 @@ def test_a_journal_works_with_user_password_and_certificates_on_both_sides(secur
     ("changes", "words"),
     [
         ({"PASSWORD": "wrong"}, "refused the login"),
-        ({"USER": None, "PASSWORD": None}, "it asks for a user: set DURABLE_SAGA_CASSANDRA_USER"),
+        ({"USER": None, "PASSWORD": None}, "give a user: set DURABLE_SAGA_CASSANDRA_USER"),
         ({"CA": "other-ca.pem"}, "no TLS with Cassandra"),
         ({"CERT": None, "KEY": None}, "no TLS with Cassandra"),
-        ({"CA": None, "CERT": None, "KEY": None}, "if it speaks TLS only, set DURABLE_SAGA_CASSANDRA_CA"),
+        ({"CA": None, "CERT": None, "KEY": None}, "if the cluster only speaks TLS, set DURABLE_SAGA_CASSANDRA_CA"),
     ],
 )
 def test_what_is_refused_says_which_variable_to_look_at(

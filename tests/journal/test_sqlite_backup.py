@@ -163,9 +163,9 @@ def test_a_person_backs_up_checks_and_restores(tmp_path: pathlib.Path) -> None:
     asyncio.run(filled(tmp_path / "j.db", 3))
     url, again, copy = f"sqlite:///{tmp_path}/j.db", f"sqlite:///{tmp_path}/again.db", str(tmp_path / "c.db")
     run = CliRunner().invoke
-    assert "whole" in run(main, ["journal", "backup", copy, "--journal", url]).output
-    assert "whole, 3 runs" in run(main, ["journal", "check", copy]).output
-    assert "whole" in run(main, ["journal", "restore", copy, "--journal", again]).output
+    assert "complete" in run(main, ["journal", "backup", copy, "--journal", url]).output
+    assert "complete, 3 runs" in run(main, ["journal", "check", copy]).output
+    assert "complete" in run(main, ["journal", "restore", copy, "--journal", again]).output
     assert asyncio.run(sagas_of(tmp_path / "again.db")) == ["s0", "s1", "s2"]
     refused = run(main, ["journal", "backup", copy, "--journal", url])
     assert refused.exit_code == 1

@@ -96,7 +96,7 @@ def test_what_is_no_ordinary_file_is_said(tmp_path: pathlib.Path) -> None:
             await SqliteJournal(tmp_path / "pipe").initialize()
         with pytest.raises(JournalDamaged, match="is a folder"):
             await SqliteJournal(tmp_path).initialize()
-        with pytest.raises(JournalUnavailable, match="is not there, make it"):
+        with pytest.raises(JournalUnavailable, match="does not exist, so make it first"):
             await SqliteJournal(tmp_path / "nowhere" / "j.db").initialize()
 
     asyncio.run(scenario())

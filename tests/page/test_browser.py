@@ -85,7 +85,7 @@ def test_d8_a_saga_that_failed_shows_its_state_the_users_line_first_and_each_ste
     assert failure.endswith("CardDeclined: o2: 900 is over the limit code DECLINED")
     charge = row(tab, "charge")
     assert re.search(r"failed File \".*sagas\.py\", line \d+, in charge tests\.page\.sagas\.CardDeclined: o2", charge), charge
-    assert "refund done no. 1 of the unwind" in charge
+    assert "refund done no. 1 of the undo" in charge
     assert [one.split()[0] for one in tab.locator(".unwind li").all_inner_texts()] == ["refund", "notice", "release", "release"]
     expect(tab.get_by_role("region", name="State")).to_contain_text('{"id": "o2", "amount": 900}')
     assert tab.locator(".bars li").count() == 7
@@ -130,14 +130,14 @@ def test_a_saga_is_started_by_keyboard_alone_signalled_and_cancelled_with_a_name
 ) -> None:
     tab.goto("/start")
     tab.keyboard.press("Tab")
-    expect(tab.get_by_role("link", name="To the content")).to_be_focused()
+    expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
     tab.keyboard.press("Enter")
     tab.keyboard.press("Tab")
     for text in ("approval", '["o6"]', "approval-6"):
         tab.keyboard.type(text)
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
-    expect(tab.locator(".said")).to_have_text("approval is started.")
+    expect(tab.locator(".said")).to_have_text("approval was started.")
     tab.get_by_role("link", name="Signal").click()
     tab.get_by_label("Name", exact=True).fill("another")
     tab.get_by_label("Arguments, as JSON").fill("{not json")
@@ -145,14 +145,14 @@ def test_a_saga_is_started_by_keyboard_alone_signalled_and_cancelled_with_a_name
     expect(tab.get_by_role("alert")).to_contain_text("The arguments are not JSON")
     tab.get_by_label("Arguments, as JSON").fill('["x"]')
     tab.get_by_role("button", name="Send it").click()
-    expect(tab.locator(".said")).to_have_text("The signal another is sent.")
+    expect(tab.locator(".said")).to_have_text("The signal another was sent.")
     tab.get_by_role("link", name="Cancel").click()
     tab.get_by_label("Reason").fill("asked by the customer")
     tab.get_by_label("Your name").fill("ann")
     tab.get_by_role("button", name="Cancel the saga").click()
     wait_for_status(tab, engine, "approval-6", "cancelled")
     tab.get_by_role("link", name="History").click()
-    expect(tab.locator(".events")).to_contain_text("ann asked to cancel it: asked by the customer")
+    expect(tab.locator(".events")).to_contain_text("ann asked to cancel the saga: asked by the customer")
     assert "with 1 messages unread" in tab.locator(".events").inner_text()
 
 
@@ -167,14 +167,14 @@ def test_an_event_published_by_key_ends_the_wait_and_terminate_wants_a_reason(ta
     wait_for_status(tab, engine, "paid-9", "completed")
     engine.start("sleeper", id="sleeper-1")
     go(tab, "sleeper-1")
-    expect(tab.get_by_role("region", name="Waits for")).to_contain_text("Its timer, due 2", timeout=SECONDS * 1000)
+    expect(tab.get_by_role("region", name="Waits for")).to_contain_text("A timer at 2", timeout=SECONDS * 1000)
     tab.get_by_role("link", name="Terminate").click()
     tab.get_by_label("Your name").fill("bob")
     tab.get_by_label("Reason").fill(" ")
-    tab.get_by_role("button", name="Terminate the saga, undo nothing").click()
-    expect(tab.get_by_role("alert")).to_have_text("Say why: the history keeps it.")
+    tab.get_by_role("button", name="Terminate the saga without undoing anything").click()
+    expect(tab.get_by_role("alert")).to_have_text("Give a reason: the history keeps it.")
     tab.get_by_label("Reason").fill("a test")
-    tab.get_by_role("button", name="Terminate the saga, undo nothing").click()
+    tab.get_by_role("button", name="Terminate the saga without undoing anything").click()
     wait_for_status(tab, engine, "sleeper-1", "terminated")
 
 
@@ -189,13 +189,13 @@ def test_a_stuck_compensation_is_retried_and_resolved_and_another_skipped_with_n
     engine.start("gets_stuck", "s1", id="stuck-1")
     engine.start("gets_stuck", "s2", id="stuck-2")
     wait_for_status(tab, engine, "stuck-1", "compensation stuck")
-    expect(tab.get_by_role("region", name="Waits for")).to_contain_text("A person, who decides on recall.")
+    expect(tab.get_by_role("region", name="Waits for")).to_contain_text("A person, who decides about recall.")
     assert re.search(r"recall stuck .*File \".*sagas\.py\", line \d+, in recall", row(tab, "recall"))
     decide(tab, "Retry", "Retry it", "the carrier is back")
     expect(tab.locator(".said")).to_have_text("The compensation is tried again.")
     wait_for_status(tab, engine, "stuck-1", "compensation stuck")
     expect(tab.get_by_role("row").filter(has_text="recall").last).to_contain_text(
-        "no. 2 of the unwind, 3 attempts", timeout=SECONDS * 1000
+        "no. 2 of the undo, 3 attempts", timeout=SECONDS * 1000
     )
     decide(tab, "Resolve", "It was done by hand", "called the carrier")
     wait_for_status(tab, engine, "stuck-1", "compensated")
@@ -204,7 +204,7 @@ def test_a_stuck_compensation_is_retried_and_resolved_and_another_skipped_with_n
     assert "ann decided that the compensation of call 2 is to be tried again: the carrier is back" in told
     assert "ann decided that the compensation of call 2 is to count as done by hand: called the carrier" in told
     wait_for_status(tab, engine, "stuck-2", "compensation stuck")
-    decide(tab, "Skip", "Skip it, leave the step done", "the parcel is lost")
+    decide(tab, "Skip", "Skip it and leave the step done", "the parcel is lost")
     wait_for_status(tab, engine, "stuck-2", "compensated")
     assert "recall skipped" in row(tab, "recall")
 
@@ -244,11 +244,11 @@ def test_runs_that_continued_pages_of_a_history_and_large_values_can_be_looked_a
     engine.start("long_one", 60, id="long")
     engine.start("holds_much", 100_000, id="much")
     wait_for_status(tab, engine, "runs", "completed")
-    tab.get_by_role("link", name="The run before").click()
+    tab.get_by_role("link", name="Previous run").click()
     expect(tab.get_by_role("heading", level=1)).to_contain_text("run 2")
-    tab.get_by_role("link", name="The run before").click()
-    tab.get_by_role("link", name="It continues in run 2").click()
-    tab.get_by_role("link", name="The newest run").click()
+    tab.get_by_role("link", name="Previous run").click()
+    tab.get_by_role("link", name="Next run (2)").click()
+    tab.get_by_role("link", name="Newest run").click()
     wait_for_status(tab, engine, "runs", "completed")
     wait_for_status(tab, engine, "long", "completed")
     tab.get_by_role("link", name="History").click()
@@ -294,5 +294,5 @@ def test_what_can_be_seen_works_without_scripts(browser: Browser, engine: Engine
     tab.get_by_role("link", name="Signal").click()
     tab.get_by_label("Name", exact=True).fill("decide")
     tab.get_by_role("button", name="Send it").click()
-    expect(tab.locator(".said")).to_have_text("The signal decide is sent.")
+    expect(tab.locator(".said")).to_have_text("The signal decide was sent.")
     context.close()

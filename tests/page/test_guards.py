@@ -139,7 +139,7 @@ def test_a_page_answers_to_its_own_names_alone(engine: Engine, tmp_path: pathlib
                 refused = ask(at, path, host=host)
                 assert refused.status == 400, host
                 assert len(refused.text) < 300
-        told = "doesn't answer to the name 'evil.example'. If it is the page's own, start the page with --host NAME"
+        told = "does not answer to the name 'evil.example'. If this is a name of the page, start the page with --host NAME"
         assert told in ask(at, "/login", host="evil.example").text
     finally:
         assert page.stop() == 0
@@ -195,7 +195,7 @@ def test_a_page_that_others_could_reach_does_not_start_without_a_good_token(list
 
 
 def test_a_page_of_no_engine_does_not_start() -> None:
-    with pytest.raises(ValueError, match="'nonsense': give host:port"):
+    with pytest.raises(ValueError, match="'nonsense' isn't an address: give host:port"):
         bind("nonsense", "127.0.0.1:0")
 
 
@@ -206,7 +206,9 @@ def test_why_a_page_does_not_start_is_one_sentence(engine: Engine) -> None:
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Error: the page can't listen on {taken}: Address already in use; --listen takes another address\n"
+    assert (
+        done.stderr == f"Error: the page can't listen on {taken}: Address already in use; give another address with --listen\n"
+    )
 
 
 def test_the_page_says_that_the_engine_is_gone_and_shows_it_again_when_it_is_back(tmp_path: pathlib.Path) -> None:

@@ -155,7 +155,7 @@ def test_roles_decide_which_buttons_there_are_and_the_pages_behind_them_refuse_t
                         fields = {"form_token": token, "who": "eve", "reason": "x", "type": "slow", "name": "go", "once": "1"}
                         refused = await shown.ask(path, fields, cookie=cookie)
                         assert refused.status == 403, (role, path)
-                        assert f"{role} may not do that in namespace shop" in refused.text
+                        assert f"{role} may not do this in namespace shop" in refused.text
             worker = await shown.enter("worker")
             assert (await shown.ask("/", cookie=worker)).status == 403
             assert (await sender.identify()).name == "sender"
@@ -311,7 +311,7 @@ def test_a_provider_that_does_not_answer_is_said_to_be_gone(provider: Provider) 
             running = asyncio.create_task(server.run())
             answer = await Shown(stand, server.address).ask("/login/oidc")
             assert answer.status == 502
-            assert "does not answer as it should" in answer.text
+            assert "did not answer as expected" in answer.text
             server.stop()
             await running
 
@@ -321,7 +321,7 @@ def test_a_provider_that_does_not_answer_is_said_to_be_gone(provider: Provider) 
 def test_a_page_of_a_journal_can_not_ask_who_somebody_is() -> None:
     with pytest.raises(ValueError, match="is a journal"):
         bind("sqlite:///sagas.db", "127.0.0.1:0", door=Door(sign_in=True))
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ValueError, match="give only one of the two"):
         Door(sign_in=True, token="sixteen characters")
 
 

@@ -40,8 +40,8 @@ def test_a_saga_that_no_worker_takes_waits_for_one_and_one_with_a_later_timer_wa
     due = c.Description(saga_type="shop", status=h.RUNNING, wake_at_ms=NOW_MS - 1)
     later = c.Description(saga_type="shop", status=h.RUNNING, wake_at_ms=NOW_MS + 3_600_000)
     ended = c.Description(saga_type="shop", status=h.COMPLETED)
-    assert waits_for(due, NOW_MS) == ["A worker that runs shop: it could carry on now."]
-    assert waits_for(later, NOW_MS) == ["Its timer, due 2027-01-15 09:00:00 UTC, or a message."]
+    assert waits_for(due, NOW_MS) == ["A worker that runs shop. The saga could continue now."]
+    assert waits_for(later, NOW_MS) == ["A timer at 2027-01-15 09:00:00 UTC, or a message."]
     assert waits_for(ended, NOW_MS) == []
 
 

@@ -121,9 +121,9 @@ def test_a_union_gives_the_member_that_was_sent_whoever_knows_of_it() -> None:
     [
         (picked_up, (7,), "event 'picked_up' carries Pickup: "),
         (picked_up, ({"place": 7, "parcels": "many"},), "event 'picked_up' carries Pickup: "),
-        (picked_up, (), "event 'picked_up' carries one Pickup, and 0 values are given"),
-        (picked_up, (Pickup(place="Ulm"), 1), "and 2 values are given"),
-        (approved, (1,), "event 'approved' carries nothing, and 1 values are given"),
+        (picked_up, (), "event 'picked_up' carries one Pickup, but 0 values were given"),
+        (picked_up, (Pickup(place="Ulm"), 1), "but 2 values were given"),
+        (approved, (1,), "event 'approved' carries nothing, but 1 values were given"),
         (prices, (["a"],), r"event 'prices' carries list\[int\]: "),
     ],
 )

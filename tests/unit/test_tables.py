@@ -76,7 +76,7 @@ WRONG: list[tuple[str, Callable[[], Any]]] = [
     ("group 'g' has no steps", lambda: Parallel("g", [])),
     ("group 'g' holds 'act'", lambda: Parallel("g", ["act"])),  # type: ignore[list-item]
     ("needs the name of an event, not 3", lambda: WaitForEvent("b", event=3)),  # type: ignore[arg-type]
-    ("is no saga", lambda: SubSaga("b", act)),  # type: ignore[arg-type]
+    ("isn't a saga", lambda: SubSaga("b", act)),  # type: ignore[arg-type]
     ("takes_nothing gets one argument, a context", lambda: SubSaga("b", takes_nothing)),
     ("the context of step 'b' is async", lambda: SubSaga("b", with_items(a()), context=asks)),
     ("step 'a': retry is 3", lambda: SubSaga("b", with_items(a(retry=3)))),

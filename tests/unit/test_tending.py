@@ -50,7 +50,7 @@ def test_a_loop_that_fails_begins_anew_and_tells(monkeypatch: pytest.MonkeyPatch
         mistakes = told(asyncio.get_running_loop())
         task = tending.tend("looker", loop, SystemClock())
         await until(lambda: len(turns) == 3)
-        assert mistakes == [f"{tending.MISTAKE} (looker begins anew): LookupError: turn {n}" for n in (1, 2)]
+        assert mistakes == [f"{tending.MISTAKE} (looker starts again): LookupError: turn {n}" for n in (1, 2)]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
@@ -121,7 +121,7 @@ def test_a_run_that_cannot_be_looked_at_keeps_no_other_from_its_timer(monkeypatc
             await until(lambda: not journal.heads)
             assert await handles["bad"].result() == 1
         await client.close()
-        looks = f"{tending.MISTAKE} (run 1 of saga bad in namespace default is looked at again): LookupError: of a head"
+        looks = f"{tending.MISTAKE} (run 1 of saga bad in namespace default will be looked at again): LookupError: of a head"
         assert looks in mistakes
 
     asyncio.run(scenario())

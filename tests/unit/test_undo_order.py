@@ -54,8 +54,8 @@ def test_c2_a_child_or_scope_has_its_place_as_one_unit(order: Any, expected: lis
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (raises, "failed, so the usual one holds: KeyError"),
-        (exits, "failed, so the usual one holds: SystemExit"),
+        (raises, "failed, so the usual order holds: KeyError"),
+        (exits, "failed, so the usual order holds: SystemExit"),
         (lambda names: None, "gave a NoneType and no list of names"),
         (lambda names: "b", "gave a str and no list"),
         (lambda names: {"a", "b"}, "gave a set and no list"),
@@ -141,11 +141,11 @@ def test_c2_a_function_as_sub_saga_is_named_by_its_step() -> None:
 @pytest.mark.parametrize(
     ("order", "words"),
     [
-        (["su"], r"names 'su', which is no step: did you mean 'sub'\?"),
+        (["su"], r"names 'su', which isn't a step: did you mean 'sub'\?"),
         (["a", "a"], "names 'a' twice"),
         ("a", r"'a' isn't a list: give a list of names; write \['a'\]"),
         ({"a"}, "isn't a list"),
-        ([3], "names 3, which is no step"),
+        ([3], "names 3, which isn't a step"),
     ],
 )
 def test_c2_an_order_of_a_table_that_names_nothing_is_refused(order: Any, words: str) -> None:

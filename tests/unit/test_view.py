@@ -44,7 +44,7 @@ def test_a_message_that_its_handler_rejected_is_shown_with_the_reason_while_the_
     assert view.messages[0].failure.message == "too many"
     assert view.messages[0].received_ms == 1_000
     (line,) = lines_of([event])
-    assert (line.words, line.tone) == ("the message add is rejected: ValueError: too many", "bad")
+    assert (line.words, line.tone) == ("the message add was rejected: ValueError: too many", "bad")
 
 
 def test_what_comes_when_the_code_is_done_is_unread_and_what_was_read_is_not_shown_at_the_end() -> None:

@@ -65,7 +65,7 @@
         if (answer.ok) tag = show(await answer.text()) ? answer.headers.get("ETag") || "" : "";
         tell("");
       } catch {
-        tell("No answer; trying again.");
+        tell("No answer. Trying again.");
       }
     }
     looking = false;

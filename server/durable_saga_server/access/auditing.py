@@ -137,7 +137,7 @@ class Auditor:
         try:
             await self._ledger.append([entry])
         except JournalError as error:
-            words = f"it can't be written to the audit log, so nothing was done: {error}"
+            words = f"the call can't be written to the audit log, so nothing was done: {error}"
             raise ServiceError("UNAVAILABLE", words, retry_after_ms=1_000) from error
 
     async def _tend(self) -> None:
@@ -161,7 +161,7 @@ class Auditor:
                 while await self._ledger.drop_entries(self._clock.now_ms()):
                     await self._clock.sleep(FLUSH_SECONDS)
             except JournalError as error:
-                log.warning("old rows of the audit log stay for now: %s", error)
+                log.warning("old rows of the audit log could not be deleted and stay for now: %s", error)
             await self._clock.sleep(DROP_SECONDS)
 
 

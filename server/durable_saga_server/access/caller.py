@@ -88,7 +88,7 @@ class Caller:
     def check_same(self, session: _Opened | None) -> None:
         """Raises ServiceError when somebody else opened the stream."""
         if session is not None and session.caller is not None and session.caller.identity.name != self.identity.name:
-            raise ServiceError("PERMISSION_DENIED", f"this worker belongs to somebody else than {self.identity.name}")
+            raise ServiceError("PERMISSION_DENIED", f"this worker was opened by somebody else, not by {self.identity.name}")
 
     def may_run(self, namespace: str, saga_type: str) -> bool:
         return self.identity.may_run(namespace, saga_type)

@@ -41,7 +41,7 @@ class Certificates:
             certificate = x509.load_pem_x509_certificate(pem)
             sans = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
-            log.warning("a client certificate gives no name: %s", error)
+            log.warning("a client certificate holds no usable name: %s", error)
             return (), 0
         kinds = (x509.UniformResourceIdentifier, x509.RFC822Name, x509.DNSName)
         names = [str(one.value) for kind in kinds for one in sans if isinstance(one, kind)]

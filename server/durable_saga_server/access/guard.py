@@ -101,15 +101,17 @@ class Guard:
         kind, _, token = text.partition(" ")
         token = token.strip()
         if kind.lower() != SCHEME or not token:
-            raise ServiceError("UNAUTHENTICATED", "authorization is Bearer and a token")
+            raise ServiceError("UNAUTHENTICATED", "the authorization header must be `Bearer` and a token")
         if token.startswith(PREFIX):
             if self._tokens is None:
-                raise ServiceError("UNAUTHENTICATED", "this server takes no tokens of its own (--tokens)")
+                raise ServiceError(
+                    "UNAUTHENTICATED", "this server does not accept tokens of its own: it was started without --tokens"
+                )
             if (identity := await self._tokens.find(token)) is None:
                 raise ServiceError("UNAUTHENTICATED", "the token is unknown, expired or revoked")
             return identity
         if self._jwts is None:
-            raise ServiceError("UNAUTHENTICATED", "the bearer is not a token of this server, and it takes no JWTs")
+            raise ServiceError("UNAUTHENTICATED", "this isn't a token of this server, and the server does not accept JWTs")
         try:
             return await self._jwts.identify(token)
         except NotGood as error:

@@ -86,12 +86,12 @@ class Jwts:
         except (OSError, ValueError) as error:
             raise ValueError(f"[jwt]: the keys in {file} can't be read: {error}") from error
         if not keys:
-            raise ValueError(f"[jwt]: {file} holds no key that a JWT could be signed with")
+            raise ValueError(f"[jwt]: {file} holds no key that can sign a JWT")
 
     async def identify(self, token: str) -> Identity:
         """Raises NotGood and ServiceError."""
         if len(token) > JWT_CHARACTERS_MAX:
-            raise NotGood("it is too long")
+            raise NotGood("the token is too long")
         known = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         now_ms = self._clock.now_ms()
         if (
@@ -118,14 +118,14 @@ class Jwts:
         )  # fmt: skip
         times = {name: claims.get(name, default) for name, default in (("exp", None), ("nbf", 0), ("iat", 0))}
         if not all(isinstance(one, int | float) and 0 <= one <= TIME_MS_MAX / 1000 for one in times.values()):
-            raise NotGood("its times are no times")
+            raise NotGood("its times can't be read")
         if times["exp"] + LEEWAY_SECONDS <= now:
             raise NotGood("it has expired")
         if max(times["nbf"], times["iat"]) - LEEWAY_SECONDS > now:
             raise NotGood("it is not valid yet")
         name = next(iter(texts_of(claims, settings.name)), "")
         if not 1 <= len(name) <= WHO_CHARACTERS_MAX or not name.isprintable():
-            raise NotGood(f"its claim {settings.name!r} is no name")
+            raise NotGood(f"its claim {settings.name!r} isn't a name")
         return Identity(name, "jwt", tuple(self._policy.of_claims(claims)), int((times["exp"] + LEEWAY_SECONDS) * 1000))
 
     async def _key(self, kid: str) -> Any:
@@ -155,7 +155,9 @@ class Jwts:
             try:
                 keys = self._keys_in(await asyncio.to_thread(self._get, self._settings.jwks))
             except (OSError, ValueError) as error:
-                log.warning("the keys of %s can't be read, those that are known stay: %s", self._settings.issuer, error)
+                log.warning(
+                    "the keys of %s can't be read, so the keys already known stay in use: %s", self._settings.issuer, error
+                )
                 return
             if keys.keys() != self._keys.keys():
                 log.info("keys of %s: %s", self._settings.issuer, ", ".join(map(repr, keys)) or "none")
@@ -166,7 +168,7 @@ class Jwts:
         """Those that can sign with one of the algorithms, by their ids. Raises ValueError."""
         found = json.loads(data)
         if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
-            raise ValueError("it is no JWKS")
+            raise ValueError("this isn't a JWKS")
         keys = {}
         for one in found["keys"]:
             if not isinstance(one, dict) or one.get("kty") not in ("RSA", "EC", "OKP") or one.get("use", "sig") != "sig":

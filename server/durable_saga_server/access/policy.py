@@ -75,15 +75,15 @@ def read_policy(text: str) -> Policy:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"it is no TOML: {error}") from error
+        raise ValueError(f"this isn't TOML: {error}") from error
     _known(found, ("jwt", "grant"), "the file")
     rules = found.get("grant", [])
     if not isinstance(rules, list) or not all(isinstance(one, dict) for one in rules):
-        raise ValueError("each grant is written under [[grant]]")
+        raise ValueError("write each grant under [[grant]]")
     settings = found.get("jwt")
     policy = Policy(_jwt(settings) if settings is not None else None, tuple(_rule(one) for one in rules))
     if policy.jwt is None and any(one.claim for one in policy.rules):
-        raise ValueError("a grant names a claim, but there is no [jwt] whose tokens are taken")
+        raise ValueError("a grant names a claim, but there is no [jwt] section")
     return policy
 
 
@@ -96,7 +96,7 @@ def _known(table: Mapping[str, Any], names: Sequence[str], where: str) -> None:
 def _text(table: Mapping[str, Any], name: str, where: str) -> str:
     value = table.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where}: {name} is a text")
+        raise ValueError(f"{where}: {name} must be a text")
     return value
 
 
@@ -104,20 +104,20 @@ def _texts(table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
     value = table.get(name)
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(one, str) and one.strip() for one in values):
-        raise ValueError(f"{where}: {name} is a text, or a list of some")
+        raise ValueError(f"{where}: {name} must be a text or a list of texts")
     return tuple(values)
 
 
 def _jwt(table: Any) -> JwtSettings:
     if not isinstance(table, dict):
-        raise ValueError("[jwt] is a table")
+        raise ValueError("[jwt] must be a table")
     _known(table, ("issuer", "audience", "jwks", "algorithms", "name"), "[jwt]")
     algorithms = _texts(table, "algorithms", "[jwt]") if "algorithms" in table else ALGORITHMS_USUAL
     if refused := [one for one in algorithms if one not in ALGORITHMS]:
         raise ValueError(f"[jwt]: {refused[0]!r} isn't one of {', '.join(ALGORITHMS)}")
     jwks = _text(table, "jwks", "[jwt]")
     if jwks.startswith("http://") and not jwks.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
-        raise ValueError("[jwt]: jwks is fetched over https, or from loopback: otherwise anybody on the way could change it")
+        raise ValueError("[jwt]: the URL of jwks must be https or loopback: otherwise anybody on the way could change the keys")
     return JwtSettings(
         issuer=_text(table, "issuer", "[jwt]"), audience=_texts(table, "audience", "[jwt]"), jwks=jwks, algorithms=algorithms,
         name=_text(table, "name", "[jwt]") if "name" in table else "sub",
@@ -128,13 +128,13 @@ def _rule(table: Mapping[str, Any]) -> Mapped:
     where = "a [[grant]]"
     _known(table, ("claim", "value", "san", "roles", "namespaces", "saga_types"), where)
     if ("san" in table) == ("claim" in table):
-        raise ValueError(f"{where} names either a san, or a claim and its value")
+        raise ValueError(f"{where} must name either a san, or a claim and its value")
     claim = _text(table, "claim", where) if "claim" in table else ""
     value = _text(table, "value" if claim else "san", where)
     if "*" in value[:-1]:
-        raise ValueError(f"{where}: {value!r} has a * before its end")
+        raise ValueError(f"{where}: {value!r} has a * in the wrong place: a * may only stand at the end")
     if not claim and "value" in table:
-        raise ValueError(f"{where}: a san has no value beside it")
+        raise ValueError(f"{where}: a san takes no value")
     types = _texts(table, "saga_types", where) if "saga_types" in table else ()
     grant = grant_of(_texts(table, "roles", where), _texts(table, "namespaces", where), types)
     return Mapped(claim, value, grant)

@@ -27,7 +27,7 @@ def grant_of(roles: Iterable[str], namespaces: Sequence[str], saga_types: Sequen
     """Raises ValueError, in a sentence."""
     known = [role.value for role in Role]
     if not (given := list(roles)):
-        raise ValueError(f"no role is given; the roles are {', '.join(known)}")
+        raise ValueError(f"no role is given: use one or more of {', '.join(known)}")
     for role in given:
         if role not in known:
             raise ValueError(f"{role!r} isn't a role; the roles are {', '.join(known)}")
@@ -35,7 +35,7 @@ def grant_of(roles: Iterable[str], namespaces: Sequence[str], saga_types: Sequen
         if not pattern or "*" in pattern[:-1] or not pattern.isprintable():
             raise ValueError(f"{pattern!r} isn't a pattern: give a name, with or without a * at its end")
     if not namespaces:
-        raise ValueError("no namespace is given: names, or * for all")
+        raise ValueError("no namespace is given: give names, or * for all")
     return Grant(frozenset(Role(role) for role in given), tuple(namespaces), tuple(saga_types) or ("*",))
 
 

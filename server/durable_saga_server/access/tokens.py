@@ -39,7 +39,7 @@ def identity_of(row: TokenRow) -> Identity | None:
         rights = a.Rights.FromString(row.rights)
         grant = grant_of(rights.roles, rights.namespaces, rights.saga_types)
     except Exception as error:
-        log.error("token %s can't be read, and lets nobody in: %s", row.id, error)
+        log.error("token %s can't be read, so nobody can use it: %s", row.id, error)
         return None
     return Identity(row.name, "token", (grant,), row.expires_ms, row.id)
 
@@ -109,7 +109,7 @@ class Tokens:
     def _check_age(self) -> None:
         if self._is_stale:
             raise ServiceError(
-                "UNAVAILABLE", "the tokens could not be read from the journal lately: try again", retry_after_ms=1_000
+                "UNAVAILABLE", "the server can't read its tokens from the journal now: try again", retry_after_ms=1_000
             )
 
     def _look(self, text: str) -> Identity | None:
@@ -131,14 +131,16 @@ class TokenBook:
         """The token, and its row. Raises ServiceError and JournalError."""
         if not 1 <= len(name) <= WHO_CHARACTERS_MAX or not name.isprintable():
             raise ServiceError(
-                "INVALID_ARGUMENT", f"the name of a token has 1 to {WHO_CHARACTERS_MAX} characters that can be printed"
+                "INVALID_ARGUMENT", f"the name of a token must have 1 to {WHO_CHARACTERS_MAX} characters that can be printed"
             )
         try:
             grant = grant_of(rights.roles, rights.namespaces, rights.saga_types)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         if len(await self._ledger.tokens()) >= TOKENS_MAX:
-            raise ServiceError("RESOURCE_EXHAUSTED", f"there are {TOKENS_MAX} tokens (TOKENS_MAX)")
+            raise ServiceError(
+                "RESOURCE_EXHAUSTED", f"there are already {TOKENS_MAX} tokens, the most that are allowed (TOKENS_MAX)"
+            )
         now_ms = self._clock.now_ms()
         token_id = secrets.token_hex(6)
         token = f"{PREFIX}{token_id}_{secrets.token_urlsafe(32)}"

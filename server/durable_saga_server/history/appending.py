@@ -37,9 +37,9 @@ def check_commit(commit: w.Commit, now_ms: int = 0, size: int = 0) -> bool:
     """Whether its events refer to large values that the journal should hold. `now_ms`: the server's time, 0: any will do.
     `size` of it in bytes, 0: to be found out. Raises Rejected."""
     if not commit.events:
-        raise Rejected("a commit without events")
+        raise Rejected("the commit holds no events")
     if len(commit.commit_id) != 16 or len(commit.incarnation) != 16:
-        raise Rejected("commit_id and incarnation have 16 bytes each")
+        raise Rejected("commit_id and incarnation must have 16 bytes each")
     if commit.status not in OPEN and commit.status not in CLOSED:
         raise Rejected(f"the status after the commit is {commit.status}, which this server does not know")
     first, time_ms, refers = commit.events[0].seq, 0, False
@@ -50,21 +50,23 @@ def check_commit(commit: w.Commit, now_ms: int = 0, size: int = 0) -> bool:
     for place, event in enumerate(commit.events):
         kind = event.WhichOneof("kind")
         if event.seq != first + place:
-            raise Rejected(f"event {event.seq} stands where {first + place} was due")
+            raise Rejected(f"event {event.seq} stands where event {first + place} was expected")
         before_ms, time_ms = time_ms, event.time_ms
         if time_ms < before_ms:
             raise Rejected(f"event {event.seq} is older than the one before it")
         if kind is None or kind == "saga_started":
-            raise Rejected(f"event {event.seq} is of kind {kind}; a worker can't append that")
+            raise Rejected(f"event {event.seq} is of kind {kind}, which a worker can't append")
         if kind == "saga_ended" and event.saga_ended.HasField("next") != (event.saga_ended.status == h.CONTINUED):
-            raise Rejected(f"event {event.seq}: a run that is CONTINUED says how the next one starts, and no other does")
+            raise Rejected(f"event {event.seq}: a CONTINUED run, and only such a run, must say how the next run starts")
         if (kind in _ENDS) != (is_end and place == last):
-            raise Rejected(f"event {event.seq} is {kind}, the status after the commit {status_name(commit.status)}")
+            raise Rejected(f"event {event.seq} is {kind}, but the status after the commit is {status_name(commit.status)}")
         if kind in _CHECKS:
             _CHECKS[kind](getattr(event, kind), commit)
         refers = refers or bool(event.large_bytes) or (kind in _VALUES and _VALUES[kind](event))
     if time_ms > (now_ms + limits.CLOCK_AHEAD_MS_MAX if now_ms else limits.TIME_MS_MAX):
-        raise Rejected(f"event {first + last} is of {time_ms} ms, this server's time is {now_ms}: set the worker's clock")
+        raise Rejected(
+            f"event {first + last} has the time {time_ms} ms, but this server's time is {now_ms} ms: set the worker's clock"
+        )
     return refers
 
 
@@ -78,7 +80,7 @@ def _check_bounds(commit: w.Commit, first: int, size: int) -> None:
                 f" COMMIT_BYTES_TAKEN_MAX {limits.COMMIT_BYTES_TAKEN_MAX}"
             )
     if count > limits.EVENTS_PER_COMMIT_MAX or first + count > limits.SEQ_MAX:
-        raise Rejected(f"{count} events from {first} on; EVENTS_PER_COMMIT_MAX is {limits.EVENTS_PER_COMMIT_MAX}")
+        raise Rejected(f"{count} events from {first} on are too many: EVENTS_PER_COMMIT_MAX is {limits.EVENTS_PER_COMMIT_MAX}")
     _check_common(commit)
 
 
@@ -90,21 +92,23 @@ def _check_common(said: w.Commit | w.Release) -> None:
     if not 0 < said.epoch < EPOCH_MAX:
         raise Rejected(f"the epoch is {said.epoch}")
     if said.wake_at_ms < 0 or said.wake_in_ms < 0:
-        raise Rejected(f"it wants to be woken at {said.wake_at_ms} ms, in {said.wake_in_ms} ms")
+        raise Rejected(f"the wake-up time is {said.wake_at_ms} ms, in {said.wake_in_ms} ms")
     if said.consumed and (
         len(said.consumed) > limits.CONSUMED_PER_COMMIT_MAX or len(max(said.consumed, key=len)) > limits.ID_CHARACTERS_MAX
     ):
-        raise Rejected(f"{len(said.consumed)} messages are consumed; CONSUMED_PER_COMMIT_MAX: {limits.CONSUMED_PER_COMMIT_MAX}")
+        raise Rejected(
+            f"{len(said.consumed)} messages are consumed, more than CONSUMED_PER_COMMIT_MAX ({limits.CONSUMED_PER_COMMIT_MAX})"
+        )
 
 
 def check_release(release: w.Release) -> None:
     """Raises Rejected."""
     if release.status not in OPEN:
-        raise Rejected(f"a run that is {status_name(release.status)} is ended by a commit with its end, and not released")
+        raise Rejected(f"a run that is {status_name(release.status)} can't be released: a commit with its end must end it")
     if len(release.incarnation) != 16 or not 0 < release.next_seq <= limits.SEQ_MAX:
         raise Rejected(f"a release at event {release.next_seq}, of an incarnation of {len(release.incarnation)} bytes")
     if release.retry_after_ms > limits.DURATION_MS_MAX:
-        raise Rejected(f"it is to be tried again after {release.retry_after_ms} ms; {limits.DURATION_MS_MAX} is the most")
+        raise Rejected(f"retry_after_ms is {release.retry_after_ms}: at most {limits.DURATION_MS_MAX} are allowed")
     if len(release.saga_type) > limits.ID_CHARACTERS_MAX:
         raise Rejected(f"a saga type of {len(release.saga_type)} characters")
     _check_common(release)
@@ -119,10 +123,12 @@ def check_hello(hello: w.Hello) -> None:
     ):
         if not 1 <= len(name) <= limits.ID_CHARACTERS_MAX or not name.isprintable():
             raise Rejected(
-                f"the name of a {what} has 1 to {limits.ID_CHARACTERS_MAX} characters that can be printed: {name[:80]!r}"
+                f"the name of a {what} must have 1 to {limits.ID_CHARACTERS_MAX} characters that can be printed: {name[:80]!r}"
             )
     if len(hello.saga_types) > limits.SAGA_TYPES_PER_WORKER_MAX:
-        raise Rejected(f"{len(hello.saga_types)} saga types, SAGA_TYPES_PER_WORKER_MAX is {limits.SAGA_TYPES_PER_WORKER_MAX}")
+        raise Rejected(
+            f"{len(hello.saga_types)} saga types are too many: SAGA_TYPES_PER_WORKER_MAX is {limits.SAGA_TYPES_PER_WORKER_MAX}"
+        )
 
 
 def wake_ms(said: w.Commit | w.Release, now_ms: int) -> int:
@@ -136,7 +142,7 @@ def wake_ms(said: w.Commit | w.Release, now_ms: int) -> int:
 def _ended(body: h.SagaEnded, commit: w.Commit) -> None:
     if body.status != commit.status or body.status == h.TERMINATED:
         raise Rejected(
-            f"the run ends as {status_name(body.status)}, the status after the commit is {status_name(commit.status)}"
+            f"the run ends as {status_name(body.status)}, but the status after the commit is {status_name(commit.status)}"
         )
     if body.HasField("next"):
         _check_keys(body.next.keys)
@@ -157,12 +163,12 @@ def _attributes_set(body: h.AttributesSet, _: w.Commit) -> None:
 
 def _check_keys(keys: Any) -> None:
     if len(keys) > limits.SEQ_MAX or any(not 1 <= len(key) <= limits.ID_CHARACTERS_MAX for key in keys):
-        raise Rejected(f"a correlation key has 1 to {limits.ID_CHARACTERS_MAX} characters")
+        raise Rejected(f"a correlation key must have 1 to {limits.ID_CHARACTERS_MAX} characters")
 
 
 def _check_attributes(attributes: Any) -> None:
     if len(attributes) > ATTRIBUTES_PER_RUN_MAX:
-        raise Rejected(f"{len(attributes)} search attributes; ATTRIBUTES_PER_RUN_MAX is {ATTRIBUTES_PER_RUN_MAX}")
+        raise Rejected(f"{len(attributes)} search attributes are too many: ATTRIBUTES_PER_RUN_MAX is {ATTRIBUTES_PER_RUN_MAX}")
     for name, text in attributes.items():
         if not (1 <= len(name) <= ATTRIBUTE_NAME_CHARACTERS_MAX and 1 <= len(text) <= ATTRIBUTE_CHARACTERS_MAX):
             raise Rejected(f"search attribute {name[:80]!r} has a text of {len(text)} characters")

@@ -115,7 +115,7 @@ def _too_large(events: int, size: int, large: int) -> str:
     if not near:
         return ""
     return (
-        f"its history has {' and '.join(near)}, where it is stopped and undone: let the saga go on in a new run with"
+        f"its history has {' and '.join(near)}, where it is stopped and undone: let the saga continue in a new run with"
         " `await continue_as_new(...)`"
     )
 

@@ -34,7 +34,7 @@ WAIT_RETRY_MS = 1_000
 REPLIES_UNREAD_BYTES_MAX = 64 * 1024 * 1024
 REPLIES_UNREAD_MAX = 4 * FRAME_ITEMS_MAX
 """Of a client that reads no replies no more calls are read."""
-_STOPPING = ServiceError("UNAVAILABLE", "this server is stopping: ask another one, or this one again in a moment")
+_STOPPING = ServiceError("UNAVAILABLE", "this server is stopping: ask another one, or ask this one again in a moment")
 
 
 class CallStreams:
@@ -121,15 +121,17 @@ class _CallStream:
         if self._is_stopping:
             self._refuse(call.number, _STOPPING)
         elif call.number in self._tasks:
-            text = f"call {call.number} is under way on this stream: each call has a number of its own"
+            text = f"call {call.number} is already under way on this stream: give each call its own number"
             self.end(ServiceError("INVALID_ARGUMENT", text))
         elif call.method == "Wait" and (text := self._too_many_waits()):
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=WAIT_RETRY_MS))
         elif self.under_way >= STREAMED_CALLS_MAX:
-            text = f"{STREAMED_CALLS_MAX} calls are under way on this connection: wait for some of them, or take another one"
+            text = (
+                f"{STREAMED_CALLS_MAX} calls are under way on this connection: wait for some of them, or use another connection"
+            )
             self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text, retry_after_ms=BUSY_RETRY_MS))
         elif call.method not in STREAMED:
-            text = f"{call.method!r} is no call for a stream: {', '.join(sorted(STREAMED))} are"
+            text = f"{call.method!r} can't be called on a stream, only {', '.join(sorted(STREAMED))} can"
             self._refuse(call.number, ServiceError("UNIMPLEMENTED", text))
         else:
             self._count(call.method, 1)
@@ -151,16 +153,16 @@ class _CallStream:
 
     def _too_many_waits(self) -> str:
         if self._waits >= WAITS_PER_CONNECTION_MAX:
-            return f"{WAITS_PER_CONNECTION_MAX} waits are open on this connection (WAITS_PER_CONNECTION_MAX)"
+            return f"{WAITS_PER_CONNECTION_MAX} waits are open on this connection, the most allowed (WAITS_PER_CONNECTION_MAX)"
         if self._all_waits.count >= WAITS_MAX:
-            return f"{WAITS_MAX} waits are open at this server (WAITS_MAX)"
+            return f"{WAITS_MAX} waits are open at this server, the most allowed (WAITS_MAX)"
         return ""
 
     async def _answer(self, call: c.Call) -> None:
         try:
             request = REQUESTS[call.method].FromString(call.request)
         except DecodeError as error:
-            self._refuse(call.number, ServiceError("INVALID_ARGUMENT", f"this is no request of {call.method}: {error}"))
+            self._refuse(call.number, ServiceError("INVALID_ARGUMENT", f"this isn't a request of {call.method}: {error}"))
             return
         try:
             reply = (await self._calls[call.method](request)).SerializeToString()
@@ -171,7 +173,7 @@ class _CallStream:
             self._refuse(call.number, ServiceError("UNKNOWN", f"{call.method} failed in the server: {error!r}"))
         else:
             if len(reply) > self._reply_bytes_max:
-                text = f"the reply to {call.method} has {len(reply)} bytes, a client takes {self._reply_bytes_max} at most"
+                text = f"the reply to {call.method} has {len(reply)} bytes, but a client takes at most {self._reply_bytes_max}"
                 self._refuse(call.number, ServiceError("RESOURCE_EXHAUSTED", text))
             else:
                 self.outbox.put(c.Reply(number=call.number, reply=reply))

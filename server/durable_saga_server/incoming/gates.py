@@ -83,7 +83,7 @@ def _said(name: str) -> str:
 def _check_count(name: str, count: int) -> None:
     most = LISTS.get(name, limits.KEYS_PER_START_MAX)
     if count > most:
-        raise ServiceError("INVALID_ARGUMENT", f"{name}: {count} of them; at most {most} are allowed")
+        raise ServiceError("INVALID_ARGUMENT", f"{name}: there are {count}; at most {most} are allowed")
 
 
 def _check_value(field: Any, value: Any) -> None:
@@ -94,7 +94,7 @@ def _check_value(field: Any, value: Any) -> None:
             raise ServiceError("INVALID_ARGUMENT", f"the {_said(name)} has {len(value)} characters; 1 to {most} are allowed")
     elif field.enum_type is not None:
         if value not in field.enum_type.values_by_number:
-            raise ServiceError("INVALID_ARGUMENT", f"{name}: {value} is no {field.enum_type.name} that this server knows")
+            raise ServiceError("INVALID_ARGUMENT", f"{name}: this server knows no {field.enum_type.name} {value}")
     elif isinstance(value, bytes):
         if len(value) > HASH_BYTES_MAX:
             raise ServiceError("INVALID_ARGUMENT", f"{name} has {len(value)} bytes; at most {HASH_BYTES_MAX} are allowed")
@@ -118,4 +118,4 @@ def gated(call: Callable[[Any], Awaitable[R]]) -> Callable[[Any], Awaitable[R]]:
 def _check_decision(decision: h.CompensationDecided) -> None:
     """Raises ServiceError for a verb that says nothing."""
     if decision.verb == h.CompensationDecided.VERB_UNSPECIFIED:
-        raise ServiceError("INVALID_ARGUMENT", "a decision is one of RETRY, SKIP and RESOLVE")
+        raise ServiceError("INVALID_ARGUMENT", "a decision must be one of RETRY, SKIP and RESOLVE")

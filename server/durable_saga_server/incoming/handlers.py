@@ -30,7 +30,7 @@ class Unparsed:
     """Stands for a message that is none."""
 
     def __init__(self, error: str) -> None:
-        self.error = ServiceError("INVALID_ARGUMENT", f"this is no request of this call: {error}")
+        self.error = ServiceError("INVALID_ARGUMENT", f"this isn't a request of this call: {error}")
 
 
 class Registering:

@@ -53,7 +53,7 @@ async def serve(
     has_identity = tokens or policy is not None
     check_listening(listen, is_closed=has_identity and tls is not None, insecure=insecure, wants=WANTS)
     if policy is not None and policy.has_names and not (tls is not None and tls.wants_client_certificate):
-        raise ValueError("the access file has grants of a san, which are for client certificates: --client-ca is missing")
+        raise ValueError("the access file has grants for a san, which need client certificates: give --client-ca")
     service = HistoryService(
         open_journal(journal_url, strict=strict), config=config, name=listen, member=new_name(os.urandom(4))
     )
@@ -71,7 +71,7 @@ async def serve(
         await stop.wait()
         if before_stop is not None:
             await before_stop()
-        log.info("stopping: no new calls; up to %s s for those under way", STOP_GRACE_SECONDS)
+        log.info("stopping: no new calls are accepted, and those under way have up to %s s", STOP_GRACE_SECONDS)
         await service.drain()
     finally:
         stopping = asyncio.create_task(server.stop(STOP_GRACE_SECONDS))

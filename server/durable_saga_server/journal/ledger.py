@@ -95,7 +95,7 @@ def read_page(text: str) -> tuple[int, bytes]:
     """Raises ValueError."""
     at_ms, slash, name = text.partition("/")
     if not slash or not at_ms.isdecimal() or len(at_ms) > 18 or len(name) != 32:
-        raise ValueError(f"{text!r} isn't a page of the audit log")
+        raise ValueError(f"{text!r} isn't a page of the audit log: start from the first page")
     return int(at_ms), bytes.fromhex(name)
 
 

@@ -141,7 +141,9 @@ class MemoryJournal:
             return False
         unread = [kept for kept in inbox.values() if kept is not None]
         if len(unread) % 256 == 0 and sum(kept.ByteSize() for kept in unread) >= INBOX_BYTES_MAX:
-            raise InboxFull(f"{run.saga} has {INBOX_BYTES_MAX} bytes of unread messages (INBOX_BYTES_MAX): let it read some")
+            raise InboxFull(
+                f"{run.saga} has {INBOX_BYTES_MAX} bytes of unread messages (INBOX_BYTES_MAX): send more when it has read some"
+            )
         if len(unread) >= INBOX_MESSAGES_MAX:
             raise InboxFull(
                 f"{run.saga} has {INBOX_MESSAGES_MAX} unread messages (INBOX_MESSAGES_MAX): send more when it has read some"

@@ -58,7 +58,7 @@ def _options(query: str, url: str) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in CASSANDRA_OPTIONS:
             raise ValueError(
-                f"{redact(url)!r}: {name} isn't an option of a Cassandra journal; there are {', '.join(CASSANDRA_OPTIONS)}"
+                f"{redact(url)!r}: {name} isn't an option of a Cassandra journal: use {', '.join(CASSANDRA_OPTIONS)}"
             )
         if name in found:
             raise ValueError(f"{redact(url)!r}: {name} is given twice")
@@ -68,5 +68,5 @@ def _options(query: str, url: str) -> dict[str, str]:
 
 def _replicas(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 99:
-        raise ValueError(f"replication_factor is {text!r}: a number of replicas, 3 for production")
+        raise ValueError(f"replication_factor is {text!r}: give a number of replicas, 3 for production")
     return int(text)

@@ -32,7 +32,9 @@ def restore(copy: str, path: str) -> int:
     """The journal's bytes. Nothing may run on it, and it may not be there: what would be lost is moved away by a person."""
     there = [name for name in (path, *(f"{path}{suffix}" for suffix in BESIDE)) if os.path.lexists(name)]
     if there:
-        raise JournalError(f"{', '.join(there)} is there: stop all that uses it and move it away first; nothing is overwritten")
+        raise JournalError(
+            f"{', '.join(there)} exists and is not overwritten: stop everything that uses it and move it away first"
+        )
     if not os.path.isfile(copy):
         raise JournalError(f"there is no copy {copy}")
     return _copy(copy, path)
@@ -47,7 +49,9 @@ def check(path: str) -> int:
                 raise JournalDamaged(f"{path} is damaged: {'; '.join(found)}")
             version = db.execute("SELECT version FROM journal_schema").fetchone()
             if version is None or version[0] > SCHEMA_VERSION:
-                raise SchemaTooNew(f"{path} has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade it")
+                raise SchemaTooNew(
+                    f"{path} has schema version {version}, but this program only knows {SCHEMA_VERSION}: upgrade durable-saga"
+                )
             if version[0] == SCHEMA_VERSION:
                 counted = "(SELECT count(*) FROM events WHERE events.head = heads.id)"
                 cut = db.execute(f"SELECT saga, run FROM heads WHERE next_seq != {counted} LIMIT 1").fetchone()
@@ -60,7 +64,7 @@ def check(path: str) -> int:
 
 def _copy(source: str, target: str) -> int:
     if os.path.lexists(target):
-        raise JournalError(f"{target} is there already: name a new file")
+        raise JournalError(f"{target} already exists: name a new file")
     partial = f"{target}{PARTIAL}"
     try:
         with contextlib.suppress(FileNotFoundError):

@@ -30,7 +30,7 @@ def translate(error: BaseException, path: str) -> Exception:
     if not isinstance(error, sqlite3.Error | OSError):
         return error
     if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == _NO_SPACE:
-        return JournalFull(f"no room for the journal {path} ({text}): free some disk space, nothing was lost")
+        return JournalFull(f"no room for the journal {path} ({text}): free some disk space. Nothing was lost")
     if code == sqlite3.SQLITE_NOTADB:
         return JournalDamaged(f"{path} isn't a journal ({text}): name another file")
     if code == sqlite3.SQLITE_CORRUPT:
@@ -40,7 +40,7 @@ def translate(error: BaseException, path: str) -> Exception:
     if code == sqlite3.SQLITE_INTERRUPT:
         return JournalError(f"a read of the journal took too long and was broken off ({text}): ask for less")
     if isinstance(error, sqlite3.Error) and not is_of_all(error):
-        return JournalError(f"the journal does not take this ({text}); nothing was written")
+        return JournalError(f"the journal does not accept this ({text}), and nothing was written")
     folder = os.path.dirname(path) or "."
-    advice = "" if os.path.isdir(folder) else f": the folder {folder} is not there, make it"
+    advice = "" if os.path.isdir(folder) else f": the folder {folder} does not exist, so make it first"
     return JournalUnavailable(f"the journal {path} can't be used now ({text}){advice}")

@@ -84,7 +84,7 @@ class _Hand:
     def begin_anew(self) -> None:
         """The thread has ended without being asked to. What it had in hand is answered, what waits is done by the next."""
         batch, self._batch = self._batch, ()
-        log.error("the thread %s ended by a bug in durable_saga, please report it: it is started again", self.name)
+        log.error("the thread %s ended because of a bug in durable_saga (please report it) and is started again", self.name)
         for _, _, future in batch:
             if not future.done():
                 future.set_exception(JournalError(f"the thread {self.name} ended while it was at work: try again"))

@@ -20,7 +20,7 @@ def migrate(db: sqlite3.Connection) -> None:
         (version,) = db.execute("SELECT version FROM journal_schema").fetchone()
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(
-                f"the journal has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade durable-saga"
+                f"the journal has schema version {version}, but this program only knows {SCHEMA_VERSION}: upgrade durable-saga"
             )
     if there is not None and version < 3:
         db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
@@ -50,7 +50,7 @@ def _set_aside(db: sqlite3.Connection) -> None:
     (events,) = db.execute("SELECT count(*) FROM events").fetchone()
     if events:
         log.warning(
-            "the journal is brought to schema version 5, once: %s events are copied, some 400,000 a second", f"{events:,}"
+            "the journal is being migrated to schema version 5: %s events are copied, about 400,000 a second", f"{events:,}"
         )
     db.execute("DROP TRIGGER IF EXISTS heads_removed")
     for index in ("heads_by_start", "heads_by_status", "heads_by_change"):

@@ -47,8 +47,8 @@ class Place:
         lost = next((name for name, *known in self._known if _identity(name) != tuple(known)), "")
         if lost:
             sentence = (
-                f"the journal's file {lost} was deleted or replaced while it was open: nothing more is written. Put that very"
-                " file back, or stop the engine and restore a copy"
+                f"the journal's file {lost} was deleted or replaced while it was open, so nothing more is written. Put that"
+                " same file back, or stop the engine and restore a copy"
             )
             if not self.is_lost:
                 log.error("%s", sentence)
@@ -56,7 +56,7 @@ class Place:
             raise JournalUnavailable(sentence)
         if self.is_lost:
             self.is_lost = False
-            log.warning("the journal's file %s is back at its place", self.path)
+            log.warning("the journal's file %s is back in its place", self.path)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -43,9 +43,9 @@ def _narrow(name: str) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise JournalDamaged(f"{name} is a folder, not a journal: name a file")
     if not stat.S_ISREG(found.st_mode):
-        raise JournalDamaged(f"{name} isn't an ordinary file, so it can't be a journal: name another one")
+        raise JournalDamaged(f"{name} isn't an ordinary file, so it can't be a journal: name another file")
     if stat.S_IMODE(found.st_mode) & ~MODE:
         try:
             os.chmod(name, MODE)
         except PermissionError:
-            log.warning("%s belongs to another user, and others may read it: `chmod 600` it as that user", name)
+            log.warning("%s belongs to another user, and others may read it: run `chmod 600` as that user", name)

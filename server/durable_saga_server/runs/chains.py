@@ -58,7 +58,7 @@ class Chains:
             if head is not None and head.status == h.CONTINUED:
                 await self.go_on(head)
         except JournalError as error:
-            log.warning("run %s of saga %s continues later: %s", run.run + 1, run.saga, error)
+            log.warning("run %s of saga %s can't continue in its next run yet: %s", run.run + 1, run.saga, error)
 
     async def go_on(self, head: Head) -> Head | None:
         """See to it that the run after this one is there and has what this one left unread; gives its head, None if it was
@@ -117,7 +117,7 @@ class Chains:
         while seq < head.next_seq:
             page = await self._service.journal.events(head.run, seq, self._service.config.events_per_read)
             if not page:
-                raise JournalError(f"{head.run.saga}: the history ends at {seq} where the head says {head.next_seq}")
+                raise JournalError(f"{head.run.saga}: the history ends at event {seq}, but the head says {head.next_seq}")
             for event in page:
                 if event.WhichOneof("kind") not in _TAKEN:
                     continue
@@ -168,7 +168,7 @@ class Chains:
             await service.clock.sleep(CREATE_AGAIN_SECONDS)
         service.waker.written(hint)
         if outcome.head.incarnation != incarnation:
-            raise JournalError(f"run {following.run} of saga {following.saga} is there already, of another chain")
+            raise JournalError(f"run {following.run} of saga {following.saga} already exists, and belongs to another chain")
         return outcome.head
 
 

@@ -85,7 +85,7 @@ class LargePayloads:
         if self._in_flight > self._config.large_bytes_in_flight_max:
             limit = self._config.large_bytes_in_flight_max
             raise ServiceError(
-                "UNAVAILABLE", f"large_bytes_in_flight_max ({limit}) of large values are being written: try again"
+                "UNAVAILABLE", f"large_bytes_in_flight_max ({limit}) of large values are already being written: try again"
             )
 
     @guard_journal
@@ -93,7 +93,7 @@ class LargePayloads:
         """Raises ServiceError: NOT_FOUND when the run has no such value any more, INTERNAL when it is damaged."""
         run = run_of(request.key)
         if len(request.hash) != HASH_BYTES or not 0 < request.size <= self._config.payload_bytes_max:
-            raise ServiceError("INVALID_ARGUMENT", "a value is named by the hash (32 bytes) and size of a reference")
+            raise ServiceError("INVALID_ARGUMENT", "name a value by the hash (32 bytes) and size of its reference")
         data = await self.read(run, request.hash, request.size)
         return p.Payload(data=data, hash=request.hash, size=request.size)
 

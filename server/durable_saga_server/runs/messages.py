@@ -28,10 +28,10 @@ REMEMBERING_RUNS = 8
 """So many runs of a saga, before the newest, know a message that one of them got and that comes again."""
 Call = Callable[["Messages", Any], Awaitable[c.MessageReply]]
 _STAND = {
-    "": "no unwind holds it",
-    "done": "it is done: nothing is left to decide",
-    "skipped": "it is skipped: nothing is left to decide",
-    "resolved": "it is resolved: nothing is left to decide",
+    "": "the saga is not undoing it",
+    "done": "it is done, so nothing is left to decide",
+    "skipped": "it is skipped, so nothing is left to decide",
+    "resolved": "it is resolved, so nothing is left to decide",
 }
 
 
@@ -105,7 +105,9 @@ class Messages:
     async def publish(self, request: c.PublishRequest) -> c.PublishReply:
         """To one saga, or to every open saga that declared the key. The message id makes each of them get it once."""
         if bool(request.saga) == bool(request.correlation_key):
-            raise ServiceError("INVALID_ARGUMENT", "an event goes to a saga id or to a correlation key: give one of them")
+            raise ServiceError(
+                "INVALID_ARGUMENT", "an event goes either to a saga id or to a correlation key: give one of the two"
+            )
         keys = [h.RunKey(namespace=request.namespace, saga=request.saga)]
         if request.correlation_key:
             found = await self.open_keyed(request.namespace, request.correlation_key)
@@ -165,9 +167,9 @@ class Messages:
             raise ServiceError("INVALID_ARGUMENT", "resolving a compensation by hand needs a note that says what was done")
         state = step.compensation_state
         if state not in DECIDABLE or (decision.verb == h.CompensationDecided.RETRY and state != "stuck"):
-            stands = _STAND.get(state, f"it is {state}: only one that is stuck is tried again by hand")
+            stands = _STAND.get(state, f"it is {state}, and only a stuck compensation can be tried again by hand")
             which = f"the compensation of call {decision.call} of saga {request.key.saga!r}"
-            raise ServiceError("FAILED_PRECONDITION", f"{which} can't be decided on now, {stands}")
+            raise ServiceError("FAILED_PRECONDITION", f"{which} can't be decided now: {stands}")
         message = h.InboxMessage(message_id=decision.message_id, decision=decision)
         return await self._message(request.key, message)
 

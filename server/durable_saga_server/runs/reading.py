@@ -75,11 +75,11 @@ class Reading:
             seq = page.next_seq
             view.damaged = view.damaged or page.damaged
             if folding.size > HISTORY_BYTES_HANDED_MAX:
-                view.damaged = f"its history is too long to be described: {folding.size} bytes up to event {seq}"
+                view.damaged = f"the history is too long to be described: {folding.size} bytes up to event {seq}"
                 break
         folding.finish([one for one in waiting if one.message_id not in taken], self._service.clock.now_ms())
         if seq < head.next_seq and not view.damaged:
-            view.damaged = f"it is damaged: {head.next_seq - seq} of its events, from {seq} on, are not there"
+            view.damaged = f"the history is damaged: {head.next_seq - seq} of its events, from {seq} on, are missing"
         view.blocked = view.blocked or view.damaged
         return view
 
@@ -234,10 +234,10 @@ class Reading:
         if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
             workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
             if not any(head.saga_type in one.saga_types for one in workers):
-                view.blocked = f"no worker that is connected here runs sagas of type {head.saga_type!r}: start one"
+                view.blocked = f"no worker connected to this server runs sagas of type {head.saga_type!r}: start one"
                 known = sorted({name for one in workers for name in one.saga_types})
                 if known:
-                    view.blocked += f", or is the name wrong? The connected ones run {', '.join(known[:NAMES_MAX])}"
+                    view.blocked += f", or check the name. The connected workers run {', '.join(known[:NAMES_MAX])}"
         return view
 
     async def head(self, key: h.RunKey) -> Head:

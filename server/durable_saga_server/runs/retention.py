@@ -61,7 +61,7 @@ class Retention:
         await service.chains.newest(run.namespace, run.saga)  # the first run names the newest then
         root = await service.journal.head(first)
         if root is not None and root.newest < run.run + (not is_last):
-            log.error("run %s of saga %s is not linked to its chain: it is kept", run.run, run.saga)
+            log.error("run %s of saga %s is kept, because it is not linked to its chain", run.run, run.saga)
             return 0
         oldest = await self._oldest(run)
         until = min(run.run, oldest + PURGED_PER_LOOK_MAX)
@@ -96,10 +96,12 @@ class Retention:
 
     async def _purge(self, head: Head) -> None:
         """What is written in the middle between its end and now is neither its own nor that of a new run."""
-        assert head.status not in OPEN, "only an ended run is purged"
+        assert head.status not in OPEN, "only an ended run can be purged"
         before_ms = (head.ended_ms + self._service.clock.now_ms()) // 2
         outcome = await self._service.journal.purge(head.run, head.incarnation, before_ms)
         if isinstance(outcome, Unknown):
-            raise JournalUnavailable(f"nobody knows whether run {head.run.run} of {head.run.saga} was purged: {outcome.reason}")
+            raise JournalUnavailable(
+                f"it is unknown whether run {head.run.run} of {head.run.saga} was purged: {outcome.reason}"
+            )
         if isinstance(outcome, Fenced):
             log.info("run %s of %s was purged by another server", head.run.run, head.run.saga)

@@ -221,10 +221,10 @@ class Waker:
         try:
             again_ms = await self._decide(row, shard)
         except JournalError as error:
-            log.warning("%s can't be looked at: %s", row[2], error)
+            log.warning("%s can't be looked at now: %s", row[2], error)
             again_ms = await self._put_off(Run(*row[1:])) if isinstance(error, JournalDamaged) else _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
-            mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} is looked at again", error)
+            mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} will be looked at again", error)
             again_ms = await self._put_off(Run(*row[1:]))
         if again_ms:
             self._look_at(self._clock.now_ms() + again_ms, row, number)  # it stays known, so the watermark stays behind it

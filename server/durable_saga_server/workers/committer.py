@@ -50,7 +50,9 @@ class Committer:
 
     def submit(self, commit: Commit, done: Callable[[Answer], None]) -> None:
         if len(self._waiting) >= self._config.commits_in_flight_max:
-            done(JournalUnavailable(f"commits_in_flight_max ({self._config.commits_in_flight_max}) wait already"))
+            done(
+                JournalUnavailable(f"commits_in_flight_max ({self._config.commits_in_flight_max}) commits are already waiting")
+            )
             return
         self._waiting.append((commit, done))
         self._wake.set()

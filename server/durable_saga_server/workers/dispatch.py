@@ -350,7 +350,7 @@ async def read_history(journal: Journal, head: Head, per_read: int) -> list[h.Ev
     if len(events) != head.next_seq:
         raise JournalDamaged(
             f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
-            f" the head says {head.next_seq}"
+            f" but the head says {head.next_seq}"
         )
     return events
 

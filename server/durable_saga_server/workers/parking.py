@@ -29,7 +29,7 @@ async def release(service: HistoryService, session: Session, request: w.Release)
     owned = session.owned.get(run)
     saga_type = owned.saga_type if owned else request.saga_type
     if not await owns(service, session, request):
-        log.info("worker %s gives up saga %s, which it does not own", session.name, run.saga)
+        log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga)
         return
     service.dispatcher.given_up(session, run, request.epoch)
     now_ms = service.clock.now_ms()

@@ -156,8 +156,8 @@ class Sessions:
         if self.named(name) is not None:
             raise ServiceError(
                 "PERMISSION_DENIED",
-                f"a worker named {name!r} is connected: give each worker a name of its own. If it was this one, its old"
-                " connection is not noticed as lost yet: it is let in as soon as that is",
+                f"a worker named {name!r} is connected: give each worker a name of its own. If this is the same one, its old"
+                " connection is not known to be lost yet; it may connect as soon as it is",
             )
         self._secrets[name] = [*known[:1], new]
         if len(self._secrets) > NAMES_REMEMBERED_MAX:

@@ -85,7 +85,7 @@ class WorkStreams:
         except TimeoutError:
             raise ServiceError("DEADLINE_EXCEEDED", f"no Hello came within {HELLO_SECONDS_MAX:.0f} s") from None
         if first is None or not first.items or not first.items[0].HasField("hello"):
-            raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream is Hello")
+            raise ServiceError("INVALID_ARGUMENT", "the first item of a Work stream must be Hello")
         session = await self._greet(first.items[0].hello, caller)
         session.break_off = break_off
         session.on_room = lambda: self._catch_up_soon(session)
@@ -117,7 +117,7 @@ class WorkStreams:
         if hello.protocol != PROTOCOL:
             raise ServiceError(
                 "FAILED_PRECONDITION",
-                f"the worker speaks protocol {hello.protocol}, this server {PROTOCOL}: upgrade one",
+                f"the worker speaks protocol {hello.protocol}, but this server {PROTOCOL}: upgrade the older one",
             )
         try:
             check_hello(hello)
@@ -164,7 +164,7 @@ class WorkStreams:
         """A worker came back: it keeps what the journal says is still its own."""
         run, dispatcher = run_of(owned.key), self._service.dispatcher
         if run.namespace != session.namespace:
-            log.warning("worker %s of namespace %s says that it owns a saga of another one", session.name, session.namespace)
+            log.warning("worker %s of namespace %s claims a saga of another namespace", session.name, session.namespace)
             return
         with dispatcher.handing(run, look=True) as handing:
             try:
@@ -180,7 +180,7 @@ class WorkStreams:
                 session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
                 return
             if session.caller is not None and not session.caller.may_run(run.namespace, head.saga_type):
-                log.warning("worker %s says that it owns a saga of type %s, which it may not run", session.name, head.saga_type)
+                log.warning("worker %s claims a saga of type %s, which it may not run", session.name, head.saga_type)
                 return
             known = session.owned.get(run)
             sent = known.sent if known is not None and known.epoch == head.epoch else {}

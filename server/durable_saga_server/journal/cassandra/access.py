@@ -62,13 +62,13 @@ def _check_bundle(file: str) -> None:
     except zipfile.BadZipFile:
         raise ValueError(f"{PREFIX}BUNDLE names {file}, which isn't a zip file") from None
     if missing := [name for name in _BUNDLED if name not in names]:
-        raise ValueError(f"{PREFIX}BUNDLE names {file}, which is no secure-connect bundle: it holds no {missing[0]}")
+        raise ValueError(f"{PREFIX}BUNDLE names {file}, which isn't a secure-connect bundle: it holds no {missing[0]}")
 
 
 def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
     wanted = given.get("TLS", "on" if "CA" in given else "off")
     if wanted not in ("on", "off"):
-        raise ValueError(f"{PREFIX}TLS is {wanted!r}: on or off")
+        raise ValueError(f"{PREFIX}TLS is {wanted!r}: give on or off")
     if wanted == "off":
         if extra := [name for name in ("CA", "CERT", "KEY", "HOST_NAMES") if name in given]:
             raise ValueError(f"{PREFIX}{extra[0]} is for TLS: set {PREFIX}CA, or {PREFIX}TLS=on for the system's CAs")
@@ -77,7 +77,7 @@ def _tls(given: Mapping[str, str]) -> ssl.SSLContext | None:
         raise ValueError(f"{PREFIX}CERT and {PREFIX}KEY go together: one of them is missing")
     names = given.get("HOST_NAMES", "checked")
     if names not in ("checked", "unchecked"):
-        raise ValueError(f"{PREFIX}HOST_NAMES is {names!r}: checked or unchecked")
+        raise ValueError(f"{PREFIX}HOST_NAMES is {names!r}: give checked or unchecked")
     try:
         context = context_of(given.get("CA", ""))
         if "CERT" in given:
@@ -93,7 +93,7 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     """A variable that is mistyped would otherwise leave a connection open to everybody, without a word."""
     for name in environment:
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _NAMES:
-            raise ValueError(f"{name} is none of {', '.join(PREFIX + known for known in _NAMES)}")
+            raise ValueError(f"{name} isn't one of {', '.join(PREFIX + known for known in _NAMES)}")
 
 
 def _text(file: str, name: str) -> str:

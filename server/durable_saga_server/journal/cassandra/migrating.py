@@ -40,7 +40,7 @@ async def version_of(session: Session, keyspace: str) -> int:
     version = int(rows[0][0]) if rows else 0
     if version > schema.SCHEMA_VERSION:
         raise SchemaTooNew(
-            f"keyspace {keyspace} has schema version {version}, this program knows {schema.SCHEMA_VERSION}:"
+            f"keyspace {keyspace} has schema version {version}, but this program only knows {schema.SCHEMA_VERSION}:"
             " upgrade durable-saga"
         )
     return version
@@ -53,7 +53,7 @@ async def make_tables(session: Session) -> None:
     waited = 0.0
     while not await _has_indexes(session):
         if waited >= INDEX_WAIT_SECONDS_MAX:
-            log.warning("Cassandra still builds the indexes of the listing: filters are answered when it is done")
+            log.warning("Cassandra is still building the indexes of the listing: filters work when the indexes are ready")
             return
         await asyncio.sleep(CHANGE_AGAIN_SECONDS)
         waited += CHANGE_AGAIN_SECONDS

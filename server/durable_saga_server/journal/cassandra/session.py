@@ -196,7 +196,7 @@ class Session:
         except _REFUSED as error:
             raise JournalUnavailable(f"Cassandra refused a write: {error}") from error
         except _NOT_UNDERSTOOD as error:
-            raise JournalError(f"Cassandra did not take a write: {error}") from error
+            raise JournalError(f"Cassandra did not accept a write: {error}") from error
         except _UNSETTLED as error:
             return Unknown(f"{type(error).__name__}: {error}")
         row = dict(zip(names, rows[0], strict=True))
@@ -232,7 +232,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except _NOT_UNDERSTOOD as error:
-        raise JournalError(f"Cassandra did not take a statement: {error}") from error
+        raise JournalError(f"Cassandra did not accept a statement: {error}") from error
     except (*_REFUSED, *_UNSETTLED) as error:
         raise JournalUnavailable(f"Cassandra does not answer: {type(error).__name__}: {error}") from error
 
@@ -255,11 +255,11 @@ def _cannot_connect(error: NoHostAvailable, hosts: str, access: Access) -> Journ
     causes = list(error.errors.values()) if isinstance(error.errors, dict) else []
     words = "; ".join(dict.fromkeys(redact(f"{type(one).__name__}: {one}") for one in causes)) or redact(str(error))
     if any(isinstance(one, AuthenticationFailed) for one in causes):
-        advice = "check" if access.user else "it asks for a user: set"
+        advice = "check" if access.user else "give a user: set"
         return JournalError(f"Cassandra at {hosts} refused the login ({words}): {advice} {PREFIX}USER and {PREFIX}PASSWORD")
     if any(isinstance(one, ssl.SSLError) or "[SSL:" in str(one) for one in causes):  # the driver keeps some as text
         return JournalError(f"no TLS with Cassandra at {hosts} ({words}): check {PREFIX}CA, _CERT, _KEY, and the node's names")
-    clear = "" if access.tls or access.bundle else f"; if it speaks TLS only, set {PREFIX}CA"
+    clear = "" if access.tls or access.bundle else f"; if the cluster only speaks TLS, set {PREFIX}CA"
     return JournalUnavailable(f"no Cassandra answers at {hosts} ({words}){clear}")
 
 

@@ -73,6 +73,6 @@ def weak_replication(keyspace: str, replication: Mapping[str, str]) -> list[str]
     if copies and min(copies) >= REPLICATION_MIN:
         return []
     return [
-        f"keyspace {keyspace} has {min(copies, default=0)} replicas, {REPLICATION_MIN} survive the loss of one node;"
-        " raise it with ALTER KEYSPACE … WITH replication, then run `nodetool repair --full`"
+        f"keyspace {keyspace} has {min(copies, default=0)} replicas, and {REPLICATION_MIN} are needed to"
+        " survive the loss of one node; raise it with ALTER KEYSPACE … WITH replication, then run `nodetool repair --full`"
     ]

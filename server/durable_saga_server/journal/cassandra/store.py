@@ -67,11 +67,11 @@ class CassandraJournal:
         clock: Clock | None = None,
     ) -> None:
         if durability not in (SYNCED, REPLICAS):
-            raise ValueError(f"durability is {durability!r}: {SYNCED!r} or {REPLICAS!r}")
+            raise ValueError(f"durability is {durability!r}: give {SYNCED!r} or {REPLICAS!r}")
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} isn't a keyspace name: use letters, digits and _")
         if tables and not tables.replace("_", "").isalnum():
-            raise ValueError(f"{tables!r} can't begin the names of tables: letters, digits and _")
+            raise ValueError(f"{tables!r} can't begin the names of tables: use letters, digits and _")
         self._session = Session(hosts, keyspace.lower(), datacenter=datacenter, tables=tables.lower(), access=access)
         self._keyspace = keyspace.lower()
         self._strict, self._durability = strict, durability
