@@ -18,8 +18,8 @@ from typing import Any
 
 from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal.open import open_journal
+from durable_saga_server.keys import run_of
 from durable_saga_server.service import HistoryService
-from durable_saga_server.workers.dispatch import run_of
 
 from durable_saga.cli.event_loop import run_fast
 

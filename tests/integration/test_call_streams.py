@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from durable_saga_server.calls import streams as call_streams
 from durable_saga_server.config import Config
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
-from durable_saga_server.incoming import call_streams
 from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
 from durable_saga_server.journal.memory import MemoryJournal

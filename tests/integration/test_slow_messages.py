@@ -143,7 +143,7 @@ async def served(journal: MemoryJournal, *owned: w.Owned) -> AsyncIterator[tuple
 async def started(service: HistoryService, worker: RawWorker) -> w.Assign:
     """The run, as the worker has got it."""
     assert await until(lambda: service.sessions.fits("default", "order"))
-    await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
+    await service.calls["Start"](c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
     assert await until(lambda: bool(worker.sent("assign")))
     given: w.Assign
     (given,) = worker.sent("assign")

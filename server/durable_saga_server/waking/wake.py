@@ -75,7 +75,7 @@ class Waker:
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
-        self.mailbox = Mailbox(journal, clock, config, cell, self)
+        self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
         self._clock = clock
         self._config = config

@@ -21,6 +21,7 @@ from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
+from durable_saga_server.keys import key_of
 from durable_saga_server.tending import tend
 from durable_saga_server.workers.not_given import NotGiven
 from durable_saga_server.workers.sessions import Behind, Ownership, Session, Sessions
@@ -37,14 +38,6 @@ HISTORY_BYTES_HANDED_MAX = 3 * HISTORY_BYTES_MAX
 """A longer one is not read to its end: no worker writes such a thing."""
 _AGAIN_SECONDS = 0.25
 _EVERY_EPOCH = 2**63
-
-
-def key_of(run: Run) -> h.RunKey:
-    return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
-
-
-def run_of(key: h.RunKey) -> Run:
-    return Run(key.namespace, key.saga, key.run)
 
 
 def assign(

@@ -16,7 +16,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.failures import ServiceError, check_payload, guard_journal
 from durable_saga_server.journal import CHUNK_BYTES, Journal, Run
-from durable_saga_server.workers.dispatch import run_of
+from durable_saga_server.keys import run_of
 
 CHUNKS_PER_CALL = 8
 HASH_BYTES = 32
