@@ -173,7 +173,7 @@ class HistoryService:
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self.large.check_room()
-            if (there := await self.journal.head(run)) is not None:
+            if (there := await self.journal.runs.head(run)) is not None:
                 return await self._already(request, there)
             await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
             request = await self.large.detach(run, request)
@@ -211,7 +211,7 @@ class HistoryService:
         """The identical write again until its outcome is known."""
         until = self.clock.now_ms() + self.config.resend_for_ms
         while True:
-            outcome = await self.journal.create(head, event, hint)
+            outcome = await self.journal.runs.create(head, event, hint)
             if not isinstance(outcome, Unknown):
                 self.waker.written(hint)
                 return outcome
@@ -221,7 +221,7 @@ class HistoryService:
 
     async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
         """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
-        first = next((event.saga_started for event in await self.journal.events(there.run, 0, 1)), h.SagaStarted())
+        first = next((event.saga_started for event in await self.journal.runs.events(there.run, 0, 1)), h.SagaStarted())
         is_own = bool(request.start_id) and first.seed == request.start_id
         reply = c.StartReply(
             key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)

@@ -357,7 +357,7 @@ def test_a_server_that_stops_sends_away_who_only_waits_and_finishes_the_rest() -
             sent_away, started = await asking
             await stopping
             assert (sent_away.code, started.code) == ("UNAVAILABLE", "")
-            assert await journal.head(Run("default", "held")) is not None
+            assert await journal.runs.head(Run("default", "held")) is not None
 
     asyncio.run(scenario())
 

@@ -172,7 +172,7 @@ def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(s
         journal.survives = survives
         async with Worker(first, sagas=[collecting]):
             await asyncio.sleep(0.5)
-        assert (await journal.head(Run("default", "d"))).status == h.CONTINUED  # type: ignore[union-attr]
+        assert (await journal.runs.head(Run("default", "d"))).status == h.CONTINUED  # type: ignore[union-attr]
         journal.dead, journal.survives = False, -1
         second = Client(LocalTransport(HistoryService(journal)))  # the first one is gone, with all that it knew
         async with Worker(second, sagas=[collecting]):
@@ -229,7 +229,7 @@ def test_a_message_that_a_dead_server_left_in_an_earlier_run_is_handed_on_when_i
             left = h.SignalReceived(
                 message_id="m1", name="go", input=p.Payload(data=codec.encode_call(("on",), {}, where="a signal"))
             )
-            await journal.put_message(Run("default", "w", 2), h.InboxMessage(message_id="m1", received_ms=1, signal=left))
+            await journal.inbox.put(Run("default", "w", 2), h.InboxMessage(message_id="m1", received_ms=1, signal=left))
             await handle.signal("go", "on", message_id="m1")
             assert await handle.result(timeout=10) == "on"
         await client.close()

@@ -271,7 +271,7 @@ def test_a_message_that_stays_in_the_inbox_behind_its_commit_takes_effect_once()
 
 async def wait_until_parked(journal: MemoryJournal, handle: Handle[list[str]]) -> None:
     """It then comes back with all that is in its inbox."""
-    while (head := await journal.head(Run("default", handle.id))) is not None and head.owner:
+    while (head := await journal.runs.head(Run("default", handle.id))) is not None and head.owner:
         await asyncio.sleep(0.05)
 
 
@@ -289,10 +289,10 @@ def test_a_parked_saga_empties_its_inbox_of_what_it_had_taken() -> None:
             await handle.signal("word", "one")
             while not any(e.HasField("signal_received") for e in await raw.history(handle)):
                 await asyncio.sleep(0.02)
-            assert await journal.inbox(Run("default", "h"))
+            assert await journal.inbox.unread(Run("default", "h"))
             await wait_until_parked(journal, handle)
             await handle.signal("word", "two")
             assert await handle.result() == ["one", "two"]
-            assert not await journal.inbox(Run("default", "h"))
+            assert not await journal.inbox.unread(Run("default", "h"))
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -164,7 +164,7 @@ async def hints_are_over(journal: Journal, runs: list[Run]) -> None:
     over_ms = time.time() * 1000 + FOR_EVER.rehint_ms
     async with asyncio.timeout(PURGED_SECONDS_MAX):
         for run in runs:
-            while await journal.watermark(shard_of(run)) < over_ms:
+            while await journal.hints.watermark(shard_of(run)) < over_ms:
                 await asyncio.sleep(0.1)
 
 

@@ -61,7 +61,7 @@ async def parked(journal: MemoryJournal, owner: str = "") -> None:
     now_ms = HistoryService(journal).clock.now_ms()
     head = Head(RUN, b"i" * 16, "order", h.RUNNING, owner, 1, 1, b"c" * 16, now_ms, now_ms)
     started = h.SagaStarted(saga_type="order", seed=b"s" * 16)
-    await journal.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
+    await journal.runs.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
 
 
 def signal(service: HistoryService, message_id: str = "m1") -> asyncio.Task[Any]:
@@ -72,7 +72,7 @@ def signal(service: HistoryService, message_id: str = "m1") -> asyncio.Task[Any]
 async def hints_are_handled(service: HistoryService) -> bool:
     """All that were written for the run up to now were looked at, and none is left to be looked at again."""
     journal, now_ms = service.journal, service.clock.now_ms()
-    written = await journal.hints(shard_of(RUN), 0, now_ms + 10 * CONFIG.rehint_ms, 1_000)
+    written = await journal.hints.due(shard_of(RUN), 0, now_ms + 10 * CONFIG.rehint_ms, 1_000)
     shard = service.waker._shards[shard_of(RUN)]
     return not shard.known and all(hint.due_ms <= now_ms for hint in written)
 
@@ -163,7 +163,7 @@ async def written_while_parking() -> None:
         )
         worker.say(w.WorkerItem(release=release))
         for _ in range(100):  # two seconds: the write takes less than the grace
-            head = await journal.head(RUN)
+            head = await journal.runs.head(RUN)
             if head is not None and not head.owner and await hints_are_handled(service):
                 break
             await asyncio.sleep(0.02)
@@ -259,7 +259,7 @@ async def looked_at_twice_at_once() -> None:
     journal = SlowLooks()
     async with served(journal) as (service, worker):
         await started(service, worker)
-        head = await journal.head(RUN)
+        head = await journal.runs.head(RUN)
         assert head is not None
         (session,) = service.sessions
         journal.armed = True

@@ -39,7 +39,7 @@ def test_a_look_that_is_behind_costs_time_and_is_never_shown() -> None:
         service = HistoryService(journal)
         async with Client(LocalTransport(service)) as client, Worker(client, sagas=[short]):
             handle = await client.start(short, "x", id="s")
-            while (head := await journal.head(Run("default", "s"))) is not None and head.status == h.RUNNING:
+            while (head := await journal.runs.head(Run("default", "s"))) is not None and head.status == h.RUNNING:
                 await asyncio.sleep(0.01)
             for wait_ms in (0, 50, 1_200):  # with one look, two, three
                 request = c.WaitRequest(key=h.RunKey(namespace="default", saga="s"), wait_ms=wait_ms)

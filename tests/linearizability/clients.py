@@ -72,7 +72,7 @@ class Client:
         for run in runs:
             while True:
                 try:
-                    await self._journal.head(run)
+                    await self._journal.runs.head(run)
                     break
                 except JournalUnavailable:
                     await asyncio.sleep(0.1)
@@ -84,7 +84,7 @@ class Client:
         elif head is None and self._dice.random() < 0.5:
             await self._create(run)
         elif head is None or self._dice.random() < 0.25:
-            if (found := await self._journal.head(run)) is not None:
+            if (found := await self._journal.runs.head(run)) is not None:
                 self._known[run] = found
         elif self._dice.random() < (0.15 if head.owner == self._name else 0.6):
             await self._acquire(head)
@@ -95,12 +95,12 @@ class Client:
         commit_id = self._dice.randbytes(16)
         head = Head(run, self._dice.randbytes(16), "order", h.RUNNING, self._name, 1, 1, commit_id, 1, 1)
         event = h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="order", seed=b"s" * 16))
-        outcome = await self._journal.create(head, event)
+        outcome = await self._journal.runs.create(head, event)
         if not isinstance(outcome, Unknown):
             self._known[run] = outcome.head
 
     async def _acquire(self, head: Head) -> None:
-        outcome = await self._journal.acquire(head.run, head.incarnation, head.epoch, self._name, 1)
+        outcome = await self._journal.runs.acquire(head.run, head.incarnation, head.epoch, self._name, 1)
         if isinstance(outcome, Committed):
             assert outcome.head is not None, "an acquire tells the head"
             self._known[head.run] = outcome.head
@@ -122,7 +122,7 @@ class Client:
 
     async def _commit(self, commit: Commit) -> None:
         self._unknown[commit.run] = commit
-        (outcome,) = await self._journal.commit_many([commit])
+        (outcome,) = await self._journal.runs.commit_many([commit])
         if isinstance(outcome, Unknown):
             return
         del self._unknown[commit.run]

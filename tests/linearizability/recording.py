@@ -72,19 +72,19 @@ class RecordingJournal:
         asked = register_of(head)._asdict()
         asked["commit"] = asked.pop("last_commit")
         place = self._recorder.began(head.run, "create", self._by, **asked)
-        answer = await self._journal.create(head, event, hint)
+        answer = await self._journal.runs.create(head, event, hint)
         self._ended(head.run, place, answer)
         return answer
 
     async def head(self, run: Run) -> Head | None:
         place = self._recorder.began(run, "head", self._by)
-        head = await self._journal.head(run)
+        head = await self._journal.runs.head(run)
         self._recorder.ended(run, place, FOUND if head else ABSENT, register_of(head) if head else None)
         return head
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         place = self._recorder.began(run, "acquire", self._by, incarnation=incarnation.hex(), epoch=epoch, owner=owner)
-        answer = await self._journal.acquire(run, incarnation, epoch, owner, now_ms)
+        answer = await self._journal.runs.acquire(run, incarnation, epoch, owner, now_ms)
         self._ended(run, place, answer)
         return answer
 
@@ -97,7 +97,7 @@ class RecordingJournal:
             )
             for one in commits
         ]  # fmt: skip
-        answers = await self._journal.commit_many(commits)
+        answers = await self._journal.runs.commit_many(commits)
         for one, place, answer in zip(commits, places, answers, strict=True):
             self._ended(one.run, place, answer)
         return answers

@@ -39,8 +39,8 @@ async def judge(journals: Sequence[Journal], seeds: range) -> None:
 async def stands(journal: Journal, runs: dict[Run, Any], acknowledged: Sequence[Commit], seed: int) -> None:
     """The history is as long as the head says and holds each acknowledged event as it was sent."""
     for run in runs:
-        head = await journal.head(run)
-        events = list(await journal.events(run, 0, 1_000))
+        head = await journal.runs.head(run)
+        events = list(await journal.runs.events(run, 0, 1_000))
         assert len(events) == (head.next_seq if head else 0), f"seed {seed}, {run.saga}"
         assert [event.seq for event in events] == list(range(len(events))), f"seed {seed}, {run.saga}"
         sent = [event for commit in acknowledged if commit.run == run for event in commit.events]

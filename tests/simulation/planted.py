@@ -61,7 +61,7 @@ async def _go_on(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
 
 
 async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> Any:
-    outcome = await self.journal.create(head, event, hint)
+    outcome = await self.journal.runs.create(head, event, hint)
     return Created(head) if isinstance(outcome, Unknown) else outcome
 
 
@@ -124,7 +124,7 @@ async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -
 
 async def _drop_owned(self: Any, row: Any, shard: Any) -> int:
     run = Run(*row[1:])
-    head = await self._journal.head(run)
+    head = await self._journal.runs.head(run)
     if head is not None and not head.owner and await self.can_go_on(head, self._clock.now_ms()):
         self._dispatcher.wake(run, head.saga_type)
     return 0
@@ -171,7 +171,7 @@ def _due_soon(self: Any, head: Any) -> int:
 
 
 async def _purged_unknown(self: Any, head: Any) -> None:
-    await self._service.journal.purge(head.run, head.incarnation, head.ended_ms)
+    await self._service.journal.runs.purge(head.run, head.incarnation, head.ended_ms)
 
 
 async def _keep_first(self: Any, first: Run) -> None: ...

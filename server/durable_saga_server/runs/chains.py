@@ -39,12 +39,12 @@ class Chains:
         """The head of the newest run. It did not continue; None: there is no such saga."""
         journal, known = self._service.journal, 0
         while True:
-            root = await journal.head(Run(namespace, saga))
+            root = await journal.runs.head(Run(namespace, saga))
             if root is None or root.status != h.CONTINUED:
                 return root
             head: Head | None = root
             if root.newest > 1:
-                head = await journal.head(Run(namespace, saga, root.newest))
+                head = await journal.runs.head(Run(namespace, saga, root.newest))
             while head is not None and head.status == h.CONTINUED:
                 head = await self.go_on(head)
             if head is not None or root.newest == known:
@@ -54,7 +54,7 @@ class Chains:
     async def follow(self, run: Run) -> None:
         """A run has just ended so. What fails here is done by its hint."""
         try:
-            head = await self._service.journal.head(run)
+            head = await self._service.journal.runs.head(run)
             if head is not None and head.status == h.CONTINUED:
                 await self.go_on(head)
         except JournalError as error:
@@ -65,10 +65,10 @@ class Chains:
         purged already. Once the first run knows of it, it is not made again."""
         journal, run = self._service.journal, head.run
         following, first = run._replace(run=run.run + 1), run._replace(run=1)
-        root = head if run == first else await journal.head(first)
+        root = head if run == first else await journal.runs.head(first)
         if root is None:
             return None
-        there = await journal.head(following) if root.newest >= following.run else None
+        there = await journal.runs.head(following) if root.newest >= following.run else None
         if there is None and root.newest >= following.run:
             return None
         if (last := await self._event(head, head.next_seq - 1)) is None:
@@ -78,7 +78,7 @@ class Chains:
             if (begun := await self._event(head, 0)) is None:
                 return None
             there = await self._create(head, begun.saga_started, last.saga_ended.next, following)
-            await journal.advance(first, root.incarnation, following.run)
+            await journal.runs.advance(first, root.incarnation, following.run)
             self._service.notify(run)
             await self._service.messages.hand_over(there, [])
         if carried and there.status == h.CONTINUED:
@@ -89,8 +89,8 @@ class Chains:
 
     async def _event(self, head: Head, seq: int) -> h.Event | None:
         """None: another look at it, or at a later run, has purged the run since its head was read."""
-        events = await self._service.journal.events(head.run, seq, 1)
-        if not events and await self._service.journal.head(head.run) is not None:
+        events = await self._service.journal.runs.events(head.run, seq, 1)
+        if not events and await self._service.journal.runs.head(head.run) is not None:
             raise JournalError(f"run {head.run.run} of saga {head.run.saga} has no event {seq}")
         return events[0] if events else None
 
@@ -101,21 +101,21 @@ class Chains:
         it comes first; what came too late for that, when it comes. Gives what was not there before."""
         service = self._service
         left = await self._left(head, end)
-        left = [one for one in left if not await service.journal.has_message(following, one.message_id)]
+        left = [one for one in left if not await service.journal.inbox.has(following, one.message_id)]
         if left:
             await service.waker.hint(following, service.clock.now_ms() + service.config.message_hint_ms)
-        return [one for one in left if await service.journal.put_message(following, await self._own(head.run, following, one))]
+        return [one for one in left if await service.journal.inbox.put(following, await self._own(head.run, following, one))]
 
     async def _left(self, head: Head, end: h.Continuation) -> Sequence[h.InboxMessage]:
         """First what the run took and did not read, by its place in the history; then what it did not take."""
-        waiting = [one for one in await self._service.journal.inbox(head.run) if one.WhichOneof("kind") in CARRIED]
+        waiting = [one for one in await self._service.journal.inbox.unread(head.run) if one.WhichOneof("kind") in CARRIED]
         carried, taken = set(end.carried), set()
         kept: list[h.InboxMessage] = []
         if not carried and not waiting:
             return kept
         seq = 0
         while seq < head.next_seq:
-            page = await self._service.journal.events(head.run, seq, self._service.config.events_per_read)
+            page = await self._service.journal.runs.events(head.run, seq, self._service.config.events_per_read)
             if not page:
                 raise JournalError(f"{head.run.saga}: the history ends at {seq} where the head says {head.next_seq}")
             for event in page:
@@ -161,7 +161,7 @@ class Chains:
         )  # fmt: skip
         hint = Hint(now_ms + service.config.message_hint_ms, following)
         attempt = 0
-        while isinstance(outcome := await service.journal.create(new, event, hint), Unknown):
+        while isinstance(outcome := await service.journal.runs.create(new, event, hint), Unknown):
             attempt += 1
             if attempt == CREATE_ATTEMPTS_MAX:
                 raise JournalError(f"run {following.run} of saga {following.saga} can't be made now: {outcome.reason}")

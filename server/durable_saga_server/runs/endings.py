@@ -31,5 +31,5 @@ class Endings:
         """A start that wrote its large values and never came about; one that may still be under way is left alone."""
         service = self._service
         now_ms = service.clock.now_ms()
-        if await service.journal.drop_chunks(run, now_ms - service.config.orphan_chunks_ms):
+        if await service.journal.chunks.drop(run, now_ms - service.config.orphan_chunks_ms):
             await service.waker.hint(run, now_ms + service.config.orphan_chunks_ms)

@@ -131,11 +131,11 @@ class Messages:
         check_name("correlation key", correlation_key, config.id_characters_max)
         while True:
             asked_ms = self._service.clock.now_ms()
-            runs = await journal.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
+            runs = await journal.index.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
             heads = {run: await self._newest(run) for run in runs}
             ended = [run for run, head in heads.items() if head is not None and (head.status not in OPEN or head.run != run)]
             for run in ended:
-                await journal.drop_key(namespace, correlation_key, run, asked_ms)
+                await journal.index.drop_key(namespace, correlation_key, run, asked_ms)
             if len(runs) <= config.keyed_sagas_max or not ended:
                 break
         found = {head.run.saga: head for head in heads.values() if head is not None and head.status in OPEN}
@@ -148,7 +148,7 @@ class Messages:
         return list(found.values())
 
     async def _newest(self, run: Run) -> Head | None:
-        head = await self._service.journal.head(run)
+        head = await self._service.journal.runs.head(run)
         if head is None or head.status != h.CONTINUED:
             return head
         return await self._service.chains.newest(run.namespace, run.saga)
@@ -195,12 +195,12 @@ class Messages:
     async def is_there(self, key: h.RunKey, message_id: str) -> bool:
         """Whether the run that is named, or one of those before it, has got it, read or not."""
         run = (await self._service.reading.head(key)).run
-        return await self._service.journal.has_message(run, message_id) or await self._had_before(run, message_id)
+        return await self._service.journal.inbox.has(run, message_id) or await self._had_before(run, message_id)
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
         """A repetition of what one of the runs before this one got: it has read it, or handed it on."""
         before = [run._replace(run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
-        had = await asyncio.gather(*(self._service.journal.has_message(one, message_id) for one in before))
+        had = await asyncio.gather(*(self._service.journal.inbox.has(one, message_id) for one in before))
         newest = next((one for one, has in zip(before, had, strict=True) if has), None)
         if newest is not None:
             await self._service.chains.follow(newest)  # it may lie there still, since a server died before it handed it on
@@ -212,7 +212,7 @@ class Messages:
         service = self._service
         soon_ms = service.config.message_hint_ms
         await service.waker.hint_within(head.run, soon_ms // 2, soon_ms)
-        new = await service.journal.put_message(head.run, message)
+        new = await service.journal.inbox.put(head.run, message)
         await self.hand_over(head, [message] if new else [])
         return new
 
@@ -222,7 +222,7 @@ class Messages:
         service.dispatcher.messages_came(head.run, messages)
         if head.owner and service.sessions.owner(head.run) is None and service.cell.is_home(head.run):
             # it was parked or ended since the head was read, or its worker has not said yet that it has it
-            now = await service.journal.head(head.run)
+            now = await service.journal.runs.head(head.run)
             if now is None or now.status not in OPEN:
                 return
             head = now

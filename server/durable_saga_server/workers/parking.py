@@ -62,7 +62,7 @@ async def release(service: HistoryService, session: Session, request: w.Release)
 async def set_aside(service: HistoryService, session: Session, said: w.Commit, reason: str) -> None:
     """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
     try:
-        head = await service.journal.head(run_of(said.key))
+        head = await service.journal.runs.head(run_of(said.key))
     except JournalError as error:
         log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
         return
@@ -82,7 +82,7 @@ async def owns(service: HistoryService, session: Session, said: w.Commit | w.Rel
     if owned is not None and owned.epoch == said.epoch and owned.incarnation == said.incarnation:
         return True
     try:
-        head = await service.journal.head(run)
+        head = await service.journal.runs.head(run)
     except JournalError:
         return True
     if head is None or head.incarnation != said.incarnation or run.namespace != session.namespace:
@@ -94,4 +94,4 @@ async def owns(service: HistoryService, session: Session, said: w.Commit | w.Rel
 async def _is_due(service: HistoryService, run: Run, wake_at_ms: int) -> bool:
     """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
     JournalError."""
-    return 0 < wake_at_ms <= service.clock.now_ms() or bool(await service.journal.inbox(run))
+    return 0 < wake_at_ms <= service.clock.now_ms() or bool(await service.journal.inbox.unread(run))

@@ -168,7 +168,7 @@ class WorkStreams:
             return
         with dispatcher.handing(run, look=True) as handing:
             try:
-                head = await self._service.journal.head(run)
+                head = await self._service.journal.runs.head(run)
                 unread = await dispatcher.unread(run, handing)
             except JournalError:
                 return  # its next commit tells
