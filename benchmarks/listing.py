@@ -70,12 +70,9 @@ async def run(address: str, rows: int) -> None:
         ("an attribute that no row has", Filter("n", attributes=(("customer", "nobody"),))),
     ):
         await measure(journal, words, wanted)
-    begin, pages, page = time.perf_counter(), 0, ""
+    begin, pages, page, wanted = time.perf_counter(), 0, "", Filter("n", "type-3", frozenset({h.COMPLETED}))
     while pages == 0 or page:
-        page, pages = (
-            (await journal.index.listing(Filter("n", "type-3", frozenset({h.COMPLETED})), PAGE, page)).next_page,
-            pages + 1,
-        )
+        page, pages = (await journal.index.listing(wanted, PAGE, page)).next_page, pages + 1
     print(f"type and status, to the end: {pages} pages in {time.perf_counter() - begin:.2f} s")
     await journal.close()
 

@@ -110,7 +110,8 @@ class CassandraRows:
 
     def _batches(self, heads: Sequence[Head], events: list[tuple[int, bytes]]) -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
         """Rows of one partition each: a run; hints of a shard and day; rows of a day's listing."""
-        from durable_saga_server.journal.cassandra.listing import head_columns, list_row
+        from durable_saga_server.journal.cassandra.heads import head_columns
+        from durable_saga_server.journal.cassandra.listing import list_row
         from durable_saga_server.journal.cassandra.schema import HINT_DAY_MS, LISTING_DAY_MS
 
         prepared = self._session._prepared
