@@ -186,9 +186,8 @@ class Agreement(Asking):
     def acquire(self, saga: str, fault: Fault, behind: int) -> None:
         if (head := self.head(saga)) is None:
             return
-        outcome = self.ask(
-            fault, "runs.acquire", head.run, head.incarnation, head.epoch - behind, "other", self.now_ms, again=False
-        )
+        taken = head.run, head.incarnation, head.epoch - behind, "other", self.now_ms
+        outcome = self.ask(fault, "runs.acquire", *taken, again=False)
         if is_unknown(outcome):
             self.given_up.add(saga)  # nobody knows who owns it
         elif isinstance(outcome, Committed):
