@@ -124,7 +124,7 @@ async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -
 
 async def _drop_owned(self: Any, row: Any, shard: Any) -> int:
     run = Run(*row[1:])
-    head = await self._journal.head(run)
+    head = await self._journal.runs.head(run)
     if head is not None and not head.owner and await self.can_go_on(head, self._clock.now_ms()):
         self._dispatcher.wake(run, head.saga_type)
     return 0

@@ -44,7 +44,7 @@ class Mailbox:
 
     async def nudge(self, member: Member, run: Run) -> None:
         """Let another engine look at it, which alone can reach its worker. Raises JournalError."""
-        await self._journal.add_hint(Hint(self._clock.now_ms(), run, mailbox_of(member.name)))
+        await self._journal.hints.add(Hint(self._clock.now_ms(), run, mailbox_of(member.name)))
 
     async def _read(self) -> None:
         mailbox, after_ms = mailbox_of(self._cell.name), self._clock.now_ms()
@@ -55,7 +55,7 @@ class Mailbox:
                 continue
             try:
                 until_ms = self._clock.now_ms() + self._config.hint_late_ms
-                for hint in await self._journal.hints(mailbox, after_ms, until_ms, NUDGES_PER_READ):
+                for hint in await self._journal.hints.due(mailbox, after_ms, until_ms, NUDGES_PER_READ):
                     if hint not in handled:
                         await self._nudged(hint.run)
                         handled.add(hint)
