@@ -161,10 +161,10 @@ def test_a_full_inbox_is_an_error_of_its_own_that_says_when_to_come_again(monkey
 class FullDisk(WrappedJournal):
     """Its disk is full from the second message on."""
 
-    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        if message.signal.name == "too much":
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "inbox.put" and args[1].signal.name == "too much":
             raise JournalFull("no room for the journal: free some disk space. Nothing was lost")
-        return await super().put_message(run, message)
+        return await call(*args)
 
 
 def test_a_full_disk_is_an_error_of_its_own_that_says_when_to_come_again() -> None:

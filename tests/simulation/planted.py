@@ -61,7 +61,7 @@ async def _go_on(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
 
 
 async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> Any:
-    outcome = await self._journal.create(head, event, hint)
+    outcome = await self._journal.runs.create(head, event, hint)
     return Created(head) if isinstance(outcome, Unknown) else outcome
 
 
@@ -171,7 +171,7 @@ def _due_soon(self: Any, head: Any) -> int:
 
 
 async def _purged_unknown(self: Any, head: Any) -> None:
-    await self._journal.purge(head.run, head.incarnation, head.ended_ms)
+    await self._journal.runs.purge(head.run, head.incarnation, head.ended_ms)
 
 
 async def _keep_first(self: Any, first: Run) -> None: ...

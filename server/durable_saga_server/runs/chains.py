@@ -47,12 +47,12 @@ class Chains:
         """The head of the newest run. It did not continue; None: there is no such saga."""
         known = 0
         while True:
-            root = await self._journal.head(Run(namespace, saga))
+            root = await self._journal.runs.head(Run(namespace, saga))
             if root is None or root.status != h.CONTINUED:
                 return root
             head: Head | None = root
             if root.newest > 1:
-                head = await self._journal.head(Run(namespace, saga, root.newest))
+                head = await self._journal.runs.head(Run(namespace, saga, root.newest))
             while head is not None and head.status == h.CONTINUED:
                 head = await self.go_on(head)
             if head is not None or root.newest == known:
@@ -62,7 +62,7 @@ class Chains:
     async def follow(self, run: Run) -> None:
         """A run has just ended so. What fails here is done by its hint."""
         try:
-            head = await self._journal.head(run)
+            head = await self._journal.runs.head(run)
             if head is not None and head.status == h.CONTINUED:
                 await self.go_on(head)
         except JournalError as error:
@@ -73,10 +73,10 @@ class Chains:
         purged already. Once the first run knows of it, it is not made again."""
         run = head.run
         following, first = run._replace(run=run.run + 1), run._replace(run=1)
-        root = head if run == first else await self._journal.head(first)
+        root = head if run == first else await self._journal.runs.head(first)
         if root is None:
             return None
-        there = await self._journal.head(following) if root.newest >= following.run else None
+        there = await self._journal.runs.head(following) if root.newest >= following.run else None
         if there is None and root.newest >= following.run:
             return None
         if (last := await self._event(head, head.next_seq - 1)) is None:
@@ -86,7 +86,7 @@ class Chains:
             if (begun := await self._event(head, 0)) is None:
                 return None
             there = await self._create(head, begun.saga_started, last.saga_ended.next, following)
-            await self._journal.advance(first, root.incarnation, following.run)
+            await self._journal.runs.advance(first, root.incarnation, following.run)
             self._notify(run)
             await self._delivery.hand_over(there, [])
         if carried and there.status == h.CONTINUED:
@@ -97,8 +97,8 @@ class Chains:
 
     async def _event(self, head: Head, seq: int) -> h.Event | None:
         """None: another look at it, or at a later run, has purged the run since its head was read."""
-        events = await self._journal.events(head.run, seq, 1)
-        if not events and await self._journal.head(head.run) is not None:
+        events = await self._journal.runs.events(head.run, seq, 1)
+        if not events and await self._journal.runs.head(head.run) is not None:
             raise JournalError(f"run {head.run.run} of saga {head.run.saga} has no event {seq}")
         return events[0] if events else None
 
@@ -108,21 +108,21 @@ class Chains:
         """Put what the run left unread into the inbox of the next: before its start, when nobody else can write to it, so that
         it comes first; what came too late for that, when it comes. Gives what was not there before."""
         left = await self._left(head, end)
-        left = [one for one in left if not await self._journal.has_message(following, one.message_id)]
+        left = [one for one in left if not await self._journal.inbox.has(following, one.message_id)]
         if left:
             await self._waker.hint(following, self._clock.now_ms() + self._config.message_hint_ms)
-        return [one for one in left if await self._journal.put_message(following, await self._own(head.run, following, one))]
+        return [one for one in left if await self._journal.inbox.put(following, await self._own(head.run, following, one))]
 
     async def _left(self, head: Head, end: h.Continuation) -> Sequence[h.InboxMessage]:
         """First what the run took and did not read, by its place in the history; then what it did not take."""
-        waiting = [one for one in await self._journal.inbox(head.run) if one.WhichOneof("kind") in CARRIED]
+        waiting = [one for one in await self._journal.inbox.unread(head.run) if one.WhichOneof("kind") in CARRIED]
         carried, taken = set(end.carried), set()
         kept: list[h.InboxMessage] = []
         if not carried and not waiting:
             return kept
         seq = 0
         while seq < head.next_seq:
-            page = await self._journal.events(head.run, seq, self._config.events_per_read)
+            page = await self._journal.runs.events(head.run, seq, self._config.events_per_read)
             if not page:
                 raise JournalError(f"{head.run.saga}: the history ends at event {seq}, but the head says {head.next_seq}")
             for event in page:
@@ -167,7 +167,7 @@ class Chains:
         )  # fmt: skip
         hint = Hint(now_ms + self._config.message_hint_ms, following)
         attempt = 0
-        while isinstance(outcome := await self._journal.create(new, event, hint), Unknown):
+        while isinstance(outcome := await self._journal.runs.create(new, event, hint), Unknown):
             attempt += 1
             if attempt == CREATE_ATTEMPTS_MAX:
                 raise JournalError(f"run {following.run} of saga {following.saga} can't be made now: {outcome.reason}")

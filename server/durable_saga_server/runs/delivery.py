@@ -33,7 +33,7 @@ class Delivery:
         """Into the inbox of an open run, then to its owner, or somebody is made the owner. False: it was there."""
         soon_ms = self._config.message_hint_ms
         await self._waker.hint_within(head.run, soon_ms // 2, soon_ms)
-        new = await self._journal.put_message(head.run, message)
+        new = await self._journal.inbox.put(head.run, message)
         await self.hand_over(head, [message] if new else [])
         return new
 
@@ -42,7 +42,7 @@ class Delivery:
         self._dispatcher.messages_came(head.run, messages)
         if head.owner and self._sessions.owner(head.run) is None and self._cell.is_home(head.run):
             # it was parked or ended since the head was read, or its worker has not said yet that it has it
-            now = await self._journal.head(head.run)
+            now = await self._journal.runs.head(head.run)
             if now is None or now.status not in OPEN:
                 return
             head = now

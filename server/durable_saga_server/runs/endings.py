@@ -35,5 +35,5 @@ class Endings:
     async def _drop_orphans(self, run: Run) -> None:
         """A start that wrote its large values and never came about; one that may still be under way is left alone."""
         now_ms = self._clock.now_ms()
-        if await self._journal.drop_chunks(run, now_ms - self._config.orphan_chunks_ms):
+        if await self._journal.chunks.drop(run, now_ms - self._config.orphan_chunks_ms):
             await self._hint(run, now_ms + self._config.orphan_chunks_ms)

@@ -28,7 +28,7 @@ class Heads:
         check_name("namespace", key.namespace, self._config.id_characters_max)
         check_name("saga id", key.saga, self._config.id_characters_max)
         if key.run:
-            head = await self._journal.head(Run(key.namespace, key.saga, key.run))
+            head = await self._journal.runs.head(Run(key.namespace, key.saga, key.run))
         else:
             head = await self._chains.newest(key.namespace, key.saga)
         if head is None:
@@ -49,11 +49,11 @@ class Heads:
         check_name("correlation key", correlation_key, config.id_characters_max)
         while True:
             asked_ms = self._clock.now_ms()
-            runs = await self._journal.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
+            runs = await self._journal.index.keyed(namespace, correlation_key, config.keyed_sagas_max + 1)
             heads = {run: await self._newest(run) for run in runs}
             ended = [run for run, head in heads.items() if head is not None and (head.status not in OPEN or head.run != run)]
             for run in ended:
-                await self._journal.drop_key(namespace, correlation_key, run, asked_ms)
+                await self._journal.index.drop_key(namespace, correlation_key, run, asked_ms)
             if len(runs) <= config.keyed_sagas_max or not ended:
                 break
         found = {head.run.saga: head for head in heads.values() if head is not None and head.status in OPEN}
@@ -66,7 +66,7 @@ class Heads:
         return list(found.values())
 
     async def _newest(self, run: Run) -> Head | None:
-        head = await self._journal.head(run)
+        head = await self._journal.runs.head(run)
         if head is None or head.status != h.CONTINUED:
             return head
         return await self._chains.newest(run.namespace, run.saga)

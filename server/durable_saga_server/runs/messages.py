@@ -177,12 +177,12 @@ class Messages:
     async def is_there(self, key: h.RunKey, message_id: str) -> bool:
         """Whether the run that is named, or one of those before it, has got it, read or not."""
         run = (await self._heads.head(key)).run
-        return await self._journal.has_message(run, message_id) or await self._had_before(run, message_id)
+        return await self._journal.inbox.has(run, message_id) or await self._had_before(run, message_id)
 
     async def _had_before(self, run: Run, message_id: str) -> bool:
         """A repetition of what one of the runs before this one got: it has read it, or handed it on."""
         before = [run._replace(run=number) for number in range(run.run - 1, max(run.run - 1 - REMEMBERING_RUNS, 0), -1)]
-        had = await asyncio.gather(*(self._journal.has_message(one, message_id) for one in before))
+        had = await asyncio.gather(*(self._journal.inbox.has(one, message_id) for one in before))
         newest = next((one for one, has in zip(before, had, strict=True) if has), None)
         if newest is not None:
             await self._chains.follow(newest)  # it may lie there still, since a server died before it handed it on

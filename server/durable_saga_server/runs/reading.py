@@ -52,7 +52,7 @@ class Reading:
         view = self._view(head)
         folding = Folding(view)
         folding.add(events[: head.next_seq])
-        waiting = await self._journal.inbox(head.run) if head.status != h.CONTINUED else []
+        waiting = await self._journal.inbox.unread(head.run) if head.status != h.CONTINUED else []
         taken = taken_ids(events[: head.next_seq]) if waiting else set()
         seq = min(len(events), head.next_seq)
         while seq < head.next_seq:
@@ -82,7 +82,7 @@ class Reading:
         """As many events as fit into one read, and what can't be read among them. Raises JournalError."""
         run, limit = head.run, limit or self._config.events_per_read
         try:
-            events = await self._journal.events(run, from_seq, limit)
+            events = await self._journal.runs.events(run, from_seq, limit)
         except JournalDamaged as error:
             next_seq = max([from_seq + 1, *(event.seq + 1 for event in error.left)])
             if not error.left:  # nothing of this piece is left: it is passed over
@@ -128,7 +128,7 @@ class Reading:
         if head.status in (h.RUNNING, h.COMPENSATING):
             return self._view(head)
         try:
-            last = await self._journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
+            last = await self._journal.runs.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
         except JournalDamaged:
             return None
         return _completed(head.run, last[0]) if last and last[0].HasField("saga_ended") else None
@@ -138,22 +138,22 @@ class Reading:
         is to be read."""
         check_name("namespace", key.namespace, self._config.id_characters_max)
         check_name("saga id", key.saga, self._config.id_characters_max)
-        head = await self._journal.glance(Run(key.namespace, key.saga, key.run or 1))
+        head = await self._journal.runs.glance(Run(key.namespace, key.saga, key.run or 1))
         return head if head is not None and head.status in (h.RUNNING, h.COMPENSATING) else None
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""
         try:
-            return await self._journal.events(run, 0, limit) if limit else []
+            return await self._journal.runs.events(run, 0, limit) if limit else []
         except JournalDamaged:
             return []  # they are read again, and told as what they are
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
         if head.status in (h.HELD, h.COMPENSATION_STUCK):
-            if await self._journal.inbox(head.run):
+            if await self._journal.inbox.unread(head.run):
                 return False
-            now = await self._journal.head(head.run)  # the word may have been taken since the head was read
+            now = await self._journal.runs.head(head.run)  # the word may have been taken since the head was read
             return now is not None and now.next_seq == head.next_seq
         return head.status not in OPEN
 
@@ -169,7 +169,7 @@ class Reading:
             return await self._keyed(wanted, request.correlation_key)
         try:
             limit = min(request.limit or 100, self._config.list_max)
-            found = await self._journal.listing(wanted, limit, request.page)
+            found = await self._journal.index.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
@@ -183,7 +183,7 @@ class Reading:
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
         check_name("namespace", request.namespace, self._config.id_characters_max)
-        tallies = await self._journal.tallies(request.namespace)
+        tallies = await self._journal.index.tallies(request.namespace)
         return c.StatisticsReply(
             tallies=[c.Tally(saga_type=one.saga_type, status=shown(one.status), count=one.count) for one in tallies]
         )
@@ -192,7 +192,7 @@ class Reading:
     async def changes(self, request: c.ChangesRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._config.id_characters_max)
         limit = min(request.limit or 100, self._config.list_max)
-        found = await self._journal.changes(request.namespace, request.after_ms, limit)
+        found = await self._journal.index.changes(request.namespace, request.after_ms, limit)
         wanted = set(request.status)
         return c.ListReply(sagas=[describe_head(head) for head in found if not wanted or head.status in wanted])
 
@@ -201,11 +201,11 @@ class Reading:
         for what, name in (("namespace", request.namespace), ("group", request.group), ("item", request.item)):
             check_name(what, name, self._config.claim_characters_max)
         if request.confirm:
-            await self._journal.confirm(request.namespace, request.group, request.item)
+            await self._journal.claims.confirm(request.namespace, request.group, request.item)
             return c.ClaimReply(claimed=True)
         now_ms = self._clock.now_ms()
         until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
-        claimed = await self._journal.claim(request.namespace, request.group, request.item, now_ms, until_ms)
+        claimed = await self._journal.claims.claim(request.namespace, request.group, request.item, now_ms, until_ms)
         return c.ClaimReply(claimed=claimed)
 
     def _view(self, head: Head) -> c.Description:

@@ -51,10 +51,10 @@ class Retention:
 
     async def _end_chain(self, first: Run) -> None:
         """The first run stays until the last is gone; its purge leads here, or its hint, which is there until that is done."""
-        root = await self._journal.head(first)
+        root = await self._journal.runs.head(first)
         if root is None or root.status != h.CONTINUED or root.newest < 2:
             return
-        if await self._journal.head(first._replace(run=root.newest)) is None:
+        if await self._journal.runs.head(first._replace(run=root.newest)) is None:
             await self._purge(root)
 
     async def _purge_in_order(self, head: Head) -> int:
@@ -62,14 +62,14 @@ class Retention:
         run = head.run
         first, is_last = run._replace(run=1), head.status != h.CONTINUED
         await self._chains.newest(run.namespace, run.saga)  # the first run names the newest then
-        root = await self._journal.head(first)
+        root = await self._journal.runs.head(first)
         if root is not None and root.newest < run.run + (not is_last):
             log.error("run %s of saga %s is kept, because it is not linked to its chain", run.run, run.saga)
             return 0
         oldest = await self._oldest(run)
         until = min(run.run, oldest + PURGED_PER_LOOK_MAX)
         for number in range(oldest, until):
-            before = await self._journal.head(run._replace(run=number))
+            before = await self._journal.runs.head(run._replace(run=number))
             if before is not None:
                 if (due_ms := self._due_ms(before)) > self._clock.now_ms():
                     return due_ms
@@ -91,7 +91,7 @@ class Retention:
         gone, there = 1, run.run
         while there - gone > 1:
             middle = (gone + there) // 2
-            if await self._journal.head(run._replace(run=middle)) is None:
+            if await self._journal.runs.head(run._replace(run=middle)) is None:
                 gone = middle
             else:
                 there = middle
@@ -101,7 +101,7 @@ class Retention:
         """What is written in the middle between its end and now is neither its own nor that of a new run."""
         assert head.status not in OPEN, "only an ended run is purged"
         before_ms = (head.ended_ms + self._clock.now_ms()) // 2
-        outcome = await self._journal.purge(head.run, head.incarnation, before_ms)
+        outcome = await self._journal.runs.purge(head.run, head.incarnation, before_ms)
         if isinstance(outcome, Unknown):
             raise JournalUnavailable(
                 f"it is unknown whether run {head.run.run} of {head.run.saga} was purged: {outcome.reason}"

@@ -48,7 +48,7 @@ class Starting:
         run = Run(request.namespace, request.saga)
         if holds_large(request):
             self._large.check_room()
-            if (there := await self._journal.head(run)) is not None:
+            if (there := await self._journal.runs.head(run)) is not None:
                 return await self._already(request, there)
             await self._waker.hint(run, self._clock.now_ms() + self._config.orphan_chunks_ms)
             request = await self._large.detach(run, request)
@@ -86,7 +86,7 @@ class Starting:
         """The identical write again until its outcome is known."""
         until = self._clock.now_ms() + self._config.resend_for_ms
         while True:
-            outcome = await self._journal.create(head, event, hint)
+            outcome = await self._journal.runs.create(head, event, hint)
             if not isinstance(outcome, Unknown):
                 self._waker.written(hint)
                 return outcome
@@ -98,7 +98,7 @@ class Starting:
 
     async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
         """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
-        first = next((event.saga_started for event in await self._journal.events(there.run, 0, 1)), h.SagaStarted())
+        first = next((event.saga_started for event in await self._journal.runs.events(there.run, 0, 1)), h.SagaStarted())
         is_own = bool(request.start_id) and first.seed == request.start_id
         reply = c.StartReply(
             key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)

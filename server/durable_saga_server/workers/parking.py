@@ -77,7 +77,7 @@ class Parking:
     async def set_aside(self, session: Session, said: w.Commit, reason: str) -> None:
         """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
         try:
-            head = await self._journal.head(run_of(said.key))
+            head = await self._journal.runs.head(run_of(said.key))
         except JournalError as error:
             log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
             return
@@ -96,7 +96,7 @@ class Parking:
         if owned is not None and owned.epoch == said.epoch and owned.incarnation == said.incarnation:
             return True
         try:
-            head = await self._journal.head(run)
+            head = await self._journal.runs.head(run)
         except JournalError:
             return True
         if head is None or head.incarnation != said.incarnation or run.namespace != session.namespace:
@@ -114,4 +114,4 @@ class Parking:
     async def _is_due(self, run: Run, wake_at_ms: int) -> bool:
         """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
         JournalError."""
-        return 0 < wake_at_ms <= self._clock.now_ms() or bool(await self._journal.inbox(run))
+        return 0 < wake_at_ms <= self._clock.now_ms() or bool(await self._journal.inbox.unread(run))

@@ -29,7 +29,7 @@ class Reclaiming:
             return
         with dispatcher.handing(run, look=True) as handing:
             try:
-                head = await self._journal.head(run)
+                head = await self._journal.runs.head(run)
                 unread = await dispatcher.unread(run, handing)
             except JournalError:
                 return  # its next commit tells
