@@ -93,7 +93,7 @@ def test_the_next_run_takes_them_over() -> None:
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"customer": ""}, "1 to 255 characters"),
+        ({"customer": ""}, "1 to 255 whole characters"),
         ({"customer": "x" * 256}, "ATTRIBUTE_CHARACTERS_MAX"),
         ({"customer": 1.5}, "an int or a bool"),
         ({"customer": None}, "an int or a bool"),
