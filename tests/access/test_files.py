@@ -136,7 +136,7 @@ def test_a_renewed_file_is_looked_at_too_and_one_that_stays_once_a_day(
     ca.issue("server", NAMES, seconds=-60)
     assert files.is_renewed()
     assert [one.message for one in caplog.records] == [caplog.records[0].message]
-    assert "has expired" in caplog.text
+    assert "expired on" in caplog.text
     assert not files.is_renewed()
     assert len(caplog.records) == 1
     monkeypatch.setattr(tls_files, "WARN_AGAIN_SECONDS", -1.0)  # a day later

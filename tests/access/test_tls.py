@@ -67,7 +67,7 @@ def test_certificates_that_are_expired_foreign_or_of_another_name_are_refused_on
         "has expired": ca.issue("expired", NAMES, seconds=-60),
         "is not valid yet": ca.issue("early", NAMES, since=3_600),
         "is not signed by the CA in": other.issue("foreign", NAMES),
-        "is of another name": ca.issue("elsewhere", ["sagas.example"]),
+        "is for another name": ca.issue("elsewhere", ["sagas.example"]),
     }
     clients = {
         "expired": ca.issue("old", ["spiffe://shop"], seconds=-60, client=True),

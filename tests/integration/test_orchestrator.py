@@ -137,10 +137,10 @@ def test_r4_names_are_checked_and_an_id_starts_once(journal: str) -> None:
     async def scenario(manager: SagaManager) -> None:
         orchestrator = SagaOrchestrator(manager)
         orchestrator.register(f.Chain)
-        with pytest.raises(UnsupportedOperation, match="does not run"):
+        with pytest.raises(UnsupportedOperation, match="isn't running"):
             await orchestrator.start("chain_of_three", {})
         async with orchestrator:
-            with pytest.raises(NotFound, match="no saga 'chain' is registered; there are chain_of_three"):
+            with pytest.raises(NotFound, match="no saga 'chain' is registered, only chain_of_three"):
                 await orchestrator.start("chain", {})
             first = await orchestrator.start("chain_of_three", {}, id="once")
             again = await orchestrator.start("chain_of_three", {}, id="once")
@@ -395,8 +395,8 @@ class NoCondition(Circle):
         (Unknown, "did you mean 'first'"),
         (Twice, "defined twice, first at"),
         (BadUndo, r"compensation of step 'a' takes \(\); it is called with \(context\)"),
-        (Negative, "timeout is -1: it can't be negative"),
-        (NegativeSaga, "timeout is -5: it can't be negative"),
+        (Negative, "timeout is -1, and it can't be negative"),
+        (NegativeSaga, "timeout is -5, and it can't be negative"),
         (BadOrder, "compensation_order.. names 'b', which isn't a step"),
         (NoCondition, "go together"),
     ],

@@ -156,7 +156,7 @@ def test_what_is_no_text_or_number_is_told_in_the_words_of_the_caller() -> None:
         async with connect("memory:") as client:
             with pytest.raises(InvalidArgument, match="id must be a str, not 7 of type int"):
                 await client.start("waits", id=7)  # type: ignore[call-overload]
-            with pytest.raises(InvalidArgument, match="saga is 3, of type int"):
+            with pytest.raises(InvalidArgument, match="saga must be a str, not 3 of type int"):
                 await client.publish("x", saga=3)  # type: ignore[call-overload]
             with pytest.raises(ValueError, match="max_concurrent_sagas is 0"):
                 SagaOrchestrator(SagaManager("memory:"), max_concurrent_sagas=0)
@@ -200,8 +200,8 @@ def test_attempts_that_fill_a_worker_are_told_of(
             async with asyncio.timeout(20):
                 while "attempts wait: all" not in caplog.text:
                     await asyncio.sleep(0.05)
-            assert "all 2 (concurrency) are taken. The oldest, hangs of saga h-0" in caplog.text
-            assert "has no timeout" in caplog.text
+            assert "all 2 places (concurrency) are taken. The oldest, hangs of saga h-0" in caplog.text
+            assert "has no time-out" in caplog.text
             for number in range(2):
                 await client.handle(f"h-{number}").cancel()
 

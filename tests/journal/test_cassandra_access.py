@@ -134,7 +134,7 @@ def test_what_is_refused_says_which_variable_to_look_at(
         access = Access.from_environment(environment(certificates, **changes))
         with pytest.raises(JournalError) as refused:
             await CassandraJournal([secured], "k", strict=False, replication_factor=1, access=access).initialize()
-        assert isinstance(refused.value, JournalUnavailable) == ("TLS only" in words), "waiting does not help with the others"
+        assert isinstance(refused.value, JournalUnavailable) == ("speaks TLS" in words), "waiting does not help with the others"
         return str(refused.value)
 
     said = asyncio.run(scenario())
@@ -211,7 +211,7 @@ def test_a_commit_of_some_kilobytes_does_not_wait_for_a_delayed_acknowledgement(
         ({"TLS": "on", "CERT": "x"}, "go together"),
         ({"TLS": "on", "HOST_NAMES": "no"}, "checked or unchecked"),
         ({"BUNDLE": "b.zip", "CA": "x"}, "its own certificates"),
-        ({"PASSWRD": "x"}, "is none of"),
+        ({"PASSWRD": "x"}, "isn't one of"),
     ],
 )
 def test_variables_that_do_not_fit_together_are_named(given: dict[str, str], words: str) -> None:
@@ -223,7 +223,7 @@ def test_variables_that_do_not_fit_together_are_named(given: dict[str, str], wor
     ("content", "told"),
     [
         (b"hello", "isn't a zip file"),
-        ({"readme.txt": ""}, "is no secure-connect bundle: it holds no config.json"),
+        ({"readme.txt": ""}, "isn't a secure-connect bundle: it holds no config.json"),
         ({"config.json": "{}", "ca.crt": "", "cert": ""}, "it holds no key"),
         (None, "No such file"),
     ],

@@ -106,17 +106,17 @@ def test_nothing_is_overwritten(tmp_path: pathlib.Path) -> None:
     asyncio.run(filled(path))
     back_up(str(path), str(copy))
     before = copy.read_bytes()
-    with pytest.raises(JournalError, match="is there already"):
+    with pytest.raises(JournalError, match="already exists"):
         back_up(str(path), str(copy))
     with pytest.raises(JournalError, match="move it away first"):
         restore(str(copy), str(path))
     path.unlink()
     (tmp_path / "j.db-wal").write_bytes(b"of the former one")
-    with pytest.raises(JournalError, match=r"j\.db-wal is there"):
+    with pytest.raises(JournalError, match=r"j\.db-wal exists"):
         restore(str(copy), str(path))
     assert copy.read_bytes() == before
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
-    with pytest.raises(JournalError, match="is there already"):
+    with pytest.raises(JournalError, match="already exists"):
         back_up(str(copy), str(tmp_path / "link.db"))
 
 
@@ -169,7 +169,7 @@ def test_a_person_backs_up_checks_and_restores(tmp_path: pathlib.Path) -> None:
     assert asyncio.run(sagas_of(tmp_path / "again.db")) == ["s0", "s1", "s2"]
     refused = run(main, ["journal", "backup", copy, "--journal", url])
     assert refused.exit_code == 1
-    assert "is there already" in refused.output
+    assert "already exists" in refused.output
     assert "Cassandra" in run(main, ["journal", "backup", copy, "--journal", "cassandra://a/b"]).output
     assert "no file" in run(main, ["journal", "check", str(tmp_path / "none")]).output
     assert run(main, ["journal", "check", str(tmp_path / "c.db")]).exit_code == 0

@@ -84,7 +84,7 @@ def test_a_saga_must_be_async_and_signals_have_one_handler() -> None:
     @one.signal(name="go")
     def go() -> None: ...
 
-    with pytest.raises(TypeError, match="'go' already"):
+    with pytest.raises(TypeError, match="already has a handler for signal 'go'"):
         one.signal(name="go")(go)
 
 

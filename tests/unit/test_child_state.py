@@ -109,4 +109,4 @@ def test_a_key_that_is_a_childs_is_refused() -> None:
     assert "state 'pack/packed' would be kept as 'pack/packed', which the child saga pack already has: use another key" in error
     error = play(comes_first).error
     assert error is not None
-    assert "state 'packed' would be kept as 'pack/packed', which the saga around it has" in error
+    assert "state 'packed' would be kept as 'pack/packed', which the saga around it already has" in error

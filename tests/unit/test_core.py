@@ -92,7 +92,7 @@ async def holds_for_ever() -> None:
 
 
 def test_a_compensation_that_the_history_holds_and_the_code_has_lost_is_refused() -> None:
-    with pytest.raises(NonDeterminism, match=r"'hold' .call 1. with compensation 'free', the code asked for it without one"):
+    with pytest.raises(NonDeterminism, match=r"'hold' .call 1. with compensation 'free', but the code asked for it without"):
         replay(holds_for_ever, Driver(holds).run().journal)
     replay(holds, Driver(holds_for_ever).run().journal)  # one more is no harm
 

@@ -68,7 +68,7 @@ def test_the_name_of_a_step_or_saga_is_refused_with_its_place() -> None:
     async def done() -> None: ...
 
     for declare in (step, saga):
-        with pytest.raises(TypeError, match=r"test_halves.py:\d+: @\w+ is named 'or\\ud800der', with half a character"):
+        with pytest.raises(TypeError, match=r"test_halves.py:\d+: @\w+ is named 'or\\ud800der', which holds half a character"):
             declare(name=HALF)(done)
 
 

@@ -268,9 +268,9 @@ def registers(_: Any) -> bool:
         (raises, "KeyError: 'broken'"),
         (exits, "SystemExit: 3"),
         (lambda error: is_async(error), "TypeError: it is async"),
-        (sets_state, r"state.set() in a condition"),
-        (asks_for_a_step, "step refuse in a condition"),
-        (registers, "on_failure() in a condition"),
+        (sets_state, r"state.set() can't be used in a condition"),
+        (asks_for_a_step, "step refuse can't be called in a condition"),
+        (registers, "on_failure() can't be used in a condition"),
     ],
 )
 @pytest.mark.parametrize("strategy", ["deferred", "immediate"])

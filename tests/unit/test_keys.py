@@ -42,7 +42,7 @@ def test_what_changes_in_the_folder_counts_at_once_in_a_process_that_runs(tmp_pa
             folder.find("a:1")
         with pytest.raises(MissingKey, match="erased"):
             folder.current("a")
-        with pytest.raises(ValueError, match="not used again"):
+        with pytest.raises(ValueError, match="can't be used again"):
             folder.create("a")
     assert key not in b"".join(one.read_bytes() for one in tmp_path.rglob("*") if one.is_file())
     with pytest.raises(MissingKey):
@@ -121,6 +121,6 @@ def test_a_person_makes_lists_and_erases_keys(tmp_path: pathlib.Path) -> None:
     assert run(main, ["keys", "list", *folder]).output == "c-7:1\nc-7:2\n"
     assert run(main, ["keys", "erase", "c-7", "--yes", *folder]).output == "erased: c-7:1, c-7:2\n"
     assert run(main, ["keys", "list", *folder]).output == ""
-    assert "not used again" in run(main, ["keys", "create", "c-7", *folder]).output
+    assert "can't be used again" in run(main, ["keys", "create", "c-7", *folder]).output
     assert "no key named" in run(main, ["keys", "erase", "c-8", "--yes", *folder]).output
     assert sorted(os.listdir(tmp_path / "keys" / "c-7")) == ["1.made", "2.made", ERASED]

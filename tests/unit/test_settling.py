@@ -347,7 +347,7 @@ def test_a_step_without_await_fails_the_saga_and_names_the_line() -> None:
 
     result = play(pay)
     assert result.status == "compensated"
-    assert "charge() was called and never awaited" in (result.error or "")
+    assert "charge() was called but never awaited" in (result.error or "")
     assert f"{__file__}:{pay.definition.function.__code__.co_firstlineno + 3}" in (result.error or "")
     assert ledger == ["a", "-a (paid by a)"]
 
@@ -362,7 +362,7 @@ def test_a_child_saga_without_await_fails_the_saga() -> None:
 
     result = play(parent)
     assert result.status == "failed"
-    assert "child() was called and never awaited" in (result.error or "")
+    assert "child() was called but never awaited" in (result.error or "")
 
 
 def test_calls_that_are_closed_or_cancelled_before_they_began_are_no_fault() -> None:

@@ -111,7 +111,7 @@ def define_and_fail(self: Saga) -> list[SagaStep]:
         ("timeout", {"timeout": "5"}),
         ("when_failed is 'no'", {"when_failed": "no"}),
         ("compensation_parallel is 'yes'", {"compensation_parallel": "yes"}),
-        ("compensation_order is .*: it is a method", {"compensation_order": ["a"]}),
+        ("compensation_order is .*: write a method", {"compensation_order": ["a"]}),
         ("compensation_order[(][)] is async", {"compensation_order": define_later}),
         ("compensation_order[(][)] failed: KeyError", {"compensation_order": define_and_fail}),
         ("keys[(][)] is async", {"keys": asks}),
