@@ -197,12 +197,6 @@ class History:
         self.added.append(event)
         self.added_bytes += size
 
-    def take_added(self) -> tuple[list[h.Event], int]:
-        """What was added since the last time, and its bytes."""
-        added, size = self.added, self.added_bytes
-        self.added, self.added_bytes = [], 0
-        return added, size
-
     def count(self, event: h.Event, size: int = 0) -> None:
         """One more event. `size`: where it is known."""
         size = size or event.ByteSize()
