@@ -87,7 +87,8 @@ class Calls:
     ) -> Any:
         tape = self._tape
         self._unawaited.begun(call)
-        if self._standing.refuses:
+        standing = self._standing
+        if standing.stop is not None and standing.refuses:
             await self._loop.refused()
         if len(self.pending) >= PENDING_CALLS_MAX:
             raise LimitExceeded("PENDING_CALLS_MAX", PENDING_CALLS_MAX, "bound the fan-out, with a semaphore for example")

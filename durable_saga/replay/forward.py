@@ -76,17 +76,19 @@ class Forward:
 
     def settle(self) -> None:
         """After an activation: see whether the forward part is over, and end, hold or unwind the run."""
-        standing, ending, loop, history = self._standing, self._ending, self._loop, self._tape.history
+        standing, ending = self._standing, self._ending
         main = standing.main
         assert main is not None, "a history starts with saga_started"
-        if not main.done() and standing.stop is not None:
-            self._cancel_all()
         if not main.done():
-            if standing.stop is not None:
+            if standing.stop is None:
+                if standing.failed_child is not None and not self._unwinding.has_parts:
+                    ending.fail(standing.failed_child)
+                return
+            self._cancel_all()
+            if not main.done():
                 ending.fail(SwallowedCancellation(f"the saga went on waiting after it was stopped ({standing.stop})"))
-            elif standing.failed_child is not None and not self._unwinding.has_parts:
-                ending.fail(standing.failed_child)
-            return
+                return
+        loop, history = self._loop, self._tape.history
         if standing.stop is None and self._signals.is_handling and _ended_well(main) and not history.ended_at_once():
             return  # what was acknowledged is carried out before the end
         self._cancel_all()

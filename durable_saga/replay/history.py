@@ -121,6 +121,11 @@ def kind_of(event: h.Event) -> str:
 class History:
     """Assigns sequence numbers and times. `replaying` is True until the committed history has been walked through."""
 
+    __slots__ = (
+        "_asked", "_bytes", "_committed", "_is_counted", "_large_bytes", "_warned", "added", "added_bytes", "is_large",
+        "next_seq", "replaying",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.next_seq = 0
         self.replaying = False
@@ -196,12 +201,6 @@ class History:
         self.count(event, size)
         self.added.append(event)
         self.added_bytes += size
-
-    def take_added(self) -> tuple[list[h.Event], int]:
-        """What was added since the last time, and its bytes."""
-        added, size = self.added, self.added_bytes
-        self.added, self.added_bytes = [], 0
-        return added, size
 
     def count(self, event: h.Event, size: int = 0) -> None:
         """One more event. `size`: where it is known."""

@@ -166,11 +166,10 @@ class Core:
 
     def take(self) -> Output:
         """What came up since the last call."""
-        tape, standing = self.tape, self.standing
-        events, size = tape.history.take_added()
-        again, urgent = standing.phase == REPLAY_AGAIN, tape.take_urgent()
-        must_commit = urgent or any(map(_is_urgent, events))
-        return Output(events, tape.take_effects(), size, standing.status, self.next_timer_ms, again, must_commit)
+        standing = self.standing
+        events, size, effects, urgent = self.tape.take()
+        again, must_commit = standing.phase == REPLAY_AGAIN, urgent or any(map(_is_urgent, events))
+        return Output(events, effects, size, standing.status, self.next_timer_ms, again, must_commit)
 
     def discard(self) -> str:
         """Drop the run from memory; its code asks for nothing any more. Tells where it went on all the same, or ""."""

@@ -45,10 +45,9 @@ class Tape:
         value, self.given = self.given, NOT_DECODED
         return value
 
-    def take_effects(self) -> list[Effect]:
-        effects, self.effects = self.effects, []
-        return effects
-
-    def take_urgent(self) -> bool:
-        urgent, self.urgent = self.urgent, False
-        return urgent
+    def take(self) -> tuple[list[h.Event], int, list[Effect], bool]:
+        """The new events and their bytes, what is to be started, and `urgent`, since the last call."""
+        history, effects, urgent = self.history, self.effects, self.urgent
+        events, size = history.added, history.added_bytes
+        history.added, history.added_bytes, self.effects, self.urgent = [], 0, [], False
+        return events, size, effects, urgent

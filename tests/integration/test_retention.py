@@ -121,12 +121,15 @@ def test_an_ended_saga_is_purged_and_an_open_one_is_not(journal_of: JournalOf) -
         async with playing(journal, SHORT, namespace) as client:
             stays = await client.start(waiting, id="stays")
             for turn in range(2):
+                began = time.monotonic()
                 handle = await client.start(single, turn, LARGE, id="goes")
                 assert await handle.result() == turn + 1, "the id begins a new saga"
                 ended = await client.start(waiting, id="ended by force")
                 await asyncio.sleep(0.2)
                 await ended.terminate("enough")
-                assert {one.id async for one in client.list()} == {"stays", "goes", "ended by force"}
+                listed = {one.id async for one in client.list()}
+                is_late = time.monotonic() > began + SHORT.retention_ms / 1000  # some may be purged, on a busy machine
+                assert is_late or listed == {"stays", "goes", "ended by force"}
                 await is_purged(client, "goes", "ended by force")
                 with pytest.raises(NotFound):
                     await handle.signal("go")
