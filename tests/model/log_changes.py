@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from tests.model.explore import Step
 from tests.model.log_state import (
     END,
+    MESSAGE,
     NOBODY,
-    PLAIN,
     Change,
     Event,
     Head,
@@ -40,22 +40,26 @@ def ask(
 
 
 def execute(setting: Setting, state: State, change: Change) -> tuple[State, bool]:
-    now, knew, chain = state.heads[change.run], change.head, change.chain
+    now, knew, kept = state.heads[change.run], change.head, change.kept
+    if change.kind == "change" and now.inc == knew.inc and now.epoch == knew.epoch and now.kept[: len(kept)] == kept:
+        return state, True  # an earlier copy of it: the head bears its commit id
     if not fits(setting, now, knew):
         return state, False
     if change.kind == "acquire":
-        head = now._replace(epoch=now.epoch + 1, owner=state.servers[change.by].fence, chain=chain)
+        head = now._replace(epoch=now.epoch + 1, owner=state.servers[change.by].fence, kept=kept)
     elif change.kind == "release":
-        head = now._replace(owner=NOBODY, chain=chain)
+        head = now._replace(owner=NOBODY, kept=kept)
+    elif change.kind == "change":
+        head = now._replace(kept=kept)
     elif change.kind == "end":
-        head = now._replace(status="ended", chain=(*chain, Event(now.epoch, END)))
+        head = now._replace(status="ended", kept=(*kept, Event(now.epoch, END)))
     else:
-        head = now._replace(epoch=now.epoch + 1, status="ended", chain=(*chain, Event(now.epoch + 1, END)))
+        head = now._replace(epoch=now.epoch + 1, status="ended", kept=(*kept, Event(now.epoch + 1, END)))
     after = with_head(state, change.run, head)
-    if now.inc != knew.inc and chain:
+    if now.inc != knew.inc and kept:
         return after._replace(wrong="G2: a run holds what was written for the run before it"), True
     if head.status == "ended":
-        after = claim(after, "shown", change.run, head.inc, head.chain)
+        after = claim(after, "shown", change.run, head.inc, head.kept)
     return after, True
 
 
@@ -63,7 +67,8 @@ def fits(setting: Setting, now: Head, knew: Head) -> bool:
     """The condition; once false for a life of a run, it is false for good."""
     same_life = now.inc == knew.inc or setting.variant == "no incarnation in the condition"
     same_owner = now.owner == knew.owner or setting.variant == "an acquire does not look at the owner"
-    return now.status == "open" and same_life and now.epoch == knew.epoch and same_owner
+    same_place = len(now.kept) == len(knew.kept) or setting.variant == "a condition does not name the place"
+    return now.status == "open" and same_life and now.epoch == knew.epoch and same_owner and same_place
 
 
 def late_ones(setting: Setting, state: State) -> Iterator[Step]:
@@ -73,22 +78,17 @@ def late_ones(setting: Setting, state: State) -> Iterator[Step]:
 
 
 def told(change: Change) -> str:
-    return f"{change.kind} of run {change.run} (if epoch {change.head.epoch}; it counts {words(change.chain)})"
+    return f"{change.kind} of run {change.run} (if epoch {change.head.epoch}; it keeps {words(change.kept)})"
 
 
 # --- a life and the next one --------------------------------------------------------------------------------------------------
 
 
-def purges(setting: Setting, state: State) -> Iterator[Step]:
-    """The head first, by a condition; then its rows, a plain write that nobody waits for. Then the id is used again."""
+def purges(state: State) -> Iterator[Step]:
+    """The head, by a condition, with what stands with it. What is left in a log is asked for by nobody. Then the id is used again."""
     for run, head in enumerate(state.heads):
-        rows = setting.tombstone(run, head.inc)
         if head.status == "ended" and state.left.purges:
-            if setting.variant == "a purge deletes the rows before the head" and rows not in state.sent:
-                yield Step(f"the purge deletes the rows of run {run}", state._replace(sent=state.sent | {rows}))
-                continue
-            purged = with_head(spend(state, "purges"), run, head._replace(status="purged"))
-            yield Step(f"the ended run {run} is purged", purged._replace(sent=state.sent | {rows}))
+            yield Step(f"the ended run {run} is purged", with_head(spend(state, "purges"), run, head._replace(status="purged")))
         elif head.status == "purged":
             for by, server in enumerate(state.servers):
                 if server.is_up:
@@ -97,7 +97,7 @@ def purges(setting: Setting, state: State) -> Iterator[Step]:
 
 def _begun(state: State, run: int, by: int) -> State:
     head = state.heads[run]
-    new = Head(head.inc + 1, 1, state.servers[by].fence, past=head.chain)
+    new = Head(head.inc + 1, 1, state.servers[by].fence, past=head.kept)
     acted, shown = list(state.acted), list(state.shown)
     acted[run] = shown[run] = ()
     begun = with_head(state, run, new)._replace(acted=tuple(acted), shown=tuple(shown))
@@ -105,4 +105,4 @@ def _begun(state: State, run: int, by: int) -> State:
 
 
 def is_heard(history: tuple[Event, ...]) -> bool:
-    return any(event.content not in (PLAIN, END) for event in history)
+    return any(event.content == MESSAGE for event in history)

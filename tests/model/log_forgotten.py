@@ -13,8 +13,8 @@ from tests.model.log_state import Server, Setting, State
 from tests.model.replicas import in_order, under_way, without
 
 KEEPS_ROWS = (
-    "the count is not recorded",
-    "acquire first, record the count by a later plain write",
+    "what is adopted is not written",
+    "acquire first, write what is adopted by a later plain write",
     "no incarnation in the key of a row",
 )
 KEEPS_CHANGES = "no incarnation in the condition"

@@ -2,8 +2,8 @@
 
 A head is a register that conditional writes change one after the other; such a write whose sender got no answer is late.
 Everything else is a plain write (replicas.py). An event's content is told by its epoch, which has one writer, and by whether
-the message is in it. `chain` is what a head counts; the model keeps the contents beside it, to notice when a row says
-something else.
+the message is in it. `kept` is the history that stands with the head: each conditional write carries the events that were
+only in a log until then, so a log holds no more than the tail of a run that is owned.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests.model.replicas import Fact, Facts, Replicas
 
 NOBODY = -1
-PLAIN, MESSAGE, END = 0, 1, 2
+PLAIN, MESSAGE, END, CHANGED = 0, 1, 2, 3
 VARIANTS: dict[str, tuple[str, int]] = {
     "": ("", 0),
     "act on the acknowledgement": ("G3", 7),
@@ -25,12 +25,11 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "an adoption read at ONE": ("G3", 9),
     "the taker does not wait for its revocation": ("G3", 9),
     "the taker reads before it revokes": ("G3", 9),
-    "no read repair": ("G1", 10),
-    "the count is not recorded": ("G2", 17),
-    "acquire first, record the count by a later plain write": ("G2", 12),
-    "a gap is passed over": ("G1", 11),
+    "no read repair": ("G2", 11),
+    "what is adopted is not written": ("G2", 17),
+    "acquire first, write what is adopted by a later plain write": ("G2", 12),
     "a client is shown rows without validation": ("G2", 9),
-    "a client reads at ONE": ("G1", 9),
+    "a client reads at ONE": ("G2", 11),
     "a plain end, and a terminate that does not read": ("G2", 7),
     "new content after an unknown outcome": ("G2", 12),
     "an acquire does not look at the owner": ("G2", 11),
@@ -44,7 +43,11 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "a fence is dropped at QUORUM": ("G3", 10),
     "no incarnation in the key of a row": ("G3", 14),
     "no incarnation in the condition": ("G2", 10),
-    "a purge deletes the rows before the head": ("G1", 7),
+    "go on after an unknown change": ("G3", 6),
+    "a condition does not name the place": ("G3", 6),
+    "a change leaves out a row that is under way": ("G3", 11),
+    "a log is dropped while its fence is open": ("G3", 21),
+    "a log is dropped without a look at the heads": ("G3", 13),
     "consumed at the acknowledgement": ("G6", 13),
     "the taker does not look for message ids": ("G6", 12),
 }
@@ -76,30 +79,33 @@ class Head(NamedTuple):
     epoch: int = 1
     owner: int = 0
     status: str = "open"
-    chain: History = ()
+    kept: History = ()
     past: History = ()
 
 
 class Change(NamedTuple):
-    """A conditional write: acquire, release or end; `head` is what its sender knew, `chain` what it counts from then on."""
+    """A conditional write: acquire, release, change (of the status) or end. `head` is what its sender knew, `kept` the history
+    that stands with the head from then on."""
 
     kind: str
     by: int
     run: int
     head: Head
-    chain: History
+    kept: History
 
 
 class Held(NamedTuple):
     """A run at its owner: `history` is committed; `sent` (contents) is beyond it, `acked` of it are acknowledged.
 
-    `void`: it validates no more under this epoch (only where revocations expire)."""
+    `asking`: a change whose outcome is unknown, which is asked for again, and nothing else is done. `void`: it validates no
+    more under this epoch (only where revocations expire)."""
 
     head: Head
     history: History
     sent: tuple[int, ...] = ()
     acked: int = 0
     heard: bool = False
+    asking: Change | None = None
     void: bool = False
 
     @property
@@ -144,6 +150,8 @@ class Budget(NamedTuple):
     """What may still happen."""
 
     takes: int = 0
+    changes: int = 0
+    log_drops: int = 0
     crashes: int = 0
     timeouts: int = 0
     drops: int = 0
@@ -164,6 +172,7 @@ class State(NamedTuple):
     shown: tuple[History, ...]
     left: Budget
     client: Task | None = None
+    collector: Task | None = None
     inbox: str = ""
     wrong: str = ""
 
@@ -184,8 +193,9 @@ class Setting:
     def row(self, row: Row) -> int:
         return self.facts.bit(self.rows_of(row.run, row.inc), row.epoch, row.seq, row.content)
 
-    def tombstone(self, run: int, inc: int) -> int:
-        return self.facts.bit(self.rows_of(run, inc), "purged")
+    def dropped(self, run: int, inc: int, fence: int) -> int:
+        """The log that goes with this fence is gone, and what comes late to it."""
+        return self.facts.bit(self.rows_of(run, inc), "dropped", fence)
 
     def rows_of(self, run: int, inc: int) -> tuple[str | int, ...]:
         return ("rows", run, 0 if self.variant == "no incarnation in the key of a row" else inc)
@@ -231,7 +241,7 @@ class Setting:
             if part[0] == "fence" and len(rest) == 3:
                 heads = by_life.get((int(rest[0]), int(rest[1])), ())
                 gone |= 0 if any(head.epoch == rest[2] and head.owner == part[1] for head in heads) else bit
-            elif part[0] == "rows" and not keeps_rows:
+            elif part[0] == "rows" and not keeps_rows and rest[0] != "dropped":
                 heads = by_life.get((int(part[1]), int(part[2])), ())
                 gone |= 0 if any(_asks(head, rest) for head in heads) else bit
         return gone
@@ -241,17 +251,11 @@ class Setting:
     def history(self, run: int, head: Head, seen: int) -> tuple[History, str]:
         """The history that `seen` shows under `head`, and what is wrong with it."""
         found: list[Event] = []
-        if self.variant in ("the count is not recorded", "acquire first, record the count by a later plain write"):
+        if self.variant in ("what is adopted is not written", "acquire first, write what is adopted by a later plain write"):
             for epoch in range(1, head.epoch + 1):
                 self._follow(run, head, epoch, seen, found)
             return tuple(found), ""
-        for event in head.chain:
-            content = self._content(run, head, event.epoch, len(found), seen)
-            if content is None:
-                return tuple(found), f"G1: event {len(found)} of run {run} counts, and it can't be read"
-            if content != event.content:
-                return tuple(found), f"G1: event {len(found)} of run {run} counts, and it has another content now"
-            found.append(event)
+        found += head.kept
         if head.status == "open" and head.owner != NOBODY:
             self._follow(run, head, head.epoch, seen, found)
         return tuple(found), ""
@@ -259,17 +263,11 @@ class Setting:
     def _follow(self, run: int, head: Head, epoch: int, seen: int, found: list[Event]) -> None:
         while (content := self._content(run, head, epoch, len(found), seen)) is not None:
             found.append(Event(epoch, content))
-        if self.variant == "a gap is passed over":
-            behind = self._content(run, head, epoch, len(found) + 1, seen)
-            if behind is not None:
-                found += [Event(epoch, behind)] * 2
 
     def _content(self, run: int, head: Head, epoch: int, seq: int, seen: int) -> int | None:
         """Of two contents under one key with one timestamp, their bytes decide: here the older one wins."""
-        if seen & self.tombstone(run, head.inc):
+        if seen & self.dropped(run, head.inc, head.owner):
             return None
-        if seq < len(head.chain) and head.chain[seq] == Event(epoch, END):
-            return END  # came with the conditional write itself
         for content in (PLAIN, MESSAGE):
             if seen & self.row(Row(run, head.inc, epoch, seq, content)):
                 return content
@@ -277,11 +275,8 @@ class Setting:
 
 
 def _asks(head: Head, rest: Fact) -> bool:
-    if rest == ("purged",):
-        return True
     epoch, seq = int(rest[0]), int(rest[1])
-    counts = seq < len(head.chain) and head.chain[seq].epoch == epoch
-    return counts or (head.status == "open" and epoch == head.epoch and seq >= len(head.chain))
+    return head.status == "open" and epoch == head.epoch and seq >= len(head.kept)
 
 
 # --- changes of a state -----------------------------------------------------------------------------------------------------
@@ -320,4 +315,4 @@ def claim(state: State, kind: str, run: int, inc: int, history: History) -> Stat
 
 
 def words(history: History) -> str:
-    return "[" + " ".join(f"{event.epoch}{('', 'm', 'end')[event.content]}" for event in history) + "]"
+    return "[" + " ".join(f"{event.epoch}{('', 'm', 'end', 'c')[event.content]}" for event in history) + "]"

@@ -24,7 +24,7 @@ from tests.model.log_state import (
 from tests.model.replicas import ONE, QUORUM, Replicas, acknowledged, read_first, read_second, without
 
 TAKER_READS_AT_ONE = "an adoption read at ONE"
-ACQUIRE_FIRST = "acquire first, record the count by a later plain write"
+ACQUIRE_FIRST = "acquire first, write what is adopted by a later plain write"
 PLAIN_END = "a plain end, and a terminate that does not read"
 READS_FIRST = "the taker reads before it revokes"
 
@@ -134,7 +134,7 @@ class Takers:
         def applied(after: State) -> State:
             head = after.heads[task.run]
             if kind == "terminate":
-                return claim(self._at(after, by, None), "acted", task.run, task.head.inc, head.chain)
+                return claim(self._at(after, by, None), "acted", task.run, task.head.inc, head.kept)
             if self.setting.variant == ACQUIRE_FIRST:
                 return self._at(after, by, task._replace(head=head, at="read"))
             after = claim(self._at(after, by, None), "acted", task.run, task.head.inc, task.history)  # open intents: once more
@@ -148,7 +148,7 @@ class Takers:
 
 @dataclass(frozen=True)
 class Client:
-    """Head, rows, then the fence of the owner; an ended or released run: the chain alone."""
+    """Head, rows, then the fence of the owner; an ended or released run: the head alone."""
 
     setting: Setting
 

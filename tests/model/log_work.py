@@ -9,6 +9,7 @@ from itertools import combinations
 from tests.model.explore import Step
 from tests.model.log_changes import NAMES, ask, is_heard
 from tests.model.log_state import (
+    CHANGED,
     MESSAGE,
     PLAIN,
     Change,
@@ -37,7 +38,9 @@ class Work:
         yield from self._groups(state, by, server)
         yield from self._validate(state, by, server)
         for run, held in enumerate(server.runs):
-            if held is not None:
+            if held is not None and held.asking is not None:
+                yield from self._change(state, by, run, held, held.asking)
+            elif held is not None:
                 yield from self._message(state, by, run, held)
                 yield from self._finish(state, by, run, held)
 
@@ -55,7 +58,7 @@ class Work:
 
     def _can_send(self, held: Held) -> bool:
         room = len(held.history) + len(held.sent) < self.setting.length
-        return room and len(held.sent) < self.setting.pipe and not held.void
+        return room and len(held.sent) < self.setting.pipe and not held.void and held.asking is None
 
     def _send(self, state: State, by: int, server: Server, chosen: tuple[int, ...]) -> Step:
         group: list[Row] = []
@@ -171,6 +174,11 @@ class Work:
     def _finish(self, state: State, by: int, run: int, held: Held) -> Iterator[Step]:
         leaves_out = self.setting.variant == "a turn leaves out a row that is under way"
         is_quiet = held.acked == len(held.sent)
+        leaves_under_way = self.setting.variant == "a change leaves out a row that is under way"
+        if (is_quiet or leaves_under_way) and state.left.changes and len(held.everything) < self.setting.length:
+            known = _committed(held, held.acked)
+            kept = (*known.history, Event(held.head.epoch, CHANGED))
+            yield from self._change(spend(state, "changes"), by, run, known, Change("change", by, run, held.head, kept))
         if is_quiet and len(held.everything) == self.setting.length:
             yield from self._end(state, by, run, held)
         if (is_quiet or self.setting.variant == "a release leaves out a row that is under way") and state.left.releases:
@@ -178,6 +186,23 @@ class Work:
         if (is_quiet or leaves_out) and (state.left.turns or held.void):
             counted = _committed(held, held.acked)
             yield from self._turn(state if held.void else spend(state, "turns"), by, run, counted)
+
+    def _change(self, state: State, by: int, run: int, held: Held, change: Change) -> Iterator[Step]:
+        """A commit by condition: it keeps the run, and what was sent before stands with the head from then on."""
+        goes_on = self.setting.variant == "go on after an unknown change"
+
+        def applied(after: State) -> State:
+            after = claim(after, "acted", run, held.head.inc, change.kept)
+            return _set(after, by, run, Held(held.head._replace(kept=change.kept), change.kept))
+
+        yield from ask(
+            self.setting,
+            _set(state, by, run, None),
+            change,
+            applied=applied,
+            fenced=lambda after: after,
+            unknown=lambda after: _set(after, by, run, held if goes_on else held._replace(asking=change)),
+        )
 
     def _end(self, state: State, by: int, run: int, held: Held) -> Iterator[Step]:
         if self.setting.variant == "a plain end, and a terminate that does not read":

@@ -26,11 +26,12 @@ from tests.model.log_state import (
     with_server,
     words,
 )
+from tests.model.log_collector import Collector
 from tests.model.log_takers import Client, Takers
 from tests.model.log_work import Work
 from tests.model.replicas import COUNT, without
 
-UNCOUNTED = ("the count is not recorded", "acquire first, record the count by a later plain write")
+UNCOUNTED = ("what is adopted is not written", "acquire first, write what is adopted by a later plain write")
 
 
 class Logs:
@@ -54,6 +55,7 @@ class Logs:
         self.variant = variant
         self._forgotten = Forgotten(self.setting)
         self._work, self._takers, self._client = Work(self.setting), Takers(self.setting), Client(self.setting)
+        self._collector = Collector(self.setting)
         nothing: tuple[None, ...] = (None,) * runs
         owns = Server(0, tuple(Held(Head(), ()) for _ in range(runs)))
         initial = State(
@@ -79,13 +81,13 @@ class Logs:
         for run, head in enumerate(state.heads):
             for history, promise, what in ((state.acted[run], "G3", "was acted on"), (state.shown[run], "G2", "was shown")):
                 for seq, event in enumerate(history if self.variant not in UNCOUNTED else ()):
-                    fixed = head.chain[seq] if seq < len(head.chain) else None
+                    fixed = head.kept[seq] if seq < len(head.kept) else None
                     is_open = fixed is None and head.status == "open" and head.owner != NOBODY and event.epoch == head.epoch
                     if event != fixed and not is_open:
-                        return f"{promise}: {words(history)} of run {run} {what}, and the history is {words(head.chain)}"
-            if sum(event.content == MESSAGE for event in (*head.chain, *state.acted[run][len(head.chain) :])) > 1:
+                        return f"{promise}: {words(history)} of run {run} {what}, and the history is {words(head.kept)}"
+            if sum(event.content == MESSAGE for event in (*head.kept, *state.acted[run][len(head.kept) :])) > 1:
                 return f"G6: the message is in the history of run {run} twice"
-        ended = state.heads[0].status == "ended" and not any(event.content == MESSAGE for event in state.heads[0].chain)
+        ended = state.heads[0].status == "ended" and not any(event.content == MESSAGE for event in state.heads[0].kept)
         if ended and state.inbox == "consumed":
             return "G6: an acknowledged message is consumed, and the history of the run that has ended does not hold it"
         return ""
@@ -102,8 +104,9 @@ class Logs:
                 yield from self._work.steps(state, by)
                 yield from self._takers.steps(state, by)
         yield from self._client.steps(state)
+        yield from self._collector.steps(state)
         yield from late_ones(self.setting, state)
-        yield from purges(self.setting, state)
+        yield from purges(state)
         if self.setting.message and not state.inbox and state.heads[0].status == "open":
             yield Step("a message is put into the inbox and acknowledged", state._replace(inbox="unread"))
 
