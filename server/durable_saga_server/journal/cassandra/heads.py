@@ -13,12 +13,18 @@ LINEARIZABLE, GLANCE = "head", "head_seen"
 
 
 async def read_head(session: Session, statement: str, run: Run) -> Head | None:
-    """Raises JournalUnavailable."""
+    """What stands with the head: of a run that is in a log, less than there is. Raises JournalUnavailable."""
+    found = await read_placed(session, statement, run)
+    return None if found is None else found[0]
+
+
+async def read_placed(session: Session, statement: str, run: Run) -> tuple[Head, str, int | None] | None:
+    """The same with its log, "" for none, and its term. Raises JournalUnavailable."""
     rows = await session.read(statement, *run)
     if not rows or rows[0][1] is None:
         return None
-    *columns, newest, attributes = rows[0]
-    return head_of(run, columns, attributes, newest or 0)
+    *columns, newest, attributes, log, term = rows[0]
+    return head_of(run, columns, attributes, newest or 0), log or "", term
 
 
 def head_columns(head: Head) -> tuple[Any, ...]:

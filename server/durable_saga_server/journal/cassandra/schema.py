@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from durable_saga_server.journal import MEMBER_KEPT_MS
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 30 * 86_400
@@ -33,8 +33,15 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob,"
     " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint,"
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, newest int,"
-    " attributes map<text, text>,"
+    " attributes map<text, text>, log text, term int,"
     " PRIMARY KEY ((namespace, saga, run), seq))",
+    "CREATE TABLE IF NOT EXISTS logs (log text, namespace text, saga text, run int, incarnation blob, term int, seq bigint,"
+    " commit_id blob, now_ms bigint, wake_at_ms bigint, events frozen<list<blob>>,"
+    " PRIMARY KEY (log, namespace, saga, run, incarnation, term, seq)) WITH read_repair = 'BLOCKING'",
+    "CREATE TABLE IF NOT EXISTS fences (log text, opened boolean STATIC, closed boolean STATIC, namespace text, saga text,"
+    " run int, incarnation blob, term int, PRIMARY KEY (log, namespace, saga, run, incarnation, term))"
+    " WITH read_repair = 'BLOCKING'",
+    "CREATE TABLE IF NOT EXISTS known_logs (one int, log text, used_ms bigint, PRIMARY KEY (one, log))",
     "CREATE TABLE IF NOT EXISTS inbox (namespace text, saga text, run int, message_id text, received_ms bigint,"
     " message blob, consumed boolean, PRIMARY KEY ((namespace, saga, run), message_id))",
     "CREATE TABLE IF NOT EXISTS chunks (namespace text, saga text, run int, digest blob, part int, chunk blob,"
@@ -75,6 +82,8 @@ TABLES = (
 CHANGES = (
     "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS newest int",
     "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS attributes map<text, text>",
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS log text",
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS term int",
     "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS attributes map<text, text>",
 )
 """Of tables that an earlier version made."""
@@ -93,19 +102,42 @@ HEAD_COLUMNS = (
 _SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?"
 _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
 
+_NO_LOG = "AND log = null"
+_TERM = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND term = ?"
+"""Conditions of a run that may be in a log: the term stands for the log and its writer, next_seq for what stands with the head."""
+_TAIL = "log = ? AND namespace = ? AND saga = ? AND run = ? AND incarnation = ? AND term = ?"
+
 _CLAIM = "namespace = ? AND group_name = ? AND item = ?"
 
 STATEMENTS = {
-    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, newest)"
-    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0) IF NOT EXISTS",
+    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, newest, log, term)"
+    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
-    "head": f"SELECT {HEAD_COLUMNS}, newest, attributes FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
-    "head_seen": f"SELECT {HEAD_COLUMNS}, newest, attributes FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head": f"SELECT {HEAD_COLUMNS}, newest, attributes, log, term FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head_seen": f"SELECT {HEAD_COLUMNS}, newest, attributes, log, term FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "advance": f"UPDATE runs SET newest = ? WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND newest < ?",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
-    " IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9)",
-    "commit": f"UPDATE runs {_SET} {_FENCE}",
-    "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE}",
+    f" IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9) {_NO_LOG}",
+    "commit": f"UPDATE runs {_SET} {_FENCE} {_NO_LOG}",
+    "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE} {_NO_LOG}",
+    "turn": f"UPDATE runs {_SET}, owner = ?, log = ?, term = ? {_TERM} AND last_commit != ?",
+    "take": "UPDATE runs SET epoch = ?, owner = ?, updated_ms = ?, next_seq = ?, last_commit = ?, wake_at_ms = ?, log = ?,"
+    f" term = ? {_TERM} AND status IN (1, 2, 3, 9)",
+    "settle": f"UPDATE runs SET next_seq = ?, last_commit = ?, updated_ms = ?, wake_at_ms = ?, log = null, term = ? {_TERM}"
+    " AND log = ?",
+    "log_row": "INSERT INTO logs (log, namespace, saga, run, incarnation, term, seq, commit_id, now_ms, wake_at_ms, events)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "log_rows": f"SELECT seq, commit_id, now_ms, wake_at_ms, events FROM logs WHERE {_TAIL} AND seq >= ?",
+    "log_terms": "SELECT namespace, saga, run, incarnation, term FROM logs WHERE log = ?",
+    "log_drop": "DELETE FROM logs WHERE log = ?",
+    "log_known": "INSERT INTO known_logs (one, log, used_ms) VALUES (1, ?, ?)",
+    "known_logs": "SELECT log, used_ms FROM known_logs WHERE one = 1",
+    "log_forget": "DELETE FROM known_logs WHERE one = 1 AND log = ?",
+    "fence": "SELECT opened, closed, namespace, saga, run, incarnation, term FROM fences WHERE log = ?",
+    "fence_open": "INSERT INTO fences (log, opened) VALUES (?, true)",
+    "fence_close": "INSERT INTO fences (log, closed) VALUES (?, true)",
+    "fence_revoke": "INSERT INTO fences (log, namespace, saga, run, incarnation, term) VALUES (?, ?, ?, ?, ?, ?)",
+    "fence_drop": "DELETE FROM fences WHERE log = ?",
     "set_attributes": f"UPDATE runs SET attributes = attributes + ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
     "message": f"SELECT message_id FROM inbox WHERE {_RUN} AND message_id = ?",

@@ -1,0 +1,312 @@
+"""Runs whose steps are rows in a log: held in memory by the process that writes the log, read back by everybody else.
+
+The states and the failure cases stand in docs/commit-protocol.md, "Logs". Each method that writes ends in one of three ways: a row
+that was validated, a conditional write that names the term, or an unknown outcome, after which the identical commit comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Commit, Committed, Fenced, Head, JournalUnavailable, Outcome, Run, Unknown
+from durable_saga_server.journal.cassandra.heads import GLANCE, LINEARIZABLE, read_placed
+from durable_saga_server.journal.cassandra.log import Fence, Log, Term, read_fence, read_rows, revoke
+from durable_saga_server.journal.cassandra.own_logs import OwnLogs
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.cassandra.tails import Held, adopted, is_in_log, part_of, row_of
+from durable_saga_server.journal.rules import after_commit, attributes_in, decide_acquire, decide_commit
+
+LOOKS_MAX = 5
+"""How often a run is looked at again that others change meanwhile."""
+
+
+class Logged:
+    """`logs` are those of this process; without a current one it writes no rows, and still goes on with runs that others have in
+    theirs. Every method raises JournalUnavailable."""
+
+    def __init__(self, session: Session, logs: OwnLogs) -> None:
+        self._session, self._logs = session, logs
+        self._held: dict[Run, Held] = {}
+
+    # --- commits -------------------------------------------------------------------------------------------------------------
+
+    async def commit(self, commit: Commit) -> Outcome:
+        """As Runs.commit_many() says, for one."""
+        events = [event.SerializeToString() for event in commit.events]
+        size = sum(map(len, events))
+        while (held := self._held.get(commit.run)) is not None and held.takes(commit):
+            async with held.lock:
+                if self._held.get(commit.run) is not held or not held.takes(commit):
+                    continue  # while it waited
+                if not held.unsettled and held.head.last_commit == commit.commit_id:
+                    return Committed()
+                log = self._logs.current
+                is_plain = log is not None and held.log == log.name and held.is_plain(commit, size)
+                outcome = await (self._append(held, commit, events) if is_plain else self._turn(held, commit, events))
+                if outcome is not None:
+                    return outcome
+                self._forget(held)
+        if held is not None:
+            self._forget(held)
+        return await self._commit_unheld(commit, events)
+
+    async def _append(self, held: Held, commit: Commit, events: Sequence[bytes]) -> Outcome | None:
+        """None: the fence says no, so somebody else may have the run."""
+        log = self._logs.of(held.log)
+        assert log is not None, "its own"
+        held.unsettled, held.used = commit.commit_id, time.monotonic()
+        try:
+            is_committed = await log.append(_term(held), row_of(commit, events))
+        except JournalUnavailable as error:
+            return Unknown(error.message)
+        if not is_committed:
+            return None
+        held.add(commit, events)
+        return Committed()
+
+    async def _turn(self, held: Held, commit: Commit, events: Sequence[bytes]) -> Outcome | None:
+        """By a conditional write, which carries the tail. None: it was not applied."""
+        after, run = after_commit(held.head, commit), commit.run
+        log = self._logs.name_for(after)
+        term = held.next_term(log)
+        values = (
+            after.next_seq, after.last_commit, after.status, after.updated_ms, after.ended_ms, after.wake_at_ms, after.blocked,
+            after.owner, log or None, term, *run, commit.incarnation, commit.epoch, held.base, held.term, commit.commit_id,
+        )  # fmt: skip
+        held.unsettled, held.by_condition, held.used = commit.commit_id, True, time.monotonic()
+        rows = event_rows(run, held.base, [*held.tail, *events])
+        outcome = await self._session.conditional(("turn", values), *rows, *attribute_rows(commit))
+        if isinstance(outcome, Unknown):
+            return outcome
+        applied, row = outcome
+        if applied:
+            self._keep(held, after, log, term)
+            return Committed()
+        if row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation:
+            self._forget(held)  # an earlier copy, perhaps into another log
+            return Committed()
+        return None
+
+    async def _commit_unheld(self, commit: Commit, events: Sequence[bytes]) -> Outcome:
+        """Of a run that this process does not hold, or no more: what stands there decides."""
+        for _ in range(LOOKS_MAX):
+            held = await self._read(commit.run)
+            if held is None:
+                return Fenced()
+            decided = decide_commit(held.head, commit)
+            if isinstance(decided, Fenced):
+                return decided
+            if held.head.last_commit != commit.commit_id:
+                outcome = await self._turn(held, commit, events)
+                if outcome is not None:
+                    return outcome
+            elif await self._settle(held):
+                return Committed(held.head)
+        return Unknown("others are at work on the run")
+
+    # --- take-over -----------------------------------------------------------------------------------------------------------
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        """As Runs.acquire() says."""
+        known = await self._given_up(run)
+        for _ in range(LOOKS_MAX):
+            held, is_read = (known, False) if known is not None else (await self._read(run), True)
+            known = None
+            if held is None:
+                return Fenced()
+            decided = decide_acquire(held.head, incarnation, epoch, owner, now_ms)
+            if isinstance(decided, Fenced):
+                if is_read:
+                    return decided
+                continue
+            after = decided.head if isinstance(decided, Committed) else None
+            assert after is not None, "decided"
+            outcome = await self._take(held, after)
+            if outcome is not None:
+                return outcome
+        return Unknown("others are at work on the run")
+
+    async def _take(self, held: Held, after: Head) -> Outcome | None:
+        """None: it was not applied, so the run is another one than was read."""
+        before, run = held.head, after.run
+        log = self._logs.name_for(after)
+        term = (held.term or 0) + 1
+        values = (
+            after.epoch, after.owner, after.updated_ms, after.next_seq, after.last_commit, after.wake_at_ms, log or None, term,
+            *run, before.incarnation, before.epoch, held.base, held.term,
+        )  # fmt: skip
+        outcome = await self._session.conditional(("take", values), *event_rows(run, held.base, held.tail))
+        if isinstance(outcome, Unknown):
+            return outcome
+        if not outcome[0]:
+            return None
+        self._keep(held, after, log, term)
+        return Committed(after)
+
+    async def _given_up(self, run: Run) -> Held | None:
+        """What this process knows of a run that it holds, after the last commit under way; it commits no more of it."""
+        held = self._held.pop(run, None)
+        if held is None:
+            return None
+        async with held.lock:
+            return None if held.unsettled else held
+
+    async def _read(self, run: Run) -> Held | None:
+        """A run as it stands there, taken from its writer: nothing is committed any more under its term."""
+        placed = await read_placed(self._session, LINEARIZABLE, run)
+        if placed is None:
+            return None
+        head, log, term = placed
+        if not is_in_log(head, log):
+            return Held(head, head.next_seq, log, term)
+        key = (run, head.incarnation, term or 0)
+        await revoke(self._session, log, key)
+        return adopted(head, log, term, await read_rows(self._session, log, key, head.next_seq))
+
+    async def _settle(self, held: Held) -> bool:
+        """Its tail stands with the head, its owner keeps it, and it is in no log. False: somebody else did something."""
+        head = held.head
+        if not is_in_log(head, held.log):
+            return True
+        term = (held.term or 0) + 1
+        values = (
+            head.next_seq, head.last_commit, head.updated_ms, head.wake_at_ms, term,
+            *head.run, head.incarnation, head.epoch, held.base, held.term, held.log,
+        )  # fmt: skip
+        outcome = await self._session.conditional(("settle", values), *event_rows(head.run, held.base, held.tail))
+        if isinstance(outcome, Unknown) or not outcome[0]:
+            return False
+        self._keep(held, head, "", term)
+        return True
+
+    # --- what is held --------------------------------------------------------------------------------------------------------
+
+    def began(self, head: Head, log: str, term: int) -> None:
+        """A run was made, in this log."""
+        if log:
+            self._keep(Held(head, head.next_seq), head, log, term)
+
+    def _keep(self, held: Held, head: Head, log: str, term: int | None) -> None:
+        """A conditional write was applied: all that is committed stands with the head."""
+        if held.log and (held.log, held.term) != (log, term):
+            self._logs.left(held.log, _term(held))
+        held.keep(head, log, term)
+        held.used = time.monotonic()
+        own = self._logs.of(log)
+        if own is not None:
+            own.terms[_term(held)] = None
+            self._held[head.run] = held
+        elif self._held.get(head.run) is held:
+            del self._held[head.run]
+
+    def _forget(self, held: Held) -> None:
+        if self._held.get(held.head.run) is held:
+            del self._held[held.head.run]
+
+    def fenced(self, log: Log, fence: Fence) -> None:
+        """What a read of the fence has shown: forget what somebody else has taken."""
+        for run, held in list(self._held.items()):
+            if held.log == log.name and not fence.holds(_term(held)) and not held.lock.locked():
+                del self._held[run]
+
+    async def leave(self, log: Log, idle_seconds: float) -> None:
+        """Move runs that nobody has committed for a while out of an old log, and look for those that it does not know of."""
+        until = time.monotonic() - idle_seconds
+        for run, incarnation, term in list(log.terms):
+            held = self._held.get(run)
+            if held is not None and held.log == log.name and held.used > until:
+                continue
+            if held is not None and held.log == log.name and (held := await self._given_up(run)) is not None:
+                await self._settle(held)
+            elif await self.move_out(run, log.name):
+                log.terms.pop((run, incarnation, term), None)
+
+    async def move_out(self, run: Run, log: str) -> bool:
+        """Whether its head names this log no more, by this call or before."""
+        placed = await read_placed(self._session, LINEARIZABLE, run)
+        if placed is None or placed[1] != log or placed[0].status not in OPEN:
+            return True
+        held = await self._read(run)
+        return held is None or held.log != log or await self._settle(held)
+
+    # --- looks ---------------------------------------------------------------------------------------------------------------
+
+    async def head(self, run: Run) -> Head | None:
+        """As Runs.head() says."""
+        held = self._held.get(run)
+        if held is not None and not held.unsettled and (placed := await self._still_held(held)) is not None:
+            return replace(held.head, newest=placed.newest, attributes=placed.attributes)
+        for _ in range(LOOKS_MAX):
+            stands = await read_placed(self._session, LINEARIZABLE, run)
+            if stands is None:
+                return None
+            head, log, term = stands
+            if not is_in_log(head, log):
+                return head
+            found = await self._tail_of(head, log, term)
+            if found is not None:
+                return found.head
+        return await self._settled(run)
+
+    async def tail(self, run: Run, from_seq: int, limit: int) -> tuple[int, Sequence[bytes]]:
+        """How many events stand with the head, and those behind, from `from_seq` on."""
+        held = self._held.get(run)
+        if held is not None and not held.unsettled and await self._still_held(held) is not None:
+            return held.base, part_of(held, from_seq, limit)
+        for _ in range(LOOKS_MAX):
+            stands = await read_placed(self._session, GLANCE, run)
+            if stands is None:
+                return 0, []
+            head, log, term = stands
+            if not is_in_log(head, log):
+                return head.next_seq, []
+            found = await self._tail_of(head, log, term)
+            if found is not None:
+                return found.base, part_of(found, from_seq, limit)
+        settled = await self._settled(run)
+        return (0 if settled is None else settled.next_seq), []
+
+    async def _still_held(self, held: Held) -> Head | None:
+        """A glance at the head, if nobody has taken the run, nor anything is under way, at the end of a read that began now."""
+        log = self._logs.of(held.log)
+        if log is None:
+            return None
+        fence, placed = await asyncio.gather(log.validate(), read_placed(self._session, GLANCE, held.head.run))
+        if not fence.holds(_term(held)):
+            self._forget(held)
+            return None
+        is_same = self._held.get(held.head.run) is held and not held.unsettled
+        return placed[0] if placed is not None and is_same else None
+
+    async def _tail_of(self, head: Head, log: str, term: int | None) -> Held | None:
+        """None: it is being taken from its writer."""
+        key = (head.run, head.incarnation, term or 0)
+        found = adopted(head, log, term, await read_rows(self._session, log, key, head.next_seq))
+        return found if (await read_fence(self._session, log)).holds(key) else None
+
+    async def _settled(self, run: Run) -> Head | None:
+        """Somebody has begun to take it over, and did not go on."""
+        for _ in range(LOOKS_MAX):
+            held = await self._read(run)
+            if held is None or await self._settle(held):
+                return None if held is None else held.head
+        raise JournalUnavailable(f"saga {run.saga} is being taken over again and again: ask later")
+
+
+def _term(held: Held) -> Term:
+    return held.head.run, held.head.incarnation, held.term or 0
+
+
+def event_rows(run: Run, first: int, events: Sequence[bytes]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The part of a conditional batch that writes events."""
+    return [("event", (*run, seq, event)) for seq, event in enumerate(events, first)]
+
+
+def attribute_rows(commit: Commit) -> list[tuple[str, tuple[Any, ...]]]:
+    added = attributes_in(commit.events)
+    return [("set_attributes", (dict(added), *commit.run))] if added else []
