@@ -95,7 +95,7 @@ def print_description(one: c.Description) -> None:
     if one.past_pivot:
         console.print("past its pivot: the saga can only go forward", highlight=False)
     if one.warning:
-        console.print(f"[yellow]growing:[/] {shown(one.warning)}", highlight=False)
+        console.print(f"[yellow]warning:[/] {shown(one.warning)}", highlight=False)
     if one.damaged:
         console.print(f"[red]damaged:[/] {shown(one.damaged)}", highlight=False)
     elif one.blocked:

@@ -49,9 +49,10 @@ class DescribedStep:
 class Description:
     """Everything about a run; `Overview` is the summary. `owner` is the worker that has the run now, or ""; `epoch` counts
     the owners, `next_seq` the events. `wake_at` is the next timer. `blocked` says why no worker can continue the run,
-    `damaged` what of the history can't be read, and `warning` that the history is growing towards a limit; each is "" if it
-    does not apply. `unread` are names of messages that the run did not take. `previous_run` and `next_run` are 0 if there is
-    none. `result` is what the saga returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
+    `damaged` what of the history can't be read, and `warning` that the history is growing towards a limit, or that a step
+    without a time-out has been running for more than a minute; each is "" if it does not apply. `unread` are names of
+    messages that the run did not take. `previous_run` and `next_run` are 0 if there is none. `result` is what the saga
+    returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
 
     id: str
     run: int

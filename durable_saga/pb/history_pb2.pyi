@@ -147,7 +147,7 @@ class SagaStarted(_message.Message):
     def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
-    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults")
+    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults", "no_timeout")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +155,7 @@ class StepScheduled(_message.Message):
     NO_EFFECT_FIELD_NUMBER: _ClassVar[int]
     AT_MOST_ONCE_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    NO_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
@@ -162,7 +163,8 @@ class StepScheduled(_message.Message):
     no_effect: bool
     at_most_once: bool
     defaults: _payload_pb2.Payload
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: bool = ..., at_most_once: bool = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    no_timeout: bool
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: bool = ..., at_most_once: bool = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., no_timeout: bool = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("call", "result", "attempt")

@@ -56,6 +56,7 @@ class Pending:
     defaults: dict[str, Any] | None = None
     kept_defaults: bytes = b""
     interruptions: int = 0
+    no_timeout: bool = False
 
     @property
     def name(self) -> str:
@@ -93,6 +94,8 @@ class Pending:
             asked.no_effect = True
         if definition.at_most_once:
             asked.at_most_once = True
+        if self.no_timeout:
+            asked.no_timeout = True
         return event
 
     def result(self, data: bytes) -> Any:
@@ -160,6 +163,7 @@ class Calls:
         pending = Pending(call, definition, data, plain, core.loop.create_future(), core.activation, retry)
         if defaults:
             pending.defaults = defaults
+        pending.no_timeout = not (definition.timeout_ms or core.has_step_timeout)
         self.pending[call] = pending
         undo = definition.compensation
         if undo is not None:

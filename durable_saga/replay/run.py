@@ -75,9 +75,9 @@ class Core:
 
     dice = cached_property(_dice)
 
-    def __init__(self, definition: SagaDefinition, key: h.RunKey) -> None:
-        self.definition = definition
-        self.key = key
+    def __init__(self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False) -> None:
+        """`has_step_timeout`: who runs its steps ends those that have no time-out of their own."""
+        self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
         self.loop = SagaLoop(self)  # type: ignore[abstract]  # what it lacks is put in as refusals
         self.history = History()
         self.calls = Calls(self)

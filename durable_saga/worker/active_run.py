@@ -377,7 +377,7 @@ def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> 
     missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
     if missing:
         run._core.discard()
-        run._core = Core(run._core.definition, run.key)
+        run._core = Core(run._core.definition, run.key, has_step_timeout=run._core.has_step_timeout)
         run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
         run._arrivals.take(assign, missing, run._begin)
     else:

@@ -271,7 +271,8 @@ class Worker:
             if old.epoch >= assign.epoch:
                 return  # two servers gave us the run, and the first of them was slow to say so
             old.drop()
-        run = ActiveRun(self, assign, Core(definition, copy_of(assign.key)))
+        core = Core(definition, copy_of(assign.key), has_step_timeout=self._step_timeout_ms > 0)
+        run = ActiveRun(self, assign, core)
         self._runs[_key(assign.key)] = run
         self._links.assigned(stream, run)
         run.begin(assign)

@@ -32,7 +32,8 @@ def comparable(event: h.Event) -> h.Event:
 def test_a_recorded_history_replays_alike_cut_anywhere(file: pathlib.Path) -> None:
     events = [comparable(event) for event in read_history(file)]
     for cut in range(1, len(events) + 1):
-        core = Core(run_program.definition, h.RunKey(namespace="n", saga="s", run=1))
+        key = h.RunKey(namespace="n", saga="s", run=1)
+        core = Core(run_program.definition, key, has_step_timeout=True)  # older than StepScheduled.no_timeout
         core.replay(events[:cut])
         added = [comparable(event) for event in core.take().events]
         assert added == events[cut : cut + len(added)]

@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 import pytest
+from durable_saga_server.history import view
 
-from durable_saga import Retry, Worker, compensation, connect, saga, step
+from durable_saga import Retry, Worker, compensation, connect, saga, step, step_context
 from durable_saga.cli import main
 from durable_saga.errors import SagaFailed
 from durable_saga.worker import attempts
@@ -115,3 +116,40 @@ def test_a_worker_looks_for_them_with_each_beat(caplog: pytest.LogCaptureFixture
 
     with caplog.at_level(logging.WARNING, "durable_saga"):
         asyncio.run(scenario())
+
+
+@step
+async def fails_once_and_hangs() -> None:
+    if step_context().attempt == 1:
+        raise ConnectionError("once")
+    await asyncio.sleep(3600)
+
+
+@saga
+async def both() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hangs())
+        group.create_task(fails_once_and_hangs())
+        group.create_task(has_its_own())
+
+
+def test_describe_warns_of_it_as_long_as_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "TELL_SLOW_MS", 50)
+
+    async def warned(step_timeout: float | None) -> str:
+        async with (
+            connect("memory:") as client,
+            Worker(client, sagas=[both], retry=Retry(initial=0.01), step_timeout=step_timeout),
+        ):
+            handle = await client.start(both, id="slow")
+            assert (await handle.describe()).warning == "", "it has not been long"
+            await asyncio.sleep(0.5)
+            warning = (await handle.describe()).warning
+            await handle.terminate()
+            assert (await handle.describe()).warning == "", "it is over"
+            return warning
+
+    told = asyncio.run(warned(None))
+    assert told.startswith("step hangs (call ")
+    assert " and 1 more has been at work for 0 s and has no time-out, so nothing ends" in told
+    assert asyncio.run(warned(3600)) == ""

@@ -17,16 +17,19 @@ _VERBS = {
     h.CompensationDecided.SKIP: "skipped",
     h.CompensationDecided.RESOLVE: "resolved",
 }
+TELL_SLOW_MS = 60_000
+"""An attempt of a step without a time-out that is at work for longer is warned of."""
+NEVER_MS = 2**63
 DECIDABLE = ("pending", "running", "retrying", "stuck")
 """States of a compensation that an unwind holds and that has no outcome yet."""
 
 
-def fold(events: Iterable[h.Event], into: c.Description, inbox: Iterable[h.InboxMessage] = ()) -> None:
+def fold(events: Iterable[h.Event], into: c.Description, inbox: Iterable[h.InboxMessage] = (), now_ms: int = 0) -> None:
     """Fill steps, messages (with those that wait in the `inbox`), result, failure, unread, the runs before and after, and
-    a warning for one that grows towards a limit."""
+    a warning for one that grows towards a limit, or has a step at work that nothing ends."""
     folding = Folding(into)
     folding.add(events)
-    folding.finish(inbox)
+    folding.finish(inbox, now_ms)
 
 
 class Folding:
@@ -37,6 +40,7 @@ class Folding:
         self._steps: dict[str, c.StepView] = {}
         self._children: dict[str, str] = {}
         self._messages = Messages(into)
+        self._endless: dict[str, int] = {}  # calls of steps that nothing ends: since when this attempt is at work
         self.size = self._large = 0
 
     def add(self, events: Iterable[h.Event]) -> None:
@@ -62,6 +66,8 @@ class Folding:
         elif kind in ("step_scheduled", "compensation_registered"):
             steps[body.call] = _new(kind, body, event.time_ms)
             steps[body.call].scope = _child_around(_parent(body.call), children)
+            if kind == "step_scheduled" and body.no_timeout:
+                self._endless[body.call] = event.time_ms
         elif kind in ("scope_opened", "step_skipped"):
             steps[body.call] = _mark(kind, body, event.time_ms)
             is_child = kind == "scope_opened" and bool(body.saga_type)
@@ -70,15 +76,35 @@ class Folding:
                 children[_parent(body.call)] = body.call
         elif kind in _CHANGES and body.call in steps:
             _CHANGES[kind](steps[body.call], body, event)
+            if body.call in self._endless and kind.startswith("step_"):
+                self._endless[body.call] = getattr(body, "retry_at_ms", 0) or NEVER_MS
 
-    def finish(self, inbox: Iterable[h.InboxMessage] = ()) -> None:
+    def finish(self, inbox: Iterable[h.InboxMessage] = (), now_ms: int = 0) -> None:
+        """`now_ms` 0: nobody asks how long a step is at work."""
         self._into.steps.extend(self._steps.values())
         self._messages.show(inbox)
         into, size, large = self._into, self.size, self._large
-        into.warning = _warning(into.next_seq, size, large) if into.status in OPEN else ""
+        if into.status in OPEN:
+            warnings = (
+                _too_large(into.next_seq, size, large),
+                _at_work(self._steps, self._endless, now_ms) if into.owner else "",
+            )
+            into.warning = "; ".join(filter(None, warnings))
 
 
-def _warning(events: int, size: int, large: int) -> str:
+def _at_work(steps: Mapping[str, c.StepView], since_ms: Mapping[str, int], now_ms: int) -> str:
+    slow = [call for call, since in since_ms.items() if now_ms - since > TELL_SLOW_MS]
+    if not slow:
+        return ""
+    more = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
+    seconds = (now_ms - since_ms[slow[0]]) // 1000
+    return (
+        f"step {steps[slow[0]].name} (call {slow[0]}){more} has been at work for {seconds} s and has no time-out, so nothing"
+        " ends it: give it one with @step(timeout=), or give all steps of the worker one with step_timeout="
+    )
+
+
+def _too_large(events: int, size: int, large: int) -> str:
     """From a fifth of a limit on."""
     limits = (
         ("events", events, "EVENTS_PER_RUN_MAX", EVENTS_PER_RUN_MAX),

@@ -77,7 +77,7 @@ class Reading:
             if folding.size > HISTORY_BYTES_HANDED_MAX:
                 view.damaged = f"the history is too long to be described: {folding.size} bytes up to event {seq}"
                 break
-        folding.finish([one for one in waiting if one.message_id not in taken])
+        folding.finish([one for one in waiting if one.message_id not in taken], self._service.clock.now_ms())
         if seq < head.next_seq and not view.damaged:
             view.damaged = f"the history is damaged: {head.next_seq - seq} of its events, from {seq} on, are missing"
         view.blocked = view.blocked or view.damaged
