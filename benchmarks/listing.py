@@ -45,7 +45,7 @@ async def measure(journal: CassandraJournal, words: str, wanted: Filter) -> None
     took, count = [], 0
     for _ in range(CALLS):
         begin = time.perf_counter()
-        count = len((await journal.listing(wanted, PAGE, "")).heads)
+        count = len((await journal.index.listing(wanted, PAGE, "")).heads)
         took.append((time.perf_counter() - begin) * 1000)
     took.sort()
     print(f"{words:<40} {count:>4} rows  p50 {statistics.median(took):6.1f} ms  max {took[-1]:6.1f} ms", flush=True)
@@ -70,9 +70,9 @@ async def run(address: str, rows: int) -> None:
         ("an attribute that no row has", Filter("n", attributes=(("customer", "nobody"),))),
     ):
         await measure(journal, words, wanted)
-    begin, pages, page = time.perf_counter(), 0, ""
+    begin, pages, page, wanted = time.perf_counter(), 0, "", Filter("n", "type-3", frozenset({h.COMPLETED}))
     while pages == 0 or page:
-        page, pages = (await journal.listing(Filter("n", "type-3", frozenset({h.COMPLETED})), PAGE, page)).next_page, pages + 1
+        page, pages = (await journal.index.listing(wanted, PAGE, page)).next_page, pages + 1
     print(f"type and status, to the end: {pages} pages in {time.perf_counter() - begin:.2f} s")
     await journal.close()
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal.open import open_journal
+from durable_saga_server.keys import run_of
 from durable_saga_server.service import HistoryService
-from durable_saga_server.workers.dispatch import run_of
 
 from durable_saga.cli.event_loop import run_fast
 
@@ -27,16 +27,27 @@ WRITES_PER_SECOND = 5
 
 
 class CountedJournal:
-    """Everything of a journal, with each call counted."""
+    """Everything of a journal, with each call of its facets counted. Nothing more is done: it is measured."""
 
     def __init__(self, journal: Any, counts: Counter[str]) -> None:
         self._journal = journal
+        for name in ("runs", "inbox", "hints", "chunks", "members", "index", "claims", "ledger"):
+            setattr(self, name, CountedFacet(name, getattr(journal, name), counts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+class CountedFacet:
+    def __init__(self, name: str, facet: Any, counts: Counter[str]) -> None:
+        self._name = name
+        self._facet = facet
         self._counts = counts
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._journal, name)
+        found = getattr(self._facet, name)
         if inspect.iscoroutinefunction(found):
-            found = counted(found, self._counts, lambda args: [f"journal {name}"])
+            found = counted(found, self._counts, lambda args: [f"journal {self._name}.{name}"])
             setattr(self, name, found)
         return found
 

@@ -42,10 +42,10 @@ async def fill(url: str, saga: str, numbers: range, say: Callable[[str], None]) 
     journal: Any = open_journal(url, strict=False)
     await journal.initialize()
     try:
-        head = await journal.head(Run("default", saga))
+        head = await journal.runs.head(Run("default", saga))
         assert head is not None, "it was started"
         assert not head.owner, "it is parked"
-        events = list(await journal.events(head.run, 0, 1_000))
+        events = list(await journal.runs.events(head.run, 0, 1_000))
         rows: Any = ThroughInterface(journal)
         if url.startswith("cassandra"):
             rows = CassandraRows(journal._session)
@@ -66,10 +66,10 @@ class ThroughInterface:
 
     async def write(self, heads: Sequence[Head], events: Sequence[h.Event]) -> None:
         made = await asyncio.gather(
-            *(self._journal.create(replace(one, next_seq=1), events[0], Hint(one.wake_at_ms, one.run)) for one in heads)
+            *(self._journal.runs.create(replace(one, next_seq=1), events[0], Hint(one.wake_at_ms, one.run)) for one in heads)
         )
         assert all(isinstance(one, Created) for one in made), "their names are new"
-        outcomes = await self._journal.commit_many(
+        outcomes = await self._journal.runs.commit_many(
             [
                 Commit(
                     one.run, one.incarnation, one.epoch, one.last_commit, 1, events[1:], one.status, one.updated_ms,
@@ -110,7 +110,8 @@ class CassandraRows:
 
     def _batches(self, heads: Sequence[Head], events: list[tuple[int, bytes]]) -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
         """Rows of one partition each: a run; hints of a shard and day; rows of a day's listing."""
-        from durable_saga_server.journal.cassandra.listing import head_columns, list_row
+        from durable_saga_server.journal.cassandra.heads import head_columns
+        from durable_saga_server.journal.cassandra.listing import list_row
         from durable_saga_server.journal.cassandra.schema import HINT_DAY_MS, LISTING_DAY_MS
 
         prepared = self._session._prepared

@@ -5,27 +5,21 @@ from __future__ import annotations
 import asyncio
 import random as _random
 import uuid as _uuid
-from asyncio import events
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 from durable_saga.authoring.compensation import compensation_definition
 from durable_saga.authoring.step import StepFunction
 from durable_saga.definition.definition import CompensationDefinition, check_decides
 from durable_saga.definition.retry import to_ms
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
-from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.closing import Discarded
 from durable_saga.replay.keys import check_key
-from durable_saga.replay.loop import SagaLoop
-from durable_saga.replay.scopes import OpenScope
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
-
+from durable_saga.replay.reach import core_here
+from durable_saga.replay.run import Core
 
 T = TypeVar("T")
 _READING = ("now()", "state.get()", "saga_context()")
@@ -33,13 +27,12 @@ _READING = ("now()", "state.get()", "saga_context()")
 
 def _core(asked: str, *, awaited: bool = False) -> Core:
     """`awaited`: what is asked for refuses by itself once the run was dropped."""
-    loop = events._get_running_loop()
-    if not isinstance(loop, SagaLoop):
+    core = core_here()
+    if core is None:
         raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
-    if loop.discarded and not awaited:
+    if core.loop.discarded and not awaited:
         raise Discarded
-    core: Core = loop.owner
-    if core.judging and asked not in _READING:
+    if core.standing.judging and asked not in _READING:
         raise UnsupportedOperation(f"{asked} can't be used in a condition or an order of compensations: these only compute")
     return core
 
@@ -65,7 +58,7 @@ def saga_context() -> SagaContext:
     """Which saga this is, for saga code and signal handlers. In a child saga it is the run that the child is a part of.
     Raises UnsupportedOperation outside of saga code; in a step use `step_context()`."""
     core = _core("saga_context()")
-    started_at = datetime.fromtimestamp(core.started_ms / 1000, UTC)
+    started_at = datetime.fromtimestamp(core.standing.started_ms / 1000, UTC)
     return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
 
 
@@ -133,7 +126,7 @@ def correlate(key: str) -> None:
     """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key that is
     empty or longer than 255 characters."""
     core = _core("correlate()")
-    core.ask(h.Event(key_declared=h.KeyDeclared(call=core.loop.scope().next(), key=check_key(key))))
+    core.keys.declare(core.loop.scope().next(), check_key(key))
 
 
 def set_attributes(**attributes: str | int | bool) -> None:
@@ -150,7 +143,7 @@ def scope(
     """`async with scope():` undoes what was done inside if the block fails, before the error reaches the code around it. If
     that code catches the error, the saga does not fail. `order` and `parallel` work as for a saga."""
     check_decides(order, "the order of a scope", "names")
-    return OpenScope(_core("scope()"), name=name, order=order, parallel=parallel)
+    return _core("scope()").scopes.new(name, order=order, parallel=parallel)
 
 
 def pivot() -> None:
@@ -158,7 +151,7 @@ def pivot() -> None:
     timeout of the saga no longer applies, and a saga whose code fails is held for a person. `@step(pivot=True)` does the same
     when that step is done."""
     core = _core("pivot()")
-    core.forward.check_cancelled()
+    core.standing.check_cancelled()
     core.holding.pass_pivot()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from asyncio import events
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
@@ -13,8 +12,7 @@ from durable_saga.authoring.declaring import check_function, check_start_options
 from durable_saga.authoring.step_context import refuse_within_step
 from durable_saga.definition.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of
 from durable_saga.definition.retry import Retry
-from durable_saga.replay.loop import SagaLoop
-from durable_saga.replay.scopes import run_child
+from durable_saga.replay.reach import core_here
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,9 +32,8 @@ class SagaFunction(Generic[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """In a saga: a child, a part of the same run with a scope of its own. If it fails, it is undone as one unit and its
         error comes here; if the saga around it fails later, the completed child is undone at its place."""
-        loop = events._get_running_loop()
-        if isinstance(loop, SagaLoop):
-            return run_child(loop.owner, self.definition, args, kwargs)
+        if (core := core_here()) is not None:
+            return core.children.call(self.definition, args, kwargs)
         refuse_within_step("saga", self.definition.name)
         return self.definition.function(*args, **kwargs)  # type: ignore[no-any-return]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from asyncio import events
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
@@ -20,7 +19,7 @@ from durable_saga.authoring.declaring import check_function
 from durable_saga.authoring.step_context import refuse_within_step
 from durable_saga.definition.definition import StepDefinition, leaves_in_doubt, place_of, proofs_of, retry_of, timeout_ms_of
 from durable_saga.definition.retry import FOREVER, Retry
-from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.reach import core_here
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,9 +37,8 @@ class StepFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Raises NotSerializable and LimitExceeded at the call; StepFailed or the step's own exception at the await."""
-        loop = events._get_running_loop()
-        if isinstance(loop, SagaLoop):
-            return loop.owner.calls.call(self.definition, args, kwargs)  # type: ignore[no-any-return]
+        if (core := core_here()) is not None:
+            return core.calls.call(self.definition, args, kwargs)
         refuse_within_step("step", self.definition.name)
         return self._plain(args, kwargs)
 

@@ -82,10 +82,10 @@ async def tell_ended(journal: Journal, namespace: str, per_second: int) -> int:
 
     clock, count, page = SystemClock(), 0, ""
     while True:
-        found = await journal.listing(Filter(namespace), per_second, page)
+        found = await journal.index.listing(Filter(namespace), per_second, page)
         due_ms = clock.now_ms() + LOOK_AFTER_MS
         ended = [head for head in found.heads if head.status not in OPEN]
-        await asyncio.gather(*(journal.add_hint(Hint(due_ms, head.run)) for head in ended))
+        await asyncio.gather(*(journal.hints.add(Hint(due_ms, head.run)) for head in ended))
         count, page = count + len(ended), found.next_page
         if not page:
             return count

@@ -33,7 +33,6 @@ from durable_saga.definition.retry import error_types, to_ms
 from durable_saga.errors import DefinitionError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.run import Core
-from durable_saga.replay.scopes import run_child
 
 Call = tuple[list[Any], dict[str, Any]]
 
@@ -171,7 +170,7 @@ class Execution:
             self._skipped.add(name)
             self._results[name] = None
             skipped = h.StepSkipped(call=core.loop.scope().next(), name=name, reason=reason)
-            core.ask(h.Event(step_skipped=skipped))
+            core.tape.ask(h.Event(step_skipped=skipped))
             self._done[name].set()
 
     def item(self, name: str) -> SagaStep:
@@ -190,7 +189,7 @@ class Execution:
         if isinstance(item, SubSaga):
             make = item.context or (lambda context, _: context)
             given = make(self._context, copy.deepcopy(self._results))
-            return await run_child(core_of_saga(), function_of(item.saga).definition, (given,), {}, label=name)
+            return await core_of_saga().children.call(function_of(item.saga).definition, (given,), {}, label=name)
         assert isinstance(item, Step), f"{name} is a step"
         return await core_of_saga().calls.call(self._definition(item), (), {})
 

@@ -15,12 +15,11 @@ A step without `depends_on` waits for the one before it in the list; `depends_on
 from __future__ import annotations
 
 import sys
-from asyncio import events
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from durable_saga import codec
 from durable_saga.authoring.compensation import Strategy
@@ -30,10 +29,8 @@ from durable_saga.definition.retry import FOREVER, Retry
 from durable_saga.errors import CompensationRequested, UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.loop import SagaLoop
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.reach import core_here
+from durable_saga.replay.run import Core
 
 running_table: ContextVar[RunningTable] = ContextVar("durable_saga_table")
 running_event: ContextVar[h.SignalReceived] = ContextVar("durable_saga_event")
@@ -188,9 +185,9 @@ class Saga:
         """Stop forward work and undo what was done. It takes effect at the call, as resume() does. Raises
         UnsupportedOperation past the pivot."""
         core = core_of_saga()
-        if core.holding.past_pivot:
+        if core.past_pivot:
             raise UnsupportedOperation("the saga is past its pivot and can only go forward")
-        core.forward.interrupt(CompensationRequested(reason or "compensation was asked for"), asked_for=True)
+        core.standing.interrupt(CompensationRequested(reason or "compensation was asked for"), asked_for=True)
         return Done()
 
 
@@ -209,10 +206,9 @@ def _running(what: ContextVar[T]) -> T:
 
 def core_of_saga() -> Core:
     """Raises UnsupportedOperation outside saga code."""
-    loop = events._get_running_loop()
-    if not isinstance(loop, SagaLoop):
+    core = core_here()
+    if core is None:
         raise UnsupportedOperation("this is for saga code: handle_event() and execute_step()")
-    core: Core = loop.owner
     return core
 
 

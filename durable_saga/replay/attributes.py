@@ -7,14 +7,12 @@ value of the same name. A name is never taken back. The next run of a saga that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import is_whole
 from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.tape import Tape
 
 
 def texts_of(attributes: Mapping[str, Any]) -> dict[str, str]:
@@ -47,15 +45,17 @@ def _text(name: Any, value: Any) -> str:
 class Attributes:
     """Owns what the run has set so far."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    __slots__ = ("_tape", "values")
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
         self.values: dict[str, str] = {}
 
     def set(self, call: str, attributes: Mapping[str, Any]) -> None:
         """Raises ValueError."""
         added = texts_of(attributes)
         self.values = texts_of(self.values | added)
-        self._core.ask(h.Event(attributes_set=h.AttributesSet(call=call, attributes=added)))
+        self._tape.ask(h.Event(attributes_set=h.AttributesSet(call=call, attributes=added)))
 
     def committed(self, attributes: Mapping[str, str]) -> None:
         """What the history holds, whatever the code of today would set."""

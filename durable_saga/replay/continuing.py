@@ -9,87 +9,60 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from durable_saga import codec
+from durable_saga.definition.definition import SagaDefinition
 from durable_saga.errors import UnsupportedOperation
-from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.scopes import child_path
-from durable_saga.replay.unwind import UNSETTLED
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.calls import Calls
+from durable_saga.replay.next_run import ContinueAsNew
+from durable_saga.replay.signals import Signals
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.surroundings import child_path
+from durable_saga.replay.unwind import UNSETTLED, Stack
 
 NAMES_MAX = 10
 
 
-class ContinueAsNew(BaseException):
-    """Takes the saga's code to its end. Not an error, so not for `except Exception`."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        super().__init__("continue_as_new")
-
-
 class Continuing:
-    """Owns the correlation keys of the run, which the next run takes over."""
+    """Looks whether a run can end here, and ends its code."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self.keys: dict[str, None] = {}
+    __slots__ = ("_calls", "_definition", "_signals", "_stack", "_standing")
+
+    def __init__(
+        self, definition: SagaDefinition, standing: Standing, stack: Stack, calls: Calls, signals: Signals
+    ) -> None:  # fmt: skip
+        self._definition, self._standing, self._stack, self._calls, self._signals = definition, standing, stack, calls, signals
 
     async def ask(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NoReturn:
         """Raises ContinueAsNew; UnsupportedOperation where it can't be done, TypeError for arguments that don't fit."""
-        core = self._core
-        core.forward.check_cancelled()
+        definition, standing = self._definition, self._standing
+        standing.check_cancelled()
         if child_path():
             raise UnsupportedOperation(
                 "continue_as_new() in a child saga: return to the saga itself, which can go on in a new run"
             )
-        if asyncio.current_task() is not core.forward.main:
+        if asyncio.current_task() is not standing.main:
             raise UnsupportedOperation("continue_as_new() in a task or handler: call it in the saga's own function")
-        core.definition.signature.bind(*args, **kwargs)
+        definition.signature.bind(*args, **kwargs)
         data = codec.encode_call(
-            args, kwargs, where="continue_as_new()", signature=core.definition.signature, function=core.definition.function,
+            args, kwargs, where="continue_as_new()", signature=definition.signature, function=definition.function,
         )  # fmt: skip
-        await core.signals.handled()
-        core.forward.check_cancelled()
+        await self._signals.handled()
+        standing.check_cancelled()
         self._refuse_unfinished()
         raise ContinueAsNew(data)
 
     def _refuse_unfinished(self) -> None:
-        undoable = [
-            entry.name for entry in self._core.stack.entries.values() if entry.state in UNSETTLED and not entry.in_doubt
-        ]
+        undoable = [entry.name for entry in self._stack.entries.values() if entry.state in UNSETTLED and not entry.in_doubt]
         if undoable:
             raise UnsupportedOperation(
                 f"continue_as_new() while there is something to undo ({_listed(undoable)}): a new run can't undo what this one"
                 " did. Call pivot() before it if these are never to be undone, or end this saga and start another one"
             )
-        running = [pending.definition.name for pending in self._core.calls.pending.values()]
+        running = [pending.definition.name for pending in self._calls.pending.values()]
         if running:
             raise UnsupportedOperation(f"continue_as_new() while steps still run ({_listed(running)}): await them first")
-
-    def asked_in(self, error: BaseException | None) -> bytes | None:
-        """The arguments of the next run, if that is why the saga's code ended; task groups pass it on in a group."""
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        return error.data if isinstance(error, ContinueAsNew) else None
-
-    def go_on(self, data: bytes) -> None:
-        core = self._core
-        core.calls.cancel_all()
-        core.state.flush()
-        core.unwinding.settle(partial(self._end, data))
-
-    def _end(self, data: bytes) -> None:
-        core = self._core
-        core.end(h.CONTINUED, following=h.Continuation(
-            input=p.Payload(data=data), keys=list(self.keys), carried=core.signals.kept(),
-            attributes=core.attributes.values,
-        ))  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:

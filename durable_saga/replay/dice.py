@@ -15,15 +15,19 @@ DiceState = tuple[dict[str, Any], dict[str, int]]
 
 
 class Dice:
-    """Each stream is made when it is asked for first: a generator is a quarter of a small saga's memory."""
+    """Each stream is made when it is asked for first: a generator is a quarter of a small saga's memory. Seed and rules
+    are those of the run's start; nothing is thrown before `begin()` tells them."""
 
     __slots__ = ("_counts", "_is_one", "_seed", "_streams")
 
-    def __init__(self, seed: bytes, rules: int) -> None:
-        self._seed = seed
-        self._is_one = rules == 0
+    def __init__(self, seed: bytes = b"", rules: int = 0) -> None:
         self._streams: dict[str, Random] = {}
         self._counts: dict[str, int] = {}
+        self.begin(seed, rules)
+
+    def begin(self, seed: bytes, rules: int) -> None:
+        self._seed = seed
+        self._is_one = rules == 0
 
     def saga(self) -> Random:
         """What `durable_saga.random()` gives."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import asyncio.tasks
 import functools
-from asyncio import events
 from typing import Any
 
 from durable_saga.replay import kept_names
 from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.running_loop import running_loop
 
 plain_future: Any = asyncio.Future
 plain_task: Any = asyncio.Task
@@ -30,7 +30,7 @@ class _Kind(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if "stands_for" not in vars(cls):
             return super().__call__(*args, **kwargs)  # a class that was derived from it
-        loop = kwargs.get("loop") or events._get_running_loop()
+        loop = kwargs.get("loop") or running_loop()
         if not isinstance(loop, SagaLoop):
             return cls.stands_for(*args, **kwargs)
         kwargs.pop("loop", None)
@@ -66,7 +66,7 @@ class Task(plain_task, metaclass=_Kind):  # type: ignore[misc]  # it is asyncio.
 @functools.wraps(plain_all_tasks)
 def all_tasks(loop: asyncio.AbstractEventLoop | None = None) -> set[asyncio.Task[Any]]:
     found: set[asyncio.Task[Any]] = plain_all_tasks(loop)
-    if not isinstance(loop or events._get_running_loop(), SagaLoop):
+    if not isinstance(loop or running_loop(), SagaLoop):
         return found
     in_order = sorted(found, key=lambda task: (hash(task), getattr(task, "birth", 0)))
     return set(in_order)

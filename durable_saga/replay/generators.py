@@ -10,9 +10,10 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from asyncio import events
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
+
+from durable_saga.replay.running_loop import running_loop
 
 ROOM_MIN = 100
 _collecting: set[int] = set()
@@ -71,7 +72,7 @@ class Generators:
         if not loop.rules or loop.discarded:
             return
         number, _ = self._begun.pop(id(generator), (0, None))
-        running: object = events._get_running_loop()
+        running: object = running_loop()
         if running is not loop or threading.get_ident() in _collecting:
             self._kept[number] = generator
         else:

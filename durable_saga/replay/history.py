@@ -121,6 +121,11 @@ def kind_of(event: h.Event) -> str:
 class History:
     """Assigns sequence numbers and times. `replaying` is True until the committed history has been walked through."""
 
+    __slots__ = (
+        "_asked", "_bytes", "_committed", "_is_counted", "_large_bytes", "_warned", "added", "added_bytes", "is_large",
+        "next_seq", "replaying",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.next_seq = 0
         self.replaying = False

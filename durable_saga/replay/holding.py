@@ -10,43 +10,47 @@ and replayed, its failed step is attempted once more, and code that was mended m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.pending import Pending
+from durable_saga.replay.phases import HELD
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.tape import Tape
+from durable_saga.replay.unwind import Stack
 
 MESSAGES = frozenset({"signal_received", "cancel_requested", "compensation_decided", "compensate_requested"})
 
 
 class Holding:
-    """Owns the pivot, and what recovering takes back."""
+    """Owns the way over the pivot, and what recovering takes back."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self.past_pivot = False
+    __slots__ = ("_failed_calls", "_from_seq", "_stack", "_standing", "_tape", "error", "failure")
+
+    def __init__(self, tape: Tape, standing: Standing, stack: Stack) -> None:
+        self._tape, self._standing, self._stack = tape, standing, stack
         self.failure = p.Failure()
         self.error: BaseException | None = None
         self._from_seq = 0
         self._failed_calls: list[tuple[str, int]] = []
 
     def pass_pivot(self) -> None:
-        if not self.past_pivot:
-            self.past_pivot = True
-            self._core.deadline_ms = 0
-            self._core.stack.pass_pivot()
-            self._core.ask(h.Event(pivot_passed=h.PivotPassed()))
+        standing = self._standing
+        if not standing.past_pivot:
+            standing.past_pivot, standing.deadline_ms = True, 0
+            self._stack.pass_pivot()
+            self._tape.ask(h.Event(pivot_passed=h.PivotPassed()))
 
-    def hold(self, failure: p.Failure, error: BaseException, from_seq: int) -> None:
-        """`from_seq`: a recovery takes back the history from there on."""
+    def hold(self, failure: p.Failure, error: BaseException) -> None:
+        """A recovery takes back the history from where the tape says."""
+        standing = self._standing
+        standing.phase, standing.deadline_ms = HELD, 0
         self.failure, self.error = failure, error
-        self._from_seq = from_seq
-        held = h.SagaHeld(failure=failure, from_seq=self._from_seq, past_pivot=self.past_pivot)
-        self._core.ask(h.Event(saga_held=held))
-        self._core.status = h.HELD
+        self._from_seq = self._tape.back_to
+        held = h.SagaHeld(failure=failure, from_seq=self._from_seq, past_pivot=standing.past_pivot)
+        self._tape.ask(h.Event(saga_held=held))
+        standing.status = h.HELD
 
     def complete(self, event: h.Event) -> None:
         """The request gets what only the run knows, before it is recorded."""
@@ -57,10 +61,10 @@ class Holding:
         if event.HasField("step_failed"):
             self._failed_calls.append((event.step_failed.call, event.step_failed.attempt))
 
-    def again(self) -> None:
+    def again(self, calls: Mapping[str, Pending]) -> None:
         """The recovery itself, in a replay: failed steps are attempted once more."""
         for call, attempt in self._failed_calls:
-            pending = self._core.calls.pending.get(call)
+            pending = calls.get(call)
             if pending is not None:
                 pending.attempt, pending.not_before_ms, pending.from_history = attempt + 1, 0, False
         self._failed_calls.clear()

@@ -9,17 +9,14 @@ for the policy of a step or compensation; a compensation is never given up for t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from durable_saga.errors import StepInterrupted
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay.pending import Pending
+from durable_saga.replay.run import Core
 from durable_saga.replay.unwind import RUNNING, Entry
-
-if TYPE_CHECKING:
-    from durable_saga.replay.calls import Pending
-    from durable_saga.replay.run import Core
 
 INTERRUPTIONS_MAX = 5
 INTERRUPTION_BACKOFF_MS = 200
@@ -38,7 +35,7 @@ def tell_interruptions(core: Core, now_ms: int, interrupted: bool = True, random
     if not facts:
         return
     calls = {getattr(fact, str(fact.WhichOneof("kind"))).call for fact in facts}
-    core.effects = [effect for effect in core.effects if effect.call not in calls]
+    core.tape.effects = [effect for effect in core.tape.effects if effect.call not in calls]
     for fact in facts:
         core.feed(fact, now_ms)
 

@@ -12,12 +12,12 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from durable_saga.replay.unwind import Entry, Scope
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.dice import Dice
+from durable_saga.replay.history import History
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.unwind import Entry, Scope, Stack
 
 NOTES_MAX = 20
 
@@ -54,8 +54,10 @@ class Recorded:
 class Judging:
     """Asks the functions, one after the other, while the saga's code can't go on."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    __slots__ = ("_dice", "_history", "_new", "_notes", "_stack", "_standing")
+
+    def __init__(self, history: History, standing: Standing, stack: Stack, dice: Dice) -> None:
+        self._history, self._standing, self._stack, self._dice = history, standing, stack, dice
         self._notes: list[str] = []
         self._new: list[str] = []
 
@@ -111,7 +113,7 @@ class Judging:
             self._note(f"{whose} gave a {type(named).__name__} instead of a list of names, so the usual order holds")
             return {}
         there, counted = Counter(titles), Counter(named)
-        stack = self._core.stack
+        stack = self._stack
         known = there.keys() | {one.title for one in stack.entries.values()} | {one.title for one in stack.root.scopes()}
         if unknown := sorted(counted.keys() - known):
             self._note(f"{whose} names {', '.join(unknown)}, of which there is nothing to undo; there are {', '.join(titles)}")
@@ -121,14 +123,13 @@ class Judging:
 
     def _ask(self, function: Any, argument: Any) -> Any:
         """What is drawn from the saga's dice is put back: a replay does not ask, and draws alike after it."""
-        core = self._core
-        dice = core.dice.state()
-        core.judging = True
+        dice = self._dice.state()
+        self._standing.judging = True
         try:
             outcome = function(argument)
         finally:
-            core.judging = False
-            core.dice.restore(dice)
+            self._standing.judging = False
+            self._dice.restore(dice)
         if inspect.isawaitable(outcome):
             if inspect.iscoroutine(outcome):
                 outcome.close()
@@ -143,10 +144,10 @@ class Judging:
 
     def recorded(self, call: str | None) -> Recorded | None:
         """The unwind of this call (empty: of the saga; None: its settling), if the history has it right here."""
-        if not self._core.history.replaying:
+        if not self._history.replaying:
             return None
         found: Recorded | None = None
-        events, goes_on = self._core.history.activation()
+        events, goes_on = self._history.activation()
         for event in events:
             if event.HasField("compensation_skipped") and found is not None:
                 found.skipped.add(event.compensation_skipped.call)
@@ -158,9 +159,9 @@ class Judging:
 
     def recorded_at_once(self, call: str) -> bool | None:
         """Whether the compensation of a failed step ran at once; None: the history does not say."""
-        if not self._core.history.replaying:
+        if not self._history.replaying:
             return None
-        for event in self._core.history.activation()[0]:
+        for event in self._history.activation()[0]:
             if event.HasField("unwind_started") and event.unwind_started.call == call:
                 return True
             if event.HasField("compensation_skipped") and event.compensation_skipped.call == call:

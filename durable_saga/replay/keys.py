@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import is_whole
-from durable_saga.replay.attributes import texts_of
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.attributes import Attributes, texts_of
+from durable_saga.replay.tape import Tape
 
 _CALL = "key"
 _ATTRIBUTES_CALL = "attributes"
@@ -28,9 +26,37 @@ def check_key(key: Any) -> str:
     return key
 
 
+class Keys:
+    """Owns the correlation keys of the run, which the next run takes over: those of its start, then those of its code."""
+
+    __slots__ = ("_tape", "held")
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self.held: dict[str, None] = {}
+
+    def start(self, keys: Sequence[str]) -> None:
+        self.held.update(dict.fromkeys(keys))
+
+    def declare(self, call: str, key: str) -> None:
+        self.held[key] = None
+        self._tape.ask(h.Event(key_declared=h.KeyDeclared(call=call, key=key)))
+
+
 class Declared:
-    def __init__(self, core: Core, events: Sequence[h.Event]) -> None:
-        self._core = core
+    """What a saga declares before its code runs: as its history has it, or, where that has nothing, as its functions say."""
+
+    __slots__ = ("_attributes", "_events", "_keys", "_of_children", "_run_attributes", "_run_keys")
+
+    def __init__(self, keys: Keys, attributes: Attributes) -> None:
+        self._run_keys, self._run_attributes = keys, attributes
+        self._keys: list[str] | None = None
+        self._attributes: dict[str, str] | None = None
+        self._events: Sequence[h.Event] = ()
+        self._of_children: dict[str, list[str]] | None = None
+
+    def replay(self, events: Sequence[h.Event]) -> None:
+        """These will be walked through."""
         begun = list(takewhile(_is_of_start, events[1:]))
         is_new = len(events) <= 1
         keys = [event.key_declared.key for event in begun if event.HasField("key_declared")]
@@ -38,7 +64,6 @@ class Declared:
         self._keys = None if is_new else keys
         self._attributes = None if is_new else dict(sets[0]) if sets else {}
         self._events = events
-        self._of_children: dict[str, list[str]] | None = None
 
     def replayed(self) -> None:
         """From here on all is new."""
@@ -56,7 +81,7 @@ class Declared:
             keys = [key for key in found if start is None or key not in start.keys]
         for number, key in enumerate(keys):
             call = f"{path}.{_CALL}{number}" if path else f"{_CALL}{number}"
-            self._core.ask(h.Event(key_declared=h.KeyDeclared(call=call, key=key)))
+            self._run_keys.declare(call, key)
         if start is not None:
             self._declare_attributes(definition, args, kwargs, start)
 
@@ -68,7 +93,7 @@ class Declared:
             wanted = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
             attributes = {name: text for name, text in wanted.items() if name not in start.attributes}
         if attributes:
-            self._core.attributes.set(_ATTRIBUTES_CALL, attributes)
+            self._run_attributes.set(_ATTRIBUTES_CALL, attributes)
 
     def _held_of_child(self, path: str) -> list[str] | None:
         """What the history holds of a child, None when it has not begun there."""

@@ -14,16 +14,19 @@ import heapq
 import logging
 import sys
 import zlib
-from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from types import MethodType
-from typing import Any, NoReturn
+from typing import Any
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
 from durable_saga.replay.awaiting import busy_at
 from durable_saga.replay.closing import Discarded, TakenOut, close, keep
 from durable_saga.replay.generators import Generators
+from durable_saga.replay.refusals import refuse_all_but
+from durable_saga.replay.running_loop import running_loop, set_running_loop
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.tape import Tape
 
 log = logging.getLogger(__name__)
 CALLBACKS_PER_ACTIVATION_MAX = 1_000_000
@@ -31,6 +34,10 @@ NEVER_SECONDS = 253_402_300_799.0
 """The end of the year 9999, the last that a datetime can name."""
 REFUSALS_MAX = 1_000
 """So often an await raises at once because the saga is stopped or dropped; who asks again all the same then waits."""
+_KEPT = {
+    "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
+    "call_exception_handler", "get_task_factory", "get_exception_handler",
+}  # fmt: skip
 _ORDERLESS = ("as_completed", "as_completed.<locals>.<setcomp>", "_AsCompletedIterator.__init__")
 
 
@@ -92,29 +99,30 @@ class Entered:
         self._loop = loop
 
     def __enter__(self) -> None:
-        self._before = events._get_running_loop()
+        self._before = running_loop()
         if self._before is not self._loop:
             self._hooks = sys.get_asyncgen_hooks()
-            events._set_running_loop(self._loop)
+            set_running_loop(self._loop)
             generators = self._loop.generators
             sys.set_asyncgen_hooks(firstiter=generators.begun, finalizer=generators.left)
 
     def __exit__(self, *_: object) -> None:
         if self._before is not self._loop:
             sys.set_asyncgen_hooks(*self._hooks)
-            events._set_running_loop(self._before)
+            set_running_loop(self._before)
 
 
 class SagaLoop(asyncio.AbstractEventLoop):
-    """The loop of one run. `owner` is what saga code reaches through the running loop: the core.
+    """The loop of the run of a saga. `owner` is what the saga's code reaches through the running loop; the loop does not look
+    at it. Its time is that of the tape.
 
-    `now_ms` is Unix time in milliseconds, and `rules` what the run was started by, set by the core. `discarded` is True once
-    the run was dropped from memory: then nothing may be asked for any more.
+    `rules` are what the run was started by, set by the core. `discarded` is True once the run was dropped from memory: then
+    nothing may be asked for any more.
     """
 
-    def __init__(self, owner: Any) -> None:
+    def __init__(self, owner: Any, saga: str, tape: Tape, standing: Standing) -> None:
         self.owner = owner
-        self.now_ms = 0
+        self._saga, self._tape, self._standing = saga, tape, standing
         self.discarded = False
         self.root = Scope("")
         self.tasks: dict[int, SagaTask] = {}
@@ -154,7 +162,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
                     try:
                         handle._run()
                     except (SystemExit, KeyboardInterrupt) as error:
-                        self.owner.forward.interrupt(error)  # of the saga, not of the process that runs it
+                        self._standing.interrupt(error)  # of the saga, not of the process that runs it
                 budget -= 1
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
@@ -199,22 +207,25 @@ class SagaLoop(asyncio.AbstractEventLoop):
         error, handle = context.get("exception"), context.get("handle")
         if handle is not None and (isinstance(error, _FATAL) or _is_ours(handle._callback)):
             self._failure = self._failure or error
-        elif not isinstance(error, (*_FATAL, Discarded, TakenOut)) and not self.owner.history.replaying:
-            log.error("saga %s: %s", self.owner.key.saga, context.get("message", "an error"), exc_info=error)
+        elif not isinstance(error, (*_FATAL, Discarded, TakenOut)) and not self._tape.is_replaying:
+            log.error("saga %s: %s", self._saga, context.get("message", "an error"), exc_info=error)
 
-    def refuses(self) -> bool:
-        """Whether an await of a stopped or dropped saga raises once more; not for code that takes no notice."""
+    def refused(self) -> Coroutine[Any, Any, Any]:
+        """What an await of a stopped or dropped run gives. Raises at once; code that takes no notice of that waits."""
         self._refusals += 1
-        return self._refusals <= REFUSALS_MAX
+        if self._refusals <= REFUSALS_MAX:
+            if self.discarded:
+                raise Discarded
+            self._standing.check_cancelled()
+        return self._never()
 
-    async def never(self) -> Any:
-        """Where code waits that takes no notice."""
+    async def _never(self) -> Any:
         return await self.create_future()
 
     # --- what asyncio needs ----------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self.now_ms / 1000
+        return self._tape.now_ms / 1000
 
     def call_soon(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -240,7 +251,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         birth = self.next_birth()
         if not when > NEVER_SECONDS:
-            heapq.heappush(self._timers, (max(_ceil_ms(when), self.now_ms), birth, handle))
+            heapq.heappush(self._timers, (max(_ceil_ms(when), self._tape.now_ms), birth, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -278,7 +289,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self.tasks.pop(task.birth, None)  # type: ignore[attr-defined]  # all tasks of this loop are SagaTasks
-        if self.owner.history.replaying:
+        if self._tape.is_replaying:
             task._log_traceback = False  # it was told when it happened
 
     def scope(self) -> Scope:
@@ -316,7 +327,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         return False
 
     def is_running(self) -> bool:
-        return events._get_running_loop() is self
+        return running_loop() is self
 
     def is_closed(self) -> bool:
         return self.discarded
@@ -359,38 +370,7 @@ def _is_ours(callback: Any) -> bool:
     )
 
 
-_ADVICE = {
-    "run_in_executor": "call a @step instead; plain functions run in a thread there",
-    "call_soon_threadsafe": "saga code has no threads; send the saga a signal instead",
-    "add_signal_handler": "saga code does not see signals of the operating system; the worker handles them",
-    "run_until_complete": "await the coroutine instead",
-    "run_forever": "await instead",
-    "stop": "return from the saga instead",
-    "close": "return from the saga instead",
-    "set_exception_handler": "an error in a callback fails the saga, and that of a task is raised where it is awaited",
-    "set_default_executor": "saga code has no threads; plain @step functions run in those of the worker",
-    "set_task_factory": "the tasks of a saga are always its loop's own",
-    "set_debug": "set PYTHONASYNCIODEBUG for the worker's loop; a saga's loop has no debug mode",
-    "shutdown_asyncgens": "async generators that a saga leaves are closed by themselves",
-    "shutdown_default_executor": "saga code has no threads",
-}
-_KEPT = {
-    "call_soon", "call_later", "call_at", "time", "create_future", "create_task", "get_debug", "is_running", "is_closed",
-    "call_exception_handler", "get_task_factory", "get_exception_handler",
-}  # fmt: skip
-
-
-def _refusal(name: str) -> Callable[..., NoReturn]:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        advice = _ADVICE.get(name, "do it in a @step")
-        raise UnsupportedOperation(f"loop.{name}() can't be called in saga code, which is replayed: {advice}")
-
-    return refuse
-
-
-for _name in [name for name in vars(asyncio.AbstractEventLoop) if not name.startswith("_")]:
-    if _name not in _KEPT:
-        setattr(SagaLoop, _name, _refusal(_name))
+refuse_all_but(_KEPT, SagaLoop)
 
 
 def _ceil_ms(seconds: float) -> int:

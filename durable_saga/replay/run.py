@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from functools import cached_property
 from typing import Any
 
 from durable_saga.definition.definition import SagaDefinition
@@ -25,26 +24,31 @@ from durable_saga.errors import (
     NonDeterminism,
     SagaTimedOut,
 )
-from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import anyio_order
 from durable_saga.replay.aside import Decode, is_to_be_decoded_aside, stretches
 from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls
-from durable_saga.replay.commands import NOT_DECODED, Effect, Output
+from durable_saga.replay.children import Children
+from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.replay.continuing import Continuing
 from durable_saga.replay.dice import Dice
+from durable_saga.replay.ending import Ending
 from durable_saga.replay.forward import Forward
 from durable_saga.replay.guard import guarded
-from durable_saga.replay.history import INTENTS, History, kind_of
+from durable_saga.replay.history import INTENTS, kind_of
 from durable_saga.replay.holding import MESSAGES, Holding, taken_back
-from durable_saga.replay.keys import Declared
+from durable_saga.replay.judging import Judging
+from durable_saga.replay.keys import Declared, Keys
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.phases import ENDED, FORWARD, HELD, REPLAY_AGAIN, SETTLING, UNWINDING
+from durable_saga.replay.scopes import Scopes
 from durable_saga.replay.signals import Signals
+from durable_saga.replay.standing import Standing
 from durable_saga.replay.state import State
+from durable_saga.replay.tape import Tape
+from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 
@@ -66,60 +70,60 @@ _CAN_WAIT = frozenset(
 )
 
 
-def _dice(core: Core) -> Dice:
-    return Dice(core._seed, core.loop.rules)
-
-
 class Core:
-    """Owns the loop, the pending calls, the compensations and the new history of one run."""
-
-    dice = cached_property(_dice)
+    """Puts the parts of one run together, and tells them its facts. The state of each is its own; what they share is the tape,
+    where the run stands, the loop and the stack of compensations."""
 
     def __init__(self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False) -> None:
         """`has_step_timeout`: who runs its steps ends those that have no time-out of their own."""
         self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
-        self.loop = SagaLoop(self)  # type: ignore[abstract]  # what it lacks is put in as refusals
-        self.history = History()
-        self.calls = Calls(self)
+        self.tape, self.standing, self.dice = tape, standing, dice = Tape(), Standing(), Dice()
+        self.history = tape.history
+        self.loop = loop = SagaLoop(self, key.saga, tape, standing)  # type: ignore[abstract]  # what it lacks is put in as refusals
         order, parallel = definition.compensation_order, definition.compensation_parallel
-        self.stack = Stack(Scope("", definition.name, order, parallel))
-        self.signals, self.unwinding = Signals(self), Unwinding(self)
-        self.effects: list[Effect] = []
-        self.state, self.attributes = State(self), Attributes(self)
-        self.holding, self.continuing = Holding(self), Continuing(self)
-        self.urgent, self.activation, self.judging = False, 0, False
-        self.phase, self.status = FORWARD, h.RUNNING
-        self.deadline_ms = self._timeout_ms = self.started_ms = 0
-        self.forward = Forward(self)
-        self.is_repeating, self.given = False, NOT_DECODED  # the latter: the value in the fact that is being taken
-        self.takes_back = False  # a message is told that came in a part of the history that a recovery took back
-        self._back_to, self._seed = 0, b""  # a failed step is taken back; of other facts, only what the code did then
+        self.stack = stack = Stack(Scope("", definition.name, order, parallel))
+        self.state, self.attributes, self.keys = State(tape, loop), Attributes(tape), Keys(tape)
+        self.declared, self.unawaited = Declared(self.keys, self.attributes), Unawaited()
+        self.holding = holding = Holding(tape, standing, stack)
+        self.unwinding = unwinding = Unwinding(tape, standing, loop, stack, Judging(tape.history, standing, stack, dice))
+        self.calls = calls = Calls(definition, tape, standing, loop, stack, holding, unwinding, self.unawaited)
+        calls.has_step_timeout = has_step_timeout
+        self.scopes = Scopes(tape, standing, loop, stack, unwinding)
+        self.signals = signals = Signals(definition, tape, standing, loop, self.scopes)
+        self.children = Children(standing, loop, self.scopes, self.state, signals, self.declared, self.unawaited)
+        self.continuing = Continuing(definition, standing, stack, calls, signals)
+        ending = Ending(definition, tape, standing, calls, self.state, self.attributes, self.keys, signals, holding, unwinding)
+        self.ending = ending
+        self.forward = Forward(
+            definition, tape, standing, loop, self.declared, self.unawaited, signals, unwinding, ending
+        )  # fmt: skip
+        self.is_repeating = False
+        self._timeout_ms = 0
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
 
     @property
     def ended(self) -> bool:
-        return self.phase == ENDED
+        return self.standing.phase == ENDED
+
+    @property
+    def status(self) -> h.Status:
+        return self.standing.status
 
     @property
     def next_timer_ms(self) -> int:
         """When the earliest timer of the saga's code is due, 0: none."""
-        return self.loop.next_timer_ms() if self.phase == FORWARD else 0
+        return self.loop.next_timer_ms() if self.standing.phase == FORWARD else 0
 
     @property
     def past_pivot(self) -> bool:
         """It only goes forward: a step that fails is tried again, whatever its policy."""
-        return self.holding.past_pivot
+        return self.standing.past_pivot
 
     @property
     def leaves_messages(self) -> bool:
         """What comes now is for whoever goes on with the saga: its next run, or its next replay."""
-        return self.status == h.CONTINUED or self.phase == REPLAY_AGAIN
-
-    @property
-    def stopping(self) -> bool:
-        """The saga as a whole is being stopped: its own unwind does what is left to do."""
-        return self.forward.stop is not None or self.phase != FORWARD
+        return self.standing.status == h.CONTINUED or self.standing.phase == REPLAY_AGAIN
 
     def replay(self, events: Sequence[h.Event]) -> None:
         """Walk through the committed history. Call once, first. Raises NonDeterminism, FutureEventKind, DecodeError."""
@@ -130,20 +134,20 @@ class Core:
         """As replay(), but it gives way before each large value, so that it can be decoded elsewhere: send it back, alone in a
         tuple, or None."""
         self.history.replay(events)
-        self.declared = Declared(self, events)
+        self.declared.replay(events)
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
         for stretch in stretches(events):
             if stretch[0].seq not in back and (decode := _to_decode(self, stretch[0])) is not None:
-                self.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
+                self.tape.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
                     self.is_repeating = (seq := event.seq) != new
                     self._replay_one(event, seq, taken_back=seq in back)
         self.is_repeating = False
-        self.history.finish_replay(self.loop.now_ms)
+        self.history.finish_replay(self.tape.now_ms)
         self.declared.replayed()
-        self.effects = [*self.calls.effects(), *self.unwinding.effects()]
+        self.tape.effects = [*self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
         """Take one new fact and run until idle. `result`: of a completed step, a copy that nobody else has. False: the fact is
@@ -154,96 +158,83 @@ class Core:
         due_ms = event.timer_fired.due_ms if kind == "timer_fired" else 0
         if kind == "recover_requested":
             self.holding.complete(event)
-        self.history.append(event, max(now_ms, self.loop.now_ms, due_ms))
-        self.given = result
+        self.history.append(event, max(now_ms, self.tape.now_ms, due_ms))
+        self.tape.given = result
         with self.loop.entered(), guarded(self):
             self._apply(event, kind)
         return True
 
     def take(self) -> Output:
         """What came up since the last call."""
-        events, effects = self.history.added, self.effects
-        size = self.history.added_bytes
-        self.history.added, self.history.added_bytes, self.effects = [], 0, []
-        urgent, self.urgent = self.urgent, False
-        again = self.phase == REPLAY_AGAIN
-        return Output(events, effects, size, self.status, self.next_timer_ms, again, urgent or any(map(_is_urgent, events)))
+        standing = self.standing
+        events, size, effects, urgent = self.tape.take()
+        again, must_commit = standing.phase == REPLAY_AGAIN, urgent or any(map(_is_urgent, events))
+        return Output(events, effects, size, standing.status, self.next_timer_ms, again, must_commit)
 
     def discard(self) -> str:
         """Drop the run from memory; its code asks for nothing any more. Tells where it went on all the same, or ""."""
         self.is_repeating = True
-        self.calls.unawaited.drop()
+        self.unawaited.drop()
         with guarded(self):
             return self.loop.discard()
 
     def now(self) -> float:
         """Unix time in seconds, as the saga sees it."""
-        return self.loop.now_ms / 1000
+        return self.tape.now_ms / 1000
 
     def log_context(self) -> dict[str, Any]:
         """What tells this run from others in a log."""
         return {"saga": self.key.saga, "run": self.key.run, "saga_type": self.definition.name}
 
-    # --- what saga code reaches ----------------------------------------------------------------------------------------
-
-    def want(self, make: Callable[[], Effect]) -> None:
-        """Something to start. A replay asks for all of it at its end."""
-        if not self.history.replaying:
-            self.effects.append(make())
-
-    def ask(self, event: h.Event, type: Any = Any) -> None:
-        """`type`: see History.intent()."""
-        if event.HasField("key_declared"):
-            self.continuing.keys[event.key_declared.key] = None
-        self.history.intent(event, self.loop.now_ms, type)
-
     # --- facts -----------------------------------------------------------------------------------------------------
 
     def _wants(self, kind: str, fact: Any) -> bool:
-        if self.phase in (ENDED, REPLAY_AGAIN):
+        phase = self.standing.phase
+        if phase in (ENDED, REPLAY_AGAIN):
             return False
         if kind == "recover_requested":
-            return self.phase == HELD
+            return phase == HELD
         if kind.startswith("step_"):
             return self.calls.wants(kind, fact)
         if kind.startswith("compensation_") and kind != "compensation_decided":
             return self.unwinding.wants(fact)
-        return kind != "saga_timed_out" or (self.forward.stop is None and not self.holding.past_pivot)
+        return kind != "saga_timed_out" or (self.standing.stop is None and not self.standing.past_pivot)
 
     def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
         """Tell the code one fact, the last of the history so far, and run it until it is idle."""
-        loop = self.loop
-        assert event.time_ms >= loop.now_ms, f"event {event.seq} is earlier than the one before it"
-        loop.now_ms, self.takes_back = event.time_ms, not run
-        self.activation += 1
-        self._back_to = self.history.next_seq - (kind == "step_failed")
+        tape, standing, loop = self.tape, self.standing, self.loop
+        assert event.time_ms >= tape.now_ms, f"event {event.seq} is earlier than the one before it"
+        tape.now_ms, tape.takes_back = event.time_ms, not run
+        tape.activation += 1
+        tape.back_to = tape.history.next_seq - (kind == "step_failed")
         _FACTS[kind](self, getattr(event, kind))
         if not run:
             return  # what the code does with it, it does when it is recovered
-        if self.history.is_large and self.phase == FORWARD and (over := self.history.over_limit()) is not None:
-            self.forward.interrupt(over)
-        if self.phase == FORWARD:
+        if tape.history.is_large and standing.phase == FORWARD and (over := tape.history.over_limit()) is not None:
+            standing.interrupt(over)
+        if standing.phase == FORWARD:
             loop.run_until_idle()
             while self.unwinding.go_on_partially():
                 loop.run_until_idle()
             self.state.flush()
             self.forward.settle()
-        if self.phase in (UNWINDING, SETTLING):
+        if standing.phase in (UNWINDING, SETTLING):
             self.unwinding.go_on()
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.loop.rules = _known(fact.rules)
-        self._seed, self.started_ms = fact.seed, self.loop.now_ms
+        self.dice.begin(fact.seed, fact.rules)
+        self.standing.started_ms = self.tape.now_ms
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
-        self.continuing.keys.update(dict.fromkeys(fact.keys))
+        self.keys.start(fact.keys)
         self.attributes.committed(fact.attributes)
         self._set_deadline()
         self.forward.start(fact)
 
     def _set_deadline(self) -> None:
         """A saga that is recovered has its whole time again."""
-        if self._timeout_ms and not self.holding.past_pivot:
-            self.deadline_ms = self.loop.now_ms + self._timeout_ms
+        if self._timeout_ms and not self.standing.past_pivot:
+            self.standing.deadline_ms = self.tape.now_ms + self._timeout_ms
 
     def _cancel_requested(self, fact: h.CancelRequested) -> None:
         self._stop_for(asyncio.CancelledError(fact.reason or "cancelled"), cancels=True)
@@ -252,55 +243,25 @@ class Core:
         self._stop_for(CompensationRequested(fact.reason or "compensation was asked for"), cancels=False)
 
     def _recover_requested(self, _: h.RecoverRequested) -> None:
-        if self.history.replaying:
-            self.holding.again()
+        if self.tape.is_replaying:
+            self.holding.again(self.calls.pending)
             self._set_deadline()
         else:
-            self.phase = REPLAY_AGAIN
-            self.status = h.RUNNING
+            self.standing.phase, self.standing.status = REPLAY_AGAIN, h.RUNNING
 
     def _stop_for(self, reason: BaseException, *, cancels: bool) -> None:
         """Unwind, unless the saga is past its pivot: then it only goes forward, and the request is no more than recorded."""
-        if self.holding.past_pivot:
+        standing = self.standing
+        if standing.past_pivot:
             return
-        if self.phase == FORWARD:
-            self.forward.interrupt(reason, cancels=cancels, asked_for=True)
-        elif self.phase == HELD:
-            error = self.holding.error or reason
-            self._unwind(self.holding.failure, error, cancels=cancels)
+        if standing.phase == FORWARD:
+            standing.interrupt(reason, cancels=cancels, asked_for=True)
+        elif standing.phase == HELD:
+            self.ending.unwind_held(reason, cancels=cancels)
 
     def _timed_out(self, _: h.SagaTimedOut) -> None:
-        if self.phase == FORWARD:
-            self.forward.interrupt(SagaTimedOut(f"saga {self.key.saga} took longer than its timeout"), asked_for=True)
-
-    # --- the end ---------------------------------------------------------------------------------------------------
-
-    def fail(self, error: BaseException) -> None:
-        self.calls.cancel_all()
-        self.state.flush()
-        failure = failure_from_exception(error)
-        if self.forward.is_to_be_held:
-            self.phase, self.deadline_ms = HELD, 0
-            self.holding.hold(failure, error, self._back_to)
-        else:
-            self._unwind(failure, error, cancels=self.forward.cancels)
-
-    def _unwind(self, failure: p.Failure, error: BaseException, *, cancels: bool) -> None:
-        self.phase = UNWINDING
-        self.unwinding.start(failure, error, cancelled=cancels)
-
-    def end(
-        self, status: h.Status, *, result: bytes | None = None, failure: p.Failure | None = None,
-        following: h.Continuation | None = None,
-    ) -> None:  # fmt: skip
-        self.phase = ENDED
-        self.status = status
-        if status != h.TERMINATED:
-            unread = self.signals.undecodable if following is not None else self.signals.unread()
-            end = h.SagaEnded(status=h.Status.Name(status), failure=failure, unread=unread, next=following)
-            if result is not None:
-                end.result.data = result
-            self.ask(h.Event(saga_ended=end), self.definition.result_type)
+        if self.standing.phase == FORWARD:
+            self.standing.interrupt(SagaTimedOut(f"saga {self.key.saga} took longer than its timeout"), asked_for=True)
 
     # --- replay ----------------------------------------------------------------------------------------------------
 
@@ -339,7 +300,7 @@ def _known(rules: int) -> int:
 
 
 def _timer_fired(core: Core, fact: h.TimerFired) -> None:
-    if core.phase != FORWARD:
+    if core.standing.phase != FORWARD:
         return
     due_ms = core.loop.next_timer_ms()
     if due_ms != fact.due_ms:
@@ -381,5 +342,5 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "compensation_attempt_failed": lambda core, fact: core.unwinding.attempt_failed(fact),
     "compensation_stuck": lambda core, fact: core.unwinding.stuck(fact),
     "compensation_decided": lambda core, fact: core.unwinding.decided(fact),
-    "saga_terminated": lambda core, _: core.end(h.TERMINATED),
+    "saga_terminated": lambda core, _: core.ending.terminate(),
 }

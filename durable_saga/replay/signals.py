@@ -12,7 +12,7 @@ import inspect
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga import codec
 from durable_saga.definition.definition import SagaDefinition, signature_of
@@ -20,10 +20,10 @@ from durable_saga.errors import DecodeError
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.history import kind_of
-from durable_saga.replay.scopes import Handler
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.scopes import Scopes
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.tape import Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,17 @@ class _Waiter:
 class Signals:
     """Unread messages and the code that waits for them, by name, both in order of arrival."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    __slots__ = ("_handling", "_kept", "_listening", "_loop", "_scopes", "_standing", "_tape", "_waiting", "undecodable")
+
+    def __init__(
+        self, definition: SagaDefinition, tape: Tape, standing: Standing, loop: SagaLoop, scopes: Scopes
+    ) -> None:  # fmt: skip
+        self._tape, self._standing, self._loop, self._scopes = tape, standing, loop, scopes
         self._kept: dict[str, deque[h.SignalReceived]] = {}
         self._waiting: dict[str, deque[_Waiter]] = {}
         self.undecodable: list[str] = []
         self._handling: list[asyncio.Task[Any]] = []
-        self._listening: list[SagaDefinition] = [core.definition]
+        self._listening: list[SagaDefinition] = [definition]
 
     def enter(self, child: SagaDefinition) -> None:
         """A child saga begins: its handlers come before its parent's."""
@@ -51,7 +55,7 @@ class Signals:
         self._listening.remove(child)
 
     def received(self, fact: h.SignalReceived) -> None:
-        if self._core.forward.is_done:
+        if self._standing.is_done:
             self.keep(fact)
             return
         for definition in reversed(self._listening):
@@ -70,10 +74,10 @@ class Signals:
         self._match(fact.name)
 
     async def wait(self, name: str, annotation: Any) -> Any:
-        core = self._core
-        if core.forward.refuses or core.loop.discarded:
-            await core.forward.refused()
-        waiter = _Waiter(core.loop.create_future(), annotation)
+        loop = self._loop
+        if self._standing.refuses or loop.discarded:
+            await loop.refused()
+        waiter = _Waiter(loop.create_future(), annotation)
         self._waiting.setdefault(name, deque()).append(waiter)
         self._match(name)
         return await waiter.future
@@ -95,7 +99,7 @@ class Signals:
 
     def _failed_the_saga(self) -> bool:
         """In histories of before handlers were units of their own."""
-        history = self._core.history
+        history = self._tape.history
         if not history.replaying or history.holds_in_this_activation("signal_rejected"):
             return False
         return any(
@@ -144,40 +148,42 @@ class Signals:
             self._reject(fact, fact.message_id, error)
 
     def _reject(self, fact: h.SignalReceived, call: str, error: BaseException) -> None:
-        if self._core.takes_back:
+        if self._tape.takes_back:
             return  # it was recorded then, and that is not taken back
-        self._core.ask(h.Event(signal_rejected=h.SignalRejected(
+        self._tape.ask(h.Event(signal_rejected=h.SignalRejected(
             call=call, message_id=fact.message_id, name=fact.name, failure=failure_from_exception(error),
         )))  # fmt: skip
 
     def _is_of_before(self, kind: str) -> bool:
         """This activation stands in a history that was made when there was no such event."""
-        history = self._core.history
+        history = self._tape.history
         return history.replaying and history.activation()[1] and not history.holds_in_this_activation(kind)
 
     def _run(self, fact: h.SignalReceived, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        core = self._core
+        standing = self._standing
 
         async def run() -> None:
-            unit = Handler(core, fact.name)
-            unit.enter()
+            entered = self._scopes.enter_handler(fact.name)
             try:
                 outcome = handler(*args, **kwargs)
                 if inspect.isawaitable(outcome):
                     await outcome
             except (Exception, asyncio.CancelledError) as error:
-                if core.stopping or core.loop.discarded or self._failed_the_saga():
+                if standing.stopping or self._loop.discarded or self._failed_the_saga():
                     raise
-                if isinstance(error, asyncio.CancelledError) and (
-                    core.forward.is_over or self._is_of_before("signal_rejected")
-                ):
+                if isinstance(error, asyncio.CancelledError) and (standing.is_over or self._is_of_before("signal_rejected")):
                     raise  # the engine ends it with the saga
-                await unit.undo(error)
-                self._reject(fact, unit.unit.call, error)
+                await self._scopes.undo_handler(entered, error)
+                self._reject(fact, entered.unit.call, error)
 
-        task = core.loop.create_task(run())
-        task.add_done_callback(self._core.forward.handler_done)
+        task = self._loop.create_task(run())
+        task.add_done_callback(self._handler_done)
         self._handling = [*(one for one in self._handling if not one.done()), task]
+
+    def _handler_done(self, task: asyncio.Task[Any]) -> None:
+        """An error in a signal handler is an error of the saga."""
+        if not task.cancelled() and (error := task.exception()) is not None and self._standing.stop is None:
+            self._standing.interrupt(error)
 
 
 def _value(fact: h.SignalReceived, annotation: Any) -> Any:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.scopes import child_name, child_path
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.surroundings import child_name, child_path
+from durable_saga.replay.tape import Tape
 
 NAMED = 2
 """The rules from which on the state of children has their names."""
@@ -22,8 +21,10 @@ class State:
     """Values are fixed at `set()`: a later change of the object is not seen. A child saga has keys of its own, which
     begin with its name: `ship/phase`, for the second one of a name `ship#2/phase`. Rules 0 and 1: with the id of its call."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    __slots__ = ("_changed", "_children", "_journaled", "_loop", "_owners", "_tape", "_values", "_versions")
+
+    def __init__(self, tape: Tape, loop: SagaLoop) -> None:
+        self._tape, self._loop = tape, loop
         self._values: dict[str, Any] = {}
         self._journaled: dict[str, bytes] = {}
         self._changed: dict[str, bytes] = {}
@@ -54,7 +55,7 @@ class State:
 
     def _own(self, key: str) -> tuple[str, str]:
         """The key in the journal, and whose it is."""
-        owner = child_name() if self._core.loop.rules >= NAMED else child_path()
+        owner = child_name() if self._loop.rules >= NAMED else child_path()
         return (f"{owner}/{key}" if owner else key), owner
 
     def flush(self) -> None:
@@ -78,4 +79,4 @@ class State:
     def _ask(self, event: h.StateChanged) -> None:
         event.call = str(self._versions)
         self._versions += 1
-        self._core.ask(h.Event(state_changed=event))
+        self._tape.ask(h.Event(state_changed=event))

@@ -17,6 +17,8 @@ class Unawaited:
     """Owns the coroutines of calls that have not begun. One that is closed, or whose task is cancelled before it began, is
     none any more."""
 
+    __slots__ = ("_keys", "_made")
+
     def __init__(self) -> None:
         self._keys = 0
         self._made: dict[str, tuple[str, Coroutine[Any, Any, Any], CodeType, int]] = {}

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.calls import compensation_arguments
-from durable_saga.replay.commands import CancelStep, Effect, RunCompensation
+from durable_saga.replay.commands import CancelStep, Effect
 from durable_saga.replay.judging import Judging, Recorded, is_mere_cancellation, leading_error
-from durable_saga.replay.phases import SETTLING
-from durable_saga.replay.scopes import wait_shielded
-from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope, any_entry
-
-if TYPE_CHECKING:
-    from durable_saga.replay.run import Core
+from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.phases import SETTLING, UNWINDING
+from durable_saga.replay.standing import Standing
+from durable_saga.replay.tape import Tape
+from durable_saga.replay.undoing import attempt_of
+from durable_saga.replay.unwind import REGISTERED, RUNNING, STUCK, Entry, Scope, Stack, any_entry
 
 _VERBS = {
     h.CompensationDecided.RETRY: "retry",
@@ -33,45 +32,51 @@ _VERBS = {
 
 
 class Unwinding:
-    """Owns the failure that started the unwind of the saga and the status that ends it, and the unwinds before that."""
+    """Owns what ends the unwind of the saga, and the unwinds before that."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._failure = p.Failure()
-        self._cancelled = False
-        self._had_entries = False
+    __slots__ = ("_end", "_loop", "_partial", "_stack", "_standing", "_tape", "judging")
+
+    def __init__(self, tape: Tape, standing: Standing, loop: SagaLoop, stack: Stack, judging: Judging) -> None:
+        self._tape, self._standing, self._loop, self._stack = tape, standing, loop, stack
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
-        self.judging = Judging(core)
+        self.judging = judging
         self._end: Callable[[], None] | None = None
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
 
-    def start(self, failure: p.Failure, error: BaseException, *, cancelled: bool) -> None:
-        self._failure, self._cancelled = failure, cancelled
-        core = self._core
+    def start(
+        self, failure: p.Failure, error: BaseException, *, cancelled: bool, end: Callable[[h.Status], None]
+    ) -> None:  # fmt: skip
+        """`end` is called once all is settled, with the status that comes of it."""
+        stack = self._stack
+        self._standing.phase = UNWINDING
         self._partial.clear()
-        self._begin(core.stack.root, h.UnwindStarted(failure=failure, cancelled=cancelled), error)
-        self._had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in core.stack.entries.values())
+        self._begin(stack.root, h.UnwindStarted(failure=failure, cancelled=cancelled), error)
+        had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in stack.entries.values())
+
+        def settled() -> None:
+            undone = h.COMPENSATED if had_entries or stack.any_in("done", "resolved") else h.FAILED
+            end(h.CANCELLED if cancelled else undone)
+
+        self._end = settled
 
     def go_on(self) -> None:
         """Start what can start; end when all is settled; be stuck when only an operator can go on."""
-        core = self._core
-        self._start(core.stack.root.ready())
-        if core.stack.any_planned_in(REGISTERED, RUNNING):
-            core.status = h.RUNNING if self._end is not None else h.COMPENSATING
-        elif core.stack.any_planned_in(STUCK):
-            core.status = h.COMPENSATION_STUCK
-        elif self._end is not None:
-            self._end()
+        stack, standing = self._stack, self._standing
+        self._start(stack.root.ready())
+        if stack.any_planned_in(REGISTERED, RUNNING):
+            standing.status = h.RUNNING if standing.phase == SETTLING else h.COMPENSATING
+        elif stack.any_planned_in(STUCK):
+            standing.status = h.COMPENSATION_STUCK
         else:
-            undone = h.COMPENSATED if self._had_entries or core.stack.any_in("done", "resolved") else h.FAILED
-            core.end(h.CANCELLED if self._cancelled else undone, failure=self._failure)
+            assert self._end is not None, "what unwinds or settles was begun"
+            self._end()
 
     def settle(self, end: Callable[[], None], *, result: bytes = b"") -> None:
         """The saga's code is done: undo what is in doubt, then `end()`. Raises nothing, and ends at once if nothing is."""
-        core = self._core
-        doubtful = core.stack.in_doubt()
-        if not doubtful or core.history.ended_at_once():
+        standing = self._standing
+        doubtful = self._stack.in_doubt()
+        if not doubtful or self._tape.history.ended_at_once():
             end()
             return
         self._end = end
@@ -89,23 +94,24 @@ class Unwinding:
             entry.postponed = None
             if entry.cause is None and (error := errors[entry.call]) is not None:
                 entry.cause = leading_error(error)
-        self._record(h.Event(settling_started=started), started, core.stack.root, left_out, recorded, lambda e: e.call in calls)
+        self._record(
+            h.Event(settling_started=started), started, self._stack.root, left_out, recorded, lambda e: e.call in calls
+        )
         for entry in left_out:
             self._tell_left_out(entry, errors[entry.call])
-        core.phase, core.deadline_ms = SETTLING, 0  # no time-out or request to stop concerns it any more
+        standing.phase, standing.deadline_ms = SETTLING, 0  # no time-out or request to stop concerns it any more
 
     # --- a part of it, while the saga goes on ------------------------------------------------------------------------------
 
     async def scope_failed(self, scope: Scope, error: BaseException) -> None:
         """Undo what the scope did; returns when that is settled. Can't be cancelled, but by the end of the saga."""
-        core = self._core
         started = h.UnwindStarted(failure=failure_from_exception(error), call=scope.call)
         self._begin(scope, started, error, may_postpone=True)
         if scope.settled():
             return
-        future = core.loop.create_future()
+        future = self._loop.create_future()
         self._partial.append((scope, lambda: future.set_result(None)))
-        await wait_shielded(core, future)
+        await self._standing.wait_shielded(future)
 
     def at_once(self, entry: Entry, failure: p.Failure, error: BaseException, then: Callable[[], None]) -> None:
         """Run the compensation of a step that failed, unless its condition says no; `then` is called when that is settled."""
@@ -119,7 +125,7 @@ class Unwinding:
             return
         entry.cause = leading_error(error)
         started = h.UnwindStarted(failure=failure, call=entry.call, pending=[entry.call], notes=self.judging.take_new())
-        self._core.ask(h.Event(unwind_started=started))
+        self._tape.ask(h.Event(unwind_started=started))
         scope = Scope(entry.call, entry.name, items=[entry])
         scope.start()
         self._partial.append((scope, then))
@@ -127,7 +133,7 @@ class Unwinding:
     def go_on_partially(self) -> bool:
         """Start what can start in the unwinds of parts. True: something was settled, so the saga's code can go on."""
         if not self._partial:
-            self._core.status = h.RUNNING
+            self._standing.status = h.RUNNING
             return False
         settled = [one for one in self._partial if one[0].settled()]
         self._partial = [one for one in self._partial if not one[0].settled()]
@@ -135,7 +141,7 @@ class Unwinding:
             then()
         for scope, _ in self._partial:
             self._start(scope.ready())
-        self._core.status = h.COMPENSATION_STUCK if any(not one.busy() for one, _ in self._partial) else h.RUNNING
+        self._standing.status = h.COMPENSATION_STUCK if any(not one.busy() for one, _ in self._partial) else h.RUNNING
         return bool(settled)
 
     @property
@@ -183,30 +189,29 @@ class Unwinding:
         asked = event.unwind_started if isinstance(started, h.UnwindStarted) else event.settling_started
         asked.order.extend(order)
         asked.notes.extend(self.judging.take_new())
-        self._core.ask(event)
+        self._tape.ask(event)
         scope.start(order, wanted)
 
     def _tell_left_out(self, entry: Entry, error: BaseException | None) -> None:
         what = type(leading_error(error)).__name__ if error is not None else "it"
         skipped = h.CompensationSkipped(call=entry.call, reason=f"its condition says no to {what}")
-        self._core.ask(h.Event(compensation_skipped=skipped))
+        self._tape.ask(h.Event(compensation_skipped=skipped))
 
     def _start(self, entries: list[Entry]) -> None:
-        core = self._core
         for entry in entries:
             moved = entry.step("schedule")
             assert moved, f"compensation {entry.call} can't be scheduled while {entry.state}"
-            core.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
+            self._tape.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
-            core.want(partial(self.effect, entry))
+            self._tape.want(partial(attempt_of, entry))
 
     def effects(self) -> list[Effect]:
         """What runs now, for a process that takes over."""
-        return [self.effect(entry) for entry in self._core.stack.entries.values() if entry.state == RUNNING]
+        return [attempt_of(entry) for entry in self._stack.entries.values() if entry.state == RUNNING]
 
     def wants(self, fact: Any) -> bool:
-        entry = self._core.stack.entries.get(fact.call)
+        entry = self._stack.entries.get(fact.call)
         return entry is not None and entry.state == RUNNING and entry.attempt == fact.attempt
 
     def completed(self, fact: h.CompensationCompleted) -> None:
@@ -220,12 +225,12 @@ class Unwinding:
         entry.attempt = fact.attempt + 1
         entry.not_before_ms = fact.retry_at_ms
         entry.interruptions += fact.interrupted
-        entry.failing_since_ms = entry.failing_since_ms or self._core.loop.now_ms
-        self._core.want(partial(self.effect, entry))
+        entry.failing_since_ms = entry.failing_since_ms or self._tape.now_ms
+        self._tape.want(partial(attempt_of, entry))
 
     def decided(self, fact: h.CompensationDecided) -> None:
         """An operator's word. One that does not fit the state is recorded and changes nothing."""
-        entry = self._core.stack.entries.get(fact.call)
+        entry = self._stack.entries.get(fact.call)
         verb = _VERBS.get(fact.verb)
         if entry is None or verb is None or not entry.planned:
             return
@@ -235,21 +240,14 @@ class Unwinding:
         if verb == "retry":
             entry.attempt, entry.not_before_ms = entry.attempt + 1, 0
         elif was == RUNNING:
-            self._core.want(partial(CancelStep, entry.call))
+            self._tape.want(partial(CancelStep, entry.call))
 
     def _step(self, call: str, event: str) -> Entry:
-        entry = self._core.stack.entries[call]
+        entry = self._stack.entries[call]
         before = entry.state
         if not entry.step(event):
             raise AssertionError(f"compensation {call} is {before}: it can't be {event}")
         return entry
-
-    def effect(self, entry: Entry) -> RunCompensation:
-        args, kwargs = compensation_arguments(entry)
-        return RunCompensation(
-            entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms, entry.interruptions,
-            entry.failing_since_ms,
-        )  # fmt: skip
 
 
 def _is_open(entry: Entry) -> bool:

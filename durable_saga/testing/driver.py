@@ -202,12 +202,12 @@ class Driver:
 
     def _timer_comes_first(self, at_ms: int) -> bool:
         """A back-off may be longer than what the saga's code waits for; an attempt itself takes no virtual time."""
-        times = [ms for ms in (self.core.next_timer_ms, self.core.deadline_ms) if ms]
+        times = [ms for ms in (self.core.next_timer_ms, self.core.standing.deadline_ms) if ms]
         return bool(times) and at_ms > min(times)
 
     def _wait(self) -> bool:
         """Nothing runs: a message, or the earliest timer. False: nothing will happen by itself."""
-        timers = [ms for ms in (self.core.next_timer_ms, self.core.deadline_ms) if ms]
+        timers = [ms for ms in (self.core.next_timer_ms, self.core.standing.deadline_ms) if ms]
         message = self._next_message()
         if message is not None and (not timers or self._comes_first(message, min(timers))):
             self.now_ms = max(self.now_ms, message.at_ms)
@@ -218,7 +218,7 @@ class Driver:
         if self.core.next_timer_ms == min(timers):
             self._feed(h.Event(timer_fired=h.TimerFired(due_ms=min(timers))))
         else:
-            self.core.deadline_ms = 0
+            self.core.standing.deadline_ms = 0
             self._feed(h.Event(saga_timed_out=h.SagaTimedOut()))
         return True
 

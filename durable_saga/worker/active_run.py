@@ -244,7 +244,7 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
+        times = self._core.next_timer_ms, self._core.standing.deadline_ms, self._starts.next_ms
         return min(filter(None, times)) if any(times) else 0
 
     def _arm(self) -> None:
@@ -264,8 +264,8 @@ class ActiveRun:
         self._starts.due(now_ms)
         if (due_ms := self._core.next_timer_ms) and due_ms <= now_ms:
             self.fact(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
-        elif self._core.deadline_ms and self._core.deadline_ms <= now_ms:
-            self._core.deadline_ms = 0
+        elif self._core.standing.deadline_ms and self._core.standing.deadline_ms <= now_ms:
+            self._core.standing.deadline_ms = 0
             self.fact(h.Event(saga_timed_out=h.SagaTimedOut()))
         self._arm()
 

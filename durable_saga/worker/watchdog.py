@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 import traceback
-from asyncio import events
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -28,6 +27,7 @@ from typing import Any, TypeVar
 from durable_saga.errors import LimitExceeded
 from durable_saga.replay.closing import TakenOut
 from durable_saga.replay.mark import leave
+from durable_saga.replay.running_loop import running_loop, set_running_loop
 
 log = logging.getLogger(__name__)
 ACTIVATION_SECONDS_MAX = 10.0
@@ -94,7 +94,7 @@ class Watch:
         """`function(*args)`, which may take `seconds`. Raises ActivationTooLong, then whatever it did is to be thrown away."""
         if self._inside:
             return function(*args)
-        before, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
+        before, hooks = running_loop(), sys.get_asyncgen_hooks()
         self._turn += 1
         self._seconds = seconds
         try:
@@ -117,7 +117,7 @@ class Watch:
             _clear_in_thread(self._ident, None)
             self._armed = 0
         leave()
-        events._set_running_loop(before)
+        set_running_loop(before)
         sys.set_asyncgen_hooks(*hooks)
 
     def take_out_here(self, frame: FrameType | None) -> None:

@@ -125,7 +125,7 @@ class Cell:
             return
         self._joined = False
         try:
-            await self._journal.leave(self.name)
+            await self._journal.members.leave(self.name)
             await self._refresh()
         except JournalError as error:
             log.warning("the row of this server could not be removed, and stays until it expires: %s", error)
@@ -183,17 +183,17 @@ class Cell:
 
     async def _refresh(self) -> None:
         if self._joined and self._succeeds:
-            for old in await self._journal.members():
+            for old in await self._journal.members.all():
                 if old.address == self.address and old.name != self.name:
-                    await self._journal.leave(old.name)  # an earlier life of this server
+                    await self._journal.members.leave(old.name)  # an earlier life of this server
             self._succeeds = False
         if self._joined:
             self._beat += 1
             own = Member(
                 self.name, self.address, self._beat, self._clock.now_ms(), tuple(self._workers), tuple(self._saga_types)
             )
-            await self._journal.beat(own)
-        rows = [one for one in await self._journal.members() if self._joined or one.name != self.name]
+            await self._journal.members.beat(own)
+        rows = [one for one in await self._journal.members.all() if self._joined or one.name != self.name]
         rows = [one for one in rows if one.name == self.name or not is_gone(one.name)]
         self._members = self._roll.live(rows, self._clock.now_ms())
         homes = homes_of(self._members)

@@ -19,6 +19,8 @@ BUSY_RETRY_MS = 300
 """By then a server has written some of what it was told; clients wait for it by themselves."""
 FULL_RETRY_MS = 30_000
 """By then a person may have made room."""
+MESSAGE_CHARACTERS_MAX = 4_000
+"""Of what a caller is told: with gRPC it goes into a header, which has 8 KiB."""
 
 
 class ServiceError(Exception):

@@ -7,46 +7,41 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from durable_saga.pb import cell_pb2
-from durable_saga.pb import client_pb2 as c
-from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.access.calls import AccessCalls
+from durable_saga_server.calls.cell_watches import CellWatches
+from durable_saga_server.calls.gates import gated
+from durable_saga_server.calls.streams import CallStreams
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock, Ids, RandomIds, SystemClock
 from durable_saga_server.config import AROUND_BYTES, Config
-from durable_saga_server.failures import (
-    Admission,
-    ServiceError,
-    check_attributes,
-    check_name,
-    check_payload,
-    guard_journal,
-)
-from durable_saga_server.incoming.call_streams import CallStreams
-from durable_saga_server.incoming.gates import gated
-from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
-from durable_saga_server.journal.rules import attributes_in
+from durable_saga_server.failures import Admission
+from durable_saga_server.journal import Journal
+from durable_saga_server.large import LargePayloads
+from durable_saga_server.means import Means
 from durable_saga_server.runs.chains import Chains
+from durable_saga_server.runs.delivery import Delivery
 from durable_saga_server.runs.endings import Endings
-from durable_saga_server.runs.large import LargePayloads
+from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
-from durable_saga_server.runs.reading import Reading, shown
+from durable_saga_server.runs.reading import Reading
+from durable_saga_server.runs.starting import Starting
+from durable_saga_server.runs.terminating import Terminating
+from durable_saga_server.runs.waiters import Waiters
 from durable_saga_server.waking.wake import Waker
-from durable_saga_server.workers.blocked import BlockedRuns
 from durable_saga_server.workers.committer import Committer
-from durable_saga_server.workers.dispatch import Dispatcher, key_of
+from durable_saga_server.workers.dispatch import Dispatcher
+from durable_saga_server.workers.hooks import Hooks
 from durable_saga_server.workers.sessions import Sessions
 from durable_saga_server.workers.work import WorkStreams
-
-MESSAGE_CALLS = ("Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish")
-READING_CALLS = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Claim")
 
 
 class HistoryService:
     """Call `start_up()` first and `shut_down()` last. `calls` holds the calls of proto/durable_saga/v1/client.proto by name;
-    each raises ServiceError with a gRPC status name and a message for the caller."""
+    each raises ServiceError with a gRPC status name and a message for the caller.
+
+    It puts the parts together and decides nothing itself. No part knows it: each is given what it needs."""
 
     def __init__(
         self, journal: Journal, *, clock: Clock | None = None, ids: Ids | None = None, config: Config | None = None,
@@ -57,32 +52,50 @@ class HistoryService:
         self.clock = clock or SystemClock()
         self.ids = ids or RandomIds()
         self.config = config or Config()
-        self.name = name
-        self._stopping = False
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         """What needs the journal until the end."""
-        self._watching: set[asyncio.Event] = set()
+        means = Means(journal, self.clock, self.ids, self.config)
         self.sessions = Sessions()
         self.cell = Cell(journal, self.clock, self.config, member or f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
-        self.blocked = BlockedRuns(self.dispatcher)
-        self.large = LargePayloads(journal, self.clock, self.config)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
-        self.chains = Chains(self)
-        self.waker.ended = Endings(self).look
-        self.streams = WorkStreams(self)
+        large, waiters = LargePayloads(journal, self.clock, self.config), Waiters()
+        delivery = Delivery(journal, self.config, self.cell, self.dispatcher, self.waker)
+        chains = Chains(means, large, self.waker, delivery, waiters.notify)
+        heads = Heads(journal, self.clock, self.config, chains)
+        self.waker.ended = Endings(means, chains, self.waker.hint).look
+        hooks = Hooks(self.waker.hint, chains.follow, waiters.notify)
+        self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)
-        self.messages = Messages(self)
-        self.reading = Reading(self)
-        admission = Admission(self.config.calls_at_once_max)
-        self.calls: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
-            "Start": gated(admission.admitted(self.start)), "Beat": gated(self.beat), "Fetch": gated(self.large.fetch),
-            **{name: gated(admission.admitted(getattr(self.messages, name.lower()))) for name in MESSAGE_CALLS},
-            **{name: gated(getattr(self.reading, name.lower())) for name in READING_CALLS},
-            **{name: gated(call) for name, call in AccessCalls(journal.ledger, self.clock).calls.items()},
-        }  # fmt: skip
+        self._cell_watches = CellWatches(self.cell)
+        self.reading = Reading(means, self.sessions, heads, waiters)
+        messages = Messages(means, large, chains, heads, delivery, self.reading.describe)
+        starting = Starting(means, self.cell, self.dispatcher, large, self.waker)
+        terminating = Terminating(
+            means, heads, self.dispatcher, self.committer,
+            hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,
+        )  # fmt: skip
+        self.calls = self._gated(starting, messages, terminating, large)
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
+
+    def _gated(
+        self, starting: Starting, messages: Messages, terminating: Terminating, large: LargePayloads
+    ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
+        """By name. Only so many of those that write are let in at once."""
+        reading, admitted = self.reading, Admission(self.config.calls_at_once_max).admitted
+        writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
+            "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
+            "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish,
+            "Terminate": terminating.terminate,
+        }  # fmt: skip
+        others: dict[str, Callable[[Any], Awaitable[Any]]] = {
+            "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
+            "Wait": reading.wait, "List": reading.list, "Statistics": reading.statistics, "Changes": reading.changes,
+            "Claim": reading.claim, **AccessCalls(self.journal.ledger, self.clock).calls,
+        }  # fmt: skip
+        calls = {**{name: admitted(call) for name, call in writing.items()}, **others}
+        return {name: gated(call) for name, call in calls.items()}
 
     async def start_up(self) -> None:
         """Make the tables, read the hints, begin to hand out. Raises JournalError."""
@@ -94,9 +107,7 @@ class HistoryService:
 
     async def shut_down(self) -> None:
         """Finish what is being written, then close the journal. Workers keep their runs and go to another server."""
-        self._stopping = True
-        for changed in self._watching:
-            changed.set()
+        self._cell_watches.close()
         await asyncio.gather(self.call_streams.close(), self.streams.close())
         await self.cell.stop()
         await self.waker.stop()
@@ -117,30 +128,9 @@ class HistoryService:
         while self.cell.has_others and any(one.owned for one in self.sessions) and self.clock.now_ms() < until_ms:
             await self.clock.sleep(0.05)
 
-    async def watch_cell(self, _: Any, caller: Caller | None = None) -> AsyncIterator[cell_pb2.Cell]:
-        """The table of homes, now and whenever it changes, until this server stops. Raises ServiceError when its caller is no
-        longer let in."""
-        changed = asyncio.Event()
-        over: list[ServiceError] = []
-
-        def end(error: ServiceError) -> None:
-            over.append(error)
-            changed.set()
-
-        if caller is not None:
-            caller.over = end
-        self.cell.on_change(changed.set)
-        self._watching.add(changed)
-        try:
-            while not self._stopping:
-                changed.clear()
-                yield self.cell.view()
-                await changed.wait()
-                if over:
-                    raise over[0]
-        finally:
-            self._watching.discard(changed)
-            self.cell.off_change(changed.set)
+    def watch_cell(self, caller: Caller | None = None) -> AsyncIterator[cell_pb2.Cell]:
+        """As CellWatches.watch()."""
+        return self._cell_watches.watch(caller)
 
     def work(
         self,
@@ -148,86 +138,8 @@ class HistoryService:
         break_off: Callable[[], object] | None = None,
         caller: Caller | None = None,
     ) -> AsyncIterator[w.ServerFrame]:
+        """As WorkStreams.serve()."""
         return self.streams.serve(incoming, break_off, caller)
 
     async def beat(self, request: w.BeatRequest) -> w.BeatReply:
         return self.streams.beat(request)
-
-    def notify(self, run: Run, end: h.Event | None = None) -> None:
-        """The run changed its status: wake those who wait for it."""
-        self.reading.notify(run, end)
-
-    # --- starting ------------------------------------------------------------------------------------------------------
-
-    @guard_journal
-    async def start(self, request: c.StartRequest) -> c.StartReply:
-        check_name("namespace", request.namespace, self.config.id_characters_max)
-        check_name("saga id", request.saga, self.config.id_characters_max)
-        check_name("saga type", request.saga_type, self.config.id_characters_max)
-        check_payload(request.input.data, self.config.payload_bytes_max)
-        for key in request.keys:
-            check_name("correlation key", key, self.config.id_characters_max)
-        check_attributes(request.attributes)
-        if len(request.start_id) not in (0, 16):
-            raise ServiceError("INVALID_ARGUMENT", f"a start_id must have 16 bytes, not {len(request.start_id)}")
-        run = Run(request.namespace, request.saga)
-        if holds_large(request):
-            self.large.check_room()
-            if (there := await self.journal.head(run)) is not None:
-                return await self._already(request, there)
-            await self.waker.hint(run, self.clock.now_ms() + self.config.orphan_chunks_ms)
-            request = await self.large.detach(run, request)
-        now_ms = self.clock.now_ms()
-        waiting = self.dispatcher.has_waiting(run.namespace, request.saga_type)
-        session = None if waiting else self.sessions.pick(run.namespace, request.saga_type)
-        event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
-            saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
-            seed=request.start_id or self.ids.new(),
-            keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
-            rules=DETERMINISM_RULES,
-        ))  # fmt: skip
-        head = Head(
-            run, self.ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self.ids.new(),
-            now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]),
-        )  # fmt: skip
-        look_ms = self.config.rehint_ms if self.cell.is_home(run) else self.config.foreign_hint_ms
-        with self.dispatcher.handing(run, look=False) as handing:
-            if session is not None:
-                session.reserved += 1
-            try:
-                outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
-                if outcome.head.incarnation != head.incarnation:
-                    return await self._already(request, outcome.head)
-                if session is not None:
-                    await self.dispatcher.give_new(session, head, event, handing)
-                else:
-                    await self.waker.wake(head)
-            finally:
-                if session is not None:
-                    session.reserved -= 1
-        return c.StartReply(key=key_of(run), saga_type=head.saga_type, status=h.RUNNING)
-
-    async def _create(self, head: Head, event: h.Event, hint: Hint) -> Created | Exists:
-        """The identical write again until its outcome is known."""
-        until = self.clock.now_ms() + self.config.resend_for_ms
-        while True:
-            outcome = await self.journal.create(head, event, hint)
-            if not isinstance(outcome, Unknown):
-                self.waker.written(hint)
-                return outcome
-            if self.clock.now_ms() > until:
-                raise ServiceError(
-                    "UNAVAILABLE", f"the journal does not answer ({outcome.reason}): repeat the start with the same id"
-                )
-            await self.clock.sleep(0.1)
-
-    async def _already(self, request: c.StartRequest, there: Head) -> c.StartReply:
-        """The first start wins. One that is sent again since its answer was lost is that first start. JournalError."""
-        first = next((event.saga_started for event in await self.journal.events(there.run, 0, 1)), h.SagaStarted())
-        is_own = bool(request.start_id) and first.seed == request.start_id
-        reply = c.StartReply(
-            key=key_of(there.run), already_started=not is_own, saga_type=there.saga_type, status=shown(there.status)
-        )  # fmt: skip
-        if reply.already_started and first.saga_type:
-            reply.input.CopyFrom(first.input)
-        return reply

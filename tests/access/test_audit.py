@@ -145,14 +145,14 @@ def test_a_row_of_a_verb_whose_server_died_meanwhile_says_that_it_was_asked_for(
         async with standing(journal, guarded=True) as stand, await stand.client("admin", name="chief") as chief:
             handle = await chief.start(slow, id="s1")
             seen: list[str] = []
-            real = journal.head
+            real = journal.runs.head
 
             async def head(run: object) -> object:
                 reply = await stand.service.calls["Audit"](a.AuditRequest(verb="Terminate"))
                 seen.extend(one.outcome for one in reply.entries)
                 return await real(run)  # type: ignore[arg-type]
 
-            journal.head = head  # type: ignore[method-assign,assignment]
+            journal.runs.head = head  # type: ignore[method-assign,assignment]
             await handle.terminate("now")
             assert seen[0] == "ASKED"
 

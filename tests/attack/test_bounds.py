@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from durable_saga_server.calls import streams as call_streams
+from durable_saga_server.calls.gates import check_request
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.incoming import call_streams
-from durable_saga_server.incoming.gates import check_request
 from durable_saga_server.journal import damage
 from durable_saga_server.workers import dispatch
 

@@ -40,7 +40,7 @@ def head_of(run: Run) -> Head:
 
 async def create(journal: SqliteJournal, run: Run) -> bool:
     event = h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t"))
-    return isinstance(await journal.create(head_of(run), event), Created)
+    return isinstance(await journal.runs.create(head_of(run), event), Created)
 
 
 def commit(run: Run, now_ms: int = 2) -> Commit:
@@ -56,8 +56,8 @@ def test_a_page_token_that_nobody_gave_out_is_refused_and_reading_goes_on(tmp_pa
         journal = await opened(tmp_path)
         assert await create(journal, RUN)
         with pytest.raises(ValueError, match="was not given out by this journal"):
-            await journal.listing(Filter("n"), 10, page)
-        assert [head.run for head in (await journal.listing(Filter("n"), 10, "")).heads] == [RUN]
+            await journal.index.listing(Filter("n"), 10, page)
+        assert [head.run for head in (await journal.index.listing(Filter("n"), 10, "")).heads] == [RUN]
         await journal.close()
 
     asyncio.run(scenario())
@@ -76,7 +76,7 @@ def test_a_job_that_raises_whatever_it_may_is_answered_and_its_thread_goes_on(
             with pytest.raises((JournalError, ValueError, KeyError, RecursionError), match="of this job"):
                 await asyncio.wait_for(ask(wrong), 10)
         assert await create(journal, RUN)
-        assert await journal.events(RUN, 0, 10)
+        assert await journal.runs.events(RUN, 0, 10)
         await journal.close()
 
     asyncio.run(scenario())
@@ -87,11 +87,11 @@ def test_a_value_out_of_range_fails_alone_in_its_transaction(tmp_path: pathlib.P
         journal = await opened(tmp_path)
         hints = [Hint(2**64, Run("n", f"h{number}")) if number % 7 == 3 else Hint(5, RUN) for number in range(50)]
         runs = [Run("n", f"s{number}") for number in range(50)]
-        asked = [*(journal.add_hint(one) for one in hints), *(create(journal, run) for run in runs)]
+        asked = [*(journal.hints.add(one) for one in hints), *(create(journal, run) for run in runs)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert [isinstance(one, JournalError) for one in answers[:50]] == [number % 7 == 3 for number in range(50)]
         assert all(one is True for one in answers[50:])
-        assert len((await journal.listing(Filter("n"), 100, "")).heads) == 50
+        assert len((await journal.index.listing(Filter("n"), 100, "")).heads) == 50
         await journal.close()
 
     asyncio.run(scenario())
@@ -104,11 +104,11 @@ def test_a_commit_out_of_range_is_unknown_with_its_batch_and_fails_alone(tmp_pat
         for run in runs:
             assert await create(journal, run)
         batch = [commit(runs[0]), commit(runs[1], 2**64), commit(runs[2])]
-        assert [type(one) for one in await journal.commit_many(batch)] == [Unknown] * 3, "nothing is written"
+        assert [type(one) for one in await journal.runs.commit_many(batch)] == [Unknown] * 3, "nothing is written"
         for one in (batch[0], batch[2]):
-            assert [type(one) for one in await journal.commit_many([one])] == [Committed]
+            assert [type(one) for one in await journal.runs.commit_many([one])] == [Committed]
         with pytest.raises(JournalError):
-            await journal.commit_many([batch[1]])
+            await journal.runs.commit_many([batch[1]])
         await journal.close()
 
     asyncio.run(scenario())
@@ -134,7 +134,7 @@ def test_a_thread_that_ended_all_the_same_begins_anew(
                 await asyncio.wait_for(journal._hands._hand(hand, lambda db: 1), 10)
             monkeypatch.undo()
             monkeypatch.setattr(hands, "WATCH_SECONDS", 0.05)
-        assert len(await journal.events(RUN, 0, 10)) == 1
+        assert len(await journal.runs.events(RUN, 0, 10)) == 1
         assert await journal._hands._write_in_thread(lambda db: 7) == 7
         await journal.close()
 
@@ -152,7 +152,7 @@ def test_a_read_that_does_not_end_is_broken_off(tmp_path: pathlib.Path, monkeypa
         with pytest.raises(JournalError, match="took too long"):
             await asyncio.wait_for(journal._hands.read(lambda db: db.execute(endless).fetchone()), 20)
         assert await create(journal, RUN)
-        assert len(await journal.events(RUN, 0, 10)) == 1
+        assert len(await journal.runs.events(RUN, 0, 10)) == 1
         await journal.close()
 
     asyncio.run(scenario())
@@ -171,12 +171,12 @@ def test_a_damaged_event_is_told_with_what_is_left_and_others_are_read(tmp_path:
         other = Run("n", "other")
         for run in (RUN, other):
             assert await create(journal, run)
-            assert [type(one) for one in await journal.commit_many([commit(run)])] == [Committed]
+            assert [type(one) for one in await journal.runs.commit_many([commit(run)])] == [Committed]
         damaged(tmp_path / "j.db", "UPDATE events SET event = ? WHERE head = 1 AND seq = 0", b"\xff\xff\xff")
         with pytest.raises(JournalDamaged, match="event 0 can't be read") as caught:
-            await journal.events(RUN, 0, 10)
+            await journal.runs.events(RUN, 0, 10)
         assert [event.seq for event in caught.value.left] == [1]
-        assert len(await journal.events(other, 0, 10)) == 2
+        assert len(await journal.runs.events(other, 0, 10)) == 2
         await journal.close()
 
     asyncio.run(scenario())

@@ -258,7 +258,7 @@ def test_a_worker_that_does_not_read_is_sent_a_bounded_part_and_nothing_twice(tm
                 assert all(isinstance(one, c.MessageReply) for one in answers)
             (session,) = [one for one in raw.service.sessions if one.name == "evil"]
             (run,) = session.owned
-            head = await raw.service.journal.head(run)
+            head = await raw.service.journal.runs.head(run)
             assert head is not None
             for _ in range(50):
                 await raw.service.dispatcher.deliver_unread(session, head)

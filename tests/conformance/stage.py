@@ -112,7 +112,7 @@ class Stage:
 
     @property
     def _saga_task(self) -> Any:
-        return self.loop.owner.forward.main
+        return self.loop.owner.standing.main
 
     def _end_run(self) -> None:
         if self._stop is not None and not self._stop.done():

@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from durable_saga_server.calls import streams as call_streams
 from durable_saga_server.config import Config
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
-from durable_saga_server.incoming import call_streams
 from durable_saga_server.incoming.grpc_server import GrpcServer
-from durable_saga_server.journal import Created, Exists, Head, Hint, Journal, Run, Unknown
+from durable_saga_server.journal import Journal, Run
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 from google.protobuf.message import DecodeError
 
@@ -56,18 +57,18 @@ async def takes(data: bytes) -> int:
 SAGAS: list[Any] = [doubles, waits, takes]
 
 
-class Held(MemoryJournal):
+class Held(WrappedJournal):
     """Starts whose ids begin with "held" are written when it is said so."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.began, self.go = asyncio.Event(), asyncio.Event()
 
-    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
-        if head.run.saga.startswith("held"):
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "runs.create" and args[0].run.saga.startswith("held"):
             self.began.set()
             await self.go.wait()
-        return await super().create(head, event, hint)
+        return await call(*args)
 
 
 @asynccontextmanager
@@ -357,7 +358,7 @@ def test_a_server_that_stops_sends_away_who_only_waits_and_finishes_the_rest() -
             sent_away, started = await asking
             await stopping
             assert (sent_away.code, started.code) == ("UNAVAILABLE", "")
-            assert await journal.head(Run("default", "held")) is not None
+            assert await journal.runs.head(Run("default", "held")) is not None
 
     asyncio.run(scenario())
 

@@ -113,7 +113,7 @@ def test_a_server_that_stops_ends_the_streams_that_tell_of_the_cell() -> None:
 async def stopped_while_telling() -> None:
     service = HistoryService(MemoryJournal())
     await service.start_up()
-    views = service.watch_cell(cell_pb2.CellRequest())
+    views = service.watch_cell()
     await anext(views)
 
     async def rest() -> list[cell_pb2.Cell]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import time
-from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Commit, Created, Exists, Head, Hint, JournalUnavailable, Outcome, Run, Unknown
+from durable_saga_server.journal import JournalUnavailable, Run
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker, codec, connect, continue_as_new, saga, signal, step
@@ -120,50 +121,39 @@ def test_verbs_go_to_the_newest_run(play: Play) -> None:
     play(scenario, [waiting])
 
 
-class Dying(MemoryJournal):
+WRITES = ("runs.commit_many", "runs.create", "runs.advance", "inbox.put")
+
+
+class Dying(WrappedJournal):
     """Once the end of a first run is there, every write fails until `lives` again: the server died at that point."""
 
     dead = False
     survives = 0
 
-    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        self._check()
-        outcomes = list(await super().commit_many(commits))
-        if any(commit.status == h.CONTINUED for commit in commits):
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name in WRITES and self.dead:
+            raise JournalUnavailable("dead")
+        answer = await call(*args)
+        if name == "runs.commit_many" and any(commit.status == h.CONTINUED for commit in args[0]):
             self.dead = self.survives == 0
-        return outcomes
-
-    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        self._check()
-        new = await super().put_message(run, message)
-        self._count(run)
-        return new
-
-    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
-        self._check()
-        outcome = await super().create(head, event, hint)
-        self._count(head.run)
-        return outcome
-
-    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
-        self._check()
-        await super().advance(run, incarnation, newest)
-        self.dead |= self.survives == 9
+        elif name == "runs.advance":
+            self.dead |= self.survives == 9
+        elif name == "inbox.put":
+            self._count(args[0])
+        elif name == "runs.create":
+            self._count(args[0].run)
+        return answer
 
     def _count(self, run: Run) -> None:
         if run.run == 2:
             self.survives -= 1
             self.dead |= self.survives == 0
 
-    def _check(self) -> None:
-        if self.dead:
-            raise JournalUnavailable("dead")
-
 
 @pytest.mark.parametrize("survives", [0, 1, 2, 3, 4, 9])
 def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(survives: int) -> None:
     async def scenario() -> None:
-        journal = Dying()
+        journal = Dying(MemoryJournal())
         first = Client(LocalTransport(HistoryService(journal)))
         handle = await first.start(collecting, [], 6, id="d")
         for number in range(6):
@@ -172,7 +162,7 @@ def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(s
         journal.survives = survives
         async with Worker(first, sagas=[collecting]):
             await asyncio.sleep(0.5)
-        assert (await journal.head(Run("default", "d"))).status == h.CONTINUED  # type: ignore[union-attr]
+        assert (await journal.runs.head(Run("default", "d"))).status == h.CONTINUED  # type: ignore[union-attr]
         journal.dead, journal.survives = False, -1
         second = Client(LocalTransport(HistoryService(journal)))  # the first one is gone, with all that it knew
         async with Worker(second, sagas=[collecting]):
@@ -183,22 +173,25 @@ def test_a_server_that_dies_anywhere_in_between_leaves_a_run_that_is_continued(s
     asyncio.run(scenario())
 
 
-class Lagging(MemoryJournal):
+class Lagging(WrappedJournal):
     """The first run does not name the third until somebody reads the second: then a look names it, and purges the second."""
 
     armed = False
 
-    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
-        if newest < 3:
-            await super().advance(run, incarnation, newest)
+    def __init__(self) -> None:
+        self.memory = MemoryJournal()
+        super().__init__(self.memory)
 
-    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
-        if self.armed and run.run == 2:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "runs.advance" and args[2] >= 3:
+            return None
+        if name == "runs.events" and self.armed and args[0].run == 2:
             self.armed = False
-            first, second = self._heads[Run("default", "w")], self._heads[run]
-            await super().advance(first.run, first.incarnation, 3)
-            await super().purge(run, second.incarnation, second.ended_ms + 1)
-        return await super().events(run, from_seq, limit)
+            runs, heads = self.memory.runs, self.memory.tables.heads
+            first, second = heads[Run("default", "w")], heads[args[0]]
+            await runs.advance(first.run, first.incarnation, 3)
+            await runs.purge(second.run, second.incarnation, second.ended_ms + 1)
+        return await call(*args)
 
 
 def test_a_run_that_is_purged_while_the_newest_is_looked_for_hides_no_newer_one() -> None:
@@ -207,7 +200,7 @@ def test_a_run_that_is_purged_while_the_newest_is_looked_for_hides_no_newer_one(
         client = Client(LocalTransport(HistoryService(journal)))
         async with Worker(client, sagas=[waiting]), asyncio.timeout(30):
             handle = await client.start(waiting, 2, id="w")
-            while Run("default", "w", 3) not in journal._heads:
+            while Run("default", "w", 3) not in journal.memory.tables.heads:
                 await asyncio.sleep(0.01)
             journal.armed = True
             assert (await raw.describe(handle)).key.run == 3
@@ -229,7 +222,7 @@ def test_a_message_that_a_dead_server_left_in_an_earlier_run_is_handed_on_when_i
             left = h.SignalReceived(
                 message_id="m1", name="go", input=p.Payload(data=codec.encode_call(("on",), {}, where="a signal"))
             )
-            await journal.put_message(Run("default", "w", 2), h.InboxMessage(message_id="m1", received_ms=1, signal=left))
+            await journal.inbox.put(Run("default", "w", 2), h.InboxMessage(message_id="m1", received_ms=1, signal=left))
             await handle.signal("go", "on", message_id="m1")
             assert await handle.result(timeout=10) == "on"
         await client.close()

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import pathlib
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from durable_saga_server.clock import SystemClock
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Filter, Listed, Run
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Handle, Worker
 from durable_saga.client import raw
 from durable_saga.errors import AlreadyEnded, SagaCompensated, SagaHeld, SagaStuck
-from durable_saga.pb import history_pb2 as h
 from durable_saga.transport.transport import LocalTransport
 from tests.integration import promises as f
 from tests.integration import sagas as s
@@ -178,27 +176,21 @@ def test_d9_events_reach_a_child_by_its_own_keys(play: Play) -> None:
     play(scenario)
 
 
-class Counted(MemoryJournal):
+READS = ("runs.head", "runs.glance", "runs.events", "inbox.unread")
+
+
+class Counted(WrappedJournal):
     """Counts what is read of each run, and refuses to walk through runs."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.reads: Counter[str] = Counter()
 
-    async def head(self, run: Run) -> Any:
-        self.reads[run.saga] += 1
-        return await super().head(run)
-
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        self.reads[run.saga] += 1
-        return await super().inbox(run)
-
-    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
-        self.reads[run.saga] += 1
-        return await super().events(run, from_seq, limit)
-
-    async def listing(self, wanted: Filter, limit: int, page: str = "") -> Listed:
-        raise AssertionError("the runs were walked through")
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        assert name != "index.listing", "the runs were walked through"
+        if name in READS:
+            self.reads[args[0].saga] += 1
+        return await call(*args)
 
 
 def test_e1_a_saga_that_waits_is_in_no_memory_and_is_not_polled() -> None:
@@ -243,17 +235,18 @@ def test_e3_what_one_client_sends_is_read_in_that_order_even_within_a_millisecon
     asyncio.run(run())
 
 
-class SlowInbox(MemoryJournal):
+class SlowInbox(WrappedJournal):
     """What is read with an inbox has changed by the time its owner acts."""
 
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        await asyncio.sleep(0.05)
-        return await super().inbox(run)
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "inbox.unread":
+            await asyncio.sleep(0.05)
+        return await call(*args)
 
 
 def test_c8_a_decision_that_is_taken_while_somebody_asks_for_the_result_is_waited_for() -> None:
     async def run() -> None:
-        client = Client(LocalTransport(HistoryService(SlowInbox())))
+        client = Client(LocalTransport(HistoryService(SlowInbox(MemoryJournal()))))
         async with client, Worker(client, sagas=[s.stuck_saga]):
             handle = await client.start(s.stuck_saga, "lamp")
             with pytest.raises(SagaStuck):

@@ -7,11 +7,12 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from durable_saga_server.journal import Commit, Outcome, Run
+from durable_saga_server.journal import Journal, Run
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Handle, SagaFunction, Worker, connect, saga, step
@@ -230,18 +231,18 @@ def test_a_changed_saga_waits_as_blocked_and_goes_on_when_the_right_code_is_back
     asyncio.run(scenario())
 
 
-class ForgetfulJournal(MemoryJournal):
+class ForgetfulJournal(WrappedJournal):
     """A server that dies behind its commit, before the messages of it leave the inbox; three times."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.forgets = 3
 
-    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
-        if self.forgets and any(commit.consumed for commit in commits):
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "runs.commit_many" and self.forgets and any(commit.consumed for commit in args[0]):
             self.forgets -= 1
-            commits = [replace(commit, consumed=()) for commit in commits]
-        return await super().commit_many(commits)
+            return await call([replace(commit, consumed=()) for commit in args[0]])
+        return await call(*args)
 
 
 @saga
@@ -269,9 +270,9 @@ def test_a_message_that_stays_in_the_inbox_behind_its_commit_takes_effect_once()
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
-async def wait_until_parked(journal: MemoryJournal, handle: Handle[list[str]]) -> None:
+async def wait_until_parked(journal: Journal, handle: Handle[list[str]]) -> None:
     """It then comes back with all that is in its inbox."""
-    while (head := await journal.head(Run("default", handle.id))) is not None and head.owner:
+    while (head := await journal.runs.head(Run("default", handle.id))) is not None and head.owner:
         await asyncio.sleep(0.05)
 
 
@@ -289,10 +290,10 @@ def test_a_parked_saga_empties_its_inbox_of_what_it_had_taken() -> None:
             await handle.signal("word", "one")
             while not any(e.HasField("signal_received") for e in await raw.history(handle)):
                 await asyncio.sleep(0.02)
-            assert await journal.inbox(Run("default", "h"))
+            assert await journal.inbox.unread(Run("default", "h"))
             await wait_until_parked(journal, handle)
             await handle.signal("word", "two")
             assert await handle.result() == ["one", "two"]
-            assert not await journal.inbox(Run("default", "h"))
+            assert not await journal.inbox.unread(Run("default", "h"))
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+from typing import Any
 
 import pytest
 from durable_saga_server.config import Config
 from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
 from durable_saga_server.incoming.grpc_server import GrpcServer
-from durable_saga_server.journal import JournalFull, Run, memory
+from durable_saga_server.journal import Journal, JournalFull, memory
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Handle, Retry, SagaManager, Worker, connect, event, saga, signal, step
 from durable_saga.client import raw
 from durable_saga.errors import Exhausted, InvalidArgument, SagaCancelled
 from durable_saga.pb import client_pb2 as c
-from durable_saga.pb import history_pb2 as h
 from durable_saga.transport.transport import LocalTransport
 from tests.integration.stage import CASSANDRA, Play, player
 
@@ -127,7 +128,7 @@ def test_r2_the_timeout_of_a_manager_is_for_all_that_is_started_through_it(journ
 class Served:
     """A service over a journal, reached through a real socket and without one."""
 
-    def __init__(self, journal: MemoryJournal, config: Config | None = None) -> None:
+    def __init__(self, journal: Journal, config: Config | None = None) -> None:
         self.service = HistoryService(journal, config=config)
 
     async def __aenter__(self) -> Client:
@@ -157,18 +158,18 @@ def test_a_full_inbox_is_an_error_of_its_own_that_says_when_to_come_again(monkey
     asyncio.run(run())
 
 
-class FullDisk(MemoryJournal):
+class FullDisk(WrappedJournal):
     """Its disk is full from the second message on."""
 
-    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        if message.signal.name == "too much":
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "inbox.put" and args[1].signal.name == "too much":
             raise JournalFull("no room for the journal: free some disk space. Nothing was lost")
-        return await super().put_message(run, message)
+        return await call(*args)
 
 
 def test_a_full_disk_is_an_error_of_its_own_that_says_when_to_come_again() -> None:
     async def run() -> None:
-        async with Served(FullDisk()) as client:
+        async with Served(FullDisk(MemoryJournal())) as client:
             handle = await client.start("waits", "x")
             with pytest.raises(Exhausted, match="free some disk space") as caught:
                 await handle.signal("too much")

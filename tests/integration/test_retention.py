@@ -6,7 +6,7 @@ import asyncio
 import pathlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,17 +15,17 @@ import pytest
 from click.testing import CliRunner
 from durable_saga_server.config import Config
 from durable_saga_server.incoming.grpc_server import GrpcServer
-from durable_saga_server.journal import Head, Journal, JournalUnavailable, Outcome, Run, Unknown, shard_of
+from durable_saga_server.journal import Journal, JournalUnavailable, Outcome, Run, Unknown, shard_of
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.journal.sqlite import SqliteJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker, connect, continue_as_new, saga, signal, step
 from durable_saga.cli import main
 from durable_saga.cli.purging import tell_ended
 from durable_saga.errors import NotFound
-from durable_saga.pb import history_pb2 as h
 from durable_saga.transport.transport import LocalTransport
 from examples.demo.processes import Process
 from tests.integration.stage import CASSANDRA, cassandra_url, new_name
@@ -121,12 +121,15 @@ def test_an_ended_saga_is_purged_and_an_open_one_is_not(journal_of: JournalOf) -
         async with playing(journal, SHORT, namespace) as client:
             stays = await client.start(waiting, id="stays")
             for turn in range(2):
+                began = time.monotonic()
                 handle = await client.start(single, turn, LARGE, id="goes")
                 assert await handle.result() == turn + 1, "the id begins a new saga"
                 ended = await client.start(waiting, id="ended by force")
                 await asyncio.sleep(0.2)
                 await ended.terminate("enough")
-                assert {one.id async for one in client.list()} == {"stays", "goes", "ended by force"}
+                listed = {one.id async for one in client.list()}
+                is_late = time.monotonic() > began + SHORT.retention_ms / 1000  # some may be purged, on a busy machine
+                assert is_late or listed == {"stays", "goes", "ended by force"}
                 await is_purged(client, "goes", "ended by force")
                 with pytest.raises(NotFound):
                     await handle.signal("go")
@@ -164,7 +167,7 @@ async def hints_are_over(journal: Journal, runs: list[Run]) -> None:
     over_ms = time.time() * 1000 + FOR_EVER.rehint_ms
     async with asyncio.timeout(PURGED_SECONDS_MAX):
         for run in runs:
-            while await journal.watermark(shard_of(run)) < over_ms:
+            while await journal.hints.watermark(shard_of(run)) < over_ms:
                 await asyncio.sleep(0.1)
 
 
@@ -189,19 +192,21 @@ def test_sagas_that_ended_before_are_found_when_they_are_told(journal_of: Journa
     asyncio.run(scenario(new_name()))
 
 
-class PurgedMeanwhile(MemoryJournal):
+class PurgedMeanwhile(WrappedJournal):
     """Whoever reads the end of a run in the middle, once its time is over, finds that another look has just purged the run."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.gone: set[int] = set()
 
-    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
-        head = await self.head(run)
-        if head is not None and 0 < head.ended_ms <= time.time() * 1000 - SHORT.retention_ms and run.run not in {1, *self.gone}:
-            self.gone.add(run.run)
-            await self.purge(run, head.incarnation, head.ended_ms + 1)
-        return await super().events(run, from_seq, limit)
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "runs.events" and args[0].run not in {1, *self.gone}:
+            runs, run = self._journal.runs, args[0]
+            head = await runs.head(run)
+            if head is not None and 0 < head.ended_ms <= time.time() * 1000 - SHORT.retention_ms:
+                self.gone.add(run.run)
+                await runs.purge(run, head.incarnation, head.ended_ms + 1)
+        return await call(*args)
 
 
 def test_looks_at_one_chain_at_the_same_time_do_not_end_the_looking() -> None:
@@ -216,24 +221,28 @@ def test_looks_at_one_chain_at_the_same_time_do_not_end_the_looking() -> None:
     asyncio.run(scenario(PurgedMeanwhile()))
 
 
-class Dying(MemoryJournal):
+class Dying(WrappedJournal):
     """Refuses everything from a chosen purge on, before it, after it, or with its answer lost."""
 
     purges_left = 1_000
     way = "before"
     dead = False
 
-    async def head(self, run: Run) -> Head | None:
-        self._check()
-        return await super().head(run)
+    def __init__(self) -> None:
+        self.memory = MemoryJournal()
+        super().__init__(self.memory)
 
-    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name in ("runs.head", "runs.glance"):
+            self._check()
+        if name != "runs.purge":
+            return await call(*args)
         self._check()
         self.purges_left -= 1
         self.dead = self.purges_left == 0
         if self.dead and self.way == "before":
             self._check()
-        outcome = await super().purge(run, incarnation, before_ms)
+        outcome = await call(*args)
         return Unknown("lost") if self.dead else outcome
 
     def _check(self) -> None:
@@ -265,28 +274,34 @@ def test_a_chain_whose_purge_was_cut_off_anywhere_is_purged_by_the_next_server(p
         third = Client(LocalTransport(HistoryService(journal, config=SHORT)))  # with nothing of what the second knew
         async with Worker(third, sagas=SAGAS), asyncio.timeout(PURGED_SECONDS_MAX):
             await is_purged(third, "c")
-            while journal._heads or journal._events or journal._keys["default", "chain"]:
+            tables = journal.memory.tables
+            while tables.heads or tables.events or tables.keys["default", "chain"]:
                 await asyncio.sleep(0.05)
         await third.close()
 
     asyncio.run(scenario())
 
 
-class LatePurge(MemoryJournal):
+class LatePurge(WrappedJournal):
     """The purge of the last run is carried out a second after nobody could say what had become of it."""
 
     late: asyncio.Task[Outcome] | None = None
 
-    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
-        if run.run < 3 or (self.late is not None and self.late.done()):
-            return await super().purge(run, incarnation, before_ms)
+    def __init__(self) -> None:
+        self.memory = MemoryJournal()
+        super().__init__(self.memory)
+
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name != "runs.purge" or args[0].run < 3 or (self.late is not None and self.late.done()):
+            return await call(*args)
         if self.late is None:
-            self.late = asyncio.create_task(self._late(run, incarnation, before_ms))
+            self.late = asyncio.create_task(self._later(call, *args))
         return Unknown("late")
 
-    async def _late(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+    async def _later(self, purge: Call, *args: Any) -> Outcome:
         await asyncio.sleep(1)
-        return await super().purge(run, incarnation, before_ms)
+        outcome: Outcome = await purge(*args)
+        return outcome
 
 
 def test_the_first_run_goes_also_where_nobody_heard_of_the_purge_of_the_last() -> None:
@@ -296,7 +311,7 @@ def test_the_first_run_goes_also_where_nobody_heard_of_the_purge_of_the_last() -
             await handle.signal("go", "on")
             assert await handle.result() == "on"
             async with asyncio.timeout(PURGED_SECONDS_MAX):
-                while journal._heads:
+                while journal.memory.tables.heads:
                     await asyncio.sleep(0.05)
             assert journal.late is not None
             await client.start(single, 1, b"", id="c")

@@ -7,15 +7,16 @@ of the run are looked at while the write is under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Created, Exists, Head, Hint, Run, Unknown, shard_of
+from durable_saga_server.journal import Head, Journal, Run, shard_of
 from durable_saga_server.journal.memory import MemoryJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
 from durable_saga.pb import client_pb2 as c
@@ -37,15 +38,16 @@ SECONDS = 8.0
 """Longer than every interval above together; only a failure takes it."""
 
 
-class SlowInbox(MemoryJournal):
+class SlowInbox(WrappedJournal):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.begun, self.let = asyncio.Event(), asyncio.Event()
 
-    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        self.begun.set()
-        await self.let.wait()
-        return await super().put_message(run, message)
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        if name == "inbox.put":
+            self.begun.set()
+            await self.let.wait()
+        return await call(*args)
 
 
 async def until(is_so: Callable[[], bool]) -> bool:
@@ -56,12 +58,12 @@ async def until(is_so: Callable[[], bool]) -> bool:
     return False
 
 
-async def parked(journal: MemoryJournal, owner: str = "") -> None:
+async def parked(journal: Journal, owner: str = "") -> None:
     """A run that waits for nothing but a message."""
     now_ms = HistoryService(journal).clock.now_ms()
     head = Head(RUN, b"i" * 16, "order", h.RUNNING, owner, 1, 1, b"c" * 16, now_ms, now_ms)
     started = h.SagaStarted(saga_type="order", seed=b"s" * 16)
-    await journal.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
+    await journal.runs.create(head, h.Event(seq=0, time_ms=now_ms, saga_started=started))
 
 
 def signal(service: HistoryService, message_id: str = "m1") -> asyncio.Task[Any]:
@@ -72,7 +74,7 @@ def signal(service: HistoryService, message_id: str = "m1") -> asyncio.Task[Any]
 async def hints_are_handled(service: HistoryService) -> bool:
     """All that were written for the run up to now were looked at, and none is left to be looked at again."""
     journal, now_ms = service.journal, service.clock.now_ms()
-    written = await journal.hints(shard_of(RUN), 0, now_ms + 10 * CONFIG.rehint_ms, 1_000)
+    written = await journal.hints.due(shard_of(RUN), 0, now_ms + 10 * CONFIG.rehint_ms, 1_000)
     shard = service.waker._shards[shard_of(RUN)]
     return not shard.known and all(hint.due_ms <= now_ms for hint in written)
 
@@ -126,7 +128,7 @@ class RawWorker:
 
 
 @asynccontextmanager
-async def served(journal: MemoryJournal, *owned: w.Owned) -> AsyncIterator[tuple[HistoryService, RawWorker]]:
+async def served(journal: Journal, *owned: w.Owned) -> AsyncIterator[tuple[HistoryService, RawWorker]]:
     """By the only server, which has the only worker."""
     service = HistoryService(journal, config=CONFIG, name="only")
     await service.start_up()
@@ -143,7 +145,7 @@ async def served(journal: MemoryJournal, *owned: w.Owned) -> AsyncIterator[tuple
 async def started(service: HistoryService, worker: RawWorker) -> w.Assign:
     """The run, as the worker has got it."""
     assert await until(lambda: service.sessions.fits("default", "order"))
-    await service.start(c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
+    await service.calls["Start"](c.StartRequest(namespace="default", saga="order-1", saga_type="order"))
     assert await until(lambda: bool(worker.sent("assign")))
     given: w.Assign
     (given,) = worker.sent("assign")
@@ -163,7 +165,7 @@ async def written_while_parking() -> None:
         )
         worker.say(w.WorkerItem(release=release))
         for _ in range(100):  # two seconds: the write takes less than the grace
-            head = await journal.head(RUN)
+            head = await journal.runs.head(RUN)
             if head is not None and not head.owner and await hints_are_handled(service):
                 break
             await asyncio.sleep(0.02)
@@ -172,27 +174,20 @@ async def written_while_parking() -> None:
         assert await until(lambda: len(worker.sent("assign")) > 1), "nobody ever looks at the run again"
 
 
-class Slow(MemoryJournal):
+class Slow(WrappedJournal):
     """One call is done at once, and answered when the test lets it."""
 
     def __init__(self, call: str) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.done, self.let = asyncio.Event(), asyncio.Event()
         self._call = call
 
-    async def _answered(self, call: str, answer: Any) -> Any:
-        if call == self._call:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        answer = await call(*args)
+        if name == self._call:
             self.done.set()
             await self.let.wait()
         return answer
-
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        found: Sequence[h.InboxMessage] = await self._answered("inbox", await super().inbox(run))
-        return found
-
-    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
-        outcome: Created | Exists | Unknown = await self._answered("create", await super().create(head, event, hint))
-        return outcome
 
 
 async def written_while_handed_out(call: str) -> None:
@@ -202,7 +197,7 @@ async def written_while_handed_out(call: str) -> None:
     async with served(journal) as (service, worker):
         assert await until(lambda: service.sessions.fits("default", "order"))
         starting = None
-        if call == "create":
+        if call == "runs.create":
             request = c.StartRequest(namespace="default", saga="order-1", saga_type="order")
             starting = asyncio.ensure_future(service.calls["Start"](request))
         else:
@@ -221,7 +216,7 @@ async def written_while_handed_out(call: str) -> None:
 async def written_while_reclaimed() -> None:
     """A worker comes back and says that it owns the run -> its inbox is read, empty -> the message is written and acknowledged,
     before the server takes the worker for the owner."""
-    journal = Slow("inbox")
+    journal = Slow("inbox.unread")
     await parked(journal, owner="w1")
     async with served(journal, w.Owned(key=KEY, epoch=1, incarnation=b"i" * 16)) as (service, worker):
         await journal.done.wait()
@@ -237,17 +232,17 @@ def test_a_message_that_is_written_while_a_worker_comes_back_reaches_it_at_once(
     asyncio.run(written_while_reclaimed())
 
 
-class SlowLooks(MemoryJournal):
+class SlowLooks(WrappedJournal):
     """While it is armed, what an inbox held is told when the test lets that look go on. `looks`: those that wait."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.armed = False
         self.looks: list[asyncio.Event] = []
 
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        found = await super().inbox(run)
-        if self.armed:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        found = await call(*args)
+        if name == "inbox.unread" and self.armed:
             self.looks.append(look := asyncio.Event())
             await look.wait()
         return found
@@ -259,7 +254,7 @@ async def looked_at_twice_at_once() -> None:
     journal = SlowLooks()
     async with served(journal) as (service, worker):
         await started(service, worker)
-        head = await journal.head(RUN)
+        head = await journal.runs.head(RUN)
         assert head is not None
         (session,) = service.sessions
         journal.armed = True
@@ -282,16 +277,16 @@ def test_a_message_does_not_overtake_another_while_two_look_at_the_inbox() -> No
     asyncio.run(looked_at_twice_at_once())
 
 
-class SlowHead(MemoryJournal):
+class SlowHead(WrappedJournal):
     """While it is armed, what a head was is told when the test lets it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.armed, self.let = False, asyncio.Event()
 
-    async def head(self, run: Run) -> Head | None:
-        found = await super().head(run)
-        if self.armed:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        found = await call(*args)
+        if name in ("runs.head", "runs.glance") and self.armed:
             await self.let.wait()
         return found
 
@@ -342,17 +337,17 @@ def test_an_old_copy_of_a_commit_takes_the_run_from_nobody() -> None:
     asyncio.run(sent_twice())
 
 
-class Hot(MemoryJournal):
+class Hot(WrappedJournal):
     """Whenever the inbox of the run was read, another message is written into it, up to 100."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(MemoryJournal())
         self.signal: Callable[[str], asyncio.Task[Any]] | None = None
         self.signals = 0
 
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        found = await super().inbox(run)
-        if self.signal is not None and self.signals < 100:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        found = await call(*args)
+        if name == "inbox.unread" and self.signal is not None and self.signals < 100:
             self.signals += 1
             await self.signal(f"m{self.signals:03}")
         return found
@@ -377,7 +372,7 @@ def test_a_run_is_handed_out_however_many_messages_come() -> None:
     asyncio.run(written_without_end())
 
 
-@pytest.mark.parametrize("call", ["inbox", "create"])
+@pytest.mark.parametrize("call", ["inbox.unread", "runs.create"])
 def test_a_message_that_is_written_while_its_run_is_handed_to_a_worker_goes_with_it(call: str) -> None:
     asyncio.run(written_while_handed_out(call))
 

@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -116,15 +117,15 @@ class Asking(RuleBasedStateMachine):
 
     async def settle(self, journal: FaultyJournal, call: str, arguments: tuple[Any, ...], again: bool) -> Any:
         try:
-            answer = await getattr(journal, call)(*arguments)
+            answer = await attrgetter(call)(journal)(*arguments)
         except JournalUnavailable:
             self.stores.fault = Fault.NONE
             return "refused"
         self.stores.fault = Fault.NONE
-        return await getattr(journal, call)(*arguments) if again and is_unknown(answer) else answer
+        return await attrgetter(call)(journal)(*arguments) if again and is_unknown(answer) else answer
 
     def head(self, saga: str) -> Head | None:
-        found: Head | None = self.ask(Fault.NONE, "head", self.run(saga))
+        found: Head | None = self.ask(Fault.NONE, "runs.head", self.run(saga))
         return found
 
     def acknowledge(self, head: Head, events: list[h.Event]) -> None:
@@ -134,23 +135,25 @@ class Asking(RuleBasedStateMachine):
     @rule(item=st.sampled_from(["one", "two"]), kept_ms=st.integers(1, 3), confirm=st.booleans())
     def claim(self, item: str, kept_ms: int, confirm: bool) -> None:
         self.now_ms += 1
-        won = self.ask(Fault.NONE, "claim", self.namespace, "monitors", item, self.now_ms, self.now_ms + kept_ms)
+        won = self.ask(Fault.NONE, "claims.claim", self.namespace, "monitors", item, self.now_ms, self.now_ms + kept_ms)
         if won and confirm:
-            self.ask(Fault.NONE, "confirm", self.namespace, "monitors", item)
+            self.ask(Fault.NONE, "claims.confirm", self.namespace, "monitors", item)
 
     async def own_hints(self, journal: FaultyJournal) -> list[Hint]:
         found: list[Hint] = []
         for saga in SAGAS:
             shard = shard_of(self.run(saga))
-            await journal.bring_near(shard, self.began_ms + HINTS_MS)
-            found += await journal.hints(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
+            await journal.hints.bring_near(shard, self.began_ms + HINTS_MS)
+            found += await journal.hints.due(shard, self.began_ms - 1, self.began_ms + HINTS_MS, 100_000)
         return sorted({one for one in found if one.run.namespace == self.namespace}, key=lambda one: (one.due_ms, one.run.saga))
 
     @rule(saga=st.sampled_from(SAGAS), limit=st.integers(1, 5))
     def find_by_key(self, saga: str, limit: int) -> None:
         """A store may also name a run whose commit never came: a key is written ahead of it."""
         if self.head(saga) is not None:
-            found = [self.stores.runner.run(one.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals]
+            found = [
+                self.stores.runner.run(one.index.keyed(self.namespace, f"order={saga}", limit)) for one in self.stores.journals
+            ]
             assert all(list(runs) == [self.run(saga)] for runs in found), found
 
 
@@ -175,7 +178,7 @@ class Agreement(Asking):
         )  # fmt: skip
         if fault is Fault.LATE:
             self.may_come_late.add(head.incarnation)
-        outcome = self.ask(fault, "create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
+        outcome = self.ask(fault, "runs.create", head, event, Hint(self.now_ms, self.run(saga)), again=again)
         if isinstance(outcome, Created):
             self.acknowledge(head, [event])
 
@@ -183,7 +186,8 @@ class Agreement(Asking):
     def acquire(self, saga: str, fault: Fault, behind: int) -> None:
         if (head := self.head(saga)) is None:
             return
-        outcome = self.ask(fault, "acquire", head.run, head.incarnation, head.epoch - behind, "other", self.now_ms, again=False)
+        taken = head.run, head.incarnation, head.epoch - behind, "other", self.now_ms
+        outcome = self.ask(fault, "runs.acquire", *taken, again=False)
         if is_unknown(outcome):
             self.given_up.add(saga)  # nobody knows who owns it
         elif isinstance(outcome, Committed):
@@ -195,7 +199,7 @@ class Agreement(Asking):
         if head is None or head.status not in OPEN:
             return None
         if saga in self.given_up:
-            outcome = self.ask(Fault.NONE, "acquire", head.run, head.incarnation, head.epoch, "next", self.now_ms)
+            outcome = self.ask(Fault.NONE, "runs.acquire", head.run, head.incarnation, head.epoch, "next", self.now_ms)
             assert isinstance(outcome, Committed), outcome
             self.given_up.discard(saga)
             return self.head(saga)
@@ -221,13 +225,13 @@ class Agreement(Asking):
             events[0].recover_requested.reason = "mended"
         if attributes:
             events[-1].attributes_set.CopyFrom(h.AttributesSet(call="1", attributes=attributes))
-        consumed = [one.message_id for one in self.ask(Fault.NONE, "inbox", head.run)][:1]
+        consumed = [one.message_id for one in self.ask(Fault.NONE, "inbox.unread", head.run)][:1]
         commit = Commit(
             head.run, head.incarnation, head.epoch - old_epoch, uuid.uuid4().bytes, first, events, status, self.now_ms,
             wake_at_ms=self.now_ms + 5, consumed=consumed, release=release, blocked="why" if release else "",
         )  # fmt: skip
         for _ in range(2 if twice else 1):
-            outcome = self.ask(fault, "commit_many", [commit], again=again)
+            outcome = self.ask(fault, "runs.commit_many", [commit], again=again)
             if outcome == "refused":
                 continue
             if is_unknown(outcome):
@@ -245,7 +249,7 @@ class Agreement(Asking):
             commit = Commit(
                 owned.run, owned.incarnation, owned.epoch, uuid.uuid4().bytes, last.seq, [last], h.FAILED, self.now_ms
             )
-            assert isinstance(self.ask(Fault.NONE, "commit_many", [commit])[0], Committed)
+            assert isinstance(self.ask(Fault.NONE, "runs.commit_many", [commit])[0], Committed)
             self.acknowledge(owned, [last])
         if (head := self.head(saga)) is None:
             return
@@ -260,7 +264,7 @@ class Agreement(Asking):
             self.may_be_purged.add(head.incarnation)
             self.purges[saga] = head, self.now_ms
         incarnation = b"another" if another else head.incarnation
-        outcome = self.ask(fault, "purge", head.run, incarnation, self.now_ms, again=again)
+        outcome = self.ask(fault, "runs.purge", head.run, incarnation, self.now_ms, again=again)
         if outcome != "refused" and not is_unknown(outcome):
             assert isinstance(outcome, Committed if is_due else Fenced), outcome
             assert (self.head(saga) is None) is is_due
@@ -275,7 +279,7 @@ class Agreement(Asking):
                 kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
                 self.values[saga] = kept
 
-    @rule(place=st.integers(0, 9), call=st.sampled_from(["acquire", "commit_many", "advance", "purge"]))
+    @rule(place=st.integers(0, 9), call=st.sampled_from(["runs.acquire", "runs.commit_many", "runs.advance", "runs.purge"]))
     def an_old_owner_comes_back(self, place: int, call: str) -> None:
         """What is purged is gone: nothing of the old run reaches a new one of its name."""
         if not self.ended:
@@ -286,17 +290,17 @@ class Agreement(Asking):
             return  # the purge did not come about
         event = h.Event(seq=old.next_seq, time_ms=self.now_ms, timer_fired=h.TimerFired(due_ms=1))
         arguments: dict[str, tuple[Any, ...]] = {
-            "acquire": (old.run, old.incarnation, old.epoch, "ghost", self.now_ms),
-            "commit_many": ([
+            "runs.acquire": (old.run, old.incarnation, old.epoch, "ghost", self.now_ms),
+            "runs.commit_many": ([
                 Commit(old.run, old.incarnation, old.epoch, b"c" * 16, old.next_seq, [event], h.RUNNING, self.now_ms)
             ],),
-            "advance": (old.run, old.incarnation, 99),
-            "purge": (old.run, old.incarnation, old.ended_ms),
+            "runs.advance": (old.run, old.incarnation, 99),
+            "runs.purge": (old.run, old.incarnation, old.ended_ms),
         }  # fmt: skip
         outcome = self.ask(Fault.NONE, call, *arguments[call])
-        if call != "advance":
-            is_gone = call == "purge" and there is None
-            assert isinstance(outcome[0] if call == "commit_many" else outcome, Committed if is_gone else Fenced), outcome
+        if call != "runs.advance":
+            is_gone = call == "runs.purge" and there is None
+            assert isinstance(outcome[0] if call == "runs.commit_many" else outcome, Committed if is_gone else Fenced), outcome
         assert self.head(old.run.saga) == there
 
     @rule()
@@ -313,43 +317,43 @@ class Agreement(Asking):
         self.now_ms += not place
         item = h.InboxMessage(message_id=message, received_ms=self.now_ms, place=place)
         item.cancel.reason = message
-        self.ask(Fault.NONE, "put_message", self.run(saga), item)
+        self.ask(Fault.NONE, "inbox.put", self.run(saga), item)
 
     @rule(saga=st.sampled_from(SAGAS), message=st.sampled_from(["m1", "m2", "m4"]))
     def know_a_message(self, saga: str, message: str) -> None:
-        self.ask(Fault.NONE, "has_message", self.run(saga), message)
+        self.ask(Fault.NONE, "inbox.has", self.run(saga), message)
 
     @rule(saga=st.sampled_from(SAGAS), newest=st.integers(0, 9), old=st.booleans())
     def advance(self, saga: str, newest: int, old: bool) -> None:
         if (head := self.head(saga)) is not None:
-            self.ask(Fault.NONE, "advance", head.run, b"other" if old else head.incarnation, newest)
+            self.ask(Fault.NONE, "runs.advance", head.run, b"other" if old else head.incarnation, newest)
             after = self.head(saga)
             assert after is not None
             assert after.newest == (head.newest if old else max(head.newest, newest))
 
     @rule(saga=st.sampled_from(SAGAS), after_ms=st.integers(0, 300_000) | st.integers(300_000, HINTS_MS))
     def add_hint(self, saga: str, after_ms: int) -> None:
-        self.ask(Fault.NONE, "add_hint", Hint(self.began_ms + after_ms, self.run(saga)))
+        self.ask(Fault.NONE, "hints.add", Hint(self.began_ms + after_ms, self.run(saga)))
 
     @rule(saga=st.sampled_from(SAGAS), value=st.sampled_from([b"x", b"yy" * 700, bytes(range(256)) * 10]), fault=faults)
     def keep_a_large_value(self, saga: str, value: bytes, fault: Fault) -> None:
         self.now_ms += 1
         digest, parts = hash_of(value), [value[at : at + 1000] for at in range(0, len(value), 1000)]
         for first in range(0, len(parts), 2):
-            self.ask(fault, "put_chunks", self.run(saga), digest, first, parts[first : first + 2], self.now_ms)
+            self.ask(fault, "chunks.put", self.run(saga), digest, first, parts[first : first + 2], self.now_ms)
         self.values.setdefault(saga, {})[digest] = (value, self.now_ms)
 
     @rule(saga=st.sampled_from(SAGAS), ago_ms=st.integers(0, 3))
     def drop_old_values(self, saga: str, ago_ms: int) -> None:
         before_ms = self.now_ms - ago_ms
         kept = {digest: one for digest, one in self.values.get(saga, {}).items() if one[1] >= before_ms}
-        assert self.ask(Fault.NONE, "drop_chunks", self.run(saga), before_ms) is bool(kept)
+        assert self.ask(Fault.NONE, "chunks.drop", self.run(saga), before_ms) is bool(kept)
         self.values[saga] = kept
 
     @invariant()
     def large_values_are_whole_or_gone(self) -> None:
         for saga, value in itertools.product(SAGAS, (b"x", b"yy" * 700, bytes(range(256)) * 10)):
-            found = self.ask(Fault.NONE, "chunks", self.run(saga), hash_of(value), 0, 100)
+            found = self.ask(Fault.NONE, "chunks.read", self.run(saga), hash_of(value), 0, 100)
             there = self.values.get(saga, {}).get(hash_of(value))
             assert b"".join(found) == (there[0] if there else b"")
 
@@ -371,7 +375,7 @@ class Agreement(Asking):
         """Page by page, every run once; what is listed is what the heads say."""
         page, found = "", list[Head]()
         while True:
-            listed = self.ask(Fault.NONE, "listing", wanted, limit, page)
+            listed = self.ask(Fault.NONE, "index.listing", wanted, limit, page)
             found, page = [*found, *listed.heads], listed.next_page
             if not page:
                 break
@@ -382,7 +386,7 @@ class Agreement(Asking):
     def the_stores_show_the_same(self) -> None:
         for saga in SAGAS:
             head = self.head(saga)
-            events = self.ask(Fault.NONE, "events", self.run(saga), 0, 100)
+            events = self.ask(Fault.NONE, "runs.events", self.run(saga), 0, 100)
             assert len(events) == (head.next_seq if head else 0)
             kept = {one.seq: one.SerializeToString(deterministic=True) for one in events}
             for (of, incarnation), known in self.acknowledged.items():
@@ -391,14 +395,14 @@ class Agreement(Asking):
                     continue
                 lost = {seq for seq, event in known.items() if kept.get(seq) != event}
                 assert not lost, f"G1: {saga} has lost or changed {lost}"
-            self.ask(Fault.NONE, "inbox", self.run(saga))
+            self.ask(Fault.NONE, "inbox.unread", self.run(saga))
 
     def teardown(self) -> None:
         self.late_writes_arrive()
         self.the_stores_show_the_same()
-        self.ask(Fault.NONE, "tallies", self.namespace)
+        self.ask(Fault.NONE, "index.tallies", self.namespace)
         for limit in (1, 10):
-            self.ask(Fault.NONE, "changes", self.namespace, self.began_ms - 1, limit)
+            self.ask(Fault.NONE, "index.changes", self.namespace, self.began_ms - 1, limit)
         for wanted in (Filter(self.namespace), Filter(self.namespace, "order", frozenset({h.RUNNING}))):
             self.list_all(wanted, 1)
         hints = [self.stores.runner.run(self.own_hints(journal)) for journal in self.stores.journals]

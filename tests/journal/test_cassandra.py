@@ -26,7 +26,7 @@ from durable_saga_server.journal import (
     WeakSettings,
 )
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
-from durable_saga_server.journal.cassandra.inboxes import FULL_MS
+from durable_saga_server.journal.cassandra.inbox import FULL_MS
 from durable_saga_server.journal.cassandra.listing import list_row
 from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
 from durable_saga_server.journal.cassandra.session import Session
@@ -81,7 +81,7 @@ async def create(journal: CassandraJournal, saga: str, started_ms: int, *, owner
         Run("n", saga), uuid.uuid4().bytes, "order", h.RUNNING, owner, 1, 1, uuid.uuid4().bytes, started_ms, started_ms,
         attributes=attributes_in([event]),
     )  # fmt: skip
-    assert isinstance(await journal.create(head, event), Created)
+    assert isinstance(await journal.runs.create(head, event), Created)
 
 
 @pytest.mark.parametrize("tables", ["", "shop_"])
@@ -128,11 +128,11 @@ def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra
         journals = [journal_in(cassandra, keyspace) for _ in range(3)]
         await asyncio.gather(*(journal.initialize() for journal in journals))
         await create(journals[0], "new", 7, customer="c-7")
-        await journals[0].listing(Filter("n"), 1, "")  # what this one has changed is written
+        await journals[0].index.listing(Filter("n"), 1, "")  # what this one has changed is written
         for journal in journals:
-            found = await journal.listing(Filter("n", "order", frozenset({h.COMPLETED, h.RUNNING})), 10, "")
+            found = await journal.index.listing(Filter("n", "order", frozenset({h.COMPLETED, h.RUNNING})), 10, "")
             assert [one.run.saga for one in found.heads] == ["new", "old"]
-            found = await journal.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
+            found = await journal.index.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
             assert [(one.run.saga, one.attributes) for one in found.heads] == [("new", (("customer", "c-7"),))]
             await journal.close()
 
@@ -145,17 +145,21 @@ def test_what_cassandra_does_not_take_is_an_error_that_asks_for_somebody(cassand
         journal = journal_in(cassandra, keyspace)
         await journal.initialize()
         await create(journal, "s", 7)
-        head = await journal.head(Run("n", "s"))
+        head = await journal.runs.head(Run("n", "s"))
         assert head is not None
         end = h.Event(seq=1, time_ms=8, saga_ended=h.SagaEnded(status=h.COMPLETED))
         commit = Commit(head.run, head.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, 8)
         for table in ("inbox", "runs"):
             await journal._session.run(f"DROP TABLE {keyspace}.{table}")
-        for asked in (journal.inbox(head.run), journal.commit_many([commit]), journal._session.select("SELECT run FROM runs")):
+        for asked in (
+            journal.inbox.unread(head.run),
+            journal.runs.commit_many([commit]),
+            journal._session.select("SELECT run FROM runs"),
+        ):
             with pytest.raises(JournalError, match="did not accept a") as told:
                 await asked
             assert not told.value.code, "coming again does not help"
-        assert isinstance((await journal.commit_many([commit, commit]))[0], Unknown)
+        assert isinstance((await journal.runs.commit_many([commit, commit]))[0], Unknown)
         await journal.close()
 
     asyncio.run(scenario())
@@ -167,18 +171,18 @@ def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra
         slow, other = journal_in(cassandra, keyspace), journal_in(cassandra, keyspace)
         await asyncio.gather(slow.initialize(), other.initialize())
         await create(slow, "s", time.time_ns() // 1_000_000)
-        seen = await slow.head(Run("n", "s"))
+        seen = await slow.runs.head(Run("n", "s"))
         assert seen is not None
         end = h.Event(seq=1, time_ms=seen.updated_ms + 1, saga_ended=h.SagaEnded(status=h.COMPLETED))
         commit = Commit(
             seen.run, seen.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPLETED, seen.updated_ms + 1
         )  # fmt: skip
-        assert isinstance((await other.commit_many([commit]))[0], Committed)
-        await other.listing(Filter("n"), 1, "")
+        assert isinstance((await other.runs.commit_many([commit]))[0], Committed)
+        await other.index.listing(Filter("n"), 1, "")
         await slow._session.read("list_put", *list_row(seen))
         for journal in (slow, other):
-            assert [one.status for one in (await journal.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
-            assert list((await journal.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
+            assert [one.status for one in (await journal.index.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
+            assert list((await journal.index.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
             await journal.close()
 
     asyncio.run(scenario())
@@ -193,23 +197,23 @@ def test_a_monitor_meets_a_change_whose_server_died_before_it_wrote_the_row(cass
         await asyncio.gather(dead.initialize(), other.initialize())
         failed_ms = time.time_ns() // 1_000_000 - 60_000
         await create(dead, "s", failed_ms - 10)
-        seen = await dead.head(Run("n", "s"))
+        seen = await dead.runs.head(Run("n", "s"))
         assert seen is not None
         end = h.Event(seq=1, time_ms=failed_ms, saga_ended=h.SagaEnded(status=h.COMPENSATED))
-        await other.listing(Filter("n"), 1, "")
+        await other.index.listing(Filter("n"), 1, "")
         dead._listing._start = lambda: None  # type: ignore[method-assign]
         commit = Commit(seen.run, seen.incarnation, 1, uuid.uuid4().bytes, 1, [end], h.COMPENSATED, failed_ms)
-        assert isinstance((await dead.commit_many([commit]))[0], Committed)
+        assert isinstance((await dead.runs.commit_many([commit]))[0], Committed)
         read_ms = time.time_ns() // 1_000_000
-        assert list(await other.changes("n", failed_ms - 1, 10)) == []
+        assert list(await other.index.changes("n", failed_ms - 1, 10)) == []
         found = []
         for _ in range(3):
-            other.list_again(seen.run)  # its hint comes up, several times
-            found = list(await other.changes("n", read_ms - 1, 10))
+            other.index.list_again(seen.run)  # its hint comes up, several times
+            found = list(await other.index.changes("n", read_ms - 1, 10))
         assert [(one.run.saga, one.status, one.updated_ms >= read_ms) for one in found] == [("s", h.COMPENSATED, True)]
         later = await other._session.read("changes", "n", read_ms // DAY_MS, read_ms - 1, 10)
         assert len(later) == 1, "written late once, however often it is listed"
-        first = (await other.changes("n", failed_ms - 1, 10))[0]
+        first = (await other.index.changes("n", failed_ms - 1, 10))[0]
         assert (first.run, first.status) == (seen.run, h.COMPENSATED), "and a monitor that looks far back meets it once"
         for journal in (dead, other):
             await journal.close()
@@ -229,24 +233,24 @@ def test_an_inbox_has_a_limit_in_bytes_and_takes_more_when_some_is_read(cassandr
 
         async def fill() -> None:
             for message.message_id in ids:
-                assert await journal.put_message(run, message)
+                assert await journal.inbox.put(run, message)
                 put.append(message.message_id)
 
         with pytest.raises(InboxFull, match="INBOX_BYTES_MAX"):
             await fill()
         assert 38 <= len(put) <= 60, "a quarter more than the limit, at most"
         with pytest.raises(InboxFull, match="INBOX_BYTES_MAX"):
-            await journal.put_message(run, message)
-        assert not await journal.put_message(run, h.InboxMessage(message_id=put[0])), "a repetition needs no room"
-        assert await journal.put_message(other, message), "other runs have their own"
+            await journal.inbox.put(run, message)
+        assert not await journal.inbox.put(run, h.InboxMessage(message_id=put[0])), "a repetition needs no room"
+        assert await journal.inbox.put(other, message), "other runs have their own"
         head = Head(run, b"i" * 16, "t", h.RUNNING, "w", 1, 1, b"c" * 16, 1, 1)
-        await journal.create(head, h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t")))
+        await journal.runs.create(head, h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t")))
         event = h.Event(seq=1, time_ms=2, step_scheduled=h.StepScheduled(call="1", name="s"))
         commit = Commit(run, b"i" * 16, 1, b"d" * 16, 1, [event], h.RUNNING, 2, 0, put[:30])
-        (outcome,) = await journal.commit_many([commit])
+        (outcome,) = await journal.runs.commit_many([commit])
         assert isinstance(outcome, Committed)
         await asyncio.sleep(FULL_MS / 1000)
-        assert await journal.put_message(run, message)
+        assert await journal.inbox.put(run, message)
         await journal.close()
 
     asyncio.run(play())
@@ -262,20 +266,20 @@ def test_a_row_that_is_written_without_reading_its_head_is_the_head(cassandra: s
         for number, (saga, owner) in enumerate([("ends", "w"), ("taken", ""), ("named", "w"), ("goes on", "w"), ("waits", "")]):
             await create(journal, saga, now_ms + number, owner=owner, customer="c-7")
         for saga in ("ends", "taken", "named"):
-            head = await journal.head(Run("n", saga))
+            head = await journal.runs.head(Run("n", saga))
             assert head is not None
             if saga == "taken":
-                await journal.acquire(head.run, head.incarnation, head.epoch, "other", now_ms + 10)
+                await journal.runs.acquire(head.run, head.incarnation, head.epoch, "other", now_ms + 10)
             events = [h.Event(seq=1, time_ms=now_ms + 20, saga_ended=h.SagaEnded(status=h.COMPLETED))]
             if saga == "named":
                 events = [h.Event(seq=1, time_ms=now_ms, attributes_set=h.AttributesSet(attributes={"city": "Ulm"})),
                           h.Event(seq=2, time_ms=now_ms + 20, saga_ended=h.SagaEnded(status=h.COMPLETED))]  # fmt: skip
             epoch = head.epoch + (saga == "taken")
             commit = Commit(head.run, head.incarnation, epoch, uuid.uuid4().bytes, 1, events, h.COMPLETED, now_ms + 20)
-            assert isinstance((await journal.commit_many([commit]))[0], Committed)
-        listed = (await journal.listing(Filter("n"), 10, "")).heads
+            assert isinstance((await journal.runs.commit_many([commit]))[0], Committed)
+        listed = (await journal.index.listing(Filter("n"), 10, "")).heads
         assert [one.run.saga for one in listed] == ["waits", "goes on", "named", "taken", "ends"]
-        assert list(listed) == [await journal.head(one.run) for one in listed]
+        assert list(listed) == [await journal.runs.head(one.run) for one in listed]
         await journal.close()
 
     asyncio.run(scenario())
@@ -290,14 +294,14 @@ def test_a_page_looks_at_so_many_days_and_the_next_one_goes_on(cassandra: str) -
         for day in range(1, DAYS_PER_PAGE_MAX + 10):
             await create(journal, f"s{day}", (first + day) * DAY_MS + DAY_MS - 1, customer="c-8")
         wanted = Filter("n", attributes=(("customer", "c-7"),))
-        empty = await journal.listing(wanted, 10, "")
+        empty = await journal.index.listing(wanted, 10, "")
         assert list(empty.heads) == []
-        rest = await journal.listing(wanted, 10, empty.next_page)
+        rest = await journal.index.listing(wanted, 10, empty.next_page)
         assert [one.run.saga for one in rest.heads] == ["oldest"]
         assert rest.next_page == ""
         everything, page = list[str](), ""
         while True:
-            found = await journal.listing(Filter("n"), 7, page)
+            found = await journal.index.listing(Filter("n"), 7, page)
             everything, page = everything + [one.run.saga for one in found.heads], found.next_page
             if not page:
                 break

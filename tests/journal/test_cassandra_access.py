@@ -105,8 +105,8 @@ def test_a_journal_works_with_user_password_and_certificates_on_both_sides(secur
     async def scenario() -> None:
         journal = await opened(secured, environment(certificates))
         head, event = started("s")
-        assert isinstance(await journal.create(head, event), Created)
-        assert (await journal.head(head.run)) == head
+        assert isinstance(await journal.runs.create(head, event), Created)
+        assert (await journal.runs.head(head.run)) == head
         await journal.close()
 
     asyncio.run(scenario())
@@ -183,7 +183,7 @@ def test_a_commit_of_some_kilobytes_does_not_wait_for_a_delayed_acknowledgement(
         await journal.initialize()
         took: dict[int, list[float]] = {150: [], 5_000: []}
         head, event = started("s")
-        await journal.create(head, event)
+        await journal.runs.create(head, event)
         for seq in range(1, 61):
             size = 5_000 if seq % 2 else 150
             stored = h.Event(seq=seq, time_ms=event.time_ms + seq)
@@ -191,7 +191,7 @@ def test_a_commit_of_some_kilobytes_does_not_wait_for_a_delayed_acknowledgement(
             now_ms = event.time_ms + seq
             commit = Commit(head.run, head.incarnation, 1, os.urandom(16), seq, [stored], h.RUNNING, now_ms)
             begun = time.perf_counter()
-            assert isinstance((await journal.commit_many([commit]))[0], Committed)
+            assert isinstance((await journal.runs.commit_many([commit]))[0], Committed)
             took[size].append(time.perf_counter() - begun)
         await journal.close()
         return statistics.median(took[150]), statistics.median(took[5_000])

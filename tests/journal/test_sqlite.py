@@ -52,7 +52,7 @@ asyncio.run(main())
 async def create(journal: SqliteJournal, saga: str) -> bool:
     head = Head(Run("n", saga), uuid.uuid4().bytes, "t", h.RUNNING, "", 1, 1, uuid.uuid4().bytes, 1, 1)
     event = h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="t" * 500))
-    return isinstance(await journal.create(head, event), Created)
+    return isinstance(await journal.runs.create(head, event), Created)
 
 
 async def fill(journal: SqliteJournal, acknowledged: list[str]) -> None:
@@ -83,7 +83,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: pathlib.Path) -> 
     async def missing() -> list[str]:
         journal = SqliteJournal(path)
         await journal.initialize()
-        found = [saga for saga in acknowledged if await journal.head(Run("n", saga)) is None]
+        found = [saga for saga in acknowledged if await journal.runs.head(Run("n", saga)) is None]
         await journal.close()
         return found
 
@@ -100,7 +100,7 @@ def test_a_full_disk_refuses_and_loses_nothing_that_was_acknowledged(tmp_path: p
             await fill(journal, acknowledged)
         assert len(acknowledged) > 10
         for saga in acknowledged:
-            assert await journal.head(Run("n", saga)) is not None
+            assert await journal.runs.head(Run("n", saga)) is not None
         await limit_pages(journal, 1_000_000)
         assert await create(journal, "after"), "it goes on when there is room again"
         await journal.close()
@@ -159,7 +159,7 @@ def test_a_fault_of_ours_in_a_write_leaves_no_transaction_open(tmp_path: pathlib
             await asyncio.sleep(2 * QUIET_SECONDS)
             with pytest.raises(KeyError, match="ours"):
                 await write(wrong)
-        assert await journal.head(Run("n", "kept")) is not None
+        assert await journal.runs.head(Run("n", "kept")) is not None
         assert await create(journal, "after")
         await journal.close()
 
@@ -213,16 +213,16 @@ def test_a_journal_of_version_3_is_migrated_with_its_events(tmp_path: pathlib.Pa
             database.execute("INSERT INTO events VALUES ('n', ?, 1, ?, ?)", (saga, seq, event.SerializeToString()))
         await journal.initialize()
         for saga, count in (("old", 2), ("older", 1)):
-            assert await journal.events(Run("n", saga), 0, 9) == [events[saga, seq] for seq in range(count)]
+            assert await journal.runs.events(Run("n", saga), 0, 9) == [events[saga, seq] for seq in range(count)]
         tables = database.execute("SELECT name FROM sqlite_master WHERE name LIKE '%_4'").fetchall()
         assert not tables, "what was set aside is gone"
         head = Head(Run("n", "new"), b"i" * 16, "t", h.RUNNING, "", 1, 1, b"c" * 16, 2, 2, attributes=(("customer", "c-7"),))
-        await journal.create(head, h.Event(seq=0, time_ms=2))
-        assert [one.run.saga for one in (await journal.listing(Filter("n"), 9, "")).heads] == ["new", "old", "older"]
-        assert list((await journal.listing(Filter("n", attributes=head.attributes), 9, "")).heads) == [head]
+        await journal.runs.create(head, h.Event(seq=0, time_ms=2))
+        assert [one.run.saga for one in (await journal.index.listing(Filter("n"), 9, "")).heads] == ["new", "old", "older"]
+        assert list((await journal.index.listing(Filter("n", attributes=head.attributes), 9, "")).heads) == [head]
         commit = Commit(Run("n", "old"), b"a", 1, b"d", 2, [h.Event(seq=2, time_ms=9)], h.RUNNING, 9)
-        assert [type(one) for one in await journal.commit_many([commit])] == [Committed]
-        assert len(await journal.events(Run("n", "old"), 0, 9)) == 3
+        assert [type(one) for one in await journal.runs.commit_many([commit])] == [Committed]
+        assert len(await journal.runs.events(Run("n", "old"), 0, 9)) == 3
         await journal.close()
         database.execute("DELETE FROM heads WHERE saga = 'new'")
         assert database.execute("SELECT count(*) FROM search_attributes").fetchone() == (0,)

@@ -30,9 +30,9 @@ async def filled(path: pathlib.Path, count: int = 20) -> None:
 async def sagas_of(path: pathlib.Path) -> list[str]:
     journal = SqliteJournal(path)
     await journal.initialize()
-    found = await journal.listing(Filter("n"), 1_000, "")
+    found = await journal.index.listing(Filter("n"), 1_000, "")
     for head in found.heads:
-        assert len(await journal.events(head.run, 0, 10)) == head.next_seq
+        assert len(await journal.runs.events(head.run, 0, 10)) == head.next_seq
     await journal.close()
     return sorted(head.run.saga for head in found.heads)
 

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from durable_saga_server.journal import INBOX_MESSAGES_MAX, Head, InboxFull, Run
-from durable_saga_server.journal import sqlite_rows as rows
-from durable_saga_server.journal.sqlite_inbox import COUNT_EVERY, Inboxes, inbox
+from durable_saga_server.journal import INBOX_MESSAGES_MAX, InboxFull, Run
+from durable_saga_server.journal.sqlite_hands import Hands
+from durable_saga_server.journal.sqlite_inbox import COUNT_EVERY, SqliteInbox
 from durable_saga_server.journal.sqlite_migrating import migrate
 
 from durable_saga.pb import history_pb2 as h
@@ -22,22 +22,25 @@ OPERATIONS = 1_000
 def db() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection)
-    head = Head(RUN, b"i" * 16, "t", h.RUNNING, "", 1, 1, b"c" * 16, 1, 1)
-    rows.create(connection, head, h.Event(seq=0, saga_started=h.SagaStarted(saga_type="t")), None)
     yield connection
     connection.close()
 
 
-def put(db: sqlite3.Connection, inboxes: Inboxes, numbers: range) -> None:
+@pytest.fixture
+def inbox() -> SqliteInbox:
+    return SqliteInbox(Hands(":memory:"))  # what it does in a transaction needs none
+
+
+def put(db: sqlite3.Connection, inbox: SqliteInbox, numbers: range) -> None:
     for number in numbers:
-        assert inboxes.put(db, RUN, h.InboxMessage(message_id=f"m{number:06}", received_ms=number))
+        assert inbox._put(db, RUN, h.InboxMessage(message_id=f"m{number:06}", received_ms=number))
 
 
 def read(db: sqlite3.Connection, numbers: range) -> None:
     db.executemany("UPDATE inbox SET message = NULL WHERE message_id = ?", [(f"m{number:06}",) for number in numbers])
 
 
-def cost(db: sqlite3.Connection, inboxes: Inboxes, numbers: range) -> int:
+def cost(db: sqlite3.Connection, inbox: SqliteInbox, numbers: range) -> int:
     """How often SQLite did OPERATIONS while these were put."""
     steps = 0
 
@@ -47,29 +50,29 @@ def cost(db: sqlite3.Connection, inboxes: Inboxes, numbers: range) -> int:
         return 0
 
     db.set_progress_handler(step, OPERATIONS)
-    put(db, inboxes, numbers)
+    put(db, inbox, numbers)
     db.set_progress_handler(None, 0)
     return steps
 
 
-def test_a_message_costs_the_same_however_many_were_sent_before(db: sqlite3.Connection) -> None:
-    inboxes = Inboxes()
-    at_first = cost(db, inboxes, range(1_024))
-    put(db, inboxes, range(1_024, 9_000))
+def test_a_message_costs_the_same_however_many_were_sent_before(db: sqlite3.Connection, inbox: SqliteInbox) -> None:
+    at_first = cost(db, inbox, range(1_024))
+    put(db, inbox, range(1_024, 9_000))
     read(db, range(4_000))
-    later = cost(db, inboxes, range(9_000, 9_000 + 1_024))
+    later = cost(db, inbox, range(9_000, 9_000 + 1_024))
     counts = 1_024 // COUNT_EVERY
     assert later - at_first < 2 * counts * 9_000 * 10 // OPERATIONS, "no more than a few counts of some thousand messages"
 
 
-def test_an_inbox_takes_as_many_as_its_bound_says_and_one_more_for_each_that_is_read(db: sqlite3.Connection) -> None:
-    inboxes = Inboxes()
-    put(db, inboxes, range(INBOX_MESSAGES_MAX))
+def test_an_inbox_takes_as_many_as_its_bound_says_and_one_more_for_each_that_is_read(
+    db: sqlite3.Connection, inbox: SqliteInbox
+) -> None:
+    put(db, inbox, range(INBOX_MESSAGES_MAX))
     with pytest.raises(InboxFull):
-        put(db, inboxes, range(INBOX_MESSAGES_MAX, INBOX_MESSAGES_MAX + 1))
+        put(db, inbox, range(INBOX_MESSAGES_MAX, INBOX_MESSAGES_MAX + 1))
     read(db, range(3))
-    put(db, inboxes, range(INBOX_MESSAGES_MAX, INBOX_MESSAGES_MAX + 3))
+    put(db, inbox, range(INBOX_MESSAGES_MAX, INBOX_MESSAGES_MAX + 3))
     with pytest.raises(InboxFull):
-        put(db, inboxes, range(INBOX_MESSAGES_MAX + 3, INBOX_MESSAGES_MAX + 4))
-    assert len(inbox(db, RUN)) == INBOX_MESSAGES_MAX
-    assert not inboxes.put(db, RUN, h.InboxMessage(message_id=f"m{INBOX_MESSAGES_MAX:06}")), "a repetition needs no room"
+        put(db, inbox, range(INBOX_MESSAGES_MAX + 3, INBOX_MESSAGES_MAX + 4))
+    assert db.execute("SELECT count(*) FROM inbox WHERE message IS NOT NULL").fetchone() == (INBOX_MESSAGES_MAX,)
+    assert not inbox._put(db, RUN, h.InboxMessage(message_id=f"m{INBOX_MESSAGES_MAX:06}")), "a repetition needs no room"

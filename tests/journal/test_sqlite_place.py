@@ -30,11 +30,11 @@ def test_nothing_is_acknowledged_once_the_file_is_gone(
     async def scenario() -> None:
         journal = SqliteJournal(tmp_path / "journal.db")
         await journal.initialize()
-        await journal.add_hint(Hint(1, Run("n", "a")))
+        await journal.hints.add(Hint(1, Run("n", "a")))
         lose(tmp_path / f"journal.db{suffix}")
         await asyncio.sleep(2 * LOOK_SECONDS)
         for number in range(5):
-            writes = [journal.add_hint(Hint(number, Run("n", f"b{number}.{n}"))) for n in range(number + 1)]
+            writes = [journal.hints.add(Hint(number, Run("n", f"b{number}.{n}"))) for n in range(number + 1)]
             for outcome in await asyncio.gather(*writes, return_exceptions=True):
                 assert isinstance(outcome, JournalUnavailable), outcome
                 assert "deleted or replaced" in str(outcome)
@@ -52,9 +52,9 @@ def test_the_very_file_put_back_goes_on(tmp_path: pathlib.Path, caplog: pytest.L
         file.rename(away)
         await asyncio.sleep(2 * LOOK_SECONDS)
         with pytest.raises(JournalUnavailable):
-            await journal.add_hint(Hint(1, Run("n", "a")))
+            await journal.hints.add(Hint(1, Run("n", "a")))
         away.rename(file)
-        await journal.add_hint(Hint(1, Run("n", "a")))
+        await journal.hints.add(Hint(1, Run("n", "a")))
         await journal.close()
 
     asyncio.run(scenario())

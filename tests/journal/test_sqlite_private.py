@@ -22,7 +22,7 @@ from durable_saga_server.journal.sqlite import SqliteJournal
 async def main():
     journal = SqliteJournal(sys.argv[1])
     await journal.initialize()
-    await journal.add_hint(Hint(1, Run("n", "a")))
+    await journal.hints.add(Hint(1, Run("n", "a")))
     os.kill(os.getpid(), 9)
 
 asyncio.run(main())
@@ -38,8 +38,8 @@ async def used(path: pathlib.Path) -> dict[str, int]:
     journal = SqliteJournal(path)
     await journal.initialize()
     for _ in range(3):
-        await asyncio.gather(*(journal.add_hint(Hint(n, Run("n", f"{n}"))) for n in range(100)))
-    await journal.hints(0, 0, 100, 100)
+        await asyncio.gather(*(journal.hints.add(Hint(n, Run("n", f"{n}"))) for n in range(100)))
+    await journal.hints.due(0, 0, 100, 100)
     found = modes(path.parent)
     await journal.close()
     return found
@@ -107,12 +107,12 @@ def test_a_link_put_in_place_of_the_open_file_gets_nothing_acknowledged(tmp_path
         path, moved = tmp_path / "j.db", tmp_path / "moved.db"
         journal = SqliteJournal(path)
         await journal.initialize()
-        await journal.add_hint(Hint(1, Run("n", "a")))
+        await journal.hints.add(Hint(1, Run("n", "a")))
         path.rename(moved)
         path.symlink_to(moved)
         await asyncio.sleep(2 * LOOK_SECONDS)
         with pytest.raises(JournalUnavailable, match="deleted or replaced"):
-            await journal.add_hint(Hint(2, Run("n", "b")))
+            await journal.hints.add(Hint(2, Run("n", "b")))
         await journal.close()
 
     asyncio.run(scenario())

@@ -8,7 +8,7 @@ from durable_saga_server.clock import SystemClock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Run
 from durable_saga_server.journal.memory import MemoryJournal
-from durable_saga_server.runs.large import LargePayloads
+from durable_saga_server.large import LargePayloads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

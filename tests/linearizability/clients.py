@@ -8,36 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from durable_saga_server.journal import Commit, Committed, Fenced, Head, Journal, JournalUnavailable, Run, Unknown
+from durable_saga_server.journal import Commit, Committed, Fenced, Head, Journal, JournalUnavailable, Run, Runs, Unknown
 from durable_saga_server.journal.faults import Fault, FaultyJournal
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 
 from durable_saga.pb import history_pb2 as h
-from tests.linearizability.recording import Recorder, RecordingJournal
+from tests.linearizability.recording import Recorder, RecordingRuns
 
 STEPS, CLIENTS, RUNS = 40, 6, 3
 _FAULTS = [Fault.NONE] * 14 + [Fault.LOST_ANSWER] * 2 + [Fault.LOST_REQUEST, Fault.LATE, Fault.LATE, Fault.REFUSED]
 _STATUSES = [h.RUNNING] * 12 + [h.COMPENSATING] * 3 + [h.COMPLETED]
 
 
-class Delayed:
+class Delayed(WrappedJournal):
     """Lets others in before and after each call."""
 
     def __init__(self, journal: Journal, dice: random.Random) -> None:
-        self._journal = journal
+        super().__init__(journal)
         self._dice = dice
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*arguments: Any) -> Any:
-            await self._pause()
-            answer = await getattr(self._journal, name)(*arguments)
-            await self._pause()
-            return answer
-
-        return call
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
+        await self._pause()
+        answer = await call(*args)
+        await self._pause()
+        return answer
 
     async def _pause(self) -> None:
         for _ in range(self._dice.randrange(8)):
@@ -52,8 +50,7 @@ class Client:
         self._name = name
         self._dice = dice
         self._faulty = FaultyJournal(journal, lambda: dice.choice(_FAULTS))
-        delayed = cast(Journal, Delayed(self._faulty, dice))  # by __getattr__
-        self._journal = cast(Journal, RecordingJournal(delayed, recorder, name))
+        self._runs = cast(Runs, RecordingRuns(Delayed(self._faulty, dice).runs, recorder, name))  # by __getattr__
         self._known: dict[Run, Head] = {}
         self._unknown: dict[Run, Commit] = {}
 
@@ -72,7 +69,7 @@ class Client:
         for run in runs:
             while True:
                 try:
-                    await self._journal.head(run)
+                    await self._runs.head(run)
                     break
                 except JournalUnavailable:
                     await asyncio.sleep(0.1)
@@ -84,7 +81,7 @@ class Client:
         elif head is None and self._dice.random() < 0.5:
             await self._create(run)
         elif head is None or self._dice.random() < 0.25:
-            if (found := await self._journal.head(run)) is not None:
+            if (found := await self._runs.head(run)) is not None:
                 self._known[run] = found
         elif self._dice.random() < (0.15 if head.owner == self._name else 0.6):
             await self._acquire(head)
@@ -95,12 +92,12 @@ class Client:
         commit_id = self._dice.randbytes(16)
         head = Head(run, self._dice.randbytes(16), "order", h.RUNNING, self._name, 1, 1, commit_id, 1, 1)
         event = h.Event(seq=0, time_ms=1, saga_started=h.SagaStarted(saga_type="order", seed=b"s" * 16))
-        outcome = await self._journal.create(head, event)
+        outcome = await self._runs.create(head, event)
         if not isinstance(outcome, Unknown):
             self._known[run] = outcome.head
 
     async def _acquire(self, head: Head) -> None:
-        outcome = await self._journal.acquire(head.run, head.incarnation, head.epoch, self._name, 1)
+        outcome = await self._runs.acquire(head.run, head.incarnation, head.epoch, self._name, 1)
         if isinstance(outcome, Committed):
             assert outcome.head is not None, "an acquire tells the head"
             self._known[head.run] = outcome.head
@@ -122,7 +119,7 @@ class Client:
 
     async def _commit(self, commit: Commit) -> None:
         self._unknown[commit.run] = commit
-        (outcome,) = await self._journal.commit_many([commit])
+        (outcome,) = await self._runs.commit_many([commit])
         if isinstance(outcome, Unknown):
             return
         del self._unknown[commit.run]

@@ -1,8 +1,8 @@
 """Records what is asked of a journal's heads and what it answers, for the linearizability checker.
 
 One `Recorder` is shared by all clients of one event loop: its clock is the order in which calls begin and end there, so
-that no two clocks have to agree. Create, acquire, commit and head are recorded; the rest of the interface goes straight
-through. A call that is cancelled or raises has no known outcome.
+that no two clocks have to agree. Create, acquire, commit and head are recorded; the rest goes straight through. A call that
+is cancelled or raises has no known outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Commit, Committed, Created, Exists, Fenced, Head, Hint, Journal, Outcome, Run, Unknown
+from durable_saga_server.journal import Commit, Committed, Created, Exists, Fenced, Head, Hint, Outcome, Run, Runs, Unknown
 
 from durable_saga.pb import history_pb2 as h
 from tests.linearizability.checker import ABSENT, COMMITTED, CREATED, EXISTS, FENCED, FOUND, UNKNOWN, Call, Register
@@ -50,16 +50,16 @@ class Recorder:
         return dict(self._runs)
 
 
-class RecordingJournal:
-    """A Journal around another one. `by` names the client."""
+class RecordingRuns:
+    """The runs of a journal; `by` names the client."""
 
-    def __init__(self, journal: Journal, recorder: Recorder, by: str) -> None:
-        self._journal = journal
+    def __init__(self, runs: Runs, recorder: Recorder, by: str) -> None:
+        self._runs = runs
         self._recorder = recorder
         self._by = by
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._journal, name)
+        return getattr(self._runs, name)
 
     def _ended(self, run: Run, place: int, answer: Created | Exists | Outcome) -> None:
         head = None if isinstance(answer, Unknown) else answer.head
@@ -72,19 +72,19 @@ class RecordingJournal:
         asked = register_of(head)._asdict()
         asked["commit"] = asked.pop("last_commit")
         place = self._recorder.began(head.run, "create", self._by, **asked)
-        answer = await self._journal.create(head, event, hint)
+        answer = await self._runs.create(head, event, hint)
         self._ended(head.run, place, answer)
         return answer
 
     async def head(self, run: Run) -> Head | None:
         place = self._recorder.began(run, "head", self._by)
-        head = await self._journal.head(run)
+        head = await self._runs.head(run)
         self._recorder.ended(run, place, FOUND if head else ABSENT, register_of(head) if head else None)
         return head
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         place = self._recorder.began(run, "acquire", self._by, incarnation=incarnation.hex(), epoch=epoch, owner=owner)
-        answer = await self._journal.acquire(run, incarnation, epoch, owner, now_ms)
+        answer = await self._runs.acquire(run, incarnation, epoch, owner, now_ms)
         self._ended(run, place, answer)
         return answer
 
@@ -97,7 +97,7 @@ class RecordingJournal:
             )
             for one in commits
         ]  # fmt: skip
-        answers = await self._journal.commit_many(commits)
+        answers = await self._runs.commit_many(commits)
         for one, place, answer in zip(commits, places, answers, strict=True):
             self._ended(one.run, place, answer)
         return answers

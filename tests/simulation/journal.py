@@ -8,11 +8,12 @@ server died meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from durable_saga_server.journal import Commit, JournalUnavailable, Run, Unknown
-from durable_saga_server.journal.faults import Fault
+from durable_saga_server.journal import JournalUnavailable, Unknown
+from durable_saga_server.journal.faults import CONDITIONAL, Fault
+from durable_saga_server.journal.wrapping import Call, WrappedJournal
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -22,51 +23,40 @@ TIMEOUT_US = 2_000_000
 LATE_US_MAX = 40_000_000
 
 
-def at_once(work: Coroutine[Any, Any, Any]) -> Any:
+def at_once(work: Awaitable[Any]) -> Any:
     """The outcome of a coroutine that never waits."""
     try:
-        work.send(None)
+        next(work.__await__())
     except StopIteration as end:
         return end.value
     raise AssertionError("the memory journal waits for nothing")
 
 
-class SimulatedJournal:
-    """The Journal protocol, for one server process. Methods that are not here go through `_plain` by their name."""
-
-    batches_at_once = 3
+class SimulatedJournal(WrappedJournal):
+    """For one server process."""
 
     def __init__(self, world: World, process: Process) -> None:
+        super().__init__(world.memory)
+        self.batches_at_once = 3
         self._world = world
         self._process = process
 
+    async def initialize(self) -> None:
+        await self.around("initialize", self._journal.initialize)
+
     async def close(self) -> None: ...
 
-    def list_again(self, run: Run) -> None: ...
-
-    async def create(self, *args: Any) -> Any:
+    async def around(self, name: str, call: Call, *args: Any) -> Any:
         self._refuse()
-        return await self._conditional("create", *args)
-
-    async def acquire(self, *args: Any) -> Any:
-        self._refuse()
-        return await self._conditional("acquire", *args)
-
-    async def purge(self, *args: Any) -> Any:
-        self._refuse()
-        return await self._conditional("purge", *args)
-
-    async def commit_many(self, commits: list[Commit]) -> list[Any]:
-        """Each commit is a write of its own."""
-        self._refuse()
-        found = await asyncio.gather(*(self._conditional("commit_many", [commit]) for commit in commits))
-        return [outcome if isinstance(outcome, Unknown) else outcome[0] for outcome in found]
-
-    def __getattr__(self, name: str) -> Any:
-        async def call(*args: Any, **options: Any) -> Any:
-            return await self._plain(name, *args, **options)
-
-        return call
+        if name == "runs.commit_many":  # each commit is a write of its own
+            found = await asyncio.gather(*(self._conditional(name, call, [commit]) for commit in args[0]))
+            return [outcome if isinstance(outcome, Unknown) else outcome[0] for outcome in found]
+        if name in CONDITIONAL:
+            return await self._conditional(name, call, *args)
+        try:
+            return await self._carry(self._choose(), name, call, args)
+        except TimeoutError as error:
+            raise JournalUnavailable(str(error)) from None
 
     def _refuse(self) -> None:
         self._process.world.plan_step(self._process)
@@ -79,21 +69,14 @@ class SimulatedJournal:
             return Fault.NONE
         return dice.choice([Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.LATE])
 
-    async def _conditional(self, name: str, *args: Any) -> Any:
+    async def _conditional(self, name: str, call: Call, *args: Any) -> Any:
         """The outcome, or Unknown."""
         try:
-            return await self._carry(self._choose(), name, args, {})
+            return await self._carry(self._choose(), name, call, args)
         except TimeoutError as error:
             return Unknown(str(error))
 
-    async def _plain(self, name: str, *args: Any, **options: Any) -> Any:
-        self._refuse()
-        try:
-            return await self._carry(self._choose(), name, args, options)
-        except TimeoutError as error:
-            raise JournalUnavailable(str(error)) from None
-
-    async def _carry(self, fault: Fault, name: str, args: Any, options: Any) -> Any:
+    async def _carry(self, fault: Fault, name: str, call: Call, args: Any) -> Any:
         """Raises TimeoutError for every fault; then the access may have been, or may still be, carried out."""
         world, loop = self._world, self._world.loop
         future: asyncio.Future[Any] = loop.create_future()
@@ -103,17 +86,17 @@ class SimulatedJournal:
         if fault is not Fault.LOST_REQUEST:
             late_us = world.dice.randrange(LATE_US_MAX) if fault is Fault.LATE else 0
             at = loop.now_us + world.delay_us("journal") + late_us
-            loop.at(at, world.context, self._execute, name, args, options, heard)
+            loop.at(at, world.context, self._execute, name, call, args, heard)
         if heard is None:
             await asyncio.sleep(TIMEOUT_US / 1_000_000)
             raise TimeoutError(f"a time-out, by the plan ({fault.value})")
         return await future
 
-    def _execute(self, name: str, args: Any, options: Any, heard: asyncio.Future[Any] | None) -> None:
+    def _execute(self, name: str, call: Call, args: Any, heard: asyncio.Future[Any] | None) -> None:
         world = self._world
         outcome, error = None, None
         try:
-            outcome = at_once(getattr(world.memory, name)(*args, **options))
+            outcome = at_once(call(*args))
         except Exception as raised:
             error = raised
         world.oracle.carried_out(self._process, name, args, outcome)

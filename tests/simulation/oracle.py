@@ -85,23 +85,23 @@ class Oracle:
     # --- the journal -----------------------------------------------------------------------------------------------------
 
     def carried_out(self, process: Process, name: str, args: Any, outcome: Any) -> None:
-        if name == "create":
+        if name == "runs.create":
             self._look(args[0].run)
-        elif name == "advance":
+        elif name == "runs.advance":
             self._look(args[0])
-        elif name == "acquire":
+        elif name == "runs.acquire":
             self._acquired(args[0], outcome)
-        elif name == "commit_many":
+        elif name == "runs.commit_many":
             self._committed(process, args[0][0], outcome[0])
-        elif name == "purge":
+        elif name == "runs.purge":
             self._purged(args[0])
-        elif name == "put_message":
+        elif name == "inbox.put":
             self.record(args[0]).put_us.setdefault(args[1].message_id, self._world.loop.now_us)
             self.record(args[0]).put_by.setdefault(args[1].message_id, getattr(process, "service", None))
 
     def _purged(self, run: Run) -> None:
         record = self.record(run)
-        if record.head is None or record.purged or run in self._world.memory._heads:
+        if record.head is None or record.purged or run in self._world.memory.tables.heads:
             return
         record.purged = True
         self._world.say("journal", f"run {run.run} of {run.saga} is purged")
@@ -144,15 +144,15 @@ class Oracle:
         """Compare the run with the copy, and take what is new."""
         record = self.record(run)
         if record.purged:
-            if run not in self._world.memory._heads:
+            if run not in self._world.memory.tables.heads:
                 return
             if run.saga not in self.may_begin_again:
                 self.broken("G6", f"{run.saga} was begun again after it was purged")
                 return
             self.may_begin_again.discard(run.saga)
             record = self.records[run] = Record()
-        record.head = head = self._world.memory._heads.get(run)
-        events = self._world.memory._events.get(run, [])
+        record.head = head = self._world.memory.tables.heads.get(run)
+        events = self._world.memory.tables.events.get(run, [])
         there = [event.SerializeToString() for event in events]
         known = len(record.events)
         if there[:known] != record.events:
@@ -204,7 +204,7 @@ class Oracle:
         if len(self._world.servers) > 1:
             return
         chain = self.chain(run)
-        inboxes = [self._world.memory._inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
+        inboxes = [self._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
         waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
         taken = {one for record in chain for one in record.messages}
         taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
@@ -287,6 +287,8 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
-        inboxes = [self._world.memory._inbox.get(run._replace(run=number + 1), {}) for number in range(len(self.chain(run)))]
+        inboxes = [
+            self._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(self.chain(run)))
+        ]
         if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")

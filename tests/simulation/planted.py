@@ -16,7 +16,7 @@ from durable_saga_server.journal.rules import decide_acquire
 from durable_saga_server.runs.chains import Chains
 from durable_saga_server.runs.messages import Messages
 from durable_saga_server.runs.retention import Retention
-from durable_saga_server.service import HistoryService
+from durable_saga_server.runs.starting import Starting
 from durable_saga_server.waking.wake import Waker
 from durable_saga_server.workers.committer import Committer
 
@@ -61,7 +61,7 @@ async def _go_on(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
 
 
 async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> Any:
-    outcome = await self.journal.create(head, event, hint)
+    outcome = await self._journal.runs.create(head, event, hint)
     return Created(head) if isinstance(outcome, Unknown) else outcome
 
 
@@ -69,7 +69,7 @@ _message = Messages._message
 
 
 async def _acknowledge_early(self: Any, key: h.RunKey, message: h.InboxMessage, *more: Any) -> Any:
-    await self._service.reading.open_head(key)
+    await self._heads.open_head(key)
     asyncio.get_running_loop().create_task(_quietly(_message(self, key, message, *more)))
     return memory_reply()
 
@@ -124,7 +124,7 @@ async def _resolve_as_new(self: Any, commit: Any, done: Callable[[Any], None]) -
 
 async def _drop_owned(self: Any, row: Any, shard: Any) -> int:
     run = Run(*row[1:])
-    head = await self._journal.head(run)
+    head = await self._journal.runs.head(run)
     if head is not None and not head.owner and await self.can_go_on(head, self._clock.now_ms()):
         self._dispatcher.wake(run, head.saga_type)
     return 0
@@ -171,7 +171,7 @@ def _due_soon(self: Any, head: Any) -> int:
 
 
 async def _purged_unknown(self: Any, head: Any) -> None:
-    await self._service.journal.purge(head.run, head.incarnation, head.ended_ms)
+    await self._journal.runs.purge(head.run, head.incarnation, head.ended_ms)
 
 
 async def _keep_first(self: Any, first: Run) -> None: ...
@@ -229,7 +229,7 @@ def _key_without_incarnation(key: h.RunKey, incarnation: bytes) -> str:
 
 BUGS = [
     Bug("going on at an unknown outcome", SEEDS_EASY, [(Committer, "_resolve", _go_on)]),
-    Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(HistoryService, "_create", _create_unknown)]),
+    Bug("acknowledging a start whose outcome is unknown", SEEDS_EASY, [(Starting, "_create", _create_unknown)]),
     Bug("acknowledging a signal before it is durable", SEEDS_EASY, [(Messages, "_message", _acknowledge_early)]),
     Bug("starting the effect before the commit is acknowledged", SEEDS_EASY, [(ActiveRun, "flush", _start_before)]),
     Bug("treating fenced as committed", SEEDS_EASY, [(ActiveRun, "replied", _fenced_is_committed)], first=300),

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from durable_saga_server.config import Config
 from durable_saga_server.incoming.serving import start_when_reachable
@@ -102,7 +102,7 @@ class ServerProcess(Process):
         self.spawn(self._run())
 
     async def _run(self) -> None:
-        journal = cast(Any, SimulatedJournal(self.world, self))
+        journal = SimulatedJournal(self.world, self)
         retention_ms = self.world.plan.retention_seconds * 1000
         self.service = HistoryService(
             journal, clock=self.clock, ids=self.chance, config=Config(retention_ms=retention_ms), name=self.name

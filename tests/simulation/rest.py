@@ -131,8 +131,8 @@ def _left_behind(world: World) -> Iterator[str]:
                 owned = [run.saga for run in session.owned]
                 yield f"{server.name} believes that {session.name} has {owned} ({session.reserved} reserved); all is at rest"
     if world.plan.retention_seconds:
-        kept = [run.saga for run, head in world.memory._heads.items() if head.status not in OPEN]
-        kept += [run.saga for run in world.memory._events if run not in world.memory._heads]
+        kept = [run.saga for run, head in world.memory.tables.heads.items() if head.status not in OPEN]
+        kept += [run.saga for run in world.memory.tables.events if run not in world.memory.tables.heads]
         if kept:
             yield f"{kept} are kept after their retention"
     for worker in world.workers.values():

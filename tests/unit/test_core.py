@@ -151,7 +151,7 @@ def test_a_saga_that_is_started_by_its_name_has_the_timeout_that_it_declares(giv
     core = Core(bounded.definition, KEY)
     core.replay([started])
     core.discard()
-    assert core.deadline_ms == started.time_ms + due_ms
+    assert core.standing.deadline_ms == started.time_ms + due_ms
 
 
 def test_every_transition_of_a_compensation_leads_to_a_state_that_is_known() -> None:

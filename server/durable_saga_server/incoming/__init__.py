@@ -1,1 +1,1 @@
-"""What comes in from the network: gRPC, streams of calls, gates."""
+"""What comes in from the network: a server as a process, and gRPC."""

@@ -146,7 +146,7 @@ class GrpcServer:
         async def watch(_: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             try:
                 async with self._known(context) as caller:
-                    async for view in self._service.watch_cell(request, caller):
+                    async for view in self._service.watch_cell(caller):
                         yield view
             except ServiceError as error:
                 await abort(context, error)

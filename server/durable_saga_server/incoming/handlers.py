@@ -14,11 +14,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from durable_saga_server.failures import RETRY_AFTER, ServiceError
+from durable_saga_server.failures import MESSAGE_CHARACTERS_MAX, RETRY_AFTER, ServiceError
 
 BROKEN_OFF = "ExecuteBatchError raised in core by servicer method"
-MESSAGE_CHARACTERS_MAX = 4_000
-"""Of what a caller is told: it goes into a header, which has 8 KiB."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,10 +1,13 @@
-"""The journal in memory: the reference for the other stores, and the store of tests. Nothing survives the process."""
+"""The journal in memory: the reference for the other stores, and the store of tests. Nothing survives the process.
+
+Every method is atomic because none of them waits. Tests look at `tables`; `wrapping` lets something happen around a call.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import (
@@ -43,100 +46,112 @@ from durable_saga_server.journal.rules import (
 )
 
 
-class MemoryJournal:
-    """Every method is atomic because none of them waits."""
+@dataclass(slots=True)
+class Tables:
+    heads: dict[Run, Head] = field(default_factory=dict)
+    events: dict[Run, list[h.Event]] = field(default_factory=dict)
+    inbox: dict[Run, dict[str, h.InboxMessage | None]] = field(default_factory=dict)
+    """None: consumed."""
+    hints: dict[int, set[tuple[int, str, str, int]]] = field(default_factory=dict)
+    watermarks: dict[int, int] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    keys: dict[tuple[str, str], dict[Run, None]] = field(default_factory=dict)
+    chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = field(default_factory=dict)
+    claims: dict[tuple[str, str, str], int | None] = field(default_factory=dict)
+    """None: confirmed."""
 
+
+class MemoryJournal:
     batches_at_once = 1
 
     def __init__(self) -> None:
-        self._heads: dict[Run, Head] = {}
-        self._events: dict[Run, list[h.Event]] = {}
-        self._inbox: dict[Run, dict[str, h.InboxMessage | None]] = {}
-        self._hints: dict[int, set[tuple[int, str, str, int]]] = {}
-        self._watermarks: dict[int, int] = {}
-        self._members: dict[str, Member] = {}
-        self._keys: dict[tuple[str, str], dict[Run, None]] = {}
-        self._chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = {}
-        self._claims: dict[tuple[str, str, str], int | None] = {}
+        self.tables = tables = Tables()
+        self.runs = MemoryRuns(tables)
+        self.inbox = MemoryInbox(tables)
+        self.hints = MemoryHints(tables)
+        self.chunks = MemoryChunks(tables)
+        self.members = MemoryMembers(tables)
+        self.index = MemoryIndex(tables)
+        self.claims = MemoryClaims(tables)
         self.ledger = MemoryLedger()
 
     async def initialize(self) -> None: ...
 
     async def close(self) -> None: ...
 
+
+class _Part:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+
+class MemoryRuns(_Part):
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        tables = self._tables
         if hint is not None:
-            await self.add_hint(hint)
-        if (there := self._heads.get(head.run)) is not None:
+            _add_hint(tables, hint)
+        if (there := tables.heads.get(head.run)) is not None:
             return Exists(there)
-        self._heads[head.run] = head
-        self._events[head.run] = [event]
+        tables.heads[head.run] = head
+        tables.events[head.run] = [event]
         self._declare(head.run, [event])
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
-        return self._heads.get(run)
+        return self._tables.heads.get(run)
 
     async def glance(self, run: Run) -> Head | None:
         return await self.head(run)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
-        outcome = decide_acquire(self._heads.get(run), incarnation, epoch, owner, now_ms)
+        outcome = decide_acquire(self._tables.heads.get(run), incarnation, epoch, owner, now_ms)
         if isinstance(outcome, Committed) and outcome.head is not None:
-            self._heads[run] = outcome.head
+            self._tables.heads[run] = outcome.head
         return outcome
 
     async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         return [self._commit(commit) for commit in commits]
 
     def _commit(self, commit: Commit) -> Outcome:
-        before = self._heads.get(commit.run)
+        tables = self._tables
+        before = tables.heads.get(commit.run)
         outcome = decide_commit(before, commit)
         if isinstance(outcome, Committed) and outcome.head is not None and outcome.head is not before:
-            self._heads[commit.run] = outcome.head
-            self._events[commit.run].extend(commit.events)
+            tables.heads[commit.run] = outcome.head
+            tables.events[commit.run].extend(commit.events)
             self._declare(commit.run, commit.events)
-            inbox = self._inbox.get(commit.run, {})
+            inbox = tables.inbox.get(commit.run, {})
             for message_id in commit.consumed:
                 inbox[message_id] = None
         return outcome
 
     def _declare(self, run: Run, events: Sequence[h.Event]) -> None:
         for key in keys_in(events):
-            self._keys.setdefault((run.namespace, key), {})[run] = None
-
-    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
-        return list(self._keys.get((namespace, key), ()))[:limit]
-
-    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
-        head = self._heads.get(run)
-        if head is None or head.started_ms < before_ms:
-            self._keys.get((namespace, key), {}).pop(run, None)
-
-    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-        heads = [one for one in self._heads.values() if one.status in NOTEWORTHY and one.updated_ms > after_ms]
-        heads = [one for one in heads if one.run.namespace == namespace]
-        return cut_changes(sorted(heads, key=lambda one: (one.updated_ms, one.run.saga, one.run.run)), limit)
-
-    async def tallies(self, namespace: str) -> Sequence[Tally]:
-        counted = Counter((one.saga_type, one.status) for one in self._heads.values() if one.run.namespace == namespace)
-        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in counted.items())
-
-    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
-        held_until = self._claims.get((namespace, group, item), 0)
-        if held_until is None or held_until > now_ms:
-            return False
-        self._claims[namespace, group, item] = until_ms
-        return True
-
-    async def confirm(self, namespace: str, group: str, item: str) -> None:
-        self._claims[namespace, group, item] = None
+            self._tables.keys.setdefault((run.namespace, key), {})[run] = None
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
-        return self._events.get(run, [])[from_seq : from_seq + limit]
+        return self._tables.events.get(run, [])[from_seq : from_seq + limit]
 
-    async def put_message(self, run: Run, message: h.InboxMessage) -> bool:
-        inbox = self._inbox.setdefault(run, {})
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        head = self._tables.heads.get(run)
+        if head is not None and head.incarnation == incarnation and head.newest < newest:
+            self._tables.heads[run] = replace(head, newest=newest)
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        tables = self._tables
+        outcome = decide_purge(tables.heads.get(run), incarnation)
+        if isinstance(outcome, Committed) and outcome.head is not None:
+            for key in keys_in(tables.events.pop(run)):
+                tables.keys.get((run.namespace, key), {}).pop(run, None)
+            _drop_chunks(tables, run, before_ms)
+            tables.inbox.pop(run, None)
+            del tables.heads[run]
+        return outcome
+
+
+class MemoryInbox(_Part):
+    async def put(self, run: Run, message: h.InboxMessage) -> bool:
+        inbox = self._tables.inbox.setdefault(run, {})
         if message.message_id in inbox:
             return False
         unread = [kept for kept in inbox.values() if kept is not None]
@@ -151,74 +166,65 @@ class MemoryJournal:
         inbox[message.message_id] = message
         return True
 
-    async def has_message(self, run: Run, message_id: str) -> bool:
-        return message_id in self._inbox.get(run, {})
+    async def has(self, run: Run, message_id: str) -> bool:
+        return message_id in self._tables.inbox.get(run, {})
 
-    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
-        head = self._heads.get(run)
-        if head is not None and head.incarnation == incarnation and head.newest < newest:
-            self._heads[run] = replace(head, newest=newest)
-
-    async def inbox(self, run: Run) -> Sequence[h.InboxMessage]:
-        kept = [message for message in self._inbox.get(run, {}).values() if message is not None]
+    async def unread(self, run: Run) -> Sequence[h.InboxMessage]:
+        kept = [message for message in self._tables.inbox.get(run, {}).values() if message is not None]
         return in_order(kept)
 
-    async def put_chunks(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
-        kept = self._chunks.setdefault(run, {})
-        for part, chunk in enumerate(chunks, first):
-            kept[digest, part] = (max(now_ms, kept.get((digest, part), (0, b""))[0]), chunk)
 
-    async def chunks(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
-        kept = self._chunks.get(run, {})
-        found = [kept.get((digest, part)) for part in range(first, first + limit)]
-        return [one[1] for one in found if one is not None]
+class MemoryHints(_Part):
+    async def add(self, hint: Hint) -> None:
+        _add_hint(self._tables, hint)
 
-    async def drop_chunks(self, run: Run, before_ms: int) -> bool:
-        left = {key: one for key, one in self._chunks.pop(run, {}).items() if one[0] >= before_ms}
-        if left:
-            self._chunks[run] = left
-        return bool(left)
-
-    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
-        outcome = decide_purge(self._heads.get(run), incarnation)
-        if isinstance(outcome, Committed) and outcome.head is not None:
-            for key in keys_in(self._events.pop(run)):
-                self._keys.get((run.namespace, key), {}).pop(run, None)
-            await self.drop_chunks(run, before_ms)
-            self._inbox.pop(run, None)
-            del self._heads[run]
-        return outcome
-
-    async def add_hint(self, hint: Hint) -> None:
-        row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
-        self._hints.setdefault(hint.shard, set()).add(row)
-
-    async def hints(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
-        rows = sorted(row for row in self._hints.get(shard, ()) if after_ms < row[0] <= until_ms)
+    async def due(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+        rows = sorted(row for row in self._tables.hints.get(shard, ()) if after_ms < row[0] <= until_ms)
         return hints_of(shard, cut_hints(rows, limit))
 
     async def bring_near(self, shard: int, until_ms: int) -> None: ...
 
     async def watermark(self, shard: int) -> int:
-        return self._watermarks.get(shard, 0)
+        return self._tables.watermarks.get(shard, 0)
 
     async def set_watermark(self, shard: int, due_ms: int) -> None:
-        passed = self._watermarks[shard] = max(self._watermarks.get(shard, 0), due_ms)
-        self._hints[shard] = {row for row in self._hints.get(shard, ()) if row[0] > passed}
+        hints, watermarks = self._tables.hints, self._tables.watermarks
+        passed = watermarks[shard] = max(watermarks.get(shard, 0), due_ms)
+        hints[shard] = {row for row in hints.get(shard, ()) if row[0] > passed}
 
+
+class MemoryChunks(_Part):
+    async def put(self, run: Run, digest: bytes, first: int, chunks: Sequence[bytes], now_ms: int) -> None:
+        kept = self._tables.chunks.setdefault(run, {})
+        for part, chunk in enumerate(chunks, first):
+            kept[digest, part] = (max(now_ms, kept.get((digest, part), (0, b""))[0]), chunk)
+
+    async def read(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+        kept = self._tables.chunks.get(run, {})
+        found = [kept.get((digest, part)) for part in range(first, first + limit)]
+        return [one[1] for one in found if one is not None]
+
+    async def drop(self, run: Run, before_ms: int) -> bool:
+        return _drop_chunks(self._tables, run, before_ms)
+
+
+class MemoryMembers(_Part):
     async def beat(self, member: Member) -> None:
-        self._members[member.name] = member
-        since_ms = member.seen_ms - MEMBER_KEPT_MS
-        self._members = {name: one for name, one in self._members.items() if one.seen_ms > since_ms}
+        members, since_ms = self._tables.members, member.seen_ms - MEMBER_KEPT_MS
+        members[member.name] = member
+        self._tables.members = {name: one for name, one in members.items() if one.seen_ms > since_ms}
 
-    async def members(self) -> Sequence[Member]:
-        return [self._members[name] for name in sorted(self._members)]
+    async def all(self) -> Sequence[Member]:
+        members = self._tables.members
+        return [members[name] for name in sorted(members)]
 
     async def leave(self, name: str) -> None:
-        self._members.pop(name, None)
+        self._tables.members.pop(name, None)
 
+
+class MemoryIndex(_Part):
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        heads = [head for head in self._heads.values() if passes(head, filter)]
+        heads = [head for head in self._tables.heads.values() if passes(head, filter)]
         heads.sort(key=lambda head: (-head.started_ms, head.run.saga, head.run.run))
         if page:
             started_ms, saga, run = read_page_token(page)
@@ -227,4 +233,46 @@ class MemoryJournal:
         more = len(heads) > limit
         return Listed(heads[:limit], page_token(heads[limit - 1]) if more else "")
 
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        return list(self._tables.keys.get((namespace, key), ()))[:limit]
+
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        head = self._tables.heads.get(run)
+        if head is None or head.started_ms < before_ms:
+            self._tables.keys.get((namespace, key), {}).pop(run, None)
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        heads = [one for one in self._tables.heads.values() if one.status in NOTEWORTHY and one.updated_ms > after_ms]
+        heads = [one for one in heads if one.run.namespace == namespace]
+        return cut_changes(sorted(heads, key=lambda one: (one.updated_ms, one.run.saga, one.run.run)), limit)
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        heads = [one for one in self._tables.heads.values() if one.run.namespace == namespace]
+        counted = Counter((one.saga_type, one.status) for one in heads)
+        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in counted.items())
+
     def list_again(self, run: Run) -> None: ...
+
+
+class MemoryClaims(_Part):
+    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
+        held_until = self._tables.claims.get((namespace, group, item), 0)
+        if held_until is None or held_until > now_ms:
+            return False
+        self._tables.claims[namespace, group, item] = until_ms
+        return True
+
+    async def confirm(self, namespace: str, group: str, item: str) -> None:
+        self._tables.claims[namespace, group, item] = None
+
+
+def _add_hint(tables: Tables, hint: Hint) -> None:
+    row = (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run)
+    tables.hints.setdefault(hint.shard, set()).add(row)
+
+
+def _drop_chunks(tables: Tables, run: Run, before_ms: int) -> bool:
+    left = {key: one for key, one in tables.chunks.pop(run, {}).items() if one[0] >= before_ms}
+    if left:
+        tables.chunks[run] = left
+    return bool(left)

@@ -1,14 +1,13 @@
-"""What is found by other ways than a run's name, on SQLite: the listing, correlation keys, changes, tallies, claims,
-members."""
+"""What is found by other ways than a run's name, in SQLite: the listing, correlation keys, changes, tallies."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
-from durable_saga_server.journal import MEMBER_KEPT_MS, Filter, Head, Listed, Member, Run, Tally
+from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
 from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
+from durable_saga_server.journal.sqlite_hands import Hands
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of, read_head
 
 _HAS_ATTRIBUTE = (
@@ -17,7 +16,54 @@ _HAS_ATTRIBUTE = (
 )
 
 
-def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
+class SqliteIndex:
+    def __init__(self, hands: Hands) -> None:
+        self._hands = hands
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
+        select, values = _select(filter, page)
+
+        def read(db: sqlite3.Connection) -> Listed:
+            heads = [head_of(row) for row in db.execute(select, (*values, limit + 1))]
+            return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
+
+        return await self._hands.read(read)
+
+    async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
+        select = "SELECT namespace, saga, run FROM keys WHERE namespace = ? AND key = ? ORDER BY saga, run LIMIT ?"
+        return await self._hands.read(lambda db: [Run(*row) for row in db.execute(select, (namespace, key, limit))])
+
+    async def drop_key(self, namespace: str, key: str, run: Run, before_ms: int) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            head = read_head(db, run)
+            if head is None or head.started_ms < before_ms:
+                where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
+                db.execute(f"DELETE FROM keys WHERE {where}", (namespace, key, run.saga, run.run))
+
+        await self._hands.write(write)
+
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
+        select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND status <> 10 AND updated_ms > ?"
+        order = " ORDER BY updated_ms, saga, run"
+
+        def read(db: sqlite3.Connection) -> Sequence[Head]:
+            found = db.execute(select + order + " LIMIT ?", (namespace, after_ms, limit + 1)).fetchall()
+            if len(found) > limit:  # the last millisecond must be whole
+                last_ms = head_of(found[limit - 1]).updated_ms
+                found = db.execute(f"{select} AND updated_ms <= ? {order}", (namespace, after_ms, last_ms)).fetchall()
+            return cut_changes([head_of(row) for row in found], limit)
+
+        return await self._hands.read(read)
+
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        select = "SELECT saga_type, status, count FROM tallies WHERE namespace = ? AND count > 0 ORDER BY saga_type, status"
+        return await self._hands.read(lambda db: [Tally(*row) for row in db.execute(select, (namespace,))])
+
+    def list_again(self, run: Run) -> None: ...
+
+
+def _select(wanted: Filter, page: str) -> tuple[str, list[object]]:
+    """The rows of a listing behind a page, up to a limit that is the last value. Raises ValueError."""
     where, values = ["namespace = ?"], list[object]([wanted.namespace])
     if wanted.saga_type:
         where.append("saga_type = ?")
@@ -43,71 +89,4 @@ def listing(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Li
         source += " CROSS JOIN heads USING (namespace, started_ms, saga, run)"
         values = [*wanted.attributes[0], *values]
     order = "ORDER BY started_ms DESC, saga, run LIMIT ?"
-    found = db.execute(f"SELECT {HEAD_COLUMNS} FROM {source} WHERE {' AND '.join(where)} {order}", (*values, limit + 1))
-    heads = [head_of(row) for row in found.fetchall()]
-    return Listed(heads[:limit], page_token(heads[limit - 1]) if len(heads) > limit else "")
-
-
-def keyed(db: sqlite3.Connection, namespace: str, key: str, limit: int) -> Sequence[Run]:
-    select = "SELECT namespace, saga, run FROM keys WHERE namespace = ? AND key = ? ORDER BY saga, run LIMIT ?"
-    return [Run(*row) for row in db.execute(select, (namespace, key, limit))]
-
-
-def drop_key(db: sqlite3.Connection, namespace: str, key: str, run: Run, before_ms: int) -> None:
-    head = read_head(db, run)
-    if head is None or head.started_ms < before_ms:
-        where = "namespace = ? AND key = ? AND saga = ? AND run = ?"
-        db.execute(f"DELETE FROM keys WHERE {where}", (namespace, key, run.saga, run.run))
-
-
-def changes(db: sqlite3.Connection, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-    select = f"SELECT {HEAD_COLUMNS} FROM heads WHERE namespace = ? AND {NOTEWORTHY} AND status <> 10 AND updated_ms > ?"
-    order = " ORDER BY updated_ms, saga, run"
-    found = db.execute(select + order + " LIMIT ?", (namespace, after_ms, limit + 1)).fetchall()
-    if len(found) > limit:  # the last millisecond must be whole
-        last_ms = head_of(found[limit - 1]).updated_ms
-        found = db.execute(f"{select} AND updated_ms <= ? {order}", (namespace, after_ms, last_ms)).fetchall()
-    return cut_changes([head_of(row) for row in found], limit)
-
-
-def tallies(db: sqlite3.Connection, namespace: str) -> Sequence[Tally]:
-    select = "SELECT saga_type, status, count FROM tallies WHERE namespace = ? AND count > 0 ORDER BY saga_type, status"
-    return [Tally(*row) for row in db.execute(select, (namespace,))]
-
-
-def claim(db: sqlite3.Connection, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
-    """`until_ms` NULL: confirmed."""
-    done = db.execute(
-        "INSERT INTO claims VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET until_ms = excluded.until_ms"
-        " WHERE until_ms IS NOT NULL AND until_ms <= ?",
-        (namespace, group, item, until_ms, now_ms),
-    )
-    return done.rowcount > 0
-
-
-def confirm(db: sqlite3.Connection, namespace: str, group: str, item: str) -> None:
-    db.execute("INSERT INTO claims VALUES (?,?,?,NULL) ON CONFLICT DO UPDATE SET until_ms = NULL", (namespace, group, item))
-
-
-def beat(db: sqlite3.Connection, member: Member) -> None:
-    lists = json.dumps(list(member.workers)), json.dumps(list(member.saga_types))
-    row = (member.name, member.address, member.beat, member.seen_ms, *lists)
-    db.execute("INSERT OR REPLACE INTO members VALUES (?,?,?,?,?,?)", row)
-    db.execute("DELETE FROM members WHERE seen_ms <= ?", (member.seen_ms - MEMBER_KEPT_MS,))
-
-
-def members(db: sqlite3.Connection) -> Sequence[Member]:
-    rows = db.execute("SELECT name, address, beat, seen_ms, workers, saga_types FROM members ORDER BY name").fetchall()
-    return [Member(row[0], row[1], row[2], row[3], _names(row[4]), _names(row[5])) for row in rows]
-
-
-def _names(text: object) -> list[str]:
-    """None where a row is damaged: it goes when its member does not write it again."""
-    try:
-        return [str(name) for name in json.loads(str(text))]
-    except (ValueError, TypeError):
-        return []
-
-
-def leave(db: sqlite3.Connection, name: str) -> None:
-    db.execute("DELETE FROM members WHERE name = ?", (name,))
+    return f"SELECT {HEAD_COLUMNS} FROM {source} WHERE {' AND '.join(where)} {order}", values

@@ -6,8 +6,9 @@ import logging
 import sqlite3
 
 from durable_saga_server.journal import Hint, Run, SchemaTooNew
+from durable_saga_server.journal.sqlite_hints import add_hint
 from durable_saga_server.journal.sqlite_ledger import make_tables
-from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, SCHEMA_VERSION, TABLES, add_hint
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, SCHEMA_VERSION, TABLES
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -18,9 +17,10 @@ from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, JournalError, Run, Unknown
 from durable_saga_server.journal.rules import attributes_in
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
+from durable_saga_server.large import LargePayloads
+from durable_saga_server.means import Means
+from durable_saga_server.runs.delivery import Delivery
+from durable_saga_server.waking.wake import Waker
 
 log = logging.getLogger(__name__)
 CREATE_ATTEMPTS_MAX = 20
@@ -30,21 +30,29 @@ _TAKEN = ("signal_received", "cancel_requested", "compensate_requested")
 
 
 class Chains:
-    """Every method raises JournalError."""
+    """Every method raises JournalError. `notify` tells those who wait for the end of a run."""
 
-    def __init__(self, service: HistoryService) -> None:
-        self._service = service
+    def __init__(
+        self, means: Means, large: LargePayloads, waker: Waker, delivery: Delivery, notify: Callable[[Run], None]
+    ) -> None:  # fmt: skip
+        self._journal = means.journal
+        self._clock = means.clock
+        self._config = means.config
+        self._large = large
+        self._waker = waker
+        self._delivery = delivery
+        self._notify = notify
 
     async def newest(self, namespace: str, saga: str) -> Head | None:
         """The head of the newest run. It did not continue; None: there is no such saga."""
-        journal, known = self._service.journal, 0
+        known = 0
         while True:
-            root = await journal.head(Run(namespace, saga))
+            root = await self._journal.runs.head(Run(namespace, saga))
             if root is None or root.status != h.CONTINUED:
                 return root
             head: Head | None = root
             if root.newest > 1:
-                head = await journal.head(Run(namespace, saga, root.newest))
+                head = await self._journal.runs.head(Run(namespace, saga, root.newest))
             while head is not None and head.status == h.CONTINUED:
                 head = await self.go_on(head)
             if head is not None or root.newest == known:
@@ -54,7 +62,7 @@ class Chains:
     async def follow(self, run: Run) -> None:
         """A run has just ended so. What fails here is done by its hint."""
         try:
-            head = await self._service.journal.head(run)
+            head = await self._journal.runs.head(run)
             if head is not None and head.status == h.CONTINUED:
                 await self.go_on(head)
         except JournalError as error:
@@ -63,12 +71,12 @@ class Chains:
     async def go_on(self, head: Head) -> Head | None:
         """See to it that the run after this one is there and has what this one left unread; gives its head, None if it was
         purged already. Once the first run knows of it, it is not made again."""
-        journal, run = self._service.journal, head.run
+        run = head.run
         following, first = run._replace(run=run.run + 1), run._replace(run=1)
-        root = head if run == first else await journal.head(first)
+        root = head if run == first else await self._journal.runs.head(first)
         if root is None:
             return None
-        there = await journal.head(following) if root.newest >= following.run else None
+        there = await self._journal.runs.head(following) if root.newest >= following.run else None
         if there is None and root.newest >= following.run:
             return None
         if (last := await self._event(head, head.next_seq - 1)) is None:
@@ -78,19 +86,19 @@ class Chains:
             if (begun := await self._event(head, 0)) is None:
                 return None
             there = await self._create(head, begun.saga_started, last.saga_ended.next, following)
-            await journal.advance(first, root.incarnation, following.run)
-            self._service.notify(run)
-            await self._service.messages.hand_over(there, [])
+            await self._journal.runs.advance(first, root.incarnation, following.run)
+            self._notify(run)
+            await self._delivery.hand_over(there, [])
         if carried and there.status == h.CONTINUED:
             await self.go_on(there)
         elif carried and there.status in OPEN:
-            await self._service.messages.hand_over(there, carried)
+            await self._delivery.hand_over(there, carried)
         return there
 
     async def _event(self, head: Head, seq: int) -> h.Event | None:
         """None: another look at it, or at a later run, has purged the run since its head was read."""
-        events = await self._service.journal.events(head.run, seq, 1)
-        if not events and await self._service.journal.head(head.run) is not None:
+        events = await self._journal.runs.events(head.run, seq, 1)
+        if not events and await self._journal.runs.head(head.run) is not None:
             raise JournalError(f"run {head.run.run} of saga {head.run.saga} has no event {seq}")
         return events[0] if events else None
 
@@ -99,23 +107,22 @@ class Chains:
     async def _carry(self, head: Head, end: h.Continuation, following: Run) -> list[h.InboxMessage]:
         """Put what the run left unread into the inbox of the next: before its start, when nobody else can write to it, so that
         it comes first; what came too late for that, when it comes. Gives what was not there before."""
-        service = self._service
         left = await self._left(head, end)
-        left = [one for one in left if not await service.journal.has_message(following, one.message_id)]
+        left = [one for one in left if not await self._journal.inbox.has(following, one.message_id)]
         if left:
-            await service.waker.hint(following, service.clock.now_ms() + service.config.message_hint_ms)
-        return [one for one in left if await service.journal.put_message(following, await self._own(head.run, following, one))]
+            await self._waker.hint(following, self._clock.now_ms() + self._config.message_hint_ms)
+        return [one for one in left if await self._journal.inbox.put(following, await self._own(head.run, following, one))]
 
     async def _left(self, head: Head, end: h.Continuation) -> Sequence[h.InboxMessage]:
         """First what the run took and did not read, by its place in the history; then what it did not take."""
-        waiting = [one for one in await self._service.journal.inbox(head.run) if one.WhichOneof("kind") in CARRIED]
+        waiting = [one for one in await self._journal.inbox.unread(head.run) if one.WhichOneof("kind") in CARRIED]
         carried, taken = set(end.carried), set()
         kept: list[h.InboxMessage] = []
         if not carried and not waiting:
             return kept
         seq = 0
         while seq < head.next_seq:
-            page = await self._service.journal.events(head.run, seq, self._service.config.events_per_read)
+            page = await self._journal.runs.events(head.run, seq, self._config.events_per_read)
             if not page:
                 raise JournalError(f"{head.run.saga}: the history ends at event {seq}, but the head says {head.next_seq}")
             for event in page:
@@ -137,18 +144,17 @@ class Chains:
         """Each run has its own large values, so that it can be purged alone."""
         if payload.size:
             try:
-                data = await self._service.large.read(run, payload.hash, payload.size)
+                data = await self._large.read(run, payload.hash, payload.size)
             except ServiceError as error:
                 raise JournalError(error.message) from error
-            await self._service.large.write(following, payload.hash, data)
+            await self._large.write(following, payload.hash, data)
 
     # --- the next run ----------------------------------------------------------------------------------------------------
 
     async def _create(self, head: Head, begun: h.SagaStarted, end: h.Continuation, following: Run) -> Head:
         """The same incarnation whoever does it, so that only one of them does."""
-        service = self._service
         await self._copy(head.run, following, end.input)
-        incarnation, now_ms = _derived(head.incarnation, b"incarnation"), service.clock.now_ms()
+        incarnation, now_ms = _derived(head.incarnation, b"incarnation"), self._clock.now_ms()
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
             saga_type=head.saga_type, input=end.input, timeout_ms=begun.timeout_ms, keys=end.keys,
             attributes=end.attributes,
@@ -159,14 +165,14 @@ class Chains:
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
             wake_at_ms=now_ms, attributes=attributes_in([event]),
         )  # fmt: skip
-        hint = Hint(now_ms + service.config.message_hint_ms, following)
+        hint = Hint(now_ms + self._config.message_hint_ms, following)
         attempt = 0
-        while isinstance(outcome := await service.journal.create(new, event, hint), Unknown):
+        while isinstance(outcome := await self._journal.runs.create(new, event, hint), Unknown):
             attempt += 1
             if attempt == CREATE_ATTEMPTS_MAX:
                 raise JournalError(f"run {following.run} of saga {following.saga} can't be made now: {outcome.reason}")
-            await service.clock.sleep(CREATE_AGAIN_SECONDS)
-        service.waker.written(hint)
+            await self._clock.sleep(CREATE_AGAIN_SECONDS)
+        self._waker.written(hint)
         if outcome.head.incarnation != incarnation:
             raise JournalError(f"run {following.run} of saga {following.saga} already exists, and belongs to another chain")
         return outcome.head

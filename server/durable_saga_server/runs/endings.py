@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.journal import Head, Run
+from durable_saga_server.means import Means
+from durable_saga_server.runs.chains import Chains
 from durable_saga_server.runs.retention import Retention
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
 
 
 class Endings:
-    def __init__(self, service: HistoryService) -> None:
-        self._service = service
-        self._retention = Retention(service)
+    """`hint` makes sure that somebody looks at a run at a time; it raises JournalError."""
+
+    def __init__(self, means: Means, chains: Chains, hint: Callable[[Run, int], Awaitable[None]]) -> None:
+        self._journal = means.journal
+        self._clock = means.clock
+        self._config = means.config
+        self._chains = chains
+        self._hint = hint
+        self._retention = Retention(means, chains, hint)
 
     async def look(self, run: Run, head: Head | None) -> None:
         """A hint named a run that is not there or has ended. Raises JournalError: it is looked at again."""
@@ -24,12 +29,11 @@ class Endings:
             await self._drop_orphans(run)
             return
         if head.status == h.CONTINUED:
-            await self._service.chains.go_on(head)
+            await self._chains.go_on(head)
         await self._retention.look(head)
 
     async def _drop_orphans(self, run: Run) -> None:
         """A start that wrote its large values and never came about; one that may still be under way is left alone."""
-        service = self._service
-        now_ms = service.clock.now_ms()
-        if await service.journal.drop_chunks(run, now_ms - service.config.orphan_chunks_ms):
-            await service.waker.hint(run, now_ms + service.config.orphan_chunks_ms)
+        now_ms = self._clock.now_ms()
+        if await self._journal.chunks.drop(run, now_ms - self._config.orphan_chunks_ms):
+            await self._hint(run, now_ms + self._config.orphan_chunks_ms)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb.limits import status_name
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import taken_ids
 from durable_saga_server.history.view import Folding, fold
 from durable_saga_server.journal import Filter, Head, JournalDamaged, Run
 from durable_saga_server.journal.rules import passes
-from durable_saga_server.workers.dispatch import HISTORY_BYTES_HANDED_MAX, key_of
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
+from durable_saga_server.keys import key_of
+from durable_saga_server.means import Means
+from durable_saga_server.runs.heads import Heads
+from durable_saga_server.runs.waiters import Waiters
+from durable_saga_server.workers.dispatch import HISTORY_BYTES_HANDED_MAX
+from durable_saga_server.workers.sessions import Sessions
 
 LEASE_MS_MAX = 3_600_000
 NAMES_MAX = 20
@@ -32,38 +32,27 @@ LOOKS_PER_SECOND_MAX = 500
 """Of all who wait, at the heads of their sagas: another server may have ended them."""
 
 
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    """One who waits for the end of a saga; `end` once this server has committed it."""
-
-    event: asyncio.Event = field(default_factory=asyncio.Event)
-    end: tuple[Run, h.Event] | None = None
-
-
 class Reading:
     """Every call raises ServiceError."""
 
-    def __init__(self, service: HistoryService) -> None:
-        self._service = service
-        self._waiting: dict[tuple[str, str], dict[_Waiter, None]] = {}
-        self._waiters = 0
-
-    def notify(self, run: Run, end: h.Event | None = None) -> None:
-        """The run changed its status: wake those who wait for it. `end`: the event with which it was completed."""
-        for waiter in list(self._waiting.get((run.namespace, run.saga), ())):
-            waiter.end = (run, end) if end is not None else waiter.end
-            waiter.event.set()
+    def __init__(self, means: Means, sessions: Sessions, heads: Heads, waiters: Waiters) -> None:
+        self._journal = means.journal
+        self._clock = means.clock
+        self._config = means.config
+        self._sessions = sessions
+        self._heads = heads
+        self._waiters = waiters
 
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
-        return await self._describe(await self.head(request.key), [])
+        return await self._describe(await self._heads.head(request.key), [])
 
     async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
         """`events` are what is known of its history, from the start."""
         view = self._view(head)
         folding = Folding(view)
         folding.add(events[: head.next_seq])
-        waiting = await self._service.journal.inbox(head.run) if head.status != h.CONTINUED else []
+        waiting = await self._journal.inbox.unread(head.run) if head.status != h.CONTINUED else []
         taken = taken_ids(events[: head.next_seq]) if waiting else set()
         seq = min(len(events), head.next_seq)
         while seq < head.next_seq:
@@ -77,7 +66,7 @@ class Reading:
             if folding.size > HISTORY_BYTES_HANDED_MAX:
                 view.damaged = f"the history is too long to be described: {folding.size} bytes up to event {seq}"
                 break
-        folding.finish([one for one in waiting if one.message_id not in taken], self._service.clock.now_ms())
+        folding.finish([one for one in waiting if one.message_id not in taken], self._clock.now_ms())
         if seq < head.next_seq and not view.damaged:
             view.damaged = f"the history is damaged: {head.next_seq - seq} of its events, from {seq} on, are missing"
         view.blocked = view.blocked or view.damaged
@@ -85,15 +74,15 @@ class Reading:
 
     @guard_journal
     async def history(self, request: c.HistoryRequest) -> c.HistoryReply:
-        head = await self.head(request.key)
-        limit = min(request.limit or self._service.config.events_per_read, self._service.config.events_per_read)
+        head = await self._heads.head(request.key)
+        limit = min(request.limit or self._config.events_per_read, self._config.events_per_read)
         return await self._page(head, request.from_seq, limit)
 
     async def _page(self, head: Head, from_seq: int, limit: int = 0) -> c.HistoryReply:
         """As many events as fit into one read, and what can't be read among them. Raises JournalError."""
-        run, limit = head.run, limit or self._service.config.events_per_read
+        run, limit = head.run, limit or self._config.events_per_read
         try:
-            events = await self._service.journal.events(run, from_seq, limit)
+            events = await self._journal.runs.events(run, from_seq, limit)
         except JournalDamaged as error:
             next_seq = max([from_seq + 1, *(event.seq + 1 for event in error.left)])
             if not error.left:  # nothing of this piece is left: it is passed over
@@ -103,17 +92,14 @@ class Reading:
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
-        saga = (request.key.namespace, request.key.saga)
-        until = self._service.clock.now_ms() + min(request.wait_ms, self._service.config.wait_ms_max)
-        waiter, pause = _Waiter(), _LOOK_SECONDS
-        event = waiter.event
-        self._waiting.setdefault(saga, {})[waiter] = None
-        self._waiters += 1
-        try:
+        until = self._clock.now_ms() + min(request.wait_ms, self._config.wait_ms_max)
+        pause = _LOOK_SECONDS
+        with self._waiters.waiting(request.key.namespace, request.key.saga) as waiter:
+            event = waiter.event
             seen, of = await self._glance(request.key), None
-            head = seen or await self.head(request.key)
+            head = seen or await self._heads.head(request.key)
             events: Sequence[h.Event] = []
-            while (left_ms := until - self._service.clock.now_ms()) > 0 and not await self._is_at_rest(head):
+            while (left_ms := until - self._clock.now_ms()) > 0 and not await self._is_at_rest(head):
                 try:
                     async with asyncio.timeout(min(left_ms / 1000, pause)):
                         await event.wait()
@@ -124,30 +110,25 @@ class Reading:
                         continue
                 if request.outcome and waiter.end is not None and request.key.run in (0, waiter.end[0].run):
                     return _completed(*waiter.end)
-                seen, of, limit = None, head.run, self._service.config.events_per_read if event.is_set() else 0
+                seen, of, limit = None, head.run, self._config.events_per_read if event.is_set() else 0
                 event.clear()
-                head, events = await asyncio.gather(self.head(request.key), self._first_events(head.run, limit))
+                head, events = await asyncio.gather(self._heads.head(request.key), self._first_events(head.run, limit))
             if head is seen:
-                head = await self.head(request.key)  # it was only glanced at, and is not to be shown
+                head = await self._heads.head(request.key)  # it was only glanced at, and is not to be shown
             if request.outcome and (found := await self._outcome(head)) is not None:
                 return found
             return await self._describe(head, events if head.run == of else [])
-        finally:
-            self._waiters -= 1
-            del self._waiting[saga][waiter]
-            if not self._waiting[saga]:
-                del self._waiting[saga]
 
     def _pause_after(self, pause: float) -> float:
         """With many who wait, each looks less often."""
-        return max(min(pause * 2, _LOOK_SECONDS_MAX), self._waiters / LOOKS_PER_SECOND_MAX)
+        return max(min(pause * 2, _LOOK_SECONDS_MAX), len(self._waiters) / LOOKS_PER_SECOND_MAX)
 
     async def _outcome(self, head: Head) -> c.Description | None:
         """Of a completed run: its last event tells it. One that is at work has none yet."""
         if head.status in (h.RUNNING, h.COMPENSATING):
             return self._view(head)
         try:
-            last = await self._service.journal.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
+            last = await self._journal.runs.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
         except JournalDamaged:
             return None
         return _completed(head.run, last[0]) if last and last[0].HasField("saga_ended") else None
@@ -155,30 +136,30 @@ class Reading:
     async def _glance(self, key: h.RunKey) -> Head | None:
         """The head of the run that is named, or of the first, if it is at work as far as a cheap look tells; else None, and it
         is to be read."""
-        check_name("namespace", key.namespace, self._service.config.id_characters_max)
-        check_name("saga id", key.saga, self._service.config.id_characters_max)
-        head = await self._service.journal.glance(Run(key.namespace, key.saga, key.run or 1))
+        check_name("namespace", key.namespace, self._config.id_characters_max)
+        check_name("saga id", key.saga, self._config.id_characters_max)
+        head = await self._journal.runs.glance(Run(key.namespace, key.saga, key.run or 1))
         return head if head is not None and head.status in (h.RUNNING, h.COMPENSATING) else None
 
     async def _first_events(self, run: Run, limit: int) -> Sequence[h.Event]:
         """Asked for together with the head: when it has ended they are wanted next."""
         try:
-            return await self._service.journal.events(run, 0, limit) if limit else []
+            return await self._journal.runs.events(run, 0, limit) if limit else []
         except JournalDamaged:
             return []  # they are read again, and told as what they are
 
     async def _is_at_rest(self, head: Head) -> bool:
         """It ended, or only a person can go on, and none has said a word that is still on its way."""
         if head.status in (h.HELD, h.COMPENSATION_STUCK):
-            if await self._service.journal.inbox(head.run):
+            if await self._journal.inbox.unread(head.run):
                 return False
-            now = await self._service.journal.head(head.run)  # the word may have been taken since the head was read
+            now = await self._journal.runs.head(head.run)  # the word may have been taken since the head was read
             return now is not None and now.next_seq == head.next_seq
         return head.status not in OPEN
 
     @guard_journal
     async def list(self, request: c.ListRequest) -> c.ListReply:
-        check_name("namespace", request.namespace, self._service.config.id_characters_max)
+        check_name("namespace", request.namespace, self._config.id_characters_max)
         check_attributes(request.attributes)
         wanted = Filter(
             request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
@@ -187,77 +168,58 @@ class Reading:
         if request.correlation_key:
             return await self._keyed(wanted, request.correlation_key)
         try:
-            limit = min(request.limit or 100, self._service.config.list_max)
-            found = await self._service.journal.listing(wanted, limit, request.page)
+            limit = min(request.limit or 100, self._config.list_max)
+            found = await self._journal.index.listing(wanted, limit, request.page)
         except ValueError as error:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
 
     async def _keyed(self, wanted: Filter, correlation_key: str) -> c.ListReply:
         """All of them in one page, as many as a key may have."""
-        found = await self._service.messages.open_keyed(wanted.namespace, correlation_key)
+        found = await self._heads.open_keyed(wanted.namespace, correlation_key)
         heads = sorted((head for head in found if passes(head, wanted)), key=lambda head: (-head.started_ms, head.run.saga))
         return c.ListReply(sagas=[self._view(head) for head in heads])
 
     @guard_journal
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
-        check_name("namespace", request.namespace, self._service.config.id_characters_max)
-        tallies = await self._service.journal.tallies(request.namespace)
+        check_name("namespace", request.namespace, self._config.id_characters_max)
+        tallies = await self._journal.index.tallies(request.namespace)
         return c.StatisticsReply(
             tallies=[c.Tally(saga_type=one.saga_type, status=shown(one.status), count=one.count) for one in tallies]
         )
 
     @guard_journal
     async def changes(self, request: c.ChangesRequest) -> c.ListReply:
-        check_name("namespace", request.namespace, self._service.config.id_characters_max)
-        limit = min(request.limit or 100, self._service.config.list_max)
-        found = await self._service.journal.changes(request.namespace, request.after_ms, limit)
+        check_name("namespace", request.namespace, self._config.id_characters_max)
+        limit = min(request.limit or 100, self._config.list_max)
+        found = await self._journal.index.changes(request.namespace, request.after_ms, limit)
         wanted = set(request.status)
         return c.ListReply(sagas=[describe_head(head) for head in found if not wanted or head.status in wanted])
 
     @guard_journal
     async def claim(self, request: c.ClaimRequest) -> c.ClaimReply:
         for what, name in (("namespace", request.namespace), ("group", request.group), ("item", request.item)):
-            check_name(what, name, self._service.config.claim_characters_max)
-        journal = self._service.journal
+            check_name(what, name, self._config.claim_characters_max)
         if request.confirm:
-            await journal.confirm(request.namespace, request.group, request.item)
+            await self._journal.claims.confirm(request.namespace, request.group, request.item)
             return c.ClaimReply(claimed=True)
-        now_ms = self._service.clock.now_ms()
+        now_ms = self._clock.now_ms()
         until_ms = now_ms + min(max(request.lease_ms, 1), LEASE_MS_MAX)
-        return c.ClaimReply(claimed=await journal.claim(request.namespace, request.group, request.item, now_ms, until_ms))
+        claimed = await self._journal.claims.claim(request.namespace, request.group, request.item, now_ms, until_ms)
+        return c.ClaimReply(claimed=claimed)
 
     def _view(self, head: Head) -> c.Description:
         """With the reason why it stands still, where this server knows one that the journal does not."""
         view = describe_head(head)
-        overdue = 0 < head.wake_at_ms <= self._service.clock.now_ms() - UNCLAIMED_MS
+        overdue = 0 < head.wake_at_ms <= self._clock.now_ms() - UNCLAIMED_MS
         if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
-            workers = [one for one in self._service.sessions if one.namespace == head.run.namespace]
+            workers = [one for one in self._sessions if one.namespace == head.run.namespace]
             if not any(head.saga_type in one.saga_types for one in workers):
                 view.blocked = f"no worker connected to this server runs sagas of type {head.saga_type!r}: start one"
                 known = sorted({name for one in workers for name in one.saga_types})
                 if known:
                     view.blocked += f", or check the name. The connected workers run {', '.join(known[:NAMES_MAX])}"
         return view
-
-    async def head(self, key: h.RunKey) -> Head:
-        """Of the run that is named, or of the newest."""
-        check_name("namespace", key.namespace, self._service.config.id_characters_max)
-        check_name("saga id", key.saga, self._service.config.id_characters_max)
-        if key.run:
-            head = await self._service.journal.head(Run(key.namespace, key.saga, key.run))
-        else:
-            head = await self._service.chains.newest(key.namespace, key.saga)
-        if head is None:
-            which = f"run {key.run} of " if key.run else ""
-            raise ServiceError("NOT_FOUND", f"there is no {which}saga {key.saga!r} in namespace {key.namespace!r}")
-        return head
-
-    async def open_head(self, key: h.RunKey) -> Head:
-        head = await self.head(key)
-        if head.status not in OPEN:
-            raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} has ended: {status_name(head.status)}")
-        return head
 
 
 def shown(status: int) -> Any:

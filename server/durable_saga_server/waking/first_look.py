@@ -56,7 +56,7 @@ class FirstLook:
 
     async def _bring(self, run: Run) -> None:
         with suppress(JournalError):
-            head = await self._journal.head(run)
+            head = await self._journal.runs.head(run)
             if head is None or head.status not in OPEN or head.blocked:
                 return
             if head.owner:
@@ -68,7 +68,7 @@ class FirstLook:
 
     async def _take_up(self, run: Run) -> None:
         """Raises JournalError."""
-        head = await self._journal.head(run)
+        head = await self._journal.runs.head(run)
         if head is None or head.status not in OPEN or self._dispatcher.sessions.owner_by(head) is not None:
             return
         if head.owner and self._cell.with_worker(head.owner) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
@@ -16,22 +16,22 @@ from durable_saga_server.config import Config
 from durable_saga_server.journal import Hint, Journal, JournalError, Member, Run, mailbox_of
 from durable_saga_server.tending import mistake, tend
 
-if TYPE_CHECKING:
-    from durable_saga_server.waking.wake import Waker
-
 log = logging.getLogger(__name__)
 NUDGES_PER_READ = 5_000
 
 
 class Mailbox:
-    """Read from `start()` to `stop()`, where the engine is an embedded one."""
+    """Read from `start()` to `stop()`, where the engine is an embedded one. `look` is told the run that another one asks to
+    look at; it raises JournalError."""
 
-    def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, waker: Waker) -> None:
+    def __init__(
+        self, journal: Journal, clock: Clock, config: Config, cell: Cell, look: Callable[[Run], Awaitable[None]]
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._clock = clock
         self._config = config
         self._cell = cell
-        self._waker = waker
+        self._look = look
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class Mailbox:
 
     async def nudge(self, member: Member, run: Run) -> None:
         """Let another engine look at it, which alone can reach its worker. Raises JournalError."""
-        await self._journal.add_hint(Hint(self._clock.now_ms(), run, mailbox_of(member.name)))
+        await self._journal.hints.add(Hint(self._clock.now_ms(), run, mailbox_of(member.name)))
 
     async def _read(self) -> None:
         mailbox, after_ms = mailbox_of(self._cell.name), self._clock.now_ms()
@@ -55,7 +55,7 @@ class Mailbox:
                 continue
             try:
                 until_ms = self._clock.now_ms() + self._config.hint_late_ms
-                for hint in await self._journal.hints(mailbox, after_ms, until_ms, NUDGES_PER_READ):
+                for hint in await self._journal.hints.due(mailbox, after_ms, until_ms, NUDGES_PER_READ):
                     if hint not in handled:
                         await self._nudged(hint.run)
                         handled.add(hint)
@@ -67,7 +67,7 @@ class Mailbox:
 
     async def _nudged(self, run: Run) -> None:
         try:
-            await self._waker.nudged(run)
+            await self._look(run)
         except JournalError:
             raise
         except Exception as error:

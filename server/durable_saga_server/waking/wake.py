@@ -67,7 +67,7 @@ def _runs_known(shards: list[Shard]) -> list[Run]:
 def _list_again(journal: Journal, head: Head) -> None:
     """Of a run without an owner: who wrote its head may have died before the row of the listing was written."""
     if head.status != h.RUNNING or head.blocked:
-        journal.list_again(head.run)
+        journal.index.list_again(head.run)
 
 
 class Waker:
@@ -75,7 +75,7 @@ class Waker:
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
-        self.mailbox = Mailbox(journal, clock, config, cell, self)
+        self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
         self._clock = clock
         self._config = config
@@ -111,7 +111,7 @@ class Waker:
     async def hint(self, run: Run, due_ms: int) -> None:
         """Make sure that somebody looks at the run at `due_ms`. Durable when it returns. Raises JournalError."""
         while True:
-            await self._journal.add_hint(hint := Hint(due_ms, run))
+            await self._journal.hints.add(hint := Hint(due_ms, run))
             if not self.is_late(hint):
                 break
             due_ms = self._clock.now_ms()  # it took so long that a watermark may have passed it
@@ -176,13 +176,13 @@ class Waker:
         now_ms, ahead_ms = self._clock.now_ms(), 2 * self.sweep_ms
         if shard is None:
             shard, ahead_ms = Shard(number, now_ms), self._config.horizon_ms
-            shard.passed_ms = await self._journal.watermark(number)
+            shard.passed_ms = await self._journal.hints.watermark(number)
         if shard.near_until_ms < now_ms + BRING_NEAR_MS // 2:
-            await self._journal.bring_near(number, now_ms + BRING_NEAR_MS)
+            await self._journal.hints.bring_near(number, now_ms + BRING_NEAR_MS)
             shard.near_until_ms = now_ms + BRING_NEAR_MS
         after_ms, until_ms = shard.passed_ms, now_ms + ahead_ms
         while after_ms < until_ms:
-            found = await self._journal.hints(number, after_ms, until_ms, HINTS_PER_READ)
+            found = await self._journal.hints.due(number, after_ms, until_ms, HINTS_PER_READ)
             for hint in found:
                 self._push(shard, (hint.due_ms, hint.run.namespace, hint.run.saga, hint.run.run))
             after_ms = found[-1].due_ms if len(found) >= HINTS_PER_READ else until_ms
@@ -194,7 +194,7 @@ class Waker:
         """Move the watermark up to what is handled, but never into the time in which a hint may still come in late."""
         shard.advance(now_ms - self._config.hint_late_ms)
         if shard.passed_ms >= shard.marked_ms + self._config.mark_every_ms:
-            await self._journal.set_watermark(shard.number, shard.passed_ms)
+            await self._journal.hints.set_watermark(shard.number, shard.passed_ms)
             shard.marked_ms = shard.passed_ms
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Waker:
     async def _decide(self, row: Row, shard: Shard) -> int:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
         run, now_ms = Run(*row[1:]), self._clock.now_ms()
-        head = await self._journal.head(run)
+        head = await self._journal.runs.head(run)
         if head is None:
             if now_ms < row[0] + self._config.hint_grace_ms:
                 return _AGAIN_MS  # its start may be on its way
@@ -251,7 +251,7 @@ class Waker:
             return 0
         if head.status not in OPEN:
             self._dispatcher.ended(run)
-            self._journal.list_again(run)
+            self._journal.index.list_again(run)
             if self.ended is not None:
                 await self.ended(run, head)
         elif (owner := self._sessions.owner_by(head)) is not None:
@@ -261,7 +261,7 @@ class Waker:
             return _AGAIN_MS
         elif head.owner and (member := self._cell.with_worker(head.owner)) is not None:
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
-            if await self._journal.inbox(run):
+            if await self._journal.inbox.unread(run):
                 await self.mailbox.nudge(member, run)
         elif head.owner or await self.can_go_on(head, now_ms):
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
@@ -289,7 +289,7 @@ class Waker:
 
     async def nudged(self, run: Run) -> None:
         """Another engine asks: a message for a worker of ours, or a run that we can give to one. Raises JournalError."""
-        head = await self._journal.head(run)
+        head = await self._journal.runs.head(run)
         if head is None or head.status not in OPEN:
             return
         if (owner := self._sessions.owner_by(head)) is not None:
@@ -301,4 +301,4 @@ class Waker:
         """Its time has come, or it has a message. Raises JournalError."""
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
-        return bool(await self._journal.inbox(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)
+        return bool(await self._journal.inbox.unread(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)

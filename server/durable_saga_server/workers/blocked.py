@@ -5,18 +5,21 @@ In memory only. After a restart of the server they wait for their next try, some
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from durable_saga_server.journal import Run
-from durable_saga_server.workers.dispatch import Dispatcher
-from durable_saga_server.workers.sessions import Session
+from durable_saga_server.workers.sessions import Session, Sessions
 
 BLOCKED_RUNS_MAX = 10_000
 
 
 class BlockedRuns:
-    """Owns, for each, its saga type, and the workers that were there when it was blocked first or have blocked it since."""
+    """Owns, for each, its saga type, and the workers that were there when it was blocked first or have blocked it since. `give`
+    hands a run to a worker that has room for it."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, sessions: Sessions, give: Callable[[Run, str, Session], None]) -> None:
+        self._sessions = sessions
+        self._give = give
         self._runs: dict[Run, tuple[str, frozenset[str]]] = {}
 
     def __len__(self) -> int:
@@ -25,11 +28,11 @@ class BlockedRuns:
     def add(self, run: Run, saga_type: str, worker: str) -> None:
         """This worker has blocked it; one that came meanwhile is offered it."""
         before = self._runs.pop(run, None)
-        known = before[1] if before is not None else frozenset(one.name for one in self._dispatcher.sessions)
+        known = before[1] if before is not None else frozenset(one.name for one in self._sessions)
         self._runs[run] = saga_type, known | {worker}
         if len(self._runs) > BLOCKED_RUNS_MAX:
             del self._runs[next(iter(self._runs))]
-        for session in self._dispatcher.sessions:
+        for session in self._sessions:
             if self._offer(run, session):
                 return
 
@@ -46,5 +49,5 @@ class BlockedRuns:
         saga_type, known = self._runs.get(run, ("", frozenset()))
         if session.name in known or not session.has_room(run.namespace, saga_type):
             return False
-        self._dispatcher.offer(run, saga_type, session)
+        self._give(run, saga_type, session)
         return True

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.payloads import PAYLOAD_INLINE_BYTES_MAX, holds_large
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.history.appending import OPEN, Rejected, check_commit, references, tell_large, wake_ms
+from durable_saga_server.history.appending import Rejected, check_commit, references, tell_large, wake_ms
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
-from durable_saga_server.workers.committer import Answer
-from durable_saga_server.workers.dispatch import run_of
-from durable_saga_server.workers.parking import owns, set_aside
+from durable_saga_server.keys import run_of
+from durable_saga_server.large import LargePayloads
+from durable_saga_server.means import Means
+from durable_saga_server.workers.committer import Answer, Committer
+from durable_saga_server.workers.hooks import Hooks
+from durable_saga_server.workers.parking import Parking
 from durable_saga_server.workers.sessions import Session
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
 
 log = logging.getLogger(__name__)
 REFUSED_AGAIN_MS = 5_000
@@ -35,8 +35,16 @@ Reclaim = Callable[[Session, w.Owned], Coroutine[Any, Any, None]]
 class Commits:
     """`begin` runs what takes time, in a task that the session is charged for; `reclaim` asks the head whose a run is."""
 
-    def __init__(self, service: HistoryService, begin: Begin, reclaim: Reclaim) -> None:
-        self._service = service
+    def __init__(
+        self, means: Means, committer: Committer, parking: Parking, large: LargePayloads, hooks: Hooks,
+        begin: Begin, reclaim: Reclaim,
+    ) -> None:  # fmt: skip
+        self._clock = means.clock
+        self._config = means.config
+        self._committer = committer
+        self._parking = parking
+        self._large = large
+        self._hooks = hooks
         self._begin = begin
         self._reclaim = reclaim
 
@@ -45,7 +53,7 @@ class Commits:
         try:
             if request.key.namespace != session.namespace:
                 raise Rejected(f"the worker serves namespace {session.namespace!r}")
-            now_ms = self._service.clock.now_ms()
+            now_ms = self._clock.now_ms()
             size = request.ByteSize()
             if check_commit(request, now_ms, size) or (size > PAYLOAD_INLINE_BYTES_MAX and holds_large(request)):
                 self._begin(session, self._prepare(session, request, references(request)))
@@ -54,7 +62,7 @@ class Commits:
             log.error("worker %s, saga %s: %s", session.name, request.key.saga, error)
             self._refuse(session, request, w.CommitReply.FENCED, f"rejected: {error}")
             if run_of(request.key) in session.owned:
-                self._begin(session, set_aside(self._service, session, request, f"its worker's commit was rejected: {error}"))
+                self._begin(session, self._parking.set_aside(session, request, f"its worker's commit was rejected: {error}"))
             return
         run = run_of(request.key)
         owned = session.owned.get(run)
@@ -72,8 +80,6 @@ class Commits:
         session.send(w.ServerItem(commit_reply=refused))
 
     def _commit(self, session: Session, request: w.Commit, run: Run, now_ms: int) -> None:
-        dispatcher = self._service.dispatcher
-
         def reply(outcome: w.CommitReply.Outcome, reason: str = "", retry_after_ms: int = 0) -> None:
             item = w.ServerItem()
             answer = item.commit_reply  # filled in place: a message that is given to another one is copied
@@ -88,14 +94,11 @@ class Commits:
                 reply(w.CommitReply.COMMITTED)
                 if request.consumed:
                     session.consumed(run, request.consumed)
-                self._service.blocked.goes_on(run)
-                if request.status not in OPEN or request.release:
-                    dispatcher.given_up(session, run, request.epoch)
-                    dispatcher.look_again()
+                self._parking.committed(session, run, request)
                 if request.status not in (h.RUNNING, h.COMPENSATING):
-                    self._service.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
+                    self._hooks.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
                 if request.status == h.CONTINUED:
-                    self._begin(session, self._service.chains.follow(run))
+                    self._begin(session, self._hooks.follow(run))
             elif isinstance(answer, Fenced):
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
                 self._fenced(session, request)
@@ -107,7 +110,7 @@ class Commits:
                 reply(w.CommitReply.REFUSED, str(answer), 500 if answer.code else REFUSED_AGAIN_MS)
 
         now_ms = max(request.events[-1].time_ms, now_ms)  # of the head: it never goes back
-        self._service.committer.submit(
+        self._committer.submit(
             Commit(
                 run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
                 request.status, now_ms, wake_ms(request, now_ms), request.consumed, request.release,
@@ -127,18 +130,18 @@ class Commits:
         """What must be known or durable before a commit: that the run is its worker's, what it refers to, its large payloads,
         and a hint for the run that follows this one."""
         run = run_of(request.key)
-        if not await owns(self._service, session, request):
+        if not await self._parking.owns(session, request):
             self._refuse(session, request, w.CommitReply.FENCED, "someone else owns the saga")
             self._fenced(session, request)
             return
         try:
-            await self._service.large.check(run, referred)
+            await self._large.check(run, referred)
             if request.status == h.CONTINUED:
-                await self._service.waker.hint(run, self._service.clock.now_ms() + self._service.config.message_hint_ms)
-            detached = await self._service.large.detach(run, request)
+                await self._hooks.hint(run, self._clock.now_ms() + self._config.message_hint_ms)
+            detached = await self._large.detach(run, request)
             if detached is not request or referred:
                 tell_large(detached)
-            self._commit(session, detached, run, self._service.clock.now_ms())
+            self._commit(session, detached, run, self._clock.now_ms())
         except (JournalError, ServiceError) as error:
             log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
             outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED

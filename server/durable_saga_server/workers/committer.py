@@ -104,7 +104,7 @@ class Committer:
 
     async def _send(self, commits: list[Commit], *, again: bool = False) -> list[Answer]:
         try:
-            return list(await self._journal.commit_many(commits))
+            return list(await self._journal.runs.commit_many(commits))
         except JournalError as error:
             return [error] * len(commits)
         except Exception as error:  # nobody knows what was written; an answer that never comes would be worse

@@ -21,6 +21,7 @@ from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
+from durable_saga_server.keys import key_of
 from durable_saga_server.tending import tend
 from durable_saga_server.workers.not_given import NotGiven
 from durable_saga_server.workers.sessions import Behind, Ownership, Session, Sessions
@@ -37,14 +38,6 @@ HISTORY_BYTES_HANDED_MAX = 3 * HISTORY_BYTES_MAX
 """A longer one is not read to its end: no worker writes such a thing."""
 _AGAIN_SECONDS = 0.25
 _EVERY_EPOCH = 2**63
-
-
-def key_of(run: Run) -> h.RunKey:
-    return h.RunKey(namespace=run.namespace, saga=run.saga, run=run.run)
-
-
-def run_of(key: h.RunKey) -> Run:
-    return Run(key.namespace, key.saga, key.run)
 
 
 def assign(
@@ -251,7 +244,7 @@ class Dispatcher:
         inbox: list[h.InboxMessage] = []
         while handing.look:
             handing.look = False
-            inbox = list(await self._journal.inbox(run))
+            inbox = list(await self._journal.inbox.unread(run))
         known = {one.message_id for one in inbox}
         return in_order([*inbox, *(one for one in handing.messages if one.message_id not in known)])
 
@@ -268,7 +261,7 @@ class Dispatcher:
         for _ in range(INBOX_LOOKS_MAX):
             came = behind.came
             try:
-                inbox = await self._journal.inbox(run)
+                inbox = await self._journal.inbox.unread(run)
             except BaseException:  # its hint brings it back; until then what comes is sent as it comes
                 session.behind.pop(run, None)
                 raise
@@ -287,13 +280,13 @@ class Dispatcher:
         """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
         log.error("%s", error)
         try:
-            head = await self._journal.head(run)
+            head = await self._journal.runs.head(run)
             if head is None or head.status not in OPEN:
                 return
             again_ms = self._clock.now_ms() + DAMAGED_AGAIN_MS
             commit_id = hashlib.sha256(head.last_commit + again_ms.to_bytes(8, "big")).digest()[:16]
-            await self._journal.add_hint(Hint(again_ms, run))
-            await self._journal.commit_many([
+            await self._journal.hints.add(Hint(again_ms, run))
+            await self._journal.runs.commit_many([
                 Commit(
                     run, head.incarnation, head.epoch, commit_id, head.next_seq, [], head.status, head.updated_ms,
                     again_ms, release=True, blocked=str(error)[:BLOCKED_CHARACTERS_MAX],
@@ -314,7 +307,7 @@ class Dispatcher:
         before: Head | None = None
         former = ""
         for attempt in range(ACQUIRE_ATTEMPTS_MAX):
-            head = await self._journal.head(run)
+            head = await self._journal.runs.head(run)
             if head is None or head.status not in OPEN:
                 return None
             if owner and (session := self.sessions.owner_by(head)) is not None and not _is_own_try(head, before, owner):
@@ -329,7 +322,7 @@ class Dispatcher:
             before = head
             if owner:
                 self.not_given.naming(head, owner, former)
-            outcome = await self._journal.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
+            outcome = await self._journal.runs.acquire(run, head.incarnation, head.epoch, owner, self._clock.now_ms())
             if isinstance(outcome, Committed):
                 assert outcome.head is not None, "an acquire tells the head"
                 return outcome.head, former
@@ -342,7 +335,7 @@ async def read_history(journal: Journal, head: Head, per_read: int) -> list[h.Ev
     events: list[h.Event] = []
     size = 0
     while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
-        page = await journal.events(head.run, len(events), per_read)
+        page = await journal.runs.events(head.run, len(events), per_read)
         if not page:
             break
         size += sum(event.ByteSize() for event in page)

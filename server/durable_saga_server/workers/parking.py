@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
 from durable_saga_server.history.appending import OPEN, wake_ms
 from durable_saga_server.journal import Commit, Committed, JournalError, Run, Unknown
-from durable_saga_server.workers.dispatch import run_of
+from durable_saga_server.keys import run_of
+from durable_saga_server.means import Means
+from durable_saga_server.workers.blocked import BlockedRuns
+from durable_saga_server.workers.committer import Committer
+from durable_saga_server.workers.dispatch import Dispatcher
 from durable_saga_server.workers.sessions import Session
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
 
 log = logging.getLogger(__name__)
 BLOCKED_RETRY_MS_MIN = 1_000
@@ -22,76 +23,95 @@ BLOCKED_RETRY_MS_MAX = 86_400_000
 REJECTED_RETRY_MS = 60_000
 
 
-async def release(service: HistoryService, session: Session, request: w.Release) -> None:
-    """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
-    after it."""
-    run = run_of(request.key)
-    owned = session.owned.get(run)
-    saga_type = owned.saga_type if owned else request.saga_type
-    if not await owns(service, session, request):
-        log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga)
-        return
-    service.dispatcher.given_up(session, run, request.epoch)
-    now_ms = service.clock.now_ms()
-    wake_at_ms = wake_ms(request, now_ms)
-    if request.blocked:
-        wake_at_ms = now_ms + min(max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN), BLOCKED_RETRY_MS_MAX)
-    commit = Commit(
-        run, request.incarnation, request.epoch, service.ids.new(), request.next_seq, [], request.status, now_ms,
-        wake_at_ms, request.consumed, release=True, blocked=request.blocked[:BLOCKED_CHARACTERS_MAX],
-    )  # fmt: skip
-    while True:
-        try:
-            if wake_at_ms:
-                await service.waker.hint(run, wake_at_ms)
-            outcome = await service.committer.commit(commit)
-            if isinstance(outcome, Unknown):
-                continue
-            service.dispatcher.given_up(session, run, request.epoch)
-            if isinstance(outcome, Committed) and request.blocked:
-                service.blocked.add(run, saga_type, session.name)
-            if isinstance(outcome, Committed) and not request.blocked and await _is_due(service, run, wake_at_ms):
-                service.dispatcher.wake(run, saga_type)
-            break
-        except JournalError as error:
-            log.warning("saga %s can't be parked now: %s", run.saga, error)
-            await service.clock.sleep(1)
-    service.dispatcher.look_again()
+class Parking:
+    """`hint` makes sure that somebody looks at a run at a time, in Unix milliseconds; it raises JournalError."""
 
+    def __init__(
+        self, means: Means, committer: Committer, dispatcher: Dispatcher, blocked: BlockedRuns,
+        hint: Callable[[Run, int], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._journal = means.journal
+        self._clock = means.clock
+        self._ids = means.ids
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._blocked = blocked
+        self._hint = hint
 
-async def set_aside(service: HistoryService, session: Session, said: w.Commit, reason: str) -> None:
-    """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
-    try:
-        head = await service.journal.head(run_of(said.key))
-    except JournalError as error:
-        log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
-        return
-    if head is not None and head.status in OPEN and head.incarnation == said.incarnation and head.epoch == said.epoch:
-        request = w.Release(
-            key=said.key, incarnation=said.incarnation, epoch=said.epoch, next_seq=head.next_seq,
-            status=h.Status.Name(head.status), saga_type=head.saga_type, blocked=reason, retry_after_ms=REJECTED_RETRY_MS,
+    async def release(self, session: Session, request: w.Release) -> None:
+        """Park, or give back what can't go on. The hint is written before the truth; a message that came meanwhile is found
+        after it."""
+        run = run_of(request.key)
+        owned = session.owned.get(run)
+        saga_type = owned.saga_type if owned else request.saga_type
+        if not await self.owns(session, request):
+            log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga)
+            return
+        self._dispatcher.given_up(session, run, request.epoch)
+        now_ms = self._clock.now_ms()
+        wake_at_ms = wake_ms(request, now_ms)
+        if request.blocked:
+            wake_at_ms = now_ms + min(max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN), BLOCKED_RETRY_MS_MAX)
+        commit = Commit(
+            run, request.incarnation, request.epoch, self._ids.new(), request.next_seq, [], request.status, now_ms,
+            wake_at_ms, request.consumed, release=True, blocked=request.blocked[:BLOCKED_CHARACTERS_MAX],
         )  # fmt: skip
-        await release(service, session, request)
+        while True:
+            try:
+                if wake_at_ms:
+                    await self._hint(run, wake_at_ms)
+                outcome = await self._committer.commit(commit)
+                if isinstance(outcome, Unknown):
+                    continue
+                self._dispatcher.given_up(session, run, request.epoch)
+                if isinstance(outcome, Committed) and request.blocked:
+                    self._blocked.add(run, saga_type, session.name)
+                if isinstance(outcome, Committed) and not request.blocked and await self._is_due(run, wake_at_ms):
+                    self._dispatcher.wake(run, saga_type)
+                break
+            except JournalError as error:
+                log.warning("saga %s can't be parked now: %s", run.saga, error)
+                await self._clock.sleep(1)
+        self._dispatcher.look_again()
 
+    async def set_aside(self, session: Session, said: w.Commit, reason: str) -> None:
+        """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
+        try:
+            head = await self._journal.runs.head(run_of(said.key))
+        except JournalError as error:
+            log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
+            return
+        if head is not None and head.status in OPEN and head.incarnation == said.incarnation and head.epoch == said.epoch:
+            request = w.Release(
+                key=said.key, incarnation=said.incarnation, epoch=said.epoch, next_seq=head.next_seq,
+                status=h.Status.Name(head.status), saga_type=head.saga_type, blocked=reason, retry_after_ms=REJECTED_RETRY_MS,
+            )  # fmt: skip
+            await self.release(session, request)
 
-async def owns(service: HistoryService, session: Session, said: w.Commit | w.Release) -> bool:
-    """Whether the run is this worker's under that epoch: from what this server gave it, else from the head. A journal that
-    does not answer leaves it to the fence."""
-    run = run_of(said.key)
-    owned = session.owned.get(run)
-    if owned is not None and owned.epoch == said.epoch and owned.incarnation == said.incarnation:
-        return True
-    try:
-        head = await service.journal.head(run)
-    except JournalError:
-        return True
-    if head is None or head.incarnation != said.incarnation or run.namespace != session.namespace:
-        return False
-    is_repeated = isinstance(said, w.Commit) and head.last_commit == said.commit_id
-    return is_repeated or (head.epoch == said.epoch and head.owner == session.name)
+    async def owns(self, session: Session, said: w.Commit | w.Release) -> bool:
+        """Whether the run is this worker's under that epoch: from what this server gave it, else from the head. A journal that
+        does not answer leaves it to the fence."""
+        run = run_of(said.key)
+        owned = session.owned.get(run)
+        if owned is not None and owned.epoch == said.epoch and owned.incarnation == said.incarnation:
+            return True
+        try:
+            head = await self._journal.runs.head(run)
+        except JournalError:
+            return True
+        if head is None or head.incarnation != said.incarnation or run.namespace != session.namespace:
+            return False
+        is_repeated = isinstance(said, w.Commit) and head.last_commit == said.commit_id
+        return is_repeated or (head.epoch == said.epoch and head.owner == session.name)
 
+    def committed(self, session: Session, run: Run, said: w.Commit) -> None:
+        """The run went on; what has ended, or was released with the commit, its worker has no more."""
+        self._blocked.goes_on(run)
+        if said.status not in OPEN or said.release:
+            self._dispatcher.given_up(session, run, said.epoch)
+            self._dispatcher.look_again()
 
-async def _is_due(service: HistoryService, run: Run, wake_at_ms: int) -> bool:
-    """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
-    JournalError."""
-    return 0 < wake_at_ms <= service.clock.now_ms() or bool(await service.journal.inbox(run))
+    async def _is_due(self, run: Run, wake_at_ms: int) -> bool:
+        """Its time came, or a message, while it was being parked: then its hint may have been looked at too early. Raises
+        JournalError."""
+        return 0 < wake_at_ms <= self._clock.now_ms() or bool(await self._journal.inbox.unread(run))

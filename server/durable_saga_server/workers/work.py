@@ -9,26 +9,26 @@ import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import CAPACITY_MAX
 from durable_saga_server.access.caller import Caller
+from durable_saga_server.cell import Cell
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.history.appending import (
-    OPEN,
-    Rejected,
-    check_hello,
-    check_release,
-)
+from durable_saga_server.history.appending import Rejected, check_hello, check_release
 from durable_saga_server.journal import JournalError, Run
+from durable_saga_server.keys import key_of
+from durable_saga_server.large import LargePayloads
+from durable_saga_server.means import Means
+from durable_saga_server.workers.blocked import BlockedRuns
 from durable_saga_server.workers.commits import Commits
-from durable_saga_server.workers.dispatch import key_of, run_of
-from durable_saga_server.workers.parking import release
-from durable_saga_server.workers.sessions import Ownership, Session
-
-if TYPE_CHECKING:
-    from durable_saga_server.service import HistoryService
+from durable_saga_server.workers.committer import Committer
+from durable_saga_server.workers.dispatch import Dispatcher
+from durable_saga_server.workers.hooks import Hooks
+from durable_saga_server.workers.parking import Parking
+from durable_saga_server.workers.reclaiming import Reclaiming
+from durable_saga_server.workers.sessions import Session
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
@@ -41,35 +41,48 @@ UNDER_WAY_MAX = 1_000
 
 
 class WorkStreams:
-    """Owns the sessions' lives."""
+    """Owns the sessions' lives. `name` is what workers are told that this server is called."""
 
-    def __init__(self, service: HistoryService) -> None:
-        self._service = service
+    def __init__(
+        self, means: Means, name: str, cell: Cell, dispatcher: Dispatcher, committer: Committer, large: LargePayloads,
+        hooks: Hooks,
+    ) -> None:  # fmt: skip
+        self._clock = means.clock
+        self._ids = means.ids
+        self._config = means.config
+        self._name = name
+        self._cell = cell
+        self._dispatcher = dispatcher
+        self._sessions = dispatcher.sessions
+        self._large = large
+        self._blocked = BlockedRuns(self._sessions, dispatcher.offer)
+        self._parking = Parking(means, committer, dispatcher, self._blocked, hooks.hint)
+        self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
+        self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._commits = Commits(service, self.begin, self.reclaim)
 
     async def close(self) -> None:
-        for session in self._service.sessions:
+        for session in self._sessions:
             session.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def beat(self, request: w.BeatRequest) -> w.BeatReply:
-        session = self._service.sessions.named(request.worker)
+        session = self._sessions.named(request.worker)
         if session is None or not hmac.compare_digest(session.secret, request.secret):
             return w.BeatReply(known=False)
-        session.seen_ms = self._service.clock.now_ms()
+        session.seen_ms = self._clock.now_ms()
         if request.blocked_at:
             log.warning("worker %s: its event loop is blocked at %s", session.name, request.blocked_at)
         return w.BeatReply(known=True)
 
     def revoke(self, run: Run, reason: str) -> None:
-        session = self._service.sessions.owner(run)
+        session = self._sessions.owner(run)
         if session is not None:
             epoch = session.owned[run].epoch
             session.send(w.ServerItem(revoke=w.Revoke(key=key_of(run), epoch=epoch, reason=reason)))
-        self._service.dispatcher.ended(run)
+        self._dispatcher.ended(run)
 
     async def serve(
         self,
@@ -91,10 +104,10 @@ class WorkStreams:
         session.on_room = lambda: self._catch_up_soon(session)
         reader = asyncio.create_task(self._read(session, incoming, list(first.items[1:])))
         watchdog = asyncio.create_task(self._watch(session))
-        self._service.dispatcher.look_again()
+        self._dispatcher.look_again()
         try:
             async for frame in session.frames():
-                session.moved_ms = self._service.clock.now_ms()
+                session.moved_ms = self._clock.now_ms()
                 if frame.items[0].HasField("welcome"):
                     frame.items[0].welcome.now_ms = session.moved_ms
                 yield frame
@@ -113,7 +126,6 @@ class WorkStreams:
         return task
 
     async def _greet(self, hello: w.Hello, caller: Caller | None) -> Session:
-        service = self._service
         if hello.protocol != PROTOCOL:
             raise ServiceError(
                 "FAILED_PRECONDITION",
@@ -125,81 +137,68 @@ class WorkStreams:
             raise ServiceError("INVALID_ARGUMENT", str(error)) from None
         if caller is not None:
             caller.check_hello(hello)
-        secret = service.sessions.secret(hello.worker, hello.secret, service.ids.new())
-        if (old := service.sessions.named(hello.worker)) is not None:
+        secret = self._sessions.secret(hello.worker, hello.secret, self._ids.new())
+        if (old := self._sessions.named(hello.worker)) is not None:
             old.close()
             old.owned.clear()  # the same worker says below what it still owns
-        session = _begun(service, hello, secret, caller)
-        service.sessions.add(session)
+        session = self._begun(hello, secret, caller)
+        self._sessions.add(session)
         try:
             for owned in hello.owned:
-                await self.reclaim(session, owned)
+                await self._reclaiming.reclaim(session, owned)
             session.greeted = True
-            service.blocked.offer(session)
+            self._blocked.offer(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
-            service.sessions.remove(session)
+            self._sessions.remove(session)
             raise
+        return session
+
+    def _begun(self, hello: w.Hello, secret: bytes, caller: Caller | None) -> Session:
+        """With its Welcome to be sent."""
+        now_ms = self._clock.now_ms()
+        session = Session(
+            hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
+            moved_ms=now_ms, caller=caller,
+        )  # fmt: skip
+        welcome = w.Welcome(
+            protocol=PROTOCOL, server=self._name, heartbeat_ms=self._config.heartbeat_ms,
+            lease_ms=self._config.lease_ms, cell=self._cell.view(), secret=secret,
+        )  # fmt: skip
+        session.send(w.ServerItem(welcome=welcome))
+        if caller is not None:
+            caller.over = session.close
         return session
 
     async def _tell_members(self) -> None:
         """An embedded engine tells others which workers only it can reach; a server's workers can be reached by all."""
-        service = self._service
-        if not service.cell.is_embedded:
+        if not self._cell.is_embedded:
             return
-        open_sessions = [one for one in service.sessions if not one.closed]
+        open_sessions = [one for one in self._sessions if not one.closed]
         types = {f"{one.namespace}/{saga_type}" for one in open_sessions for saga_type in one.saga_types}
-        await service.cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
+        await self._cell.join(workers=tuple(one.name for one in open_sessions), saga_types=tuple(sorted(types)))
 
     def cell_changed(self) -> None:
         """Tell the workers; what has another home now is told there by its worker."""
-        view = self._service.cell.view()
-        for session in self._service.sessions:
+        view = self._cell.view()
+        for session in self._sessions:
             session.send(w.ServerItem(cell=view))
-            for run in [run for run in session.owned if not self._service.cell.is_home(run)]:
+            for run in [run for run in session.owned if not self._cell.is_home(run)]:
                 del session.owned[run]
-        self._service.dispatcher.look_again()
-
-    async def reclaim(self, session: Session, owned: w.Owned) -> None:
-        """A worker came back: it keeps what the journal says is still its own."""
-        run, dispatcher = run_of(owned.key), self._service.dispatcher
-        if run.namespace != session.namespace:
-            log.warning("worker %s of namespace %s claims a saga of another namespace", session.name, session.namespace)
-            return
-        with dispatcher.handing(run, look=True) as handing:
-            try:
-                head = await self._service.journal.head(run)
-                unread = await dispatcher.unread(run, handing)
-            except JournalError:
-                return  # its next commit tells
-            is_owner = head is not None and head.owner == session.name and head.epoch == owned.epoch > handing.gone
-            if head is None or not is_owner or head.incarnation != owned.incarnation or head.status not in OPEN:
-                if (known := session.owned.get(run)) is not None and known.epoch <= owned.epoch:
-                    del session.owned[run]
-                    dispatcher.look_again()
-                session.send(w.ServerItem(revoke=w.Revoke(key=owned.key, epoch=owned.epoch, reason="taken over")))
-                return
-            if session.caller is not None and not session.caller.may_run(run.namespace, head.saga_type):
-                log.warning("worker %s claims a saga of type %s, which it may not run", session.name, head.saga_type)
-                return
-            known = session.owned.get(run)
-            sent = known.sent if known is not None and known.epoch == head.epoch else {}
-            now_ms = self._service.clock.now_ms()
-            session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, now_ms, sent)
-            session.deliver(run, key_of(run), owned.epoch, unread)
+        self._dispatcher.look_again()
 
     async def _read(self, session: Session, incoming: AsyncIterator[w.WorkerFrame], first: list[w.WorkerItem]) -> None:
         try:
             for item in first:
                 self._item(session, item)
             async for frame in incoming:
-                session.seen_ms = self._service.clock.now_ms()
+                session.seen_ms = self._clock.now_ms()
                 for item in frame.items:
                     self._item(session, item)
-                await self._service.large.has_room()
+                await self._large.has_room()
                 while (session.under_way > UNDER_WAY_MAX or session.is_crowded) and not session.closed:
-                    session.seen_ms = self._service.clock.now_ms()  # it may say that it lives: nobody listens now
-                    await self._service.clock.sleep(UNHEARD_SECONDS)
+                    session.seen_ms = self._clock.now_ms()  # it may say that it lives: nobody listens now
+                    await self._clock.sleep(UNHEARD_SECONDS)
         except ServiceError as error:
             log.error("worker %s: %s", session.name, error)
             session.close(error)
@@ -207,7 +206,7 @@ class WorkStreams:
             session.close()
 
     async def _watch(self, session: Session) -> None:
-        config, clock = self._service.config, self._service.clock
+        config, clock = self._config, self._clock
         why, stands_since_ms, moved_ms = f"sent nothing for {config.lease_ms} ms", 0, session.moved_ms
         while (now_ms := clock.now_ms()) < session.seen_ms + config.lease_ms:
             is_still = bool(session.outbox) and session.moved_ms == moved_ms
@@ -227,15 +226,15 @@ class WorkStreams:
         """Once, whoever notices first."""
         if not session.is_over:
             session.is_over = True
-            self._service.sessions.remove(session)
+            self._sessions.remove(session)
             self._later(self._after(session))
 
     async def _after(self, session: Session) -> None:
         """The stream is gone. Its worker may come back within a grace and say what it owns."""
-        await self._service.clock.sleep(self._service.config.reconnect_grace_ms / 1000)
+        await self._clock.sleep(self._config.reconnect_grace_ms / 1000)
         for run, owned in list(session.owned.items()):
-            if self._service.sessions.owner(run) is None:
-                self._service.dispatcher.wake(run, owned.saga_type, orphan=True)
+            if self._sessions.owner(run) is None:
+                self._dispatcher.wake(run, owned.saga_type, orphan=True)
         session.owned.clear()
         await self._tell_members()
 
@@ -252,14 +251,14 @@ class WorkStreams:
                 check_release(item.release)
             except Rejected as error:
                 raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-            self.begin(session, release(self._service, session, item.release))
+            self.begin(session, self._parking.release(session, item.release))
         elif kind == "drain":
             session.draining = True
         elif kind == "owned":
-            self.begin(session, self.reclaim(session, item.owned))
+            self.begin(session, self._reclaiming.reclaim(session, item.owned))
         elif kind == "capacity":
             session.capacity = _room(item.capacity.sagas)
-            self._service.dispatcher.look_again()
+            self._dispatcher.look_again()
         elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
@@ -282,27 +281,10 @@ class WorkStreams:
     async def _catch_up(self, session: Session, run: Run, epoch: int) -> None:
         try:
             if run in session.behind and not session.closed:
-                await self._service.dispatcher.catch_up(session, run, epoch)
+                await self._dispatcher.catch_up(session, run, epoch)
         except JournalError as error:
             log.warning("the inbox of saga %s can't be read: %s", run.saga, error)  # its hint brings it back
 
 
 def _room(sagas: int) -> int:
     return min(max(sagas, 1), CAPACITY_MAX)
-
-
-def _begun(service: HistoryService, hello: w.Hello, secret: bytes, caller: Caller | None) -> Session:
-    """With its Welcome to be sent."""
-    now_ms = service.clock.now_ms()
-    session = Session(
-        hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-        moved_ms=now_ms, caller=caller,
-    )  # fmt: skip
-    welcome = w.Welcome(
-        protocol=PROTOCOL, server=service.name, heartbeat_ms=service.config.heartbeat_ms,
-        lease_ms=service.config.lease_ms, cell=service.cell.view(), secret=secret,
-    )  # fmt: skip
-    session.send(w.ServerItem(welcome=welcome))
-    if caller is not None:
-        caller.over = session.close
-    return session

@@ -14,7 +14,7 @@ from durable_saga_server.journal.cassandra.session import Session
 CHUNKS_AT_ONCE_MAX = 16
 
 
-class Chunks:
+class CassandraChunks:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._room = asyncio.Semaphore(CHUNKS_AT_ONCE_MAX)
@@ -28,7 +28,7 @@ class Chunks:
 
         await asyncio.gather(*(one(part, chunk) for part, chunk in enumerate(chunks, first)))
 
-    async def get(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
+    async def read(self, run: Run, digest: bytes, first: int, limit: int) -> Sequence[bytes]:
         rows = await self._session.read("chunks", run.namespace, run.saga, run.run, digest, first, first + limit)
         return [chunk for (chunk,) in rows]
 

@@ -25,7 +25,7 @@ TTL_SECONDS_MAX = 20 * 365 * 86_400
 _Row = tuple[int, str, str, int]
 
 
-class Hints:
+class CassandraHints:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
@@ -50,7 +50,7 @@ class Hints:
         ttl = schema.HINT_KEPT_SECONDS + max(0, row[0] - self._clock.now_ms()) // 1000
         await self._session.read(statement, shard, bucket, *row, min(ttl, TTL_SECONDS_MAX))
 
-    async def read(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
+    async def due(self, shard: int, after_ms: int, until_ms: int, limit: int) -> Sequence[Hint]:
         kept_since_ms = self._clock.now_ms() - schema.HINT_KEPT_SECONDS * 1000
         first, last = max(after_ms, kept_since_ms) // schema.HINT_BUCKET_MS, until_ms // schema.HINT_BUCKET_MS
         rows: list[_Row] = []

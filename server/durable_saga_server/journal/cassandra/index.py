@@ -1,4 +1,4 @@
-"""What is found by other ways than a run's name, on Cassandra: correlation keys, changes, tallies, claims.
+"""What is found by other ways than a run's name, on Cassandra: the listing, correlation keys, changes, tallies.
 
 Tallies are counted from the rows of the listing, a day at a time. A day on which nothing is open any more is counted once
 and its summary is kept beside the day, so that a count reads the days that are still at work and no others.
@@ -10,10 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from durable_saga_server.clock import Clock
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Head, JournalUnavailable, Run, Tally, Unknown
+from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
 from durable_saga_server.journal.cassandra import schema
-from durable_saga_server.journal.cassandra.listing import Listing, head_of
+from durable_saga_server.journal.cassandra.heads import head_of
+from durable_saga_server.journal.cassandra.listing import Listing
+from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import cut_changes
 
@@ -21,17 +24,28 @@ SETTLED_AFTER_MS = 3_600_000
 """How long after its end a day is still counted anew: rows of the listing come late."""
 
 
-class Index:
-    def __init__(self, session: Session, listing: Listing) -> None:
+class CassandraIndex:
+    def __init__(self, session: Session, listing: Listing, clock: Clock) -> None:
         self._session = session
         self._listing = listing
+        self._clock = clock
+
+    # --- the listing -----------------------------------------------------------------------------------------------------
+
+    async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
+        await self._listing.settle()
+        return await read_page(self._session, filter, limit, page)
+
+    def list_again(self, run: Run) -> None:
+        self._listing.changed(run)
 
     # --- correlation keys ------------------------------------------------------------------------------------------------
 
-    async def declare(self, run: Run, keys: Sequence[str], now_ms: int) -> None:
+    async def declare(self, run: Run, keys: Sequence[str]) -> None:
         """Before the commit that declares them, as a hint is."""
+        now_us = self._clock.now_ms() * 1000
         for key in keys:
-            await self._session.read("key_put", run.namespace, key, run.saga, run.run, now_ms * 1000)
+            await self._session.read("key_put", run.namespace, key, run.saga, run.run, now_us)
 
     async def keyed(self, namespace: str, key: str, limit: int) -> Sequence[Run]:
         return [Run(namespace, saga, run) for saga, run in await self._session.read("keyed", namespace, key, limit)]
@@ -41,8 +55,9 @@ class Index:
 
     # --- changes -----------------------------------------------------------------------------------------------------------
 
-    async def changes(self, namespace: str, after_ms: int, limit: int, now_ms: int) -> Sequence[Head]:
+    async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
         """From the day of `after_ms` on, at most as far back as changes are kept."""
+        now_ms = self._clock.now_ms()
         await self._listing.settle()
         oldest_ms = now_ms - schema.CHANGES_KEPT_SECONDS * 1000
         found: dict[Run, Head] = {}
@@ -56,7 +71,8 @@ class Index:
 
     # --- tallies -----------------------------------------------------------------------------------------------------------
 
-    async def tallies(self, namespace: str, now_ms: int) -> Sequence[Tally]:
+    async def tallies(self, namespace: str) -> Sequence[Tally]:
+        now_ms = self._clock.now_ms()
         await self._listing.settle()
         total: Counter[tuple[str, int]] = Counter()
         summaries = dict(await self._session.read("day_summaries", namespace))
@@ -73,30 +89,6 @@ class Index:
         elif is_over and not any(status in OPEN for _, status in counted):
             await self._session.read("day_summary_put", namespace, day, _write(counted))
         return counted
-
-    # --- claims ------------------------------------------------------------------------------------------------------------
-
-    async def claim(self, namespace: str, group: str, item: str, now_ms: int, until_ms: int) -> bool:
-        """An unknown outcome is no claim: the item comes up again when the claim that may be there is over."""
-        key = (namespace, group, item)
-        outcome = await self._session.conditional(("claim_new", (*key, until_ms)))
-        if isinstance(outcome, Unknown):
-            raise JournalUnavailable(outcome.reason)
-        applied, row = outcome
-        if applied:
-            return True
-        held_until = row.get("until_ms") or 0
-        if row.get("done") or held_until > now_ms:
-            return False
-        outcome = await self._session.conditional(("claim_again", (until_ms, *key, held_until)))
-        if isinstance(outcome, Unknown):
-            raise JournalUnavailable(outcome.reason)
-        return outcome[0]
-
-    async def confirm(self, namespace: str, group: str, item: str) -> None:
-        outcome = await self._session.conditional(("claim_done", (namespace, group, item)))
-        if isinstance(outcome, Unknown):
-            raise JournalUnavailable(outcome.reason)
 
 
 def _read(summary: str) -> Counter[tuple[str, int]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from cassandra.query import UNSET_VALUE
 from durable_saga_server.clock import Clock
 from durable_saga_server.journal import Commit, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
+from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import NOTEWORTHY, after_commit, attributes_in
 
@@ -40,9 +41,8 @@ class Listing:
     """`began()` and `changed()` never wait; `settle()` waits until what was told before is written. Rows of one day that are
     due together are one write; a run that ends within BEGUN_SECONDS has one row written."""
 
-    def __init__(self, session: Session, read_head: Callable[[Run], Awaitable[Head | None]], clock: Clock) -> None:
+    def __init__(self, session: Session, clock: Clock) -> None:
         self._session, self._clock = session, clock
-        self._read_head = read_head
         self._begun: dict[Run, tuple[Head, float]] = {}
         self._changed: dict[Run, Head | None] = {}
         self._task: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class Listing:
 
     async def _read(self, run: Run) -> Head | None:
         try:
-            return await self._read_head(run)
+            return await read_head(self._session, GLANCE, run)
         except JournalError as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
             return None
@@ -183,18 +183,3 @@ def list_row(head: Head) -> tuple[Any, ...]:
 
 def _change_key(head: Head) -> _Partition:
     return head.run.namespace, head.updated_ms // schema.LISTING_DAY_MS
-
-
-def head_columns(head: Head) -> tuple[Any, ...]:
-    return (
-        head.saga_type, head.incarnation, head.status, head.owner, head.epoch, head.next_seq, head.last_commit,
-        head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms, head.blocked,
-    )  # fmt: skip
-
-
-def head_of(run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, newest: int = 0) -> Head:
-    saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
-    return Head(
-        run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "", newest, tuple(sorted((attributes or {}).items())),
-    )  # fmt: skip

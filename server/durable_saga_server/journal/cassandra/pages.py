@@ -14,7 +14,7 @@ from typing import Any
 
 from durable_saga_server.journal import Filter, Head, Listed, Run
 from durable_saga_server.journal.cassandra import schema
-from durable_saga_server.journal.cassandra.listing import head_of
+from durable_saga_server.journal.cassandra.heads import head_of
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import page_token, page_token_before, read_page_token
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 
 from durable_saga_server.journal import Committed, Fenced, Head, JournalDamaged, Outcome, Run, Unknown
-from durable_saga_server.journal.cassandra.chunks import Chunks
-from durable_saga_server.journal.cassandra.index import Index
+from durable_saga_server.journal.cassandra.chunks import CassandraChunks
+from durable_saga_server.journal.cassandra.index import CassandraIndex
 from durable_saga_server.journal.cassandra.listing import Listing
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.damage import read_events
@@ -21,7 +21,7 @@ EVENTS_PER_READ = 500
 
 
 class Purging:
-    def __init__(self, session: Session, listing: Listing, index: Index, chunks: Chunks) -> None:
+    def __init__(self, session: Session, listing: Listing, index: CassandraIndex, chunks: CassandraChunks) -> None:
         self._session = session
         self._listing = listing
         self._index = index

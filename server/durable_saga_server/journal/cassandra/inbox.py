@@ -1,15 +1,18 @@
-"""Bounds what waits to be read in the inboxes of runs. A look at an inbox reads all of it, so there is one only for each
+"""Inboxes on Cassandra. What waits in one is bounded. A look at an inbox reads all of it, so there is one only for each
 COUNT_EVERY messages, and for each quarter of INBOX_BYTES_MAX that this process has put into one run. Several servers may each
 use that much up. A run that is full is looked at again after FULL_MS."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.clock import Clock
 from durable_saga_server.journal import INBOX_BYTES_MAX, INBOX_MESSAGES_MAX, InboxFull, Run
 from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.damage import read_messages
+from durable_saga_server.journal.rules import in_order
 
 COUNT_EVERY = 256
 FULL_MS = 1_000
@@ -25,7 +28,7 @@ class _Put:
     full_until_ms: int = 0
 
 
-class Inboxes:
+class CassandraInbox:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
@@ -33,7 +36,6 @@ class Inboxes:
         self._runs: dict[Run, _Put] = {}
 
     async def put(self, run: Run, message: h.InboxMessage) -> bool:
-        """False when it was there. Raises InboxFull, JournalError."""
         if await self._session.read("message", *run, message.message_id):
             return False
         data = message.SerializeToString()
@@ -41,6 +43,13 @@ class Inboxes:
         now_us = self._clock.now_ms() * 1000
         await self._session.read("put_message", *run, message.message_id, message.received_ms, data, now_us)
         return True
+
+    async def has(self, run: Run, message_id: str) -> bool:
+        return bool(await self._session.read("message", *run, message_id))
+
+    async def unread(self, run: Run) -> Sequence[h.InboxMessage]:
+        rows = await self._session.read("inbox", *run)
+        return in_order(read_messages(run, (message for message, consumed in rows if message and not consumed)))
 
     async def _check(self, run: Run, size: int) -> None:
         self._puts += 1

@@ -16,7 +16,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.failures import ServiceError, check_payload, guard_journal
 from durable_saga_server.journal import CHUNK_BYTES, Journal, Run
-from durable_saga_server.workers.dispatch import run_of
+from durable_saga_server.keys import run_of
 
 CHUNKS_PER_CALL = 8
 HASH_BYTES = 32
@@ -63,7 +63,7 @@ class LargePayloads:
         """The journal holds them, with that length. Raises ServiceError and JournalError."""
         for digest, size in dict.fromkeys(references):
             last = -(-size // CHUNK_BYTES) - 1
-            parts = await self._journal.chunks(run, digest, last, 2)
+            parts = await self._journal.chunks.read(run, digest, last, 2)
             if len(parts) != 1 or len(parts[0]) != size - last * CHUNK_BYTES:
                 raise ServiceError("INVALID_ARGUMENT", f"there is no value {digest.hex()} of {size} bytes in this run")
 
@@ -72,7 +72,7 @@ class LargePayloads:
         step = CHUNK_BYTES * CHUNKS_PER_CALL
         for start in range(0, len(data), step):
             pieces = [data[at : at + CHUNK_BYTES] for at in range(start, min(start + step, len(data)), CHUNK_BYTES)]
-            await self._journal.put_chunks(run, digest, start // CHUNK_BYTES, pieces, self._clock.now_ms())
+            await self._journal.chunks.put(run, digest, start // CHUNK_BYTES, pieces, self._clock.now_ms())
 
     async def has_room(self) -> None:
         """Wait until less than `large_bytes_in_flight_max` is in work."""
@@ -102,7 +102,7 @@ class LargePayloads:
         pieces: list[bytes] = []
         count = -(-size // CHUNK_BYTES)
         while len(pieces) < count:
-            page = await self._journal.chunks(run, digest, len(pieces), min(CHUNKS_PER_CALL, count - len(pieces)))
+            page = await self._journal.chunks.read(run, digest, len(pieces), min(CHUNKS_PER_CALL, count - len(pieces)))
             if not page:
                 break
             pieces += page

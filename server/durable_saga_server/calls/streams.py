@@ -20,8 +20,7 @@ from durable_saga.pb.calls import REQUESTS, STREAMED, STREAMED_CALLS_MAX
 from durable_saga.pb.outbox import Outbox
 from durable_saga.pb.payloads import FRAME_ITEMS_MAX
 from durable_saga_server.access.caller import Caller, Unasked
-from durable_saga_server.failures import BUSY_RETRY_MS, ServiceError
-from durable_saga_server.incoming.handlers import MESSAGE_CHARACTERS_MAX
+from durable_saga_server.failures import BUSY_RETRY_MS, MESSAGE_CHARACTERS_MAX, ServiceError
 
 log = logging.getLogger(__name__)
 Calls = Mapping[str, Callable[[Any], Awaitable[Any]]]

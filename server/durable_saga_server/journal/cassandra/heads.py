@@ -1,0 +1,36 @@
+"""A head as a row on Cassandra, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from durable_saga_server.journal import Head, Run
+from durable_saga_server.journal.cassandra.session import Session
+
+LINEARIZABLE, GLANCE = "head", "head_seen"
+"""The statements that read one: after every write that is acknowledged or under way; or as a quorum has it."""
+
+
+async def read_head(session: Session, statement: str, run: Run) -> Head | None:
+    """Raises JournalUnavailable."""
+    rows = await session.read(statement, *run)
+    if not rows or rows[0][1] is None:
+        return None
+    *columns, newest, attributes = rows[0]
+    return head_of(run, columns, attributes, newest or 0)
+
+
+def head_columns(head: Head) -> tuple[Any, ...]:
+    return (
+        head.saga_type, head.incarnation, head.status, head.owner, head.epoch, head.next_seq, head.last_commit,
+        head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms, head.blocked,
+    )  # fmt: skip
+
+
+def head_of(run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, newest: int = 0) -> Head:
+    saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
+    return Head(
+        run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
+        blocked or "", newest, tuple(sorted((attributes or {}).items())),
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Heads and events on Cassandra. The conditions of a write stand in CQL; its values come from `rules`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from durable_saga.pb import history_pb2 as h
+from durable_saga_server.clock import Clock
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import (
+    Commit,
+    Committed,
+    Created,
+    Exists,
+    Fenced,
+    Head,
+    Hint,
+    JournalError,
+    JournalUnavailable,
+    Outcome,
+    Run,
+    Unknown,
+)
+from durable_saga_server.journal.cassandra.heads import GLANCE, LINEARIZABLE, head_columns, read_head
+from durable_saga_server.journal.cassandra.hints import CassandraHints
+from durable_saga_server.journal.cassandra.index import CassandraIndex
+from durable_saga_server.journal.cassandra.listing import Listing
+from durable_saga_server.journal.cassandra.purging import Purging
+from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.damage import cut_bytes, read_events
+from durable_saga_server.journal.rules import attributes_in, keys_in
+
+COMMITS_AT_ONCE_MAX = 128
+
+
+class CassandraRuns:
+    """A hint and the keys that events declare are written before them, the row of the listing behind them."""
+
+    def __init__(
+        self, session: Session, clock: Clock, hints: CassandraHints, index: CassandraIndex, listing: Listing, purging: Purging
+    ) -> None:  # fmt: skip
+        self._session, self._clock = session, clock
+        self._hints = hints
+        self._index = index
+        self._listing = listing
+        self._purging = purging
+        self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
+
+    async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
+        if hint is not None:
+            await self._hints.add(hint)
+        await self._index.declare(head.run, keys_in([event]))
+        run = head.run
+        outcome = await self._session.conditional(
+            ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString())),
+            *_attributes(run, [event]),
+        )  # fmt: skip
+        if isinstance(outcome, Unknown):
+            return outcome
+        if not outcome[0]:
+            there = await self.head(head.run)
+            return Unknown("the head went away") if there is None else Exists(there)
+        self._listing.began(head)
+        return Created(head)
+
+    async def head(self, run: Run) -> Head | None:
+        return await read_head(self._session, LINEARIZABLE, run)
+
+    async def glance(self, run: Run) -> Head | None:
+        return await read_head(self._session, GLANCE, run)
+
+    async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *run, incarnation, epoch)))
+        if isinstance(outcome, Unknown):
+            return outcome
+        head = await self.head(run)
+        if outcome[0] and head is not None and head.epoch == epoch + 1 and head.owner == owner:
+            return Committed(head)
+        return Fenced(head)
+
+    async def commit_many(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        answers = await asyncio.gather(*(self._commit(commit) for commit in commits), return_exceptions=True)
+        outcomes: list[Outcome] = []
+        for answer in answers:
+            if isinstance(answer, JournalError) and len(commits) > 1:
+                outcomes.append(Unknown(str(answer)))  # one of many: sent again on its own
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                outcomes.append(answer)
+        return outcomes
+
+    async def _commit(self, commit: Commit) -> Outcome:
+        closed = commit.status not in OPEN
+        run = commit.run
+        values = (
+            commit.next_seq + len(commit.events), commit.commit_id, commit.status, commit.now_ms,
+            commit.now_ms if closed else 0, commit.wake_at_ms, commit.blocked if commit.release else "",
+            *run, commit.incarnation, commit.epoch, commit.next_seq, commit.commit_id,
+        )  # fmt: skip
+        name = "commit_and_release" if commit.release or closed else "commit"
+        rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
+        rows += _attributes(run, commit.events)
+        async with self._room:
+            await self._index.declare(commit.run, keys_in(commit.events))
+            outcome = await self._session.conditional((name, values), *rows)
+            if isinstance(outcome, Unknown):
+                return outcome
+            applied, row = outcome
+            if not applied and not (
+                row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation
+            ):
+                return Fenced()
+            if commit.consumed:
+                stamp = self._clock.now_ms() * 1000
+                await asyncio.gather(*(self._session.read("consume", stamp, *run, one) for one in commit.consumed))
+            if _is_listed_anew(commit):
+                self._listing.changed(commit.run, commit)
+        return Committed()
+
+    async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
+        first = max(from_seq, 0)
+        rows = await self._session.read("events", *run, first, from_seq + limit)
+        return read_events(run, cut_bytes(enumerate((event for (event,) in rows), first)))
+
+    async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
+        outcome = await self._session.conditional(("advance", (newest, *run, incarnation, newest)))
+        if isinstance(outcome, Unknown):
+            raise JournalUnavailable(outcome.reason)
+
+    async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
+        return await self._purging.purge(await self.head(run), run, incarnation, before_ms, self._clock.now_ms())
+
+
+def _is_listed_anew(commit: Commit) -> bool:
+    """Whether its row in the listing is another one after this commit. A run is listed as running from its start."""
+    if commit.status != h.RUNNING or commit.blocked:
+        return True
+    return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)
+
+
+def _attributes(run: Run, events: Sequence[h.Event]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The part of a conditional batch that sets search attributes, if the events set some."""
+    added = attributes_in(events)
+    return [("set_attributes", (dict(added), *run))] if added else []
