@@ -3,18 +3,18 @@
     DurableSagaError
     ├── ClientError                what a client gets
     │   ├── NotFound               no such saga: check the id and the namespace
-    │   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: take another id
+    │   ├── AlreadyStarted         the id belongs to a saga of another type or with other arguments: use another id
     │   ├── InvalidArgument        the request is wrong; the message says what and what to do
     │   ├── AlreadyEnded           the saga takes no more messages
     │   ├── Exhausted              a limit is reached; .retry_after seconds, None where trying again does not help
-    │   ├── NotAllowed             the caller is not known to the server, or may not do that: another token, or a role
+    │   ├── NotAllowed             the caller is unknown or lacks a role: use another token, or get the role
     │   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
     │   ├── Unavailable            the server or its journal can't be reached: try again later
     │   └── SagaError              the saga did not complete (.failure, .saga)
     │       ├── SagaFailed         failed, and there was nothing to undo
     │       ├── SagaCompensated    failed, and everything was undone
     │       ├── SagaCancelled      cancelled, and everything was undone
-    │       ├── SagaTerminated     ended by force, nothing was undone
+    │       ├── SagaTerminated     ended by force, without undoing anything
     │       ├── SagaStuck          a compensation needs an operator; the saga is still open
     │       └── SagaHeld           its code failed and it waits for recover or compensate; it is still open
     ├── StepError                  what saga code gets from a step
@@ -28,21 +28,21 @@
     ├── DefinitionError            the table of a declared saga is wrong; names file and line
     ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
     ├── EventTimedOut              an event did not come in time
-    ├── NotAwaited                 saga code called a step or a child saga without await: nothing of it was done
+    ├── NotAwaited                 saga code called a step or a child saga without await, so nothing was done
     ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
-    ├── NonDeterminism             the code does not fit the history: bring the right code back
+    ├── NonDeterminism             the code does not fit the history: deploy code that fits
     ├── FutureEventKind            the history was written by a newer version: upgrade
     ├── UnsupportedOperation       saga code asked for something that can't be replayed; the message says what to do instead
     ├── BlockingCall               saga code used a file, socket, thread or process: do it in a step
     ├── NotSerializable            a value can't be journaled; names its type and the path to it
-    │   └── WrongType              it is not of the type that its annotation says
+    │   └── WrongType              the value does not have the type of its annotation
     ├── DecodeError                a journaled value does not fit the annotation; names the place
     ├── CannotOpen                 a sealed value can't be opened here
-    │   ├── MissingKey             the key, or the codec, is not here: bring it, and what waits carries on
+    │   ├── MissingKey             the key, or the codec, is not here: add it, and what waits continues
     │   └── SealBroken             the value was changed, or belongs to another saga
     └── LimitExceeded              a limit is reached: .limit, .value; the message says what to do
 
-A client raises what is under ClientError; the others are for saga code, and for whoever writes or runs it.
+A client raises the errors under ClientError. The others are for saga code, and for those who write or run it.
 """
 
 from __future__ import annotations
@@ -73,12 +73,13 @@ class InvalidArgument(ClientError):
 
 
 class AlreadyEnded(ClientError):
-    """The saga takes no more messages, or can't be asked for this any more: it has ended, unwinds, or is past its pivot."""
+    """The saga takes no more messages, or this can't be asked of it any more: it has ended, is unwinding, or is past its
+    pivot."""
 
 
 class Exhausted(ClientError):
-    """A limit is reached: the saga has too many unread messages, the journal's disk is full, too many sagas have a key.
-    Nothing was written. `retry_after` is in seconds, None where trying again does not help; the message says what to do."""
+    """A limit is reached: the saga has too many unread messages, the journal's disk is full, or too many sagas have a key.
+    Nothing was written. The message says what to do. `retry_after` is in seconds, or None if trying again does not help."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
@@ -87,7 +88,7 @@ class Exhausted(ClientError):
 
 class NotAllowed(ClientError):
     """The server does not know the caller (it showed no valid certificate or token), or the caller lacks the role that this
-    call needs; the message says which. Nothing was done; the same call will not succeed until somebody has changed that."""
+    call needs; the message says which. Nothing was done, and the same call fails until somebody changes that."""
 
 
 class NotKnown(NotAllowed):
@@ -99,7 +100,7 @@ class Unavailable(ClientError):
 
 
 class SagaError(ClientError):
-    """A saga did not complete. `saga` is its id, `failure` is what went wrong, None if nothing did."""
+    """A saga did not complete. `saga` is its id, `failure` what went wrong, or None if nothing did."""
 
     def __init__(self, saga: str, failure: FailureInfo | None = None, words: str = "did not complete") -> None:
         self.saga = saga
@@ -125,7 +126,7 @@ class SagaCancelled(SagaError):
 
 
 class SagaTerminated(SagaError):
-    """The saga was ended by force; nothing was undone."""
+    """The saga was ended by force, without undoing anything."""
 
 
 class SagaStuck(SagaError):
@@ -141,8 +142,8 @@ class StepError(DurableSagaError):
 
 
 class StepFailed(StepError):
-    """The step failed for good. Where the step's own exception class is known here and can be made, that is raised, with this
-    as cause. `details` are the attributes of the step's exception that the journal keeps."""
+    """The step failed for good. If the step's own exception class is known here and can be made, that exception is raised
+    instead, with this one as its cause. `details` are the attributes of the step's exception that the journal keeps."""
 
     def __init__(self, message: str, *, failure: FailureInfo, step: str, call: str) -> None:
         super().__init__(message)
@@ -169,21 +170,21 @@ class StepTimedOut(StepError, TimeoutError):
 
 
 class StepInterrupted(StepError):
-    """An attempt of an at_most_once step was cut off, or the attempts of a step INTERRUPTIONS_MAX times, by workers that died;
-    its effect may have happened."""
+    """Workers that died cut off an attempt of an at_most_once step, or the attempts of another step INTERRUPTIONS_MAX times.
+    The effect may have happened."""
 
 
 class ResultRejected(StepError):
-    """A step returned what does not fit its return annotation, or can't be journaled. Its effect happened, so it is not tried
-    again; its compensation gets the value, where that can be journaled."""
+    """A step returned a value that does not fit its return annotation or can't be journaled. Its effect happened, so it is
+    not tried again. Its compensation gets the value, if it can be journaled."""
 
 
 class NotApplied(DurableSagaError):
-    """Raised by a step to say that its effect did not happen: it is not tried again, and nothing is to be undone."""
+    """Raised by a step to say that its effect did not happen: it is not tried again, and there is nothing to undo."""
 
 
 class LifespanFailed(DurableSagaError):
-    """A worker's resources could not be opened, so it does not start; the message has file and line, the cause is what went
+    """A worker's resources could not be opened, so it does not start. The message has file and line; the cause is what went
     wrong."""
 
 
@@ -204,7 +205,7 @@ class EventTimedOut(DurableSagaError, TimeoutError):
 
 
 class NotAwaited(DurableSagaError):
-    """Saga code called a step or a child saga without `await`: nothing of it was done."""
+    """Saga code called a step or a child saga without `await`, so nothing was done."""
 
 
 class SwallowedCancellation(DurableSagaError):
@@ -212,7 +213,7 @@ class SwallowedCancellation(DurableSagaError):
 
 
 class NonDeterminism(DurableSagaError):
-    """The code asks for something else than the history holds. The saga waits until code that fits is back."""
+    """The code asks for something else than the history holds. The saga waits until a worker has code that fits."""
 
     def __init__(self, history: str, code: str, location: str) -> None:
         self.history = history
@@ -244,7 +245,7 @@ class NotSerializable(DurableSagaError):
 
 
 class WrongType(NotSerializable):
-    """A value is not of the type that its annotation says, so it would not come back as it is."""
+    """A value does not have the type of its annotation, so it would not come back as it is."""
 
 
 class DecodeError(DurableSagaError):
@@ -256,11 +257,11 @@ class CannotOpen(DurableSagaError):
 
 
 class MissingKey(CannotOpen):
-    """The key, or the codec, is not here; the message says which. Nothing is lost by that."""
+    """The key, or the codec, is not here; the message says which. Nothing is lost."""
 
 
 class SealBroken(CannotOpen):
-    """A sealed value was changed, cut off, or moved here from where it belongs; or the key of that id is another one."""
+    """A sealed value was changed, cut off, or made for another place; or the key with that id is another one."""
 
 
 class LimitExceeded(DurableSagaError):

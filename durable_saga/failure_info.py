@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FailureInfo:
-    """`type` is the qualified name of the exception, `code` its own one ("" where it has none), `details` what it held of plain
-    values, `members` those of an exception group, `notes` what could not be kept of it. `not_applied`: it says that its effect
-    did not happen. `traceback` is for the team that runs the saga, not for its customers."""
+    """An exception as plain data. `type` is its qualified name, `code` its own code ("" if it has none), `details` the plain
+    values that it held, `members` those of an exception group, and `notes` says what could not be kept. `not_applied` means
+    that the effect did not happen. `traceback` is for the team that runs the saga, not for its customers."""
 
     type: str
     message: str

@@ -37,16 +37,16 @@ def compensation(
     *, retry: Retry = FOREVER, timeout: float | timedelta | None = None, name: str | None = None,
     strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
 ) -> Callable[[F], F]:  # fmt: skip
-    """Give a compensation its own policy; by default it is tried until it succeeds. `timeout` is for one attempt, in seconds.
+    """Give a compensation its own policy. By default it is tried until it succeeds. `timeout` is for one attempt, in seconds.
 
-    - `strategy="immediate"`: it runs as soon as its own step fails, before the saga goes on; and, if the step was done, when
-      the saga fails.
-    - `when` gets the error that leads to the unwind and returns whether this compensation is needed; it only computes. Of a
-      group it gets the first error that is not a cancellation, with `strategy="immediate"` the step's own.
+    - `strategy="immediate"`: the compensation runs as soon as its own step fails, before the saga goes on. If the step was
+      done, it runs when the saga fails.
+    - `when` gets the error that led to the unwind and returns whether this compensation is needed; it only computes. From an
+      exception group it gets the first error that is not a cancellation. With `strategy="immediate"` it gets the step's own
+      error.
 
-    Use it below `@charge.compensation`, or on a function that goes to `on_failure()`. Raises ValueError and TypeError for wrong
-    values.
-    """
+    Use it below `@charge.compensation`, or on a function for `on_failure()`. Raises ValueError and TypeError for wrong
+    values."""
     check_decides(when, "the condition of a compensation (when=)", "error")
     if strategy not in ("deferred", "immediate"):
         raise ValueError(f"strategy is {strategy!r}: give 'deferred' or 'immediate' (and a condition as `when`)")

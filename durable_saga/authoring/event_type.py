@@ -35,8 +35,8 @@ class EventType(Generic[T]):
         return self.wait(timeout=timeout)
 
     def wait(self, *, timeout: float | timedelta | None = None) -> Coroutine[Any, Any, T]:
-        """Wait for the next one in saga code, as `event()` does: raises EventTimedOut after `timeout` (seconds or a
-        timedelta)."""
+        """Wait in saga code for the next event of this type, as `event()` does. Raises EventTimedOut after `timeout` (seconds
+        or a timedelta)."""
         return event(self.name, timeout=timeout, type=Any if self.type is None else self.type)
 
     def encoded(self, args: Sequence[Any]) -> bytes:
@@ -66,10 +66,10 @@ def event_type(name: str, type: type[T]) -> EventType[T]: ...
 @overload
 def event_type(name: str, type: Any) -> EventType[Any]: ...
 def event_type(name: str, type: Any = None) -> EventType[Any]:
-    """An event of this name that carries one value of this type: `picked_up = event_type("picked_up", Pickup)`, or nothing,
-    without a type. In saga code `await picked_up(timeout=60)` is a Pickup; `handle.signal(picked_up, Pickup(...))` and
-    `client.publish(picked_up, Pickup(...), saga=…)` send one, and refuse anything else. Raises ValueError for a name that is
-    empty or longer than 255 characters, TypeError for one that is no text."""
+    """An event of this name that carries one value of this type: `picked_up = event_type("picked_up", Pickup)`. Without a
+    type it carries nothing. In saga code `await picked_up(timeout=60)` is a Pickup. `handle.signal(picked_up, Pickup(...))`
+    and `client.publish(picked_up, Pickup(...), saga=…)` send one, and refuse any other value. Raises ValueError for a name
+    that is empty or longer than 255 characters, and TypeError for a name that isn't text."""
     if not isinstance(name, str):
         raise TypeError(f"the name of an event must be a str, not {name!r} of type {name.__class__.__name__}")
     if not 1 <= len(name) <= ID_CHARACTERS_MAX:

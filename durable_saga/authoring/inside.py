@@ -44,8 +44,8 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class SagaContext:
-    """The run of a saga, as its code may know it. `id` is that of the saga, `run` counts from 1 and grows when it continues in
-    a new run, `type` is the saga's name. `started_at` is the start of this run, UTC. The same in every replay."""
+    """What saga code may know about its run. `id` is that of the saga. `run` counts from 1 and grows when the saga continues
+    in a new run. `type` is the saga's name, and `started_at` the start of this run, UTC. The same in every replay."""
 
     id: str
     run: int
@@ -55,8 +55,8 @@ class SagaContext:
 
 
 def saga_context() -> SagaContext:
-    """Which saga this is, for its code and its signal handlers; in a child saga it is the run that the child is a part of.
-    Raises UnsupportedOperation outside of saga code; a step asks `step_context()`."""
+    """Which saga this is, for saga code and signal handlers. In a child saga it is the run that the child is a part of.
+    Raises UnsupportedOperation outside of saga code; in a step use `step_context()`."""
     core = _core("saga_context()")
     started_at = datetime.fromtimestamp(core.standing.started_ms / 1000, UTC)
     return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
@@ -84,15 +84,15 @@ async def signal(name: str, type: type[T]) -> T: ...
 @overload
 async def signal(name: str, type: Any) -> Any: ...
 async def signal(name: str, type: Any = Any) -> Any:
-    """Wait for the next signal of that name; one that came early was kept. One argument is returned as it is (rebuilt as
-    `type`), none as None, several as a tuple. Raises DecodeError when the value is no `type`."""
+    """Wait for the next signal of this name. A signal that came early was kept. One argument is returned as it is (made into
+    `type`), no argument as None, several as a tuple. Raises DecodeError if the value does not fit `type`."""
     return await _core("signal()", awaited=True).signals.wait(name, type)
 
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Register what is to run if the saga fails from here on: a step or any function. Its intent is in the journal before
-    the next effect can start. A parameter `result` that is not given gets None. Raises TypeError when the arguments don't fit
-    and for a lambda without `compensation(name=…)`, NotSerializable."""
+    """Register an undo for the case that the saga fails from here on: a step or any function. Its intent is in the journal
+    before the next effect can start. If the function has a parameter `result` for which nothing is given, it gets None.
+    Raises TypeError if the arguments don't fit, and for a lambda without `compensation(name=…)`; and NotSerializable."""
     core = _core("on_failure()")
     core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
@@ -109,8 +109,8 @@ async def event(name: str, *, timeout: float | timedelta | None = None, type: ty
 @overload
 async def event(name: str, *, timeout: float | timedelta | None = None, type: Any) -> Any: ...
 async def event(name: str, *, timeout: float | timedelta | None = None, type: Any = Any) -> Any:
-    """Wait for an event that is published to this saga, as `signal()` does, without memory or polling. One that came before
-    the wait was kept. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""
+    """Wait for an event that is published to this saga, without using memory and without polling. An event that came before
+    the wait was kept. Its value is that of `signal()`. Raises EventTimedOut after `timeout` (seconds or a timedelta)."""
     seconds = None if timeout is None else to_ms(timeout, name="timeout") / 1000
     limit = asyncio.timeout(seconds)
     try:
@@ -123,16 +123,16 @@ async def event(name: str, *, timeout: float | timedelta | None = None, type: An
 
 
 def correlate(key: str) -> None:
-    """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key
-    that is empty or longer than 255 characters."""
+    """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key that is
+    empty or longer than 255 characters."""
     core = _core("correlate()")
     core.keys.declare(core.loop.scope().next(), check_key(key))
 
 
 def set_attributes(**attributes: str | int | bool) -> None:
-    """Let listings find this saga by these, from its next commit on: `set_attributes(customer="c-7")`, then
-    `client.list(attributes={"customer": "c-7"})`. Added to what was set before; the last value of a name counts. Raises
-    ValueError for a text that is empty or longer than 255 characters, and for a seventeenth name."""
+    """Let listings find this saga by these search attributes, from its next commit on: `set_attributes(customer="c-7")`, then
+    `client.list(attributes={"customer": "c-7"})`. They are added to those set before; for each name the last value counts.
+    Raises ValueError for a text that is empty or longer than 255 characters, and for a seventeenth name."""
     core = _core("set_attributes()")
     core.attributes.set(core.loop.scope().next(), attributes)
 
@@ -140,14 +140,14 @@ def set_attributes(**attributes: str | int | bool) -> None:
 def scope(
     name: str = "scope", *, order: Callable[[list[str]], list[str]] | None = None, parallel: bool = False
 ) -> AbstractAsyncContextManager[None]:
-    """`async with scope():` undoes what was done inside when the block fails, before the error reaches the code around it,
-    which may catch it: the saga does not fail by it. `order` and `parallel` are as for a saga."""
+    """`async with scope():` undoes what was done inside if the block fails, before the error reaches the code around it. If
+    that code catches the error, the saga does not fail. `order` and `parallel` work as for a saga."""
     check_decides(order, "the order of a scope", "names")
     return _core("scope()").scopes.new(name, order=order, parallel=parallel)
 
 
 def pivot() -> None:
-    """The point of no return. What was done before is never undone; from here on steps are tried until they succeed, the
+    """The point of no return. What was done before is never undone. From here on steps are tried until they succeed, the
     timeout of the saga no longer applies, and a saga whose code fails is held for a person. `@step(pivot=True)` does the same
     when that step is done."""
     core = _core("pivot()")
@@ -156,19 +156,19 @@ def pivot() -> None:
 
 
 async def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
-    """End this run and go on in the next run of the same saga, with these arguments and an empty history. Does not return:
-    `await continue_as_new(rest)` leaves the saga's function as an exception would; only `finally` blocks still run. Signals
-    that were not read go on to the next run; `state` does not. Raises UnsupportedOperation while something is registered that
-    could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
+    """End this run and continue in the next run of the same saga, with these arguments and an empty history. Does not return:
+    `await continue_as_new(rest)` leaves the saga's function as an exception would, so only `finally` blocks still run.
+    Signals that were not read go to the next run; `state` does not. Raises UnsupportedOperation while something is registered
+    that could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
     await _core("continue_as_new()").continuing.ask(args, kwargs)
 
 
 class State:
-    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. Durable with the saga's next
-    commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
+    """Values that a saga keeps, by name: `state.set("attempts", 3)`, `state.get("attempts", 0)`. They are durable with the
+    saga's next commit, and readable from outside: `handle.state()`, `durable-saga describe`."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """What was set last, `default` when nothing was."""
+        """The value that was set last, or `default` if there is none."""
         return _core("state.get()").state.get(key, default)
 
     def set(self, key: str, value: Any) -> None:

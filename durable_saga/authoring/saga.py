@@ -23,7 +23,7 @@ SIGNAL_NAME = "__durable_saga_signal__"
 
 
 class SagaFunction(Generic[P, R_co]):
-    """A saga, made by `@saga`. It is started through a client and run by a worker. Called directly it just runs."""
+    """A saga, made by `@saga`. A client starts it and a worker runs it. If you call it directly, it just runs."""
 
     def __init__(self, definition: SagaDefinition) -> None:
         self.definition = definition
@@ -42,9 +42,9 @@ class SagaFunction(Generic[P, R_co]):
     @overload
     def signal(self, /, *, name: str) -> Callable[[F], F]: ...
     def signal(self, function: Any = None, /, *, name: str | None = None) -> Any:
-        """Declare a handler for a signal (its function's name, or `name`). It runs inside the saga, so the rules of saga
-        code hold. If it raises, what it did is undone, the message is recorded as rejected, and the saga goes on; handlers at
-        work when the saga returns are let finish. Raises TypeError for a second handler of one name."""
+        """Declare a handler for a signal (named as its function, or `name`). The handler runs inside the saga, so the rules
+        of saga code apply. If it raises, what it did is undone, the message is recorded as rejected, and the saga goes on.
+        Handlers that are running when the saga returns may finish. Raises TypeError for a second handler of the same name."""
 
         def declare(function: F) -> F:
             key = check_function(function, name, f"@{self.definition.name}.signal")
@@ -91,15 +91,14 @@ def saga(
     keys: Callable[..., Sequence[str]] | None = None,
     attributes: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Any:
-    """Make an async function a saga. `timeout`, in seconds, is for the whole run, which then unwinds.
+    """Make an async function a saga. `timeout`, in seconds, is for the whole run; after it the saga is undone.
 
-    `compensation_order` gets the names of the steps to undo, last registered first, and returns them in the order to run;
-    `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own.
-    `when_failed="hold"`: instead of unwinding at once, the saga waits for a person, who recovers or compensates it. `keys` gets
-    the arguments and gives correlation keys for events, `attributes` gets them and gives search attributes for listings:
-    `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async, and for
-    what no function of a saga can be (declaring.py), ValueError for other values.
-    """
+    `compensation_order` gets the names of the steps to undo, last registered first, and returns them in the order to run.
+    `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own. With
+    `when_failed="hold"` a failed saga is not undone at once: it waits for a person, who recovers or compensates it. `keys`
+    gets the arguments and returns correlation keys for events. `attributes` gets them and returns search attributes for
+    listings: `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async or
+    can't be a saga for another reason (declaring.py), and ValueError for other wrong values."""
     if when_failed not in ("compensate", "hold"):
         raise ValueError(f"when_failed is {when_failed!r}: give 'compensate' or 'hold'")
 

@@ -56,9 +56,10 @@ class StepFunction(Generic[P, R]):
         strategy: Strategy = "deferred", when: Callable[[Any], bool] | None = None,
     ) -> Callable[[F], F]: ...  # fmt: skip
     def compensation(self, function: Any = None, /, **options: Any) -> Any:
-        """Declare what undoes this step: a function of the step's own parameters and, if it has a parameter `result`, the
-        step's result (None if the step never returned); if it has a parameter `error`, the exception that led to the unwind.
-        The options are those of `compensation()`. Raises TypeError when the signatures don't fit, or for a second one."""
+        """Declare the function that undoes this step. It has the step's own parameters. If it has a parameter `result`, it
+        gets the step's result (None if the step never returned); if it has a parameter `error`, it gets the exception that
+        led to the unwind. The options are those of `compensation()`. Raises TypeError if the signatures don't fit, and for a
+        second compensation."""
 
         def declare(function: F) -> F:
             if self.definition.compensation is not None:
@@ -108,18 +109,17 @@ def step(
     not_applied: ErrorTypes = (),
     in_doubt: InDoubt = "settle",
 ) -> Any:
-    """Make a function (async, or plain: then it runs in a thread) a step.
+    """Make a function a step. An async function runs on the worker's event loop, a plain one in a thread.
 
-    `timeout` is for one attempt, in seconds. `effect=False` promises that it only reads or computes: it costs no commit of
-    its own and may run again. `at_most_once=True`: an attempt that was interrupted is not repeated, it raises
-    StepInterrupted in the saga. `pivot=True`: once it is done, the saga only goes forward. `compensation` undoes it. Without
-    `retry`, the saga's policy holds, then the worker's, which is `Retry()` by default.
+    `timeout` is for one attempt, in seconds. `effect=False` promises that the step only reads or computes: it costs no commit
+    of its own and may run again. With `at_most_once=True` an attempt that was interrupted is not repeated but raises
+    StepInterrupted in the saga. With `pivot=True` the saga can only go forward once the step is done. `compensation` undoes
+    the step. Without `retry`, the saga's policy is used, then the worker's, which is `Retry()` by default.
 
-    `not_applied` names exception classes which prove that nothing happened, as raising `NotApplied` does: the step is tried
-    again by its policy, and if its last attempt ends with one of them, nothing is to be undone. `in_doubt="leave"`: where it
-    is not known whether it happened, the saga may end without its compensation. Raises ValueError and TypeError, with its
-    place, for wrong values.
-    """
+    `not_applied` names exception classes which prove that nothing happened, as `NotApplied` does. The step is tried again as
+    its policy says, and if its last attempt ends with one of them, there is nothing to undo. With `in_doubt="leave"`, the
+    saga may end without the step's compensation if it is not known whether the step happened. Raises ValueError and
+    TypeError, with the place in the code, for wrong values."""
 
     def decorate(function: Callable[..., Any]) -> StepFunction[Any, Any]:
         found = check_function(function, name, "@step")

@@ -27,11 +27,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """`idempotency_key` is the same for every attempt of this call: `namespace/saga/run/incarnation/call`, and `/undo` behind
-    it for a compensation. The incarnation, INCARNATION_CHARACTERS hexadecimal digits, is another one in each life of a saga id:
-    a saga that is started after an earlier one of its id was purged repeats nothing.
+    """What a step may know about its attempt. `idempotency_key` is the same for every attempt of a call:
+    `namespace/saga/run/incarnation/call`, followed by `/undo` for a compensation. The incarnation, INCARNATION_CHARACTERS
+    hexadecimal digits, is different in each life of a saga id: a saga that is started after an earlier one with its id was
+    purged has new keys.
 
-    `fencing_token` grows with every take-over: a service that remembers the highest one it saw can refuse a worker that was
+    `fencing_token` grows with every take-over. A service that remembers the highest token it saw can refuse a worker that was
     replaced. `attempt` counts from 1. `step` is the name of the step or compensation."""
 
     idempotency_key: str
@@ -47,11 +48,11 @@ class StepContext:
     @property
     def cancelled(self) -> bool:
         """Nobody waits for this attempt any more: its saga was cancelled, its time-out is over, or the worker has lost the
-        saga. A function in a thread learns of it here; it may then raise NotApplied, if it has done nothing yet."""
+        saga. A function in a thread can ask here; it may then raise NotApplied if it has done nothing yet."""
         return bool(self._stop.reason)
 
     def raise_if_cancelled(self) -> None:
-        """Raises asyncio.CancelledError, which `except Exception` lets pass, when this attempt is cancelled."""
+        """Raises asyncio.CancelledError, which `except Exception` does not catch, if this attempt is cancelled."""
         if self._stop.reason:
             raise asyncio.CancelledError(self._stop.reason)
 
@@ -88,7 +89,7 @@ def refuse_within_step(kind: str, name: str) -> None:
 
 
 def step_context() -> StepContext:
-    """The context of the step that runs now. Raises UnsupportedOperation outside of one."""
+    """The context of the step that is running. Raises UnsupportedOperation outside of a step."""
     try:
         make = current.get()
     except LookupError:

@@ -43,9 +43,9 @@ WAIT_MS = 20_000
 
 
 class Handle(Generic[R]):
-    """One saga, by its id: its newest run, or (`run`) an earlier one. Every method raises NotFound and
-    Unavailable. `who` is kept in the history beside the reason; by default it is the user of this process.
-    `already_started`: the start that gave this handle found the saga already started, with the same arguments."""
+    """One saga, by its id: its newest run, or the earlier run `run`. Every method raises NotFound and Unavailable. The
+    history keeps `who` with the reason; by default it is the user of this process. `already_started` is true if the start
+    that returned this handle found the saga already started with the same arguments."""
 
     def __init__(
         self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
@@ -66,9 +66,9 @@ class Handle(Generic[R]):
         return self._client.chance.new().hex()
 
     async def result(self, timeout: float | timedelta | None = None) -> R:
-        """Wait for the end, of the last run if it continues in new ones. Raises TimeoutError after `timeout` seconds (the
-        saga goes on), and SagaFailed, SagaCompensated, SagaCancelled, SagaTerminated, SagaStuck or SagaHeld with the cause and
-        the user's traceback."""
+        """Wait for the end of the saga (of its last run, if it continues in new runs) and return the result. Raises
+        TimeoutError after `timeout` seconds, while the saga goes on. Raises SagaFailed, SagaCompensated, SagaCancelled,
+        SagaTerminated, SagaStuck or SagaHeld, with the cause and the user's traceback."""
         async with asyncio.timeout(None if timeout is None else to_ms(timeout, name="timeout") / 1000):
             key = self._key
             while True:
@@ -83,23 +83,23 @@ class Handle(Generic[R]):
                     raise error
 
     async def describe(self, *, large: bool = True) -> Description:
-        """All there is to tell: status, steps, compensations, owner, times. Without `large`, a sentence stands for a value
-        above 16 KiB."""
+        """Everything about the saga: status, steps, compensations, owner, times. Without `large`, a sentence stands in place
+        of a value above 16 KiB."""
         return description_of(await raw.describe(self, large=large))
 
     async def overview(self) -> Overview:
-        """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe()."""
+        """A summary: status, current step, completed and compensated steps, state, error, times. Raises as describe() does."""
         return overview_of(await raw.describe(self))
 
     def watch(self, *, interval: float | timedelta = WATCH_SECONDS) -> AsyncIterator[Overview]:
-        """`async for found in handle.watch():` the overview as it is now, and again each time it has changed, until the saga
-        has ended, in its last run if it continues in new ones. The end comes at once, other changes within `interval`
-        (seconds); several within one are told as one. A message is no change before the saga takes it. Raises ValueError for an
-        interval that is none."""
+        """`async for found in handle.watch():` gives the overview now, and again each time it has changed, until the saga has
+        ended (in its last run, if it continues in new runs). The end comes at once. Other changes come within `interval`
+        (seconds); several changes within one interval come as one. A message counts as a change when the saga takes it.
+        Raises ValueError for a wrong interval."""
         return changes(self._client, self._key, interval)
 
     async def state(self) -> dict[str, Any]:
-        """What the saga has set by `state.set()`, as of its last commit. Raises MissingKey where a value stays sealed."""
+        """What the saga has set with `state.set()`, as of its last commit. Raises MissingKey if a value stays sealed."""
         found = await raw.describe(self)
         for payload in found.state.values():
             check_open(self._client.sealing, found.key, payload)
@@ -110,8 +110,8 @@ class Handle(Generic[R]):
         return [event_of(one) for one in await raw.history(self)]
 
     async def history_page(self, from_seq: int = 0, *, limit: int = 0, large: bool = True) -> list[HistoryEvent]:
-        """The events from `from_seq` on, `limit` at most (0: as many as the server gives at once); empty behind the last.
-        Without `large`, a sentence stands for a value above 16 KiB."""
+        """The events from `from_seq` on, at most `limit` (0: as many as the server gives at once). Empty after the last
+        event. Without `large`, a sentence stands in place of a value above 16 KiB."""
         return [event_of(one) for one in await raw.history_page(self, from_seq, limit=limit, large=large)]
 
     @overload
@@ -123,45 +123,45 @@ class Handle(Generic[R]):
     async def signal(
         self, signal: str | SignalHandler | EventType[Any], /, *args: Any, message_id: str | None = None
     ) -> None:  # fmt: skip
-        """Send a message, by its name, its handler (`handle.signal(cart.add, 7)`) or its type; durable when this returns. With
-        a `message_id` of one's own a repetition takes effect once. Raises AlreadyEnded, and InvalidArgument for arguments
-        that its handler can't take, where that is known: it is given, or this handle has the saga's code and a handler of
-        that name; also for a name that neither a handler of that saga has nor any code here waits for."""
+        """Send a message, by its name, its handler (`handle.signal(cart.add, 7)`) or its type. The message is durable when
+        this returns. If you give a `message_id` of your own, a repeated message takes effect once. Raises AlreadyEnded.
+        Raises InvalidArgument for arguments that the handler can't take (if the handler is given, or this handle has the
+        saga's code and a handler of that name), and for a name that no handler of that saga has and no code here waits for."""
         name, data = checked_signal(signal, args, self._definition)
         once = text("message_id", message_id or self._message_id())
         request = c.SignalRequest(key=self._key, message_id=once, name=name, input=p.Payload(data=data))
         await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
-        """Ask the saga to stop; it then unwinds and ends as CANCELLED. Durable when this returns; it takes effect when the saga
-        can carry on, and `describe()` shows it until then. Returns why it can't carry on now, or "" if it can. Raises
-        AlreadyEnded, also for one that is unwinding already or is past its pivot."""
+        """Ask the saga to stop. It then undoes what it did and ends as CANCELLED. The request is durable when this returns.
+        It takes effect when the saga can continue; until then `describe()` shows it. Returns why the saga can't continue now,
+        or "" if it can. Raises AlreadyEnded, also for a saga that is already unwinding or past its pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("cancel", request)).waits_for)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
-        """Stop forward work and unwind; it ends as COMPENSATED. Returns and raises as cancel() does."""
+        """Stop forward work and undo what the saga did; it ends as COMPENSATED. Returns and raises as cancel() does."""
         request = c.CompensateRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("compensate", request)).waits_for)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
-        """Let a held saga carry on from its failed step; results that it has are kept. Returns as cancel() does. Raises
-        AlreadyEnded when the saga is not held."""
+        """Continue a held saga from its failed step; the results so far are kept. Returns as cancel() does. Raises
+        AlreadyEnded if the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
-        """End the saga now and undo nothing. Raises AlreadyEnded."""
+        """End the saga now, without undoing anything. Raises AlreadyEnded."""
         await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, **_words(reason, who)))
 
     async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
-        """Try a stuck compensation once more. `call` is its number in describe(). Raises NotFound for a call without a
-        compensation, AlreadyEnded when it is not stuck or the saga has ended."""
+        """Try a stuck compensation again. `call` is its number in describe(). Raises NotFound for a call without a
+        compensation, and AlreadyEnded if the compensation is not stuck or the saga has ended."""
         await self._decide(call, h.CompensationDecided.RETRY, note, who)
 
     async def skip_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
-        """Give a compensation up; the record shows it as skipped. Raises NotFound for a call without a compensation,
-        AlreadyEnded when it is not part of an unwind or has its outcome already."""
+        """Give up a compensation; the history shows it as skipped. Raises NotFound for a call without a compensation, and
+        AlreadyEnded if the compensation is not part of an unwind or already has an outcome."""
         await self._decide(call, h.CompensationDecided.SKIP, note, who)
 
     async def resolve_compensation(self, call: str | int, note: str, *, who: str | None = None) -> None:
@@ -178,19 +178,18 @@ class Handle(Generic[R]):
 
 
 class Client:
-    """Made by `connect()`; an async context manager."""
+    """A connection to servers or a journal. `connect()` makes one; it is an async context manager."""
 
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
         saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
         payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
     ) -> None:  # fmt: skip
-        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md);
-        `redact` removes secrets from failures and log lines, in the whole process (docs/security.md).
-        `saga_timeout` (seconds or a timedelta) is for sagas that declare none. `converters={Money: (to, from)}` lets values of
-        your own type be journaled: `to` makes plain data of one, `from` makes one of that data. They apply to the whole
-        process; a third item is the name in the journal, by default that of the class. Raises TypeError and ValueError for
-        any other mapping."""
+        """`payload_codec` seals what leaves this client and its workers (docs/encryption.md). `redact` removes secrets from
+        failures and log lines, in the whole process (docs/security.md). `saga_timeout` (seconds or a timedelta) is for sagas
+        that declare none. `converters={Money: (to, from)}` lets values of your own type be journaled: `to` turns such a value
+        into plain data, `from` turns the data back into a value. A third item is the name in the journal; by default it is
+        that of the class. Converters apply to the whole process. Raises TypeError and ValueError for any other mapping."""
         codec.register(converters or {})
         redaction.use(redact)
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None
@@ -212,7 +211,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """End the connection, and the engine if it runs in this process. Sagas are not touched."""
+        """End the connection, and the engine if it runs in this process. Sagas are not changed."""
         await self.transport.close()
 
     @overload
@@ -231,12 +230,12 @@ class Client:
         self, saga: Any, /, *args: Any, id: str | None = None,
         timeout: float | timedelta | None = None, **kwargs: Any,
     ) -> Handle[Any]:  # fmt: skip
-        """Start a saga; it is durable when this returns. Type checkers want the saga's own arguments by place where an option
-        is given. A second start of an id with the same arguments gives the first run
-        (`handle.already_started`); `timeout`, keys and attributes of the second do not count. Raises AlreadyStarted when the id
-        belongs to a saga of another type or with other arguments, TypeError when the arguments don't fit its parameters,
-        InvalidArgument when one is not of its parameter's type (not known here for a saga that is started by name),
-        NotSerializable, ValueError for what `attributes=` of the saga gives."""
+        """Start a saga. The saga is durable when this returns. If you give an option, type checkers want the saga's own
+        arguments by place. A second start of an id with the same arguments returns the first run (`handle.already_started`);
+        its `timeout`, keys and attributes do not count. Raises AlreadyStarted if the id belongs to a saga of another type or
+        with other arguments, TypeError if the arguments don't fit the parameters, InvalidArgument if an argument does not
+        have its parameter's type (a start by name can't check this), NotSerializable, and ValueError for bad values of the
+        saga's `attributes=`."""
         name, timeout_ms = text("the type of the saga", saga) if isinstance(saga, str) else function_of(saga).definition.name, 0
         definition: SagaDefinition | None = None
         keys: Sequence[str] = ()
@@ -281,8 +280,8 @@ class Client:
     @overload
     def handle(self, id: str, saga: SagaFunction[P, R], *, run: int = 0) -> Handle[R]: ...
     def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> Handle[Any]:
-        """A saga that was started before; give the saga function too to get the result as its type. `run` is one of its runs,
-        if it continued in new ones; 0 is the newest."""
+        """A handle of a saga that was started before. Give the saga function too, to get the result as its type. `run` is the
+        number of one run of a saga that continued in new runs; 0 is the newest."""
         return Handle(self, id, saga.definition if saga is not None else None, run)
 
     @overload
@@ -302,10 +301,10 @@ class Client:
         self, event: str | EventType[Any], /, *args: Any, saga: str | None = None, key: str | None = None,
         message_id: str | None = None,
     ) -> int:  # fmt: skip
-        """Publish an event to one saga, by its id, or to every open saga that declared the correlation key; durable when this
-        returns, kept for a saga that does not wait for it yet. With a `message_id` of one's own a repetition takes effect
-        once. Returns how many sagas got it. Raises NotFound and AlreadyEnded, and InvalidArgument unless one of `saga` and
-        `key` is given."""
+        """Publish an event to one saga, by its id, or to every open saga that declared the correlation key. The event is
+        durable when this returns, and kept for a saga that does not wait for it yet. If you give a `message_id` of your own,
+        a repeated event takes effect once. Returns how many sagas got the event. Raises NotFound and AlreadyEnded, and
+        InvalidArgument unless exactly one of `saga` and `key` is given."""
         name, data = named_event(event, args)
         request = c.PublishRequest(
             namespace=self.namespace, event=name, saga=text("saga", saga or ""),
@@ -315,7 +314,7 @@ class Client:
         return int((await self.transport.call("publish", request)).delivered)
 
     async def statistics(self) -> Statistics:
-        """How many sagas of each type are in each status; eventually consistent, from rows that the journal maintains."""
+        """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""
         return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
 
     async def list(
@@ -329,10 +328,10 @@ class Client:
         started_before: datetime | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Listed]:
-        """Newest first, page by page, eventually consistent: sagas that have all of these search attributes and were started
-        at `started_after` or later, before `started_before`; `status` in capital or small letters. With a correlation `key`:
-        open sagas that declared it. Raises InvalidArgument for an unknown status, for a name or value that no attribute has,
-        and for a time without a time zone."""
+        """The sagas that match all conditions, newest first, page by page; eventually consistent. They have all of these
+        search attributes, one of these statuses (in capital or small letters), and were started at `started_after` or later
+        and before `started_before`. With a correlation `key`: the open sagas that declared it. Raises InvalidArgument for an
+        unknown status, for a name or value that no attribute can have, and for a time without a time zone."""
         found = rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
             started_before=started_before, limit=limit,
@@ -352,8 +351,9 @@ class Client:
         limit: int = 100,
         page: str = "",
     ) -> ListPage:
-        """One page: `sagas`, and `next_page`, the `page` of the next call, empty at the end. A page may be short, or empty,
-        and not be the last. What is started meanwhile does not move the pages. As `list()` else."""
+        """One page: its `sagas`, and `next_page`, which is the `page` of the next call and empty at the end. A page may be
+        short or empty without being the last. Sagas that are started in the meantime do not move the pages. The conditions
+        are those of `list()`."""
         found = await page_of_rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
             started_before=started_before, limit=limit, page=page,

@@ -26,20 +26,20 @@ def connect(
 ) -> Client:  # fmt: skip
     """A client for servers or a journal. Nothing is contacted before the first call.
 
-    - `url`: `localhost:7233`, `a:7233,b:7233` (some servers of one cell; they name the others), `grpcs://a:7233,b:7233` for
-      TLS; or a journal: `sqlite:///orders.db`, `cassandra://host1,host2/keyspace`, `memory:`.
-    - `namespace`: of the sagas that this client starts and sees.
+    - `url`: `localhost:7233`, `a:7233,b:7233` (some servers of one cell, which name the others), or `grpcs://a:7233,b:7233`
+      for TLS. For a journal: `sqlite:///orders.db`, `cassandra://host1,host2/keyspace` or `memory:`.
+    - `namespace`: the namespace of the sagas that this client starts and sees.
     - `strict`: refuse a Cassandra whose settings are too weak for the promises.
     - `saga_timeout` (seconds or a timedelta): for sagas that declare none.
-    - `ca`, `cert`, `key`, `token`: PEM files, and a text or a function that returns the current token (docs/identity.md). None:
-      it comes from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none of these.
-    - `timeout` (seconds or a timedelta): the time in which each call is answered, or raises Unavailable; it may have taken
-      effect then, and may be made again. Without it a call is tried again for up to 30 s while no server answers. Waiting for
-      a saga's end is not counted, nor are the streams of workers.
+    - `ca`, `cert`, `key`: PEM files. `token`: a text, or a function that returns the current token (docs/identity.md). If
+      None, they come from DURABLE_SAGA_CA, _CERT, _KEY, _TOKEN or _TOKEN_FILE. A journal needs none of these.
+    - `timeout` (seconds or a timedelta): the time in which each call must be answered. After it the call raises Unavailable;
+      it may have taken effect, and you can make it again. Without it a call is tried again for up to 30 s while no server
+      answers. It does not apply to waiting for a saga's end, nor to the streams of workers.
     - `codec`: seals values before they leave this process, and opens them (docs/encryption.md).
     - `converters`, `redact`: those of `Client`.
 
-    Raises ValueError for any other URL and for arguments that don't fit together, OSError for a file that can't be read."""
+    Raises ValueError for any other URL and for arguments that don't fit together, and OSError for a file that can't be read."""
 
     within = to_ms(timeout, name="timeout") / 1000 if timeout is not None else None
     if within == 0:

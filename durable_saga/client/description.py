@@ -23,11 +23,11 @@ from durable_saga.pb import payload_pb2 as p
 
 @dataclass(frozen=True, slots=True)
 class DescribedStep:
-    """A step and its compensation. `call` names it in the operator's verbs. `state`: pending, running, retrying, done, failed,
-    cancelled or skipped; for a scope or a child saga: opened. `compensation` is a name, "" where there is none;
-    `compensation_state`: "", pending, running, retrying, done, skipped, resolved or stuck; `compensation_seq` the number of the
-    event that changed it last, which is the order of the unwind. `scope`: the call of the scope or child saga that it belongs
-    to, "" for the saga itself. Times are UTC."""
+    """A step and its compensation. Commands for compensations take `call`. `state` is pending, running, retrying, done,
+    failed, cancelled or skipped; for a scope or a child saga it is opened. `compensation` is a name, or "" if there is none.
+    `compensation_state` is "", pending, running, retrying, done, skipped, resolved or stuck. `compensation_seq` is the number
+    of the event that changed it last, which gives the order of the unwind. `scope` is the call of the scope or child saga
+    around the step, or "" for the saga itself. Times are UTC."""
 
     call: str
     name: str
@@ -47,12 +47,12 @@ class DescribedStep:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A run in all detail; `Overview` is the summary. `owner` is the worker that has it now, "" when none has; `epoch` counts
-    its owners, `next_seq` its events. `wake_at`: its next timer. `blocked` tells why no worker can go on, `damaged` what of its
-    history can't be read, `warning` that it grows towards a limit or that a step
-    without a time-out has been at work for more than a minute; "" when that is not so. `unread`: names of messages
-    that it did not take. `previous_run` and `next_run` are 0 where there is none. `result` is what the saga returned, as plain
-    data; `Handle.result()` gives it as its type. Times are UTC."""
+    """Everything about a run; `Overview` is the summary. `owner` is the worker that has the run now, or ""; `epoch` counts
+    the owners, `next_seq` the events. `wake_at` is the next timer. `blocked` says why no worker can continue the run,
+    `damaged` what of the history can't be read, and `warning` that the history is growing towards a limit, or that a step
+    without a time-out has been running for more than a minute; each is "" if it does not apply. `unread` are names of
+    messages that the run did not take. `previous_run` and `next_run` are 0 if there is none. `result` is what the saga
+    returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
 
     id: str
     run: int
@@ -92,9 +92,9 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """One event of a run. `kind` is its name: `step_completed`, `signal_received`, `saga_ended`, … `details` holds what it
-    tells by name: values of yours as plain data, a failure as FailureInfo, a status as Status, times as datetime (UTC). What is
-    empty is left out."""
+    """One event of a run. `kind` is its name: `step_completed`, `signal_received`, `saga_ended`, … `details` holds its
+    contents by name: your values as plain data, a failure as FailureInfo, a status as Status, times as datetime (UTC). Empty
+    values are left out."""
 
     seq: int
     at: datetime | None
@@ -104,7 +104,8 @@ class HistoryEvent:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What somebody may do: `roles` in `namespaces`, as a worker for `saga_types`; a `*` at the end stands for anything."""
+    """What somebody may do: `roles` in `namespaces`, and as a worker for `saga_types`. A `*` at the end of a name stands for
+    anything."""
 
     roles: list[str]
     namespaces: list[str]
@@ -113,8 +114,8 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a client is to its server; without a name where the server asks for no identity. `kind`: certificate, jwt or token.
-    `expires_at` is None for one that does not run out."""
+    """Who a client is to its server. `name` is empty if the server asks for no identity. `kind` is certificate, jwt or token.
+    `expires_at` is None if the identity does not expire."""
 
     name: str
     kind: str

@@ -25,8 +25,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A run of a saga as a listing shows it, plain data: `handle(id).overview()` has the rest. Times are UTC. `blocked` tells
-    why no worker can go on, empty: not blocked."""
+    """A run of a saga as a listing shows it, as plain data; `handle(id).overview()` has the rest. `blocked` says why no
+    worker can continue the run, and is empty if it is not blocked. Times are UTC."""
 
     id: str
     run: int

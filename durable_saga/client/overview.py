@@ -39,9 +39,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What an open saga waits for. `step` and `compensation`: the attempts of the one of this `name`. `time`: the moment
-    `until`, or a message. `message`: a signal or an event, whose name only the saga's code knows. `person`: somebody who
-    recovers or compensates it, or decides on the compensation `name`."""
+    """What an open saga waits for. `kind` is `step` or `compensation` (the attempts of the one with this `name`), `time` (the
+    moment `until`, or a message), `message` (a signal or an event, whose name only the saga's code knows) or `person`
+    (somebody who recovers or compensates the saga, or decides about the compensation `name`)."""
 
     kind: Literal["step", "compensation", "time", "message", "person"]
     name: str = ""
@@ -50,9 +50,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How a saga stands, as plain data: `dataclasses.asdict()`, pydantic and FastAPI take it as it is. Steps are named in the
-    order in which they were begun. `attempts` counts those of the current step, of the last one when none runs. Times are UTC,
-    None where there is none. `error` and `failure` hold tracebacks: they are for the team that runs the saga."""
+    """The state of a saga as plain data, which `dataclasses.asdict()`, pydantic and FastAPI accept as it is. Steps are named
+    in the order in which they began. `attempts` counts those of the current step, or of the last one if none is running.
+    Times are UTC, and None if there is none. `error` and `failure` hold tracebacks: they are for the team that runs the saga,
+    not for customers."""
 
     id: str
     saga_type: str
@@ -91,11 +92,11 @@ class Overview:
         return self.status.is_open
 
     def can_recover(self) -> bool:
-        """Whether `recover` would let it carry on: it failed and is held."""
+        """Whether `recover` would let the saga continue: it failed and is held."""
         return self.status is Status.HELD
 
     def can_compensate(self) -> bool:
-        """Whether `compensate` would unwind it."""
+        """Whether `compensate` would undo the saga."""
         return self.status in (Status.RUNNING, Status.HELD) and not self.past_pivot and not self.settling
 
 
@@ -174,8 +175,8 @@ def time_of(ms: int) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Counts of sagas by `Status`, over all types and for each one; a status that none is in is not there. `active` is
-    running and compensating."""
+    """Counts of sagas by `Status`, over all types and for each type; a status without sagas is missing. `active` is running
+    plus compensating."""
 
     by_status: dict[str, int]
     by_type: dict[str, dict[str, int]]
@@ -191,7 +192,7 @@ class Statistics:
         return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()})
 
     def count(self, *statuses: Status) -> int:
-        """How many are in one of these."""
+        """How many sagas are in one of these statuses."""
         return sum(self.by_status.get(status, 0) for status in statuses)
 
     @property
@@ -204,7 +205,7 @@ class Statistics:
 
     @property
     def failed(self) -> int:
-        """Ended as failed: nothing was to be undone."""
+        """Sagas that ended as failed, with nothing to undo."""
         return self.count(Status.FAILED)
 
     @property

@@ -11,8 +11,8 @@ _LATER = re.compile(r"status_\d+")
 
 
 class Status(enum.StrEnum):
-    """Each is equal to its word: `found.status == "running"`. A status of a newer server than this client is a member too, by
-    its number: `status_17`."""
+    """The status of a saga. Each member is equal to its word: `found.status == "running"`. A status of a newer server, which
+    this client does not know, is a member too, by its number: `status_17`."""
 
     RUNNING = "running"
     COMPENSATING = "compensating"
@@ -33,7 +33,7 @@ class Status(enum.StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """It has not ended."""
+        """The saga has not ended."""
         return self in OPEN
 
     @classmethod

@@ -43,8 +43,8 @@ SagaState = State
 class SagaStep:
     """What all steps of a table have.
 
-    - `depends_on`: names of the steps to wait for; None: the step before it in the list, empty: nothing.
-    - `condition(context, results)`: when it is false, the step is skipped, and never undone.
+    - `depends_on`: names of the steps to wait for. None: the step before it in the list; empty: nothing.
+    - `condition(context, results)`: if it returns false, the step is skipped, and never undone.
     - `when_skipped`: whether a step that depends on a skipped one runs ("run") or is skipped too ("skip").
     - `place`: file and line, for messages."""
 
@@ -59,10 +59,10 @@ class Step(SagaStep):
     """A step of a table.
 
     - `action(context)` or `action(context, results)`, async or plain.
-    - `compensation(context)` or `compensation(context, result)`, where `result` is None if the action never returned.
+    - `compensation(context)` or `compensation(context, result)`; `result` is None if the action never returned.
     - `timeout` (seconds or a timedelta): for one attempt.
     - `compensation_strategy`: "deferred", "immediate", or "conditional" with `compensation_when(context, error)`.
-    - The others are those of `@step` and `compensation()`."""
+    - The other options are those of `@step` and `compensation()`."""
 
     name: str
     action: Callable[..., Any]
@@ -82,7 +82,7 @@ class Step(SagaStep):
 
 @dataclass(frozen=True)
 class Parallel(SagaStep):
-    """Steps that run at the same time. One that fails cancels the others."""
+    """Steps that run at the same time. If one fails, the others are cancelled."""
 
     name: str
     steps: Sequence[SagaStep]
@@ -90,7 +90,7 @@ class Parallel(SagaStep):
 
 @dataclass(frozen=True)
 class WaitForEvent(SagaStep):
-    """Waits for an event; its result is what was published. Fails with EventTimedOut after `timeout`."""
+    """Waits for an event. Its result is the value that was published. Fails with EventTimedOut after `timeout`."""
 
     name: str
     event: str
@@ -123,7 +123,8 @@ class Done:
 
 
 class Saga:
-    """The base of declared sagas. One instance serves all runs, so it keeps nothing of a run: that is for `state`."""
+    """The base class of declared sagas. One instance serves all runs, so it must not keep anything of a run; use `state` for
+    that."""
 
     name: ClassVar[str] = ""
     timeout: ClassVar[Seconds | None] = None
@@ -136,7 +137,8 @@ class Saga:
         raise NotImplementedError(f"{type(self).__qualname__} needs define(): return the list of its steps")
 
     def compensation_order(self) -> Sequence[str] | None:
-        """Names of steps in the order in which they are undone; others come after them. None: the reverse of doing."""
+        """Names of steps in the order in which they are undone; steps that are not named come after them. None: the reverse
+        order."""
         return None
 
     def keys(self, context: Any) -> Sequence[str]:
@@ -148,9 +150,9 @@ class Saga:
         return {}
 
     async def execute_step(self, name: str, context: Any, state: SagaState) -> Any:
-        """Runs one step. Override it to wrap every step, and call `super()`; it is saga code and replays, so it may read and
-        set `state` and raise, and does nothing to the world. Keeps `last_successful_step`, `last_error` and `attempts` (of
-        the step that failed last) in the state."""
+        """Runs one step. Override it to wrap every step, and call `super()`. It is saga code and is replayed, so it may read
+        and set `state` and raise, but does nothing to the world. Keeps `last_successful_step`, `last_error` and `attempts`
+        (of the step that failed last) in the state."""
         attempts = state.get("attempts", 0)
         try:
             result = await _running(running_table).call(name)
@@ -163,13 +165,13 @@ class Saga:
         return result
 
     async def handle_event(self, event: str, data: Any, saga_id: str) -> None:
-        """Gets each event. As it stands here, the step that waits for it goes on with the data, now or when it comes to wait.
-        Override it to decide otherwise, with `resume()` and `compensate()`."""
+        """Gets each event. By default the step that waits for the event goes on with the data, now or when the saga gets
+        there. Override it to decide otherwise, with `resume()` and `compensate()`."""
         core_of_saga().signals.keep(_running(running_event))
 
     def resume(self, step: str, data: Any = None) -> Awaitable[None]:
-        """Let a WaitForEvent step go on with this data, now or when it comes to wait. It takes effect at the call; awaiting
-        it does no harm. Raises ValueError for another step."""
+        """Let a WaitForEvent step go on with this data, now or when the saga gets there. It takes effect at the call; you may
+        also await it. Raises ValueError for any other step."""
         waiting = _running(running_table).item(step)
         if not isinstance(waiting, WaitForEvent):
             raise ValueError(f"step {step!r} does not wait for an event: name a WaitForEvent step")
@@ -180,7 +182,8 @@ class Saga:
         return Done()
 
     def compensate(self, reason: str = "") -> Awaitable[None]:
-        """Stop forward work and unwind; at the call, as resume(). Raises UnsupportedOperation past the pivot."""
+        """Stop forward work and undo what was done. It takes effect at the call, as resume() does. Raises
+        UnsupportedOperation past the pivot."""
         core = core_of_saga()
         if core.past_pivot:
             raise UnsupportedOperation("the saga is past its pivot and can only go forward")

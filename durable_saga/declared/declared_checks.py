@@ -254,7 +254,7 @@ def _dependencies(item: Any) -> Sequence[str]:
     found = _names_or_steps(item.depends_on, f"{item.place}: depends_on of step {item.name!r}", "a list of names")
     for place, name in enumerate(found):
         if not isinstance(name, str) or name in found[:place]:
-            words = "no name" if not isinstance(name, str) else "there twice"
+            words = "not a name" if not isinstance(name, str) else "there twice"
             raise DefinitionError(f"{item.place}: depends_on of step {item.name!r}: {name!r} is {words}")
     return found
 

@@ -69,13 +69,14 @@ def caller_place() -> str:
 class Retry:
     """A retry policy.
 
-    - `max_attempts` counts the first one; None means without end.
+    - `max_attempts`: the number of attempts, including the first; None means without end.
     - `backoff`: the delay after attempt n is `initial * factor**(n-1)` ("exponential"), `initial * n` ("linear") or `initial`
       ("fixed").
     - `initial`, `maximum`: seconds or timedeltas. No delay is longer than `maximum`.
     - `jitter`: up to this share (0 to 1) is added to a delay or taken off it.
     - `non_retryable`: exception types that are final.
-    - `retry_if`: a function of the exception; when it returns false, the exception is final. One that raises is ignored.
+    - `retry_if`: a function of the exception; if it returns false, the exception is final. If it raises, the rest of the
+      policy decides.
 
     Raises ValueError and TypeError, with file and line, for wrong values."""
 

@@ -63,20 +63,19 @@ class _Again:
 
 
 class SagaMonitor:
-    """Tells handlers of sagas that fail, get stuck or take too long, from `async with` to its end; `check()` looks once.
-    Times are seconds or timedeltas.
+    """Calls handlers for sagas that fail, get stuck or take too long, as long as its `async with` block lasts; `check()`
+    looks once. Times are seconds or timedeltas.
 
-    - `check_interval`: between two looks.
+    - `check_interval`: the time between two looks.
     - `timeout_threshold`: how long a saga may be open before `saga_timeout(saga_id)`.
-    - `failure_threshold`, `failure_window`: so many failures of one type within so long are
+    - `failure_threshold`, `failure_window`: this many failures of one type within this time lead to
       `failure_threshold(saga_type, count)`.
-    - `compensation_threshold`: a compensation that has been tried for so long without success is
+    - `compensation_threshold`: a compensation that was tried for this long without success leads to
       `compensation_failing(saga_id, compensation, error)`.
-    - `group`: each occurrence is told once for each group. `lookback`: how far back a new group looks.
+    - `group`: each occurrence is reported once for each group. `lookback`: how far back a new group looks.
 
-    `saga_failed(saga_id, error)` is told for failed, compensated and held sagas, `saga_stuck(saga_id, error)` for those whose
-    compensation needs an operator.
-    """
+    `saga_failed(saga_id, error)` is called for failed, compensated and held sagas, `saga_stuck(saga_id, error)` for those
+    whose compensation needs an operator."""
 
     def __init__(
         self, manager: SagaManager | Client, *, check_interval: float | timedelta = 30,
@@ -114,7 +113,7 @@ class SagaMonitor:
         return declare
 
     async def statistics(self) -> Statistics:
-        """Counts by status and type; eventually consistent, from rows that the journal maintains."""
+        """Counts by status and type. Eventually consistent, from rows that the journal maintains."""
         return await self._client.statistics()
 
     async def get_saga(self, saga_id: str) -> Overview:
@@ -141,7 +140,7 @@ class SagaMonitor:
             await asyncio.sleep(self._interval_ms / 1000)
 
     async def check(self) -> int:
-        """Look once; returns how many occurrences were told here. Raises Unavailable."""
+        """Look once. Returns how many occurrences were reported here. Raises Unavailable."""
         told, now_ms = 0, self._clock.now_ms()
         for again in [one for one in self._again.values() if one.due_ms <= now_ms]:
             told += await self._tell(again.occurrence, again.refused)

@@ -28,10 +28,9 @@ _UNWOUND = ("compensated", "failed", "cancelled")
 class SagaManager:
     """Owns the connection to a journal (`sqlite:///orders.db`, `cassandra://hosts/keyspace`) or a server (`host:port`).
 
-    `tables` begins the names of our tables in a Cassandra keyspace that others use too. `timeout` (seconds or a timedelta) is
-    for sagas that are started through this manager, `retry` for steps of its orchestrator, where they say nothing themselves.
-    Raises ValueError for a URL that is none, or for `tables` with another kind of journal.
-    """
+    `tables` is a prefix for the names of our tables, for a Cassandra keyspace that others use too. `timeout` (seconds or a
+    timedelta) is for sagas that are started through this manager, and `retry` for steps of its orchestrator, if these have no
+    value of their own. Raises ValueError for a wrong URL, and for `tables` with another kind of journal."""
 
     def __init__(
         self, journal: str, *, tables: str = "", timeout: Seconds | None = None, retry: Retry | None = None,
@@ -49,9 +48,9 @@ class SagaManager:
         self.retry = retry
 
     async def initialize(self) -> None:
-        """Make or migrate the tables: runs with their state, steps and compensations, messages, hints and lists. Safe to run
-        twice, and by several processes at once. Raises Unavailable, and what a journal of a newer version or with weak
-        settings raises."""
+        """Create or migrate the tables: runs with their state, steps and compensations, messages, hints and lists. Safe to
+        call twice, and in several processes at once. Raises Unavailable, and an error for a journal of a newer version or
+        with weak settings."""
         await self.client.transport.ready()
 
     async def get_saga(self, saga_id: str) -> Overview:
@@ -59,7 +58,7 @@ class SagaManager:
         return await self.client.handle(saga_id).overview()
 
     async def close(self) -> None:
-        """End the connection. Sagas are not touched."""
+        """End the connection. Sagas are not changed."""
         await self.client.close()
 
     async def __aenter__(self) -> SagaManager:
@@ -73,12 +72,11 @@ class SagaManager:
 
 
 class SagaOrchestrator:
-    """Runs sagas in this process, from `async with` to its end, and starts them.
+    """Runs sagas in this process, as long as its `async with` block lasts, and starts them.
 
-    `max_concurrent_sagas` are at work here at once; what is started beyond that waits in the journal, in order. Sagas that
-    only wait for an event or a timer do not count. `heartbeat_interval` is how often the worker says that it lives (never
-    more seldom than a third of the server's lease); `state_check_interval` how often an embedded engine reads its hints.
-    """
+    At most `max_concurrent_sagas` run here at once; further ones wait in the journal, in order. Sagas that only wait for an
+    event or a timer do not count. `heartbeat_interval` is how often the worker tells that it is alive (at least three times
+    in the server's lease). `state_check_interval` is how often an embedded engine reads its hints."""
 
     def __init__(
         self, manager: SagaManager, *, max_concurrent_sagas: int = 100, heartbeat_interval: Seconds = HEARTBEAT_SECONDS,
@@ -97,8 +95,8 @@ class SagaOrchestrator:
         self._running = False
 
     def register(self, saga: AnySaga) -> None:
-        """A function or a table; before or after the orchestrator runs. Raises DefinitionError, with file and line, and
-        ValueError for a second saga of one name."""
+        """Register a function or a table, before or after the orchestrator runs. Raises DefinitionError, with file and line,
+        and ValueError for a second saga of the same name."""
         definition = function_of(saga).definition
         self._worker.register(saga)
         self._sagas[definition.name] = saga
@@ -118,9 +116,8 @@ class SagaOrchestrator:
     async def start(
         self, saga: str | AnySaga, /, *args: Any, id: str | None = None, timeout: Seconds | None = None, **kwargs: Any
     ) -> str:
-        """Start a registered saga, by its name; its id is returned. The same id twice, with the same arguments, starts once.
-        Raises AlreadyStarted for an id with other arguments, and NotFound for a name that is not registered, with the names
-        that are."""
+        """Start a registered saga by its name, and return its id. The same id twice, with the same arguments, starts once.
+        Raises AlreadyStarted for an id with other arguments, and NotFound for a name that is not registered."""
         name = saga if isinstance(saga, str) else function_of(saga).definition.name
         if name not in self._sagas:
             raise NotFound(f"no saga {name!r} is registered, only {', '.join(sorted(self._sagas)) or 'none'}")
@@ -132,7 +129,7 @@ class SagaOrchestrator:
         return started.id
 
     def handle(self, saga_id: str) -> Handle[Any]:
-        """The saga of this id; nothing is asked yet."""
+        """A handle of the saga with this id. Nothing is sent yet."""
         return self._manager.client.handle(saga_id)
 
     async def result(self, saga_id: str, timeout: Seconds | None = None) -> Any:
@@ -144,12 +141,12 @@ class SagaOrchestrator:
         return await self._manager.get_saga(saga_id)
 
     async def recover(self, saga_id: str, reason: str = "") -> None:
-        """Let a held saga carry on from its failed step. Raises AlreadyEnded when it can't be recovered."""
+        """Continue a held saga from its failed step. Raises AlreadyEnded if it can't be recovered."""
         await self.handle(saga_id).recover(reason)
 
     async def compensate(self, saga_id: str, reason: str = "") -> None:
-        """Stop forward work and unwind. One that was unwound already (compensated, failed, cancelled) is left as it is. Raises
-        AlreadyEnded for a saga that is completed, terminated or past its pivot."""
+        """Stop forward work and undo what the saga did. A saga that was already undone (compensated, failed, cancelled) is
+        left as it is. Raises AlreadyEnded for a saga that is completed, terminated or past its pivot."""
         try:
             await self.handle(saga_id).compensate(reason)
         except AlreadyEnded:
@@ -158,7 +155,7 @@ class SagaOrchestrator:
 
 
 class EventBus:
-    """Publishes events to sagas: by id, or to all that declared a correlation key."""
+    """Publishes events to sagas: by id, or to all sagas that declared a correlation key."""
 
     def __init__(self, manager: SagaManager | Client) -> None:
         self._client = manager.client if isinstance(manager, SagaManager) else manager
@@ -166,8 +163,8 @@ class EventBus:
     async def publish(
         self, event: str, data: Mapping[str, Any], *, key: str | None = None, message_id: str | None = None
     ) -> int:
-        """`data` reaches the saga as a dict. Its `saga_id` names the saga, unless there is a `key`. Returns how many sagas got
-        it; kept for one that does not wait for it yet. Raises NotFound and AlreadyEnded, and InvalidArgument when neither is
-        given."""
+        """`data` reaches the saga as a dict. Its `saga_id` names the saga, unless `key` is given. An event is kept for a saga
+        that does not wait for it yet. Returns how many sagas got the event. Raises NotFound and AlreadyEnded, and
+        InvalidArgument if neither a saga id nor a key is given."""
         saga = data.get("saga_id") if key is None else None
         return await self._client.publish(event, dict(data), saga=saga, key=key, message_id=message_id)

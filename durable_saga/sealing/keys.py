@@ -26,7 +26,7 @@ _SUFFIX, _MADE = ".key", ".made"
 
 
 class Keys(Protocol):
-    """Asked on the event loop, for each value."""
+    """Where a codec gets its keys. Both methods are called on the event loop, for each value."""
 
     def current(self, name: str) -> str:
         """The id of the key that seals for this name. Raises MissingKey."""
@@ -36,7 +36,7 @@ class Keys(Protocol):
 
 
 class KeyRing:
-    """Keys in memory: `KeyRing({"default:1": key})`. Raises ValueError for an id or key that is none."""
+    """Keys in memory: `KeyRing({"default:1": key})`. Raises ValueError for a wrong id or key."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._keys = dict(keys)
@@ -63,8 +63,8 @@ class KeyRing:
 
 
 class KeyFolder:
-    """`folder/name/1.key`, each file the key in base64. What is no letter or digit of a name stands in the folder's
-    name as %XX."""
+    """Keys in a folder: `folder/name/1.key`, each file one key in base64. Characters of a name that aren't letters or digits
+    are written as %XX in the folder's name."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = pathlib.Path(folder).absolute()  # the program may change its folder
@@ -72,7 +72,7 @@ class KeyFolder:
         self._newest: dict[str, tuple[str, int, str]] = {}
 
     def current(self, name: str) -> str:
-        """Raises MissingKey, and ValueError for what is no name."""
+        """The id of the newest key of this name. Raises MissingKey, and ValueError for a wrong name."""
         known = self._newest.get(name)
         place = str(self._place(name)) if known is None else known[0]
         try:
@@ -107,7 +107,7 @@ class KeyFolder:
         return known[2]
 
     def create(self, name: str) -> str:
-        """The next version of this name; its id. Raises ValueError for what is no name or was erased, and OSError."""
+        """Create the next version of this name; returns its id. Raises ValueError for a wrong or erased name, and OSError."""
         place = self._place(_checked_name(name))
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (place / ERASED).exists():
@@ -128,7 +128,8 @@ class KeyFolder:
         return f"{name}:{version}"
 
     def erase(self, name: str) -> list[str]:
-        """All versions, for good: what they sealed is lost. Their ids. Raises OSError, and MissingKey when there is none."""
+        """Erase all versions for good: what they sealed is lost. Returns their ids. Raises OSError, and MissingKey if there
+        is none."""
         place = self._place(name)
         versions = self._versions(place) if place.is_dir() else []
         if not versions:
@@ -144,7 +145,7 @@ class KeyFolder:
         return [f"{name}:{version}" for version in versions]
 
     def ids(self) -> list[str]:
-        """Of all keys, by name and version. Raises OSError."""
+        """The ids of all keys, by name and version. Raises OSError."""
         found: list[str] = []
         for place in sorted(self._folder.iterdir()):
             if place.is_dir():

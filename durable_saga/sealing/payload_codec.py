@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 
 class Subject(NamedTuple):
-    """Where a value belongs: to a saga, or, published to a correlation key, to whichever sagas declared it."""
+    """Where a value belongs: to a saga, or to a correlation key, whose sagas are not known when it is published."""
 
     namespace: str
     saga: str
@@ -32,8 +32,8 @@ class SealedData(NamedTuple):
 
 
 class PayloadCodec(Protocol):
-    """Both methods run on the event loop, for each value: no I/O that takes long. `open(seal(data))` is data, for the same
-    place. Bytes from anywhere are opened to what was sealed, or raise."""
+    """Seals and opens values. Both methods run on the event loop for each value, so they must not do slow I/O.
+    `open(seal(data))` is `data`, for the same place. `open` turns bytes from anywhere into what was sealed, or raises."""
 
     name: str
     """Stands beside each value; a codec opens what a codec of its name has sealed."""
@@ -42,4 +42,4 @@ class PayloadCodec(Protocol):
         """Raises MissingKey."""
 
     def open(self, sealed: SealedData, subject: Subject) -> bytes:
-        """At most PAYLOAD_BYTES_MAX. Raises MissingKey and SealBroken."""
+        """The data, at most PAYLOAD_BYTES_MAX. Raises MissingKey and SealBroken."""

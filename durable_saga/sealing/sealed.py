@@ -32,8 +32,9 @@ def default_name(_: Subject) -> str:
 
 
 class Sealed:
-    """`name_of` tells the name of the key that seals what belongs to a subject; without it, one key does for all. It is asked
-    by clients and workers and must answer alike. Raises ImportError without the extra `encryption`."""
+    """A codec with AES-256-GCM. `name_of` returns the name of the key for a subject; without it, one key is used for
+    everything. Clients and workers call it, and it must give the same answer everywhere. Raises ImportError without the extra
+    `encryption`."""
 
     name = "aes-256-gcm"
 

@@ -107,7 +107,7 @@ class Driver:
                 yield from self._attempt()
             elif not self._wait():
                 return
-        raise Stalled(f"no end after {TURNS_MAX} turns; the history has {len(self.journal)} events")
+        raise Stalled(f"the saga did not end within {TURNS_MAX} turns: the history has {len(self.journal)} events")
 
     @property
     def status(self) -> str:

@@ -24,7 +24,7 @@ _TROUBLE: tuple[Mishap, ...] = ("dies after", "fails once after", "fails once be
 
 
 class ScheduleFailed(AssertionError):
-    """What must hold was broken. `faults` repeats it: `await runner.run_with(error.faults, saga, ...)`."""
+    """A schedule broke the invariant. `faults` repeats it: `await runner.run_with(error.faults, saga, ...)`."""
 
     def __init__(self, message: str, faults: Faults) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class ScheduleFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Exploration:
-    """Everything held. `complete` is False when `schedules_max` ended it before all was tried."""
+    """Every schedule held. `complete` is False if `schedules_max` ended the exploration before all schedules were tried."""
 
     schedules: int
     complete: bool

@@ -12,7 +12,7 @@ WORDS: Mapping[Mishap, str] = {
     "fails after": "fails for good, after its effect happened",
     "fails once before": "fails once, before it does anything, and is tried again",
     "fails once after": "fails once, after its effect happened, and is tried again",
-    "dies after": "has its effect, then the worker dies before it can tell, and another one tries again",
+    "dies after": "has its effect, then the worker dies before it can report this, and another worker tries again",
 }
 
 

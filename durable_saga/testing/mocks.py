@@ -16,16 +16,16 @@ MODULES_DEPTH_MAX = 2
 
 
 class UnknownName(LookupError):
-    """There is no step, compensation, service or method of that name; the message says which there are."""
+    """There is no step, compensation, service or method with this name; the message names those that exist."""
 
 
 def returns(value: Any) -> Callable[..., Any]:
-    """A mock that gives this value."""
+    """A mock that returns this value."""
     return lambda *_, **__: value
 
 
 def fails(error: str | BaseException, *, times: int | None = None, then: Any = None) -> Callable[..., Any]:
-    """A mock that raises: an exception as it is, or a RuntimeError of that message. After `times` calls it gives `then`."""
+    """A mock that raises the exception as it is, or a RuntimeError with this message. After `times` calls it returns `then`."""
     calls = 0
 
     def mock(*_: Any, **__: Any) -> Any:

@@ -21,7 +21,7 @@ _KEYS = key_prefix(h.RunKey(namespace="test", saga="saga", run=1), b"test run")
 
 
 class InjectedFailure(Exception):
-    """What a step raises when a schedule lets it fail."""
+    """Raised by a step when a schedule lets it fail."""
 
 
 @dataclass

@@ -15,9 +15,10 @@ from durable_saga.pb import history_pb2 as h
 
 @dataclass(frozen=True)
 class SagaResult:
-    """How a run in a test ended. `status` is in small letters: "completed", "compensated", "failed", …; "running" when the
-    saga waits for what does not come. `value` is what it returned; `error` is the failure as text, the user's frames first.
-    `journal` holds the events, `calls` each attempt as ("do" or "undo", call, name), `elapsed` the virtual time."""
+    """How a run in a test ended. `status` is in small letters: "completed", "compensated", "failed", …, or "running" if the
+    saga waits for something that does not come. `value` is what the saga returned; `error` is the failure as text, the user's
+    frames first. `journal` holds the events, `calls` each attempt as ("do" or "undo", call, name), `elapsed` the virtual
+    time."""
 
     overview: Overview
     value: Any

@@ -37,8 +37,8 @@ from durable_saga.worker.watched_core import WatchedCore
 
 @dataclass
 class SagaTestRunner:
-    """Runs sagas, one after the other; mocks and events stay until `reset()`. `converters` are those of `Client`,
-    `lifespans` those of `Worker`: they are open for each run, and for an exploration as a whole."""
+    """Runs sagas in tests, one after the other. Mocks and events stay until `reset()`. `converters` are those of `Client`,
+    and `lifespans` those of `Worker`, which are open for each run, and for an exploration as a whole."""
 
     converters: InitVar[codec.Converters | None] = None
     lifespans: Sequence[WorkerLifespan] = ()
@@ -51,18 +51,18 @@ class SagaTestRunner:
         self.lifespans = checked(self.lifespans)
 
     def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
-        """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async or
-        plain. The run raises UnknownName when the saga has no such step."""
+        """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async
+        or plain. The run raises UnknownName if the saga has no such step."""
         self._step_mocks[name] = mock
 
     def mock_service(self, service: str, /, **methods: Callable[..., Any]) -> None:
-        """Replace methods of a service for the time of a run: an object that the saga's module, or the table, knows by this
-        name. The run raises UnknownName for a name that is not there."""
+        """Replace methods of a service during a run. The service is an object that the saga's module, or the table, knows by
+        this name. The run raises UnknownName if there is no such name."""
         self._services.append((service, methods))
 
     def publish(self, event: str | EventType[Any], *args: Any, after: float | timedelta | None = None) -> None:
-        """Let an event or signal reach the saga: when it waits for nothing else, or `after` so much virtual time. Raises
-        InvalidArgument for what is not of the event's type."""
+        """Let an event or signal reach the saga, when the saga waits for nothing else, or `after` this much virtual time.
+        Raises InvalidArgument for a value that does not have the event's type."""
         if isinstance(event, EventType):
             event.encoded(args)
             event = event.name
@@ -76,12 +76,13 @@ class SagaTestRunner:
         self._messages.clear()
 
     async def run(self, saga: AnySaga, *args: Any, **kwargs: Any) -> SagaResult:
-        """Raises NonDeterminism and the like for a saga that can't be replayed, Stalled for one without end, UnknownName,
-        InvalidArgument for an argument that is not of its parameter's type, and DefinitionError."""
+        """Run the saga and return a SagaResult. Raises NonDeterminism and the like for a saga that can't be replayed, Stalled
+        for one without end, UnknownName, InvalidArgument for an argument that does not have its parameter's type, and
+        DefinitionError."""
         return await self.run_with(NO_FAULTS, saga, *args, **kwargs)
 
     async def run_with(self, faults: Faults, saga: AnySaga, /, *args: Any, **kwargs: Any) -> SagaResult:
-        """The same, with these faults: to repeat a schedule that `explore` found."""
+        """Run the saga with these faults, to repeat a schedule that `explore` found."""
         async with opened(self.lifespans):
             result = await self._run(faults, saga, args, kwargs)
         result.replay()
@@ -108,11 +109,12 @@ class SagaTestRunner:
         schedules_max: int | None = None, say: Callable[[str], None] | None = None, **kwargs: Any,
     ) -> Exploration:  # fmt: skip
         """Run the saga with a crash at every position of its journal, every step failing before and after its effect, every
-        compensation failing, a cancel at every position, and those faults in pairs where the first leads to an unwind.
+        compensation failing, a cancel at every position, and with pairs of these faults if the first one leads to an unwind.
 
-        `setup()` makes the world anew before each run; `invariant(world, result)`, or `invariant(result)` without a setup,
-        says by AssertionError, or False, that it is broken; it may be async. Raises ScheduleFailed with the shortest
-        schedule that breaks it, in words. `say` is told how far it is. At most `schedules_max` runs (SCHEDULES_MAX)."""
+        `setup()` builds the world again before each run. `invariant(world, result)`, or `invariant(result)` without a setup,
+        reports a broken state by AssertionError or by returning False; it may be async. Raises ScheduleFailed with the
+        shortest schedule that breaks the invariant, in words. `say` is called with the progress. At most `schedules_max` runs
+        are made (SCHEDULES_MAX)."""
 
         _fits(saga, args, kwargs)
 

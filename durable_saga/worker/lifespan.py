@@ -23,8 +23,8 @@ _ONCE = "it must `yield` once, between opening and closing its resources"
 
 
 class WorkerLifespan:
-    """Made by `@worker_lifespan`; for `Worker(lifespans=…)` and `SagaTestRunner(lifespans=…)`. `durable-saga worker` takes
-    those of the module that it is given."""
+    """Made by `@worker_lifespan`, for `Worker(lifespans=…)` and `SagaTestRunner(lifespans=…)`. `durable-saga worker` uses
+    those of its module."""
 
     def __init__(self, function: Callable[[], AsyncIterator[None]]) -> None:
         self.name = check_function(function, None, "@worker_lifespan")
@@ -76,7 +76,7 @@ def worker_lifespan(function: Callable[[], AsyncIterator[None]]) -> WorkerLifesp
                 POOL.set(pool)  # a ContextVar, or a name of the module
                 yield
 
-    Raises TypeError for a function that is none, or that takes arguments."""
+    Raises TypeError for any other function, and for one that takes arguments."""
     lifespan = WorkerLifespan(function)
     if not inspect.isasyncgenfunction(function):
         raise TypeError(f"{lifespan.place}: @worker_lifespan needs an `async def {lifespan.name}` with a yield: {_ONCE}")

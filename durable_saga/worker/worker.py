@@ -45,18 +45,19 @@ _Key = tuple[str, str, int]
 
 
 class Worker:
-    """Runs sagas and their steps, from `async with` to its end or while `run()` runs.
+    """Runs sagas and their steps, as long as its `async with` block or `run()` lasts.
 
     - `sagas`: functions, classes or instances.
     - `concurrency`: how many steps may run at once. `sagas_max`: how many sagas are kept in memory.
-    - `retry`: for steps whose definition and saga have no policy. `step_timeout` (seconds or a timedelta): for those without a
-      time-out of their own; compensations have none.
-    - `heartbeat` (seconds or a timedelta): a worker that is silent for the server's lease (8 s) is taken for dead.
+    - `retry`: for steps without a policy of their own or of their saga. `step_timeout` (seconds or a timedelta): for steps
+      without a time-out of their own; it does not apply to compensations.
+    - `heartbeat` (seconds or a timedelta): how often the worker tells that it is alive. A worker that is silent for the
+      server's lease (8 s) counts as dead.
     - `lifespans`: its resources, open before its first step and closed after its last (`@worker_lifespan`).
-    - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga blocked.
+    - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga is blocked.
 
-    Raises ValueError and TypeError for wrong values, and for two sagas of one name, DefinitionError for a wrong saga.
-    `async with` and `run()` raise LifespanFailed."""
+    Raises ValueError and TypeError for wrong values and for two sagas with the same name, and DefinitionError for a wrong
+    saga. `async with` and `run()` raise LifespanFailed."""
 
     def __init__(
         self, client: Client, *, sagas: Sequence[AnySaga], concurrency: int = 100, sagas_max: int = 1_000,
@@ -100,7 +101,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Work until `stop()` or cancellation; reconnects as often as it must."""
+        """Work until `stop()` or cancellation. Reconnects as often as needed."""
         refuse_client_in_saga("a worker")
         grpc_guard.install()
         async with opened(self._lifespans):
@@ -144,8 +145,8 @@ class Worker:
                 task.result()
 
     def register(self, saga: AnySaga) -> None:
-        """Run sagas of this kind too; a worker that is connected tells the servers by connecting anew. Raises as the
-        constructor does."""
+        """Run sagas of this kind too. A worker that is connected reconnects, to tell the servers. Raises as the constructor
+        does."""
         self._definitions = _by_name([*self._sagas, saga])
         self._sagas.append(saga)
         self._links.restart()

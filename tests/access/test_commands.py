@@ -114,7 +114,7 @@ def test_a_server_beyond_loopback_with_tls_and_tokens_serves_those_who_have_one(
 def test_an_access_file_that_is_misspelt_or_of_certificates_without_a_ca_stops_the_server(tmp_path: pathlib.Path) -> None:
     (file := tmp_path / "access.toml").write_text('[[grant]]\nsan = "a"\nroles = ["reader"]\nnamespaces = ["*"]\n')
     words = ("server", "--journal", "memory:", "--listen", "127.0.0.1:0", "--access", str(file))
-    assert "--client-ca is missing" in run(tmp_path, *words, code=1)
+    assert "give --client-ca" in run(tmp_path, *words, code=1)
     file.write_text("[jwks]\n")
     assert f"{file}: the file has 'jwks'" in run(tmp_path, *words, code=1)
     assert "go together" in run(tmp_path, *words[:5], "--tls-cert", str(file), code=1)
@@ -152,7 +152,7 @@ def test_no_command_has_an_option_twice() -> None:
 
 def test_dev_beyond_loopback_names_the_commands_that_have_tls(tmp_path: pathlib.Path) -> None:
     told = run(tmp_path, "dev", "--listen", "0.0.0.0:0", code=2)
-    assert "`dev` has neither TLS nor identity: take `durable-saga server`, or --insecure" in told
+    assert "`dev` has neither TLS nor identity: use `durable-saga server`, or --insecure" in told
     words = ["dev", "--listen", "127.0.0.1:0", "--page-listen", "0.0.0.0:0"]
     server = Process("server", ["-m", "durable_saga", *words], tmp_path, "no page:")
     try:

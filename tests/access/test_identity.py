@@ -148,11 +148,11 @@ def test_jwts_of_the_issuer_are_taken_with_the_roles_of_their_claims_and_no_othe
             forged = {
                 "the JWT is refused": provider.token(aud="other"), "Invalid issuer": provider.token(iss="https://evil.example"),
                 "expired": provider.token(seconds=-60), "not valid yet": provider.token(nbf=time.time() + 300),
-                'missing the "exp"': provider.token(exp=None), "no name": provider.token(email=None),
-                "times are no times": provider.token(exp=1e400), "algorithm is not allowed": unsigned(provider.token()),
+                'missing the "exp"': provider.token(exp=None), "isn't a name": provider.token(email=None),
+                "its times can't be read": provider.token(exp=1e400), "algorithm is not allowed": unsigned(provider.token()),
                 "The specified alg value is not allowed": signed_with_the_public_key(provider, kid),
                 "Signature verification failed": provider.token()[:-6] + "AAAAAA", "a key that its issuer": foreign(provider),
-                "is not a token of this server|Not enough segments": "x", "too long": "x" * 7_501,
+                "isn't a token of this server|Not enough segments": "x", "too long": "x" * 7_501,
             }  # fmt: skip
             for what, token in forged.items():
                 async with client(token) as eve:
@@ -292,7 +292,7 @@ def test_while_the_journal_can_not_be_read_known_tokens_go_on_for_a_minute(monke
             async with connect(stand.at, namespace="shop", token="dst_unknown_secret") as other:
                 assert "unknown" in await refused(other)
             stand.clock.ahead_ms += 11_000
-            with pytest.raises(Unavailable, match="could not be read from the journal lately"):
+            with pytest.raises(Unavailable, match="can't read its tokens from the journal now"):
                 await client.list_page()
             with pytest.raises((Unavailable, TimeoutError)):  # on the stream of calls, which has ended
                 await client.handle("s1").result(1)

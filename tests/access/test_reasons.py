@@ -146,7 +146,7 @@ def test_a_worker_and_a_health_check_tell_the_reason_too(tmp_path: pathlib.Path,
                 while f"no stream to {stand.at} ({told})" not in caplog.text:
                     await asyncio.sleep(0.05)
             said = await asyncio.to_thread(run, tmp_path, "health", "--url", f"grpcs://{stand.at}", "--ca", ca.file, code=1)
-            assert f"Error: {stand.at} can't be asked: {told}" in said
+            assert f"Error: {stand.at} could not be asked: {told}" in said
 
     asyncio.run(scenario())
 

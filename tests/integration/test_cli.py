@@ -93,7 +93,7 @@ def test_a_person_starts_watches_and_ends_sagas(tmp_path: pathlib.Path, url: str
     cli(tmp_path, url, "terminate", "w-3")
     assert statuses(tmp_path, url) == {"h-1": "COMPLETED", "w-1": "COMPLETED", "w-2": "CANCELLED", "w-3": "TERMINATED"}
     assert "there is no saga 'x'" in cli(tmp_path, url, "describe", "x", code=1)
-    assert "holds no saga" in cli(tmp_path, url, "worker", "json", code=1)
+    assert "has no saga" in cli(tmp_path, url, "worker", "json", code=1)
     assert cli(tmp_path, url, "check", "app.py") == ""
 
 

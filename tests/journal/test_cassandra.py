@@ -156,7 +156,7 @@ def test_what_cassandra_does_not_take_is_an_error_that_asks_for_somebody(cassand
             journal.runs.commit_many([commit]),
             journal._session.select("SELECT run FROM runs"),
         ):
-            with pytest.raises(JournalError, match="did not take a") as told:
+            with pytest.raises(JournalError, match="did not accept a") as told:
                 await asked
             assert not told.value.code, "coming again does not help"
         assert isinstance((await journal.runs.commit_many([commit, commit]))[0], Unknown)

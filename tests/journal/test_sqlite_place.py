@@ -58,7 +58,7 @@ def test_the_very_file_put_back_goes_on(tmp_path: pathlib.Path, caplog: pytest.L
         await journal.close()
 
     asyncio.run(scenario())
-    assert "back at its place" in caplog.text
+    assert "back in its place" in caplog.text
 
 
 class Looked(Place):

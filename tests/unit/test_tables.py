@@ -43,7 +43,7 @@ async def takes_nothing() -> None: ...
 WRONG: list[tuple[str, Callable[[], Any]]] = [
     (r"depends_on of step 'b': 'a' isn't a list: give a list of names; write \['a'\]", lambda: Step("b", act, depends_on="a")),
     ("depends_on of step 'b': {'a'} isn't a list", lambda: Step("b", act, depends_on={"a"})),  # type: ignore[arg-type]
-    ("depends_on of step 'b': 3 is no name", lambda: Step("b", act, depends_on=[3])),  # type: ignore[list-item]
+    ("depends_on of step 'b': 3 is not a name", lambda: Step("b", act, depends_on=[3])),  # type: ignore[list-item]
     ("depends_on of step 'b': 'a' is there twice", lambda: Step("b", act, depends_on=["a", "a"])),
     ("did you mean 'a'|there are a", lambda: Step("b", act, depends_on=["aa"])),
     ("'a' is defined twice", lambda: Step("a", act)),

@@ -71,4 +71,4 @@ class Mailbox:
         except JournalError:
             raise
         except Exception as error:
-            mistake(f"run {run.run} of saga {run.saga} in namespace {run.namespace} is left to its home", error)
+            mistake(f"run {run.run} of saga {run.saga} in namespace {run.namespace} is left to the home of the run", error)

@@ -207,7 +207,7 @@ class WorkStreams:
 
     async def _watch(self, session: Session) -> None:
         config, clock = self._config, self._clock
-        why, stands_since_ms, moved_ms = f"was not heard of for {config.lease_ms} ms", 0, session.moved_ms
+        why, stands_since_ms, moved_ms = f"sent nothing for {config.lease_ms} ms", 0, session.moved_ms
         while (now_ms := clock.now_ms()) < session.seen_ms + config.lease_ms:
             is_still = bool(session.outbox) and session.moved_ms == moved_ms
             stands_since_ms, moved_ms = (stands_since_ms or now_ms) if is_still else 0, session.moved_ms
