@@ -459,7 +459,8 @@ def test_memory_and_sqlite_agree_under_faults(folder: pathlib.Path) -> None:
 
 @pytest.mark.cassandra
 @pytest.mark.timeout(examples(400))
-def test_memory_sqlite_and_cassandra_agree_under_faults(folder: pathlib.Path, cassandra: str) -> None:
+@pytest.mark.parametrize("commits", ["conditional", "log"])
+def test_memory_sqlite_and_cassandra_agree_under_faults(folder: pathlib.Path, cassandra: str, commits: str) -> None:
     clock, keyspace = Clock(), f"agree_{uuid.uuid4().hex[:8]}"
-    store = CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, clock=clock)
+    store = CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, clock=clock, commits=commits)
     agree([MemoryJournal(), SqliteJournal(folder / "journal.db"), store], clock, examples(25))

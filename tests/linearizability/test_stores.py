@@ -68,12 +68,13 @@ def test_what_clients_of_one_sqlite_file_see_is_linearizable(tmp_path: pathlib.P
 
 @pytest.mark.cassandra
 @pytest.mark.timeout(300)
-def test_what_clients_of_a_cassandra_see_is_linearizable(cassandra: str) -> None:
+@pytest.mark.parametrize("commits", [("conditional", "conditional"), ("log", "log"), ("log", "conditional")], ids="-".join)
+def test_what_clients_of_a_cassandra_see_is_linearizable(cassandra: str, commits: tuple[str, str]) -> None:
     from durable_saga_server.journal.cassandra import CassandraJournal
 
     async def run() -> None:
         keyspace = f"linear_{uuid.uuid4().hex[:8]}"
-        journals = [CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1) for _ in range(2)]
+        journals = [CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, commits=one) for one in commits]
         for one in journals:
             await one.initialize()
         try:

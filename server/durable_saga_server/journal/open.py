@@ -12,9 +12,9 @@ from durable_saga_server.journal.sqlite import SqliteJournal
 
 ACCEPTED = (
     "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE"
-    "[?replication_factor=3&datacenter=NAME&tables=PREFIX&durability=replicas]"
+    "[?replication_factor=3&datacenter=NAME&tables=PREFIX&durability=replicas&commits=log]"
 )
-CASSANDRA_OPTIONS = ("replication_factor", "datacenter", "tables", "durability")
+CASSANDRA_OPTIONS = ("replication_factor", "datacenter", "tables", "durability", "commits")
 
 
 def open_journal(url: str, *, strict: bool = True) -> Journal:
@@ -47,6 +47,7 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
             datacenter=options.get("datacenter", ""),
             tables=options.get("tables", ""),
             durability=options.get("durability", "synced"),
+            commits=options.get("commits", "conditional"),
             access=Access.from_environment(os.environ),
         )
     raise ValueError(f"{redact(url)!r} isn't the URL of a journal; accepted: {ACCEPTED}")

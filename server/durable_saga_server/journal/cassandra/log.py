@@ -1,4 +1,4 @@
-"""The log of this process on Cassandra: rows of many runs, a batch for all that wait, and one read of the fence for all of these.
+"""The log of this process on Cassandra: rows of many runs, one batch for all that wait, and one read of the fence for these.
 
 A log is one partition that one process writes. The fence beside it, of the same name, says whether what stands in the log still
 counts: `opened` is there, `closed` is not, and no row revokes the run's term. A commit is what was acknowledged by a quorum
@@ -8,8 +8,8 @@ before a read of the fence began that found it so (docs/commit-protocol.md, "Log
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from durable_saga_server.journal import JournalError, JournalUnavailable, Run
 from durable_saga_server.journal.cassandra.session import Session
@@ -95,7 +95,7 @@ class Log:
             asked, self._asked = self._asked, []
             self._spawn(self._validate(rows, asked))
 
-    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"log {self.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -177,4 +177,4 @@ async def revoke(session: Session, name: str, term: Term) -> None:
 async def read_rows(session: Session, name: str, term: Term, from_seq: int) -> list[TailRow]:
     """In order. Raises JournalUnavailable."""
     rows = await session.read("log_rows", name, *term[0], term[1], term[2], from_seq)
-    return [TailRow(*row[:4], row[4] or ()) for row in rows]
+    return [TailRow(seq, commit_id, now_ms, wake_at_ms, events or ()) for seq, commit_id, now_ms, wake_at_ms, events in rows]

@@ -1,7 +1,7 @@
 """Runs whose steps are rows in a log: held in memory by the process that writes the log, read back by everybody else.
 
-The states and the failure cases stand in docs/commit-protocol.md, "Logs". Each method that writes ends in one of three ways: a row
-that was validated, a conditional write that names the term, or an unknown outcome, after which the identical commit comes again.
+The states and the failure cases stand in docs/commit-protocol.md, "Logs". A commit ends in one of three ways: a row that was
+validated, a conditional write that names the term, or an unknown outcome, after which the identical commit comes again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Fenced, Head, JournalUnavailable, Outcome, Run, Unknown
 from durable_saga_server.journal.cassandra.heads import GLANCE, LINEARIZABLE, read_placed
-from durable_saga_server.journal.cassandra.log import Fence, Log, Term, read_fence, read_rows, revoke
+from durable_saga_server.journal.cassandra.log import Term, read_fence, read_rows, revoke
 from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.tails import Held, adopted, is_in_log, part_of, row_of
@@ -23,15 +24,18 @@ from durable_saga_server.journal.rules import after_commit, attributes_in, decid
 
 LOOKS_MAX = 5
 """How often a run is looked at again that others change meanwhile."""
+IDLE_SECONDS = 30.0
+"""A run that was not committed for so long is moved out of an old log."""
 
 
 class Logged:
-    """`logs` are those of this process; without a current one it writes no rows, and still goes on with runs that others have in
-    theirs. Every method raises JournalUnavailable."""
+    """`logs` are those of this process. Without a current one it writes no rows, and still goes on with runs that others have
+    in theirs. Every method raises JournalUnavailable."""
 
     def __init__(self, session: Session, logs: OwnLogs) -> None:
         self._session, self._logs = session, logs
         self._held: dict[Run, Held] = {}
+        logs.move_out = self.move_out
 
     # --- commits -------------------------------------------------------------------------------------------------------------
 
@@ -76,11 +80,11 @@ class Logged:
         term = held.next_term(log)
         values = (
             after.next_seq, after.last_commit, after.status, after.updated_ms, after.ended_ms, after.wake_at_ms, after.blocked,
-            after.owner, log or None, term, *run, commit.incarnation, commit.epoch, held.base, held.term, commit.commit_id,
+            after.owner, log or None, term, *run, *held.condition,
         )  # fmt: skip
         held.unsettled, held.by_condition, held.used = commit.commit_id, True, time.monotonic()
         rows = event_rows(run, held.base, [*held.tail, *events])
-        outcome = await self._session.conditional(("turn", values), *rows, *attribute_rows(commit))
+        outcome = await self._session.conditional(("turn", values), *rows, *attribute_rows(run, commit.events))
         if isinstance(outcome, Unknown):
             return outcome
         applied, row = outcome
@@ -133,12 +137,12 @@ class Logged:
 
     async def _take(self, held: Held, after: Head) -> Outcome | None:
         """None: it was not applied, so the run is another one than was read."""
-        before, run = held.head, after.run
+        run = after.run
         log = self._logs.name_for(after)
         term = (held.term or 0) + 1
         values = (
             after.epoch, after.owner, after.updated_ms, after.next_seq, after.last_commit, after.wake_at_ms, log or None, term,
-            *run, before.incarnation, before.epoch, held.base, held.term,
+            *run, *held.condition,
         )  # fmt: skip
         outcome = await self._session.conditional(("take", values), *event_rows(run, held.base, held.tail))
         if isinstance(outcome, Unknown):
@@ -163,7 +167,7 @@ class Logged:
             return None
         head, log, term = placed
         if not is_in_log(head, log):
-            return Held(head, head.next_seq, log, term)
+            return Held(head, head.next_seq, head.last_commit, log, term)
         key = (run, head.incarnation, term or 0)
         await revoke(self._session, log, key)
         return adopted(head, log, term, await read_rows(self._session, log, key, head.next_seq))
@@ -176,7 +180,7 @@ class Logged:
         term = (held.term or 0) + 1
         values = (
             head.next_seq, head.last_commit, head.updated_ms, head.wake_at_ms, term,
-            *head.run, head.incarnation, head.epoch, held.base, held.term, held.log,
+            *head.run, *held.condition, held.log,
         )  # fmt: skip
         outcome = await self._session.conditional(("settle", values), *event_rows(head.run, held.base, held.tail))
         if isinstance(outcome, Unknown) or not outcome[0]:
@@ -189,7 +193,7 @@ class Logged:
     def began(self, head: Head, log: str, term: int) -> None:
         """A run was made, in this log."""
         if log:
-            self._keep(Held(head, head.next_seq), head, log, term)
+            self._keep(Held(head, head.next_seq, head.last_commit), head, log, term)
 
     def _keep(self, held: Held, head: Head, log: str, term: int | None) -> None:
         """A conditional write was applied: all that is committed stands with the head."""
@@ -208,31 +212,20 @@ class Logged:
         if self._held.get(held.head.run) is held:
             del self._held[held.head.run]
 
-    def fenced(self, log: Log, fence: Fence) -> None:
-        """What a read of the fence has shown: forget what somebody else has taken."""
-        for run, held in list(self._held.items()):
-            if held.log == log.name and not fence.holds(_term(held)) and not held.lock.locked():
-                del self._held[run]
-
-    async def leave(self, log: Log, idle_seconds: float) -> None:
-        """Move runs that nobody has committed for a while out of an old log, and look for those that it does not know of."""
-        until = time.monotonic() - idle_seconds
-        for run, incarnation, term in list(log.terms):
-            held = self._held.get(run)
-            if held is not None and held.log == log.name and held.used > until:
-                continue
-            if held is not None and held.log == log.name and (held := await self._given_up(run)) is not None:
-                await self._settle(held)
-            elif await self.move_out(run, log.name):
-                log.terms.pop((run, incarnation, term), None)
-
     async def move_out(self, run: Run, log: str) -> bool:
-        """Whether its head names this log no more, by this call or before."""
+        """Whether its head names this log no more, by this call or before. A run that is at work moves with its next commit."""
+        held = self._held.get(run)
+        if held is not None and held.log == log:
+            if held.used > time.monotonic() - IDLE_SECONDS:
+                return False
+            known = await self._given_up(run)
+            if known is not None and await self._settle(known):
+                return True
         placed = await read_placed(self._session, LINEARIZABLE, run)
         if placed is None or placed[1] != log or placed[0].status not in OPEN:
             return True
-        held = await self._read(run)
-        return held is None or held.log != log or await self._settle(held)
+        read = await self._read(run)
+        return read is None or read.log != log or await self._settle(read)
 
     # --- looks ---------------------------------------------------------------------------------------------------------------
 
@@ -307,6 +300,7 @@ def event_rows(run: Run, first: int, events: Sequence[bytes]) -> list[tuple[str,
     return [("event", (*run, seq, event)) for seq, event in enumerate(events, first)]
 
 
-def attribute_rows(commit: Commit) -> list[tuple[str, tuple[Any, ...]]]:
-    added = attributes_in(commit.events)
-    return [("set_attributes", (dict(added), *commit.run))] if added else []
+def attribute_rows(run: Run, events: Sequence[h.Event]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The part of a conditional batch that sets search attributes, if the events set some."""
+    added = attributes_in(events)
+    return [("set_attributes", (dict(added), *run))] if added else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.clock import Clock
@@ -23,39 +22,45 @@ from durable_saga_server.journal import (
     Run,
     Unknown,
 )
-from durable_saga_server.journal.cassandra.heads import GLANCE, LINEARIZABLE, head_columns, read_head
+from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
 from durable_saga_server.journal.cassandra.hints import CassandraHints
 from durable_saga_server.journal.cassandra.index import CassandraIndex
 from durable_saga_server.journal.cassandra.listing import Listing
+from durable_saga_server.journal.cassandra.logged import LOOKS_MAX, Logged, attribute_rows, event_rows
+from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.damage import cut_bytes, read_events
-from durable_saga_server.journal.rules import attributes_in, keys_in
+from durable_saga_server.journal.damage import READ_BYTES_MAX, cut_bytes, read_events
+from durable_saga_server.journal.rules import keys_in
 
 COMMITS_AT_ONCE_MAX = 128
+LOGGED_COMMITS_AT_ONCE_MAX = 2_000
+"""Rows of a log: they travel together."""
 
 
 class CassandraRuns:
     """A hint and the keys that events declare are written before them, the row of the listing behind them."""
 
     def __init__(
-        self, session: Session, clock: Clock, hints: CassandraHints, index: CassandraIndex, listing: Listing, purging: Purging
+        self, session: Session, clock: Clock, hints: CassandraHints, index: CassandraIndex, listing: Listing, purging: Purging,
+        logs: OwnLogs,
     ) -> None:  # fmt: skip
         self._session, self._clock = session, clock
         self._hints = hints
         self._index = index
         self._listing = listing
         self._purging = purging
-        self._room = asyncio.Semaphore(COMMITS_AT_ONCE_MAX)
+        self._logs, self._logged = logs, Logged(session, logs)
+        self._room = asyncio.Semaphore(LOGGED_COMMITS_AT_ONCE_MAX if logs.writes else COMMITS_AT_ONCE_MAX)
 
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
         if hint is not None:
             await self._hints.add(hint)
         await self._index.declare(head.run, keys_in([event]))
-        run = head.run
+        run, log = head.run, self._logs.name_for(head)
         outcome = await self._session.conditional(
-            ("create_head", (*run, *head_columns(head))), ("event", (*run, event.seq, event.SerializeToString())),
-            *_attributes(run, [event]),
+            ("create_head", (*run, *head_columns(head), log or None, 1)),
+            *event_rows(run, event.seq, [event.SerializeToString()]), *attribute_rows(run, [event]),
         )  # fmt: skip
         if isinstance(outcome, Unknown):
             return outcome
@@ -63,18 +68,23 @@ class CassandraRuns:
             there = await self.head(head.run)
             return Unknown("the head went away") if there is None else Exists(there)
         self._listing.began(head)
+        self._logged.began(head, log, 1)
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
-        return await read_head(self._session, LINEARIZABLE, run)
+        return await self._logged.head(run)
 
     async def glance(self, run: Run) -> Head | None:
         return await read_head(self._session, GLANCE, run)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
+        if self._logs.writes:
+            return await self._logged.acquire(run, incarnation, epoch, owner, now_ms)
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *run, incarnation, epoch)))
         if isinstance(outcome, Unknown):
             return outcome
+        if not outcome[0] and outcome[1].get("log"):
+            return await self._logged.acquire(run, incarnation, epoch, owner, now_ms)
         head = await self.head(run)
         if outcome[0] and head is not None and head.epoch == epoch + 1 and head.owner == owner:
             return Committed(head)
@@ -93,6 +103,19 @@ class CassandraRuns:
         return outcomes
 
     async def _commit(self, commit: Commit) -> Outcome:
+        async with self._room:
+            await self._index.declare(commit.run, keys_in(commit.events))
+            outcome = await (self._logged.commit(commit) if self._logs.writes else self._by_condition(commit))
+            if isinstance(outcome, Committed):
+                if commit.consumed:
+                    stamp = self._clock.now_ms() * 1000
+                    await asyncio.gather(*(self._session.read("consume", stamp, *commit.run, one) for one in commit.consumed))
+                if _is_listed_anew(commit):
+                    self._listing.changed(commit.run, commit)
+            return outcome
+
+    async def _by_condition(self, commit: Commit) -> Outcome:
+        """Unless the run is in a log."""
         closed = commit.status not in OPEN
         run = commit.run
         values = (
@@ -102,28 +125,28 @@ class CassandraRuns:
         )  # fmt: skip
         name = "commit_and_release" if commit.release or closed else "commit"
         rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
-        rows += _attributes(run, commit.events)
-        async with self._room:
-            await self._index.declare(commit.run, keys_in(commit.events))
-            outcome = await self._session.conditional((name, values), *rows)
-            if isinstance(outcome, Unknown):
-                return outcome
-            applied, row = outcome
-            if not applied and not (
-                row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation
-            ):
-                return Fenced()
-            if commit.consumed:
-                stamp = self._clock.now_ms() * 1000
-                await asyncio.gather(*(self._session.read("consume", stamp, *run, one) for one in commit.consumed))
-            if _is_listed_anew(commit):
-                self._listing.changed(commit.run, commit)
-        return Committed()
+        rows += attribute_rows(run, commit.events)
+        outcome = await self._session.conditional((name, values), *rows)
+        if isinstance(outcome, Unknown):
+            return outcome
+        applied, row = outcome
+        if applied or (row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation):
+            return Committed()
+        return await self._logged.commit(commit) if row.get("log") else Fenced()
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         first = max(from_seq, 0)
-        rows = await self._session.read("events", *run, first, from_seq + limit)
-        return read_events(run, cut_bytes(enumerate((event for (event,) in rows), first)))
+        until = from_seq + limit
+        for _ in range(LOOKS_MAX):
+            rows = [event for (event,) in await self._session.read("events", *run, first, until)]
+            behind = first + len(rows)
+            if behind < until and sum(map(len, rows)) < READ_BYTES_MAX:
+                base, tail = await self._logged.tail(run, behind, until - behind)
+                if base > behind:
+                    continue  # they were in a log when the rows were read, and stand with the head now
+                rows += tail
+            return read_events(run, cut_bytes(enumerate(rows, first)))
+        return read_events(run, cut_bytes(enumerate(rows, first)))
 
     async def advance(self, run: Run, incarnation: bytes, newest: int) -> None:
         outcome = await self._session.conditional(("advance", (newest, *run, incarnation, newest)))
@@ -139,9 +162,3 @@ def _is_listed_anew(commit: Commit) -> bool:
     if commit.status != h.RUNNING or commit.blocked:
         return True
     return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)
-
-
-def _attributes(run: Run, events: Sequence[h.Event]) -> list[tuple[str, tuple[Any, ...]]]:
-    """The part of a conditional batch that sets search attributes, if the events set some."""
-    added = attributes_in(events)
-    return [("set_attributes", (dict(added), *run))] if added else []

@@ -103,8 +103,9 @@ _SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms 
 _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
 
 _NO_LOG = "AND log = null"
-_TERM = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND term = ?"
-"""Conditions of a run that may be in a log: the term stands for the log and its writer, next_seq for what stands with the head."""
+_TERM = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit = ? AND term = ?"
+"""For a run that may be in a log: the term stands for the log and its writer, next_seq and last_commit for what stands with
+the head."""
 _TAIL = "log = ? AND namespace = ? AND saga = ? AND run = ? AND incarnation = ? AND term = ?"
 
 _CLAIM = "namespace = ? AND group_name = ? AND item = ?"
@@ -120,7 +121,7 @@ STATEMENTS = {
     f" IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9) {_NO_LOG}",
     "commit": f"UPDATE runs {_SET} {_FENCE} {_NO_LOG}",
     "commit_and_release": f"UPDATE runs {_SET}, owner = '' {_FENCE} {_NO_LOG}",
-    "turn": f"UPDATE runs {_SET}, owner = ?, log = ?, term = ? {_TERM} AND last_commit != ?",
+    "turn": f"UPDATE runs {_SET}, owner = ?, log = ?, term = ? {_TERM}",
     "take": "UPDATE runs SET epoch = ?, owner = ?, updated_ms = ?, next_seq = ?, last_commit = ?, wake_at_ms = ?, log = ?,"
     f" term = ? {_TERM} AND status IN (1, 2, 3, 9)",
     "settle": f"UPDATE runs SET next_seq = ?, last_commit = ?, updated_ms = ?, wake_at_ms = ?, log = null, term = ? {_TERM}"

@@ -15,16 +15,20 @@ from durable_saga_server.journal.cassandra.index import CassandraIndex
 from durable_saga_server.journal.cassandra.ledger import CassandraLedger
 from durable_saga_server.journal.cassandra.listing import Listing
 from durable_saga_server.journal.cassandra.members import CassandraMembers
+from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.runs import COMMITS_AT_ONCE_MAX, CassandraRuns
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_settings
 
+CONDITIONAL, LOGGED = "conditional", "log"
+
 
 class CassandraJournal:
     """`hosts` are HOST or HOST:PORT. `tables` begins the names of our tables, where others live in the keyspace.
     `strict` refuses weak settings; otherwise they are named in a warning. `durability` is what a commit waits for: "synced",
-    the disks of a quorum; "replicas", their memory, on a cluster whose commit log syncs later. `access`: user and TLS."""
+    the disks of a quorum; "replicas", their memory, on a cluster whose commit log syncs later. `access`: user and TLS.
+    `commits`: each step is a conditional write ("conditional"), or a row of a log ("log")."""
 
     batches_at_once = COMMITS_AT_ONCE_MAX
 
@@ -39,10 +43,13 @@ class CassandraJournal:
         tables: str = "",
         durability: str = SYNCED,
         access: Access | None = None,
+        commits: str = CONDITIONAL,
         clock: Clock | None = None,
     ) -> None:
         if durability not in (SYNCED, REPLICAS):
             raise ValueError(f"durability is {durability!r}: give {SYNCED!r} or {REPLICAS!r}")
+        if commits not in (CONDITIONAL, LOGGED):
+            raise ValueError(f"commits is {commits!r}: give {CONDITIONAL!r} or {LOGGED!r}")
         if not keyspace.replace("_", "").isalnum():
             raise ValueError(f"{keyspace!r} isn't a keyspace name: use letters, digits and _")
         if tables and not tables.replace("_", "").isalnum():
@@ -62,8 +69,9 @@ class CassandraJournal:
         self.index = CassandraIndex(session, self._listing, clock)
         self.claims = CassandraClaims(session)
         self.ledger = CassandraLedger(session, clock)
+        self._logs = OwnLogs(session, clock, writes=commits == LOGGED)
         purging = Purging(session, self._listing, self.index, self.chunks)
-        self.runs = CassandraRuns(session, clock, self.hints, self.index, self._listing, purging)
+        self.runs = CassandraRuns(session, clock, self.hints, self.index, self._listing, purging, self._logs)
 
     async def initialize(self) -> None:
         session = self._session
@@ -81,10 +89,12 @@ class CassandraJournal:
                 await self.hints.take_over_unsharded()
             if version < schema.SCHEMA_VERSION:
                 await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
+            await self._logs.start()
         except BaseException:
             await session.close()
             raise
 
     async def close(self) -> None:
+        await self._logs.close()
         await self._listing.settle()
         await self._session.close()

@@ -33,12 +33,16 @@ class TailRow(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A run as its writer knows it, or as somebody has just read it. `head` is what follows from all that is committed; `base`
-    is how many of its events stand with the head in the journal, and `tail` are the others. `log` is "" for a run that is in
-    none. `unsettled`: the id of a commit whose outcome is unknown, `by_condition` whether it was a conditional write."""
+    """A run as its writer knows it, or as somebody has just read it.
+
+    `head` is what follows from all that is committed. `base` is how many of its events stand with the head in the journal,
+    after the commit `stands`; `tail` are the others. `log` is "" for a run that is in none. `unsettled`: the id of a commit
+    whose outcome is unknown, `by_condition` whether it was a conditional write. `used`: when it was last written, by
+    time.monotonic()."""
 
     head: Head
     base: int
+    stands: bytes
     log: str = ""
     term: int | None = None
     tail: list[bytes] = field(default_factory=list)
@@ -79,8 +83,13 @@ class Held:
 
     def keep(self, head: Head, log: str, term: int | None) -> None:
         """All that is committed stands with the head now."""
-        self.head, self.base, self.log, self.term = head, head.next_seq, log, term
+        self.head, self.base, self.stands, self.log, self.term = head, head.next_seq, head.last_commit, log, term
         self.tail, self.tail_bytes, self.unsettled, self.by_condition = [], 0, b"", False
+
+    @property
+    def condition(self) -> tuple[Any, ...]:
+        """What a conditional write asks for, so that it is applied to what was read."""
+        return self.head.incarnation, self.head.epoch, self.base, self.stands, self.term
 
     def next_term(self, log: str) -> int | None:
         """Of a conditional write after which the run is in this log."""
@@ -94,7 +103,7 @@ def row_of(commit: Commit, events: Sequence[bytes]) -> TailRow:
 def adopted(head: Head, log: str, term: int | None, rows: Iterable[TailRow]) -> Held:
     """What `rows` of this log and term, in order of seq, add to a head that stands in the journal: as many as follow each other
     without a gap."""
-    held = Held(head, head.next_seq, log, term)
+    held = Held(head, head.next_seq, head.last_commit, log, term)
     for row in rows:
         if row.seq != held.head.next_seq:
             break
