@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pathlib
+import re
 import statistics
 import sys
 import tempfile
@@ -68,6 +69,31 @@ async def engine(journal: str) -> dict[str, float]:
         return found
 
 
+async def through_a_server(journal: str) -> dict[str, float]:
+    """The same by gRPC, with a server in a process of its own, without TLS."""
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "durable_saga", "server", "--journal", journal, "--listen", "127.0.0.1:0",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None, "piped"
+        said = (await server.stdout.readline()).decode()
+        found = re.search(r"127\.0\.0\.1:\d+", said)
+        assert found is not None, said
+        async with connect(found[0]) as client, Worker(client, sagas=[chain], sagas_max=1_000):
+            await closed_loop(client, 50)
+            took = []
+            for _ in range(ONE_AT_A_TIME):
+                began = time.perf_counter()
+                await (await client.start(chain, STEPS)).result()
+                took.append(time.perf_counter() - began)
+            rate, _ = await closed_loop(client, 50)
+        return {"gRPC: ten steps, ms, p50": statistics.median(took) * 1_000, "gRPC: steps/s, 50 outstanding": rate}
+    finally:
+        server.terminate()
+        await server.wait()
+
+
 def replay() -> float:
     """Microseconds a step."""
     key = h.RunKey(namespace="n", saga="s", run=1)
@@ -97,6 +123,7 @@ def replay() -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = run_fast(engine(f"sqlite:///{pathlib.Path(folder)}/measured.db"))
+        found |= run_fast(through_a_server(f"sqlite:///{pathlib.Path(folder)}/served.db"))
     json.dump({**found, "replay of a step, us": replay()}, sys.stdout)
 
 

@@ -114,7 +114,7 @@ def test_an_argument_of_the_wrong_type_is_refused_or_told_and_the_saga_can_be_ca
     refused = cli(tmp_path, url, "start", "hello", "7", "--id", "t-1", "--app", "app", code=1)
     assert "argument name: expected str, found int" in refused
     assert "there is no saga 't-1'" in cli(tmp_path, url, "describe", "t-1", code=1)
-    assert "app holds no saga 'helo'; there are approved" in cli(tmp_path, url, "start", "helo", "--app", "app", code=1)
+    assert "app has no saga 'helo', only approved" in cli(tmp_path, url, "start", "helo", "--app", "app", code=1)
     assert json.loads(cli(tmp_path, url, "start", "hello", '"7"', "--app", "app", "--wait")) == "hello 7"
     command = [sys.executable, "-m", "durable_saga", "start", "hello", "7", "--id", "t-2", "--wait", "--url", url]
     waiting = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)

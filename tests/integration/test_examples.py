@@ -38,7 +38,7 @@ SAYS = {
         "order-12345 completed ['validate_payment', 'reserve_inventory', 'create_order', 'charge_payment', 'update_inventory']",
         "welcome ann@example.org",
         "119.0",
-        "no saga 'order_procesing' is registered; there are order_processing, payment_processing, user_onboarding",
+        "no saga 'order_procesing' is registered, only order_processing, payment_processing, user_onboarding",
     ],
     "monitoring": [
         "saga ann failed: examples.shop.Refused: the printer is down",

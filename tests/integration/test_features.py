@@ -187,7 +187,7 @@ def test_e1_e3_events_reach_sagas_by_id_and_by_key_early_and_late(play: Play) ->
             await client.publish("paid", 1, saga="ann-1")
         with pytest.raises(NotFound):
             await client.publish("paid", 1, saga="nobody")
-        with pytest.raises(InvalidArgument, match="give one of them"):
+        with pytest.raises(InvalidArgument, match="give one of the two"):
             await client.publish("paid", 1)
         with pytest.raises(SagaCompensated, match=EventTimedOut.__name__):
             await (await client.start(f.event_times_out)).result()
