@@ -85,7 +85,7 @@ def told(change: Change) -> str:
 
 
 def purges(state: State) -> Iterator[Step]:
-    """The head, by a condition, with what stands with it. What is left in a log is asked for by nobody. Then the id is used again."""
+    """The head, by a condition, with what stands with it. Nobody asks for what is left in a log. Then the id is used again."""
     for run, head in enumerate(state.heads):
         if head.status == "ended" and state.left.purges:
             yield Step(f"the ended run {run} is purged", with_head(spend(state, "purges"), run, head._replace(status="purged")))

@@ -12,6 +12,7 @@ from itertools import chain
 
 from tests.model.explore import Step
 from tests.model.log_changes import NAMES, late_ones, purges
+from tests.model.log_collector import Collector
 from tests.model.log_forgotten import Forgotten
 from tests.model.log_state import (
     MESSAGE,
@@ -26,7 +27,6 @@ from tests.model.log_state import (
     with_server,
     words,
 )
-from tests.model.log_collector import Collector
 from tests.model.log_takers import Client, Takers
 from tests.model.log_work import Work
 from tests.model.replicas import COUNT, without

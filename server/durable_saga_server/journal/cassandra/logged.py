@@ -42,7 +42,7 @@ class Logged:
     async def commit(self, commit: Commit) -> Outcome:
         """As Runs.commit_many() says, for one."""
         events = [event.SerializeToString() for event in commit.events]
-        size = sum(map(len, events))
+        size, is_sent = sum(map(len, events)), False
         while (held := self._held.get(commit.run)) is not None and held.takes(commit):
             async with held.lock:
                 if self._held.get(commit.run) is not held or not held.takes(commit):
@@ -52,12 +52,21 @@ class Logged:
                 log = self._logs.current
                 is_plain = log is not None and held.log == log.name and held.is_plain(commit, size)
                 outcome = await (self._append(held, commit, events) if is_plain else self._turn(held, commit, events))
+                is_sent = is_sent or is_plain
                 if outcome is not None:
                     return outcome
                 self._forget(held)
         if held is not None:
             self._forget(held)
-        return await self._commit_unheld(commit, events)
+        try:
+            outcome = await self._commit_unheld(commit, events)
+        except JournalUnavailable as error:
+            if is_sent:
+                return Unknown(error.message)
+            raise
+        if is_sent and isinstance(outcome, Fenced):
+            return Unknown("somebody else has taken the run, and may have counted this commit")
+        return outcome
 
     async def _append(self, held: Held, commit: Commit, events: Sequence[bytes]) -> Outcome | None:
         """None: the fence says no, so somebody else may have the run."""
