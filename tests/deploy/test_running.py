@@ -74,9 +74,8 @@ def test_health_says_in_one_sentence_why_not(port: str, secrets: pathlib.Path) -
     no_certificate = run(secrets, "health", "--url", f"grpcs://localhost:{port}", "--ca", ca, "--timeout", "3", code=1)
     nobody = run(secrets, "health", "--url", "127.0.0.1:9", "--timeout", "3", code=1)
     journal = run(secrets, "health", "--url", "sqlite:///sagas.db", code=1)
-    assert no_certificate.startswith(
-        (f"Error: localhost:{port} could not be asked: ", f"Error: localhost:{port} did not answer")
-    )
+    started = (f"Error: localhost:{port} could not be asked: ", f"Error: localhost:{port} did not answer")
+    assert no_certificate.startswith(started)
     assert nobody.startswith("Error: 127.0.0.1:9 could not be asked: UNAVAILABLE")
     assert journal == "Error: 'sqlite:///sagas.db' isn't the address of a server: give host:port, or grpcs://host:port\n"
 
