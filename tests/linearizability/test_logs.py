@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from durable_saga_server.journal import Committed, JournalError, JournalUnavailable, Outcome, Unknown
+from durable_saga_server.journal import Commit, Committed, JournalError, JournalUnavailable, Outcome, Run, Unknown
 from durable_saga_server.journal.cassandra import CassandraJournal, log, logged
+from durable_saga_server.journal.cassandra.heads import GLANCE, read_placed
 from durable_saga_server.journal.cassandra.tails import Held, adopted, row_of
 
 from tests.linearizability.checker import check
@@ -20,7 +21,7 @@ from tests.linearizability.faulty_session import Faults
 from tests.linearizability.test_stores import stands
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.timeout(400)]
-SEEDS_MAX = 16
+SEEDS_MAX = 40
 """Within so many each planted bug is found."""
 
 
@@ -79,6 +80,7 @@ async def _act_on_the_acknowledgement(self: Any, rows: Any) -> None:
 async def _validate_before(self: Any, rows: Any) -> None:
     try:
         fence = await log.read_fence(self._session, self.name)
+        await asyncio.sleep(0.02)
         await self._session.write_together("log_row", [log.values_of(self.name, one.term, one.row) for one in rows])
         for one in rows:
             one.done.set_result(fence.holds(one.term))
@@ -92,7 +94,7 @@ _read_rows, _revoke = log.read_rows, log.revoke
 
 async def _read_then_revoke(session: Any, name: str, term: Any, from_seq: int) -> Any:
     rows = await _read_rows(session, name, term, from_seq)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.02)
     await _revoke(session, name, term)
     return rows
 
@@ -102,7 +104,7 @@ async def _no_rows(*_: Any) -> list[Any]:
 
 
 async def _in_memory(self: Any, held: Held) -> Any:
-    placed = await logged.read_placed(self._session, logged.GLANCE, held.head.run)
+    placed = await read_placed(self._session, GLANCE, held.head.run)
     return None if placed is None else placed[0]
 
 
@@ -151,12 +153,10 @@ def test_an_error_that_nobody_knows_is_an_unknown_outcome() -> None:
     async def scenario() -> None:
         one = log.Log(Fails(), "l", 0)  # type: ignore[arg-type]
         with pytest.raises(JournalUnavailable, match="odd"):
-            await one.append((logged.Run("n", "s"), b"i", 1), logged.row_of(_commit(), []))
+            await one.append((Run("n", "s"), b"i", 1), row_of(_commit(), []))
 
     asyncio.run(scenario())
 
 
-def _commit() -> Any:
-    from durable_saga_server.journal import Commit, Run
-
+def _commit() -> Commit:
     return Commit(Run("n", "s"), b"i", 1, b"c", 1, [], 1, 1)

@@ -57,6 +57,7 @@ class Log:
         self._acknowledged: list[_Waiting] = []
         self._asked: list[asyncio.Future[Fence]] = []
         self._batches = self._validations = 0
+        self._is_woken = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_full(self, now_ms: int) -> bool:
@@ -70,14 +71,14 @@ class Log:
         self.size += size
         self.terms[term] = None
         self._waiting.append(_Waiting(term, row, size, done))
-        self._go_on()
+        self._go_on_soon()
         return bool(await done)
 
     async def validate(self) -> Fence:
         """A read of the fence that begins now or later. Raises JournalUnavailable."""
         asked: asyncio.Future[Fence] = asyncio.get_running_loop().create_future()
         self._asked.append(asked)
-        self._go_on()
+        self._go_on_soon()
         return await asked
 
     async def close(self) -> None:
@@ -85,7 +86,14 @@ class Log:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
+    def _go_on_soon(self) -> None:
+        """What is asked for in one turn of the loop travels together."""
+        if not self._is_woken:
+            self._is_woken = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
     def _go_on(self) -> None:
+        self._is_woken = False
         while self._waiting and self._batches < BATCHES_AT_ONCE_MAX:
             self._batches += 1
             self._spawn(self._write(self._take()))

@@ -48,7 +48,10 @@ class Logged:
                 if self._held.get(commit.run) is not held or not held.takes(commit):
                     continue  # while it waited
                 if not held.unsettled and held.head.last_commit == commit.commit_id:
-                    return Committed()
+                    if await self._still_held(held) is not None:
+                        return Committed()
+                    self._forget(held)
+                    continue
                 log = self._logs.current
                 is_plain = log is not None and held.log == log.name and held.is_plain(commit, size)
                 outcome = await (self._append(held, commit, events) if is_plain else self._turn(held, commit, events))
