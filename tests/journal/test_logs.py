@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
-from durable_saga_server.journal import Commit, Committed, Created, Fenced, Head, Outcome, Run, Unknown
-from durable_saga_server.journal.cassandra import CassandraJournal, log, logged
+from durable_saga_server.journal import Commit, Committed, Created, Fenced, Head, Outcome, Run, Unknown, WeakSettings
+from durable_saga_server.journal.cassandra import CassandraJournal, held_runs, log
 from durable_saga_server.journal.open import open_journal
 
 from durable_saga.pb import history_pb2 as h
@@ -160,7 +160,7 @@ def test_a_full_log_is_turned_and_goes_when_nothing_in_it_counts(cassandra: str,
             (logs.current.name,)
         ]
         assert {run.saga for run, _, _ in first.terms} == {"waits", "lost"}
-        monkeypatch.setattr(logged, "IDLE_SECONDS", -1.0)
+        monkeypatch.setattr(held_runs, "IDLE_SECONDS", -1.0)
         await logs.tend()
         assert not first.terms
         for table in ("logs", "fences", "known_logs"):
@@ -240,3 +240,15 @@ def test_a_server_killed_in_the_middle_of_its_groups_loses_nothing_that_it_ackno
         await journal.close()
 
     asyncio.run(look())
+
+
+def test_tables_whose_reads_repair_nothing_are_refused(cassandra: str) -> None:
+    async def scenario(one: CassandraJournal, other: CassandraJournal) -> None:
+        keyspace = one._keyspace
+        await one._session.run(f"ALTER TABLE {keyspace}.logs WITH read_repair = 'NONE'")
+        third = CassandraJournal([cassandra], keyspace, strict=False, replication_factor=1, commits="log")
+        with pytest.raises(WeakSettings, match=r"logs has read_repair = 'NONE'.*ALTER TABLE .* WITH read_repair = 'BLOCKING'"):
+            await third.initialize()
+        await other._session.run(f"ALTER TABLE {keyspace}.logs WITH read_repair = 'BLOCKING'")
+
+    play(cassandra, scenario)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from durable_saga_server.journal import Commit, Committed, JournalError, JournalUnavailable, Outcome, Run, Unknown
-from durable_saga_server.journal.cassandra import CassandraJournal, log, logged
+from durable_saga_server.journal.cassandra import CassandraJournal, held_runs, log, logged
 from durable_saga_server.journal.cassandra.heads import GLANCE, read_placed
 from durable_saga_server.journal.cassandra.tails import Held, adopted, row_of
 
@@ -115,7 +115,7 @@ async def _without_the_fence(self: Any, head: Any, name: str, term: Any) -> Any:
 
 async def _goes_on_after_unknown(self: Any, held: Held, commit: Any, events: Any) -> Outcome | None:
     try:
-        if not await self._logs.of(held.log).append(logged._term(held), row_of(commit, events)):
+        if not await self._logs.of(held.log).append(held_runs.term_of(held), row_of(commit, events)):
             return None
     except JournalUnavailable as error:
         return Unknown(error.message)
@@ -126,9 +126,9 @@ async def _goes_on_after_unknown(self: Any, held: Held, commit: Any, events: Any
 PLANTED: dict[str, tuple[list[tuple[Any, str, Any]], float]] = {
     "acts on the acknowledgement": ([(log.Log, "_write", _act_on_the_acknowledgement)], 0),
     "a validation that began before": ([(log.Log, "_write", _validate_before)], 0),
-    "no revocation": ([(logged, "revoke", _nothing)], 0),
-    "the taker reads before it revokes": ([(logged, "read_rows", _read_then_revoke), (logged, "revoke", _nothing)], 0),
-    "the tail is not adopted": ([(logged, "read_rows", _no_rows)], 0),
+    "no revocation": ([(held_runs, "revoke", _nothing)], 0),
+    "the taker reads before it revokes": ([(held_runs, "read_rows", _read_then_revoke), (held_runs, "revoke", _nothing)], 0),
+    "the tail is not adopted": ([(held_runs, "read_rows", _no_rows)], 0),
     "a look at what is held without its fence": ([(logged.Logged, "_still_held", _in_memory)], 0),
     "a look at the tail without its fence": ([(logged.Logged, "_tail_of", _without_the_fence)], 0),
     "other content after an unknown row": ([(logged.Logged, "_append", _goes_on_after_unknown)], 0.1),

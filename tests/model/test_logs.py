@@ -13,9 +13,9 @@ from tests.model.log_state import VARIANTS
 from tests.model.replicas import Facts, acknowledged, read_first, read_second
 
 STATES = {
-    "a take-over of a living owner": 2_349,
-    "the same with a crash": 4_340,
-    "a message": 4_491,
+    "a take-over of a living owner": 2_335,
+    "the same with a crash": 4_129,
+    "a message": 4_417,
 }
 
 

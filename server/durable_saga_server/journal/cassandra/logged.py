@@ -13,29 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from durable_saga.pb import history_pb2 as h
-from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Committed, Fenced, Head, JournalUnavailable, Outcome, Run, Unknown
 from durable_saga_server.journal.cassandra.heads import GLANCE, LINEARIZABLE, read_placed
-from durable_saga_server.journal.cassandra.log import Term, read_fence, read_rows, revoke
-from durable_saga_server.journal.cassandra.own_logs import OwnLogs
-from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.journal.cassandra.held_runs import LOOKS_MAX, HeldRuns, event_rows, term_of
+from durable_saga_server.journal.cassandra.log import read_fence, read_rows
 from durable_saga_server.journal.cassandra.tails import Held, adopted, is_in_log, part_of, row_of
 from durable_saga_server.journal.rules import after_commit, attributes_in, decide_acquire, decide_commit
 
-LOOKS_MAX = 5
-"""How often a run is looked at again that others change meanwhile."""
-IDLE_SECONDS = 30.0
-"""A run that was not committed for so long is moved out of an old log."""
 
-
-class Logged:
-    """`logs` are those of this process. Without a current one it writes no rows, and still goes on with runs that others have
-    in theirs. Every method raises JournalUnavailable."""
-
-    def __init__(self, session: Session, logs: OwnLogs) -> None:
-        self._session, self._logs = session, logs
-        self._held: dict[Run, Held] = {}
-        logs.move_out = self.move_out
+class Logged(HeldRuns):
+    """Without a current log it writes no rows, and still goes on with runs that others have in theirs. Every method raises
+    JournalUnavailable."""
 
     # --- commits -------------------------------------------------------------------------------------------------------------
 
@@ -77,7 +65,7 @@ class Logged:
         assert log is not None, "its own"
         held.unsettled, held.used = commit.commit_id, time.monotonic()
         try:
-            is_committed = await log.append(_term(held), row_of(commit, events))
+            is_committed = await log.append(term_of(held), row_of(commit, events))
         except JournalUnavailable as error:
             return Unknown(error.message)
         if not is_committed:
@@ -164,81 +152,6 @@ class Logged:
         self._keep(held, after, log, term)
         return Committed(after)
 
-    async def _given_up(self, run: Run) -> Held | None:
-        """What this process knows of a run that it holds, after the last commit under way; it commits no more of it."""
-        held = self._held.pop(run, None)
-        if held is None:
-            return None
-        async with held.lock:
-            return None if held.unsettled else held
-
-    async def _read(self, run: Run) -> Held | None:
-        """A run as it stands there, taken from its writer: nothing is committed any more under its term."""
-        placed = await read_placed(self._session, LINEARIZABLE, run)
-        if placed is None:
-            return None
-        head, log, term = placed
-        if not is_in_log(head, log):
-            return Held(head, head.next_seq, head.last_commit, log, term)
-        key = (run, head.incarnation, term or 0)
-        await revoke(self._session, log, key)
-        return adopted(head, log, term, await read_rows(self._session, log, key, head.next_seq))
-
-    async def _settle(self, held: Held) -> bool:
-        """Its tail stands with the head, its owner keeps it, and it is in no log. False: somebody else did something."""
-        head = held.head
-        if not is_in_log(head, held.log):
-            return True
-        term = (held.term or 0) + 1
-        values = (
-            head.next_seq, head.last_commit, head.updated_ms, head.wake_at_ms, term,
-            *head.run, *held.condition, held.log,
-        )  # fmt: skip
-        outcome = await self._session.conditional(("settle", values), *event_rows(head.run, held.base, held.tail))
-        if isinstance(outcome, Unknown) or not outcome[0]:
-            return False
-        self._keep(held, head, "", term)
-        return True
-
-    # --- what is held --------------------------------------------------------------------------------------------------------
-
-    def began(self, head: Head, log: str, term: int) -> None:
-        """A run was made, in this log."""
-        if log:
-            self._keep(Held(head, head.next_seq, head.last_commit), head, log, term)
-
-    def _keep(self, held: Held, head: Head, log: str, term: int | None) -> None:
-        """A conditional write was applied: all that is committed stands with the head."""
-        if held.log and (held.log, held.term) != (log, term):
-            self._logs.left(held.log, _term(held))
-        held.keep(head, log, term)
-        held.used = time.monotonic()
-        own = self._logs.of(log)
-        if own is not None:
-            own.terms[_term(held)] = None
-            self._held[head.run] = held
-        elif self._held.get(head.run) is held:
-            del self._held[head.run]
-
-    def _forget(self, held: Held) -> None:
-        if self._held.get(held.head.run) is held:
-            del self._held[held.head.run]
-
-    async def move_out(self, run: Run, log: str) -> bool:
-        """Whether its head names this log no more, by this call or before. A run that is at work moves with its next commit."""
-        held = self._held.get(run)
-        if held is not None and held.log == log:
-            if held.used > time.monotonic() - IDLE_SECONDS:
-                return False
-            known = await self._given_up(run)
-            if known is not None and await self._settle(known):
-                return True
-        placed = await read_placed(self._session, LINEARIZABLE, run)
-        if placed is None or placed[1] != log or placed[0].status not in OPEN:
-            return True
-        read = await self._read(run)
-        return read is None or read.log != log or await self._settle(read)
-
     # --- looks ---------------------------------------------------------------------------------------------------------------
 
     async def head(self, run: Run) -> Head | None:
@@ -282,7 +195,7 @@ class Logged:
         if log is None:
             return None
         fence, placed = await asyncio.gather(log.validate(), read_placed(self._session, GLANCE, held.head.run))
-        if not fence.holds(_term(held)):
+        if not fence.holds(term_of(held)):
             self._forget(held)
             return None
         is_same = self._held.get(held.head.run) is held and not held.unsettled
@@ -293,23 +206,6 @@ class Logged:
         key = (head.run, head.incarnation, term or 0)
         found = adopted(head, log, term, await read_rows(self._session, log, key, head.next_seq))
         return found if (await read_fence(self._session, log)).holds(key) else None
-
-    async def _settled(self, run: Run) -> Head | None:
-        """Somebody has begun to take it over, and did not go on."""
-        for _ in range(LOOKS_MAX):
-            held = await self._read(run)
-            if held is None or await self._settle(held):
-                return None if held is None else held.head
-        raise JournalUnavailable(f"saga {run.saga} is being taken over again and again: ask later")
-
-
-def _term(held: Held) -> Term:
-    return held.head.run, held.head.incarnation, held.term or 0
-
-
-def event_rows(run: Run, first: int, events: Sequence[bytes]) -> list[tuple[str, tuple[Any, ...]]]:
-    """The part of a conditional batch that writes events."""
-    return [("event", (*run, seq, event)) for seq, event in enumerate(events, first)]
 
 
 def attribute_rows(run: Run, events: Sequence[h.Event]) -> list[tuple[str, tuple[Any, ...]]]:

@@ -23,10 +23,11 @@ from durable_saga_server.journal import (
     Unknown,
 )
 from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
+from durable_saga_server.journal.cassandra.held_runs import LOOKS_MAX, event_rows
 from durable_saga_server.journal.cassandra.hints import CassandraHints
 from durable_saga_server.journal.cassandra.index import CassandraIndex
 from durable_saga_server.journal.cassandra.listing import Listing
-from durable_saga_server.journal.cassandra.logged import LOOKS_MAX, Logged, attribute_rows, event_rows
+from durable_saga_server.journal.cassandra.logged import Logged, attribute_rows
 from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session

@@ -44,6 +44,17 @@ async def check_settings(session: Session, keyspace: str, *, strict: bool, durab
         log.warning("Cassandra: %s", sentence)
 
 
+async def check_read_repair(session: Session, keyspace: str) -> None:
+    """A look at a log shows what one replica has, and so must leave it on a quorum. Raises WeakSettings."""
+    rows = await session.run(f"SELECT table_name, read_repair FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")
+    for table, read_repair in rows:
+        if table in (session.table("logs"), session.table("fences")) and read_repair != "BLOCKING":
+            raise WeakSettings(
+                f"table {keyspace}.{table} has read_repair = '{read_repair}', and commits=log needs 'BLOCKING': run"
+                f" ALTER TABLE {keyspace}.{table} WITH read_repair = 'BLOCKING'"
+            )
+
+
 def weak_node(node: str, settings: Mapping[str, str]) -> list[str]:
     """What of a node's settings does not keep the promises, in words."""
     sync = settings.get("commitlog_sync", "unknown")

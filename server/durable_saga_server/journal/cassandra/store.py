@@ -19,7 +19,7 @@ from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.runs import COMMITS_AT_ONCE_MAX, CassandraRuns
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_settings
+from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_read_repair, check_settings
 
 CONDITIONAL, LOGGED = "conditional", "log"
 
@@ -89,6 +89,8 @@ class CassandraJournal:
                 await self.hints.take_over_unsharded()
             if version < schema.SCHEMA_VERSION:
                 await session.run(f"INSERT INTO journal_schema (one, version) VALUES (1, {schema.SCHEMA_VERSION})")
+            if self._logs.writes:
+                await check_read_repair(session, self._keyspace)
             await self._logs.start()
         except BaseException:
             await session.close()
