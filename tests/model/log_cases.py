@@ -17,7 +17,6 @@ REFUTED: dict[str, dict[str, Any]] = {
     "a client reads at ONE": {"left": Budget(takes=1, looks=1), "length": 1},
     "a plain end, and a terminate that does not read": {"left": Budget(terminates=1)},
     "new content after an unknown outcome": {"left": TAKE, "message": True, "length": 1},
-    "an acquire does not look at the owner": {"left": Budget(takes=1, releases=1, looks=1), "length": 1},
     "go on after an unknown turn": {"left": Budget(timeouts=1, turns=1)},
     "go on after an unknown release": {"left": Budget(timeouts=1, releases=1)},
     "a turn leaves out a row that is under way": {"left": Budget(turns=1, looks=1)},

@@ -66,9 +66,8 @@ def execute(setting: Setting, state: State, change: Change) -> tuple[State, bool
 def fits(setting: Setting, now: Head, knew: Head) -> bool:
     """The condition; once false for a life of a run, it is false for good."""
     same_life = now.inc == knew.inc or setting.variant == "no incarnation in the condition"
-    same_owner = now.owner == knew.owner or setting.variant == "an acquire does not look at the owner"
     same_place = len(now.kept) == len(knew.kept) or setting.variant == "a condition does not name the place"
-    return now.status == "open" and same_life and now.epoch == knew.epoch and same_owner and same_place
+    return now.status == "open" and same_life and now.epoch == knew.epoch and now.owner == knew.owner and same_place
 
 
 def late_ones(setting: Setting, state: State) -> Iterator[Step]:

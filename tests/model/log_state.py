@@ -32,7 +32,6 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "a client reads at ONE": ("G2", 11),
     "a plain end, and a terminate that does not read": ("G2", 7),
     "new content after an unknown outcome": ("G2", 12),
-    "an acquire does not look at the owner": ("G2", 11),
     "go on after an unknown turn": ("G3", 6),
     "go on after an unknown release": ("G3", 6),
     "a turn leaves out a row that is under way": ("G2", 7),
@@ -41,7 +40,7 @@ VARIANTS: dict[str, tuple[str, int]] = {
     "revocations expire, and what was read before is void": ("G2", 13),
     "a fence that is gone counts as open": ("G3", 10),
     "a fence is dropped at QUORUM": ("G3", 10),
-    "no incarnation in the key of a row": ("G3", 14),
+    "no incarnation in the key of a row": ("G2", 14),
     "no incarnation in the condition": ("G2", 10),
     "go on after an unknown change": ("G3", 6),
     "a condition does not name the place": ("G3", 6),
@@ -268,7 +267,7 @@ class Setting:
         """Of two contents under one key with one timestamp, their bytes decide: here the older one wins."""
         if seen & self.dropped(run, head.inc, head.owner):
             return None
-        for content in (PLAIN, MESSAGE):
+        for content in (PLAIN, MESSAGE, CHANGED):
             if seen & self.row(Row(run, head.inc, epoch, seq, content)):
                 return content
         return None

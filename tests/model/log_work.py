@@ -65,7 +65,7 @@ class Work:
         for run in chosen:
             held = server.runs[run]
             assert held is not None, "it can send"
-            content = MESSAGE if held.heard else PLAIN
+            content = MESSAGE if held.heard else PLAIN if held.head.inc == 1 else CHANGED  # no life has rows like another
             group.append(Row(run, held.head.inc, held.head.epoch, len(held.everything), content))
             server = with_run(server, run, held._replace(sent=(*held.sent, content), heard=False))
         write = sum(self.setting.row(row) for row in group)
@@ -262,5 +262,5 @@ def _set(state: State, by: int, run: int, held: Held | None) -> State:
 
 
 def _told(group: list[Row] | tuple[Row, ...]) -> str:
-    message = ("", " with the message")
+    message = ("", " with the message", "", " of the next life")
     return " and ".join(f"event {row.seq} of run {row.run}, epoch {row.epoch}{message[row.content]}" for row in group)
