@@ -22,6 +22,8 @@ BATCH_BYTES_MAX = 4 * 1024 * 1024
 LOG_BYTES_MAX = 64 * 1024 * 1024
 """A log partition that has more is turned: runs go on in another one."""
 LOG_MS_MAX = 600_000
+REVOKED_MAX = 500
+"""A fence that revokes more terms is read for too long: its log is turned."""
 
 Term = tuple[Run, bytes, int]
 """Which part of a log: run, incarnation, term."""
@@ -50,7 +52,7 @@ class Log:
     def __init__(self, session: Session, name: str, opened_ms: int) -> None:
         self._session = session
         self.name, self.opened_ms = name, opened_ms
-        self.size = 0
+        self.size = self.revoked = 0
         self.is_closed = False
         self.terms: dict[Term, None] = {}
         self._waiting: list[_Waiting] = []
@@ -61,7 +63,7 @@ class Log:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_full(self, now_ms: int) -> bool:
-        return self.size > LOG_BYTES_MAX or now_ms > self.opened_ms + LOG_MS_MAX
+        return self.size > LOG_BYTES_MAX or now_ms > self.opened_ms + LOG_MS_MAX or self.revoked > REVOKED_MAX
 
     async def append(self, term: Term, row: TailRow) -> bool:
         """True: committed. False: the fence says no; the row may be there nevertheless, and count. Raises JournalUnavailable
@@ -138,7 +140,7 @@ class Log:
                 if not one.done():
                     one.set_exception(error)
         else:
-            self.is_closed = self.is_closed or not fence.is_open
+            self.is_closed, self.revoked = self.is_closed or not fence.is_open, len(fence.revoked)
             for row in rows:
                 if not row.done.done():
                     row.done.set_result(fence.holds(row.term))
