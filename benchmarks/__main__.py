@@ -159,8 +159,9 @@ def main() -> None:
             for commitlog in ("group", "periodic"):
                 node = CassandraNode(commitlog=commitlog)
                 node.start()
-                journal = f"cassandra://{node.address}/bench?replication_factor=1"
-                rows[f"Cassandra, one node, commit log {commitlog}, gRPC"] = with_processes(journal, folder)
+                for label, option in (("", ""), (", commits in a log", "&commits=log")):
+                    journal = f"cassandra://{node.address}/bench{len(rows)}?replication_factor=1{option}"
+                    rows[f"Cassandra, one node, commit log {commitlog}, gRPC{label}"] = with_processes(journal, folder)
                 node.stop()
     core = core_figures()
     if not sys.stdout.isatty():
