@@ -84,7 +84,7 @@ simulate: setup
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(VERBOSE),--verbose) $(ARGS)
 
 chaos: setup
-	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20)
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20) $(if $(COMMITS),--commits $(COMMITS))
 
 model: setup
 	$(BIN)/python -m tests.model $(ARGS)

@@ -70,10 +70,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--at-once", type=int, default=20, help="sagas of each of the two kinds under way")
+    parser.add_argument("--commits", choices=("conditional", "log"), default="conditional")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    cell = ChaosCell(FOLDER)
+    cell = ChaosCell(FOLDER, asked.commits)
     print("starting three Cassandra nodes", flush=True)
     try:
         cell.start_nodes()

@@ -21,13 +21,13 @@ NODES, SERVERS, WORKERS = 3, 2, 3
 class ChaosCell:
     """`url` names the links to the servers. Nodes, servers and workers can be killed, paused and started again."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, commits: str = "conditional") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         ports = free_port(), free_port()
         self.nodes = [CassandraNode(host=f"127.0.0.{n}", ports=ports) for n in range(1, NODES + 1)]
         hosts = ",".join(f"{node.host}:{ports[0]}" for node in self.nodes)
-        self._journal = f"cassandra://{hosts}/chaos?replication_factor=3"
+        self._journal = f"cassandra://{hosts}/chaos?replication_factor=3&commits={commits}"
         self._addresses = [free_address() for _ in range(SERVERS)]
         self.links = [Link(address) for address in self._addresses]
         self.servers: list[Process] = []

@@ -83,5 +83,9 @@ def test_every_order_is_whole_or_undone_after_kills_on_cassandra(tmp_path: pathl
 @pytest.mark.kill
 @pytest.mark.cassandra
 @pytest.mark.timeout(400)
-def test_every_order_is_whole_or_undone_after_kills_in_a_cell_of_two_servers(tmp_path: pathlib.Path, cassandra: str) -> None:
-    check(tmp_path, f"cassandra://{cassandra}/cell_{uuid.uuid4().hex[:8]}?replication_factor=1", servers=2)
+@pytest.mark.parametrize("commits", ["conditional", "log"])
+def test_every_order_is_whole_or_undone_after_kills_in_a_cell_of_two_servers(
+    tmp_path: pathlib.Path, cassandra: str, commits: str
+) -> None:
+    keyspace = f"cell_{uuid.uuid4().hex[:8]}"
+    check(tmp_path, f"cassandra://{cassandra}/{keyspace}?replication_factor=1&commits={commits}", servers=2)
