@@ -11,7 +11,7 @@ from durable_saga.pb import history_pb2 as h
 
 Decode = Callable[[], Any]
 """Gives a value. Raises DecodeError; may be called in any thread."""
-_WITH_VALUES = ("saga_started", "step_completed")
+_WITH_VALUES = ("saga_started", "step_completed", "signal_received")
 
 
 def is_to_be_decoded_aside(event: h.Event) -> bool:

@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.errors import (
     CompensationRequested,
@@ -138,7 +139,7 @@ class Core:
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
         for stretch in stretches(events):
-            if stretch[0].seq not in back and (decode := _to_decode(self, stretch[0])) is not None:
+            if stretch[0].seq not in back and (decode := to_decode(self, stretch[0])) is not None:
                 self.tape.given = sent[0] if (sent := (yield decode)) is not None else NOT_DECODED
             with self.forward.told_why_it_cannot_start(), guarded(self), self.loop.entered():
                 for event in stretch:
@@ -283,8 +284,11 @@ class Core:
             self._apply(event, kind, run=not taken_back)
 
 
-def _to_decode(core: Core, event: h.Event) -> Decode | None:
+def to_decode(core: Core, event: h.Event) -> Decode | None:
     """What gives the large value of this event, where one place decodes it."""
+    if event.HasField("signal_received"):  # one that has just come tells no `large_bytes` yet
+        is_large = len(event.signal_received.input.data) > ASIDE_ABOVE_BYTES
+        return core.signals.decode(event.signal_received) if is_large else None
     if not is_to_be_decoded_aside(event):
         return None
     return core.forward.decode(event.saga_started) if event.seq == 0 else core.calls.decode(event.step_completed)

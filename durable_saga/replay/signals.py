@@ -12,13 +12,14 @@ import inspect
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_saga import codec
 from durable_saga.definition.definition import SagaDefinition, signature_of
 from durable_saga.errors import DecodeError
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
+from durable_saga.replay.aside import Decode
 from durable_saga.replay.history import kind_of
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.scopes import Scopes
@@ -32,10 +33,19 @@ class _Waiter:
     annotation: Any
 
 
+class _Decoded(NamedTuple):
+    """A message's value as a handler or a waiter takes it: for this one, or for others of this annotation."""
+
+    taker: Any
+    value: Any
+
+
 class Signals:
     """Unread messages and the code that waits for them, by name, both in order of arrival."""
 
-    __slots__ = ("_handling", "_kept", "_listening", "_loop", "_scopes", "_standing", "_tape", "_waiting", "undecodable")
+    __slots__ = (
+        "_decoded", "_handling", "_kept", "_listening", "_loop", "_scopes", "_standing", "_tape", "_waiting", "undecodable",
+    )  # fmt: skip
 
     def __init__(
         self, definition: SagaDefinition, tape: Tape, standing: Standing, loop: SagaLoop, scopes: Scopes
@@ -45,6 +55,7 @@ class Signals:
         self._waiting: dict[str, deque[_Waiter]] = {}
         self.undecodable: list[str] = []
         self._handling: list[asyncio.Task[Any]] = []
+        self._decoded: _Decoded | None = None
         self._listening: list[SagaDefinition] = [definition]
 
     def enter(self, child: SagaDefinition) -> None:
@@ -54,7 +65,27 @@ class Signals:
     def leave(self, child: SagaDefinition) -> None:
         self._listening.remove(child)
 
+    def decode(self, fact: h.SignalReceived) -> Decode | None:
+        """What gives the value to who takes it, as far as that is known now; None: nobody yet."""
+        if self._standing.is_done:
+            return None
+        for definition in reversed(self._listening):
+            if (handler := definition.handlers.get(fact.name)) is not None:
+                return lambda: _Decoded(handler, codec.decode_call(fact.input.data, signature_of(handler)))
+        for waiter in self._waiting.get(fact.name, ()):
+            if not waiter.future.done():
+                return lambda: _Decoded(waiter.annotation, _value(fact, waiter.annotation))
+        return None
+
     def received(self, fact: h.SignalReceived) -> None:
+        given = self._tape.take_given()
+        self._decoded = given if isinstance(given, _Decoded) else None
+        try:
+            self._receive(fact)
+        finally:
+            self._decoded = None
+
+    def _receive(self, fact: h.SignalReceived) -> None:
         if self._standing.is_done:
             self.keep(fact)
             return
@@ -97,6 +128,11 @@ class Signals:
         while running := [task for task in self._handling if not task.done()]:
             await asyncio.wait(running[:1])
 
+    def _take_decoded(self, taker: Any) -> _Decoded | None:
+        """The value of the message that is being told, if it was decoded for this taker."""
+        decoded, self._decoded = self._decoded, None
+        return decoded if decoded is not None and decoded.taker is taker else None
+
     def _failed_the_saga(self) -> bool:
         """In histories of before handlers were units of their own."""
         history = self._tape.history
@@ -116,7 +152,8 @@ class Signals:
                 continue  # cancelled or timed out while it waited
             fact = kept.popleft()
             try:
-                waiter.future.set_result(_value(fact, waiter.annotation))
+                known = None if kept else self._take_decoded(waiter.annotation)
+                waiter.future.set_result(_value(fact, waiter.annotation) if known is None else known.value)
             except DecodeError as error:
                 if self._is_of_before("signal_rejected"):
                     waiter.future.set_exception(error)
@@ -126,7 +163,8 @@ class Signals:
 
     def _handle(self, handler: Any, fact: h.SignalReceived) -> None:
         try:
-            args, kwargs = codec.decode_call(fact.input.data, signature_of(handler))
+            known = self._take_decoded(handler)
+            args, kwargs = codec.decode_call(fact.input.data, signature_of(handler)) if known is None else known.value
         except (DecodeError, TypeError) as error:
             self._refuse(fact, error)
             return

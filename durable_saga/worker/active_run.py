@@ -22,6 +22,7 @@ from durable_saga.replay import Core, Effect, RunStep
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
+from durable_saga.replay.run import to_decode
 from durable_saga.worker.arrivals import Arrivals, Reader, needed
 from durable_saga.worker.attempts import Attempts, Executor
 from durable_saga.worker.blocked import BlockedSagas
@@ -76,8 +77,7 @@ class ActiveRun:
     def __init__(self, worker: Surroundings, assign: w.Assign, core: Core) -> None:
         self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
-        self._core = core
-        self._watched = WatchedCore(core, worker.activation_seconds_max)
+        self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
         self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
         self.attempts.saga_type = core.definition.name
         self._next_seq = len(assign.events)
@@ -109,7 +109,7 @@ class ActiveRun:
         reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
         for message in assign.inbox:
             if reason is None or message.WhichOneof("kind") in _ENDING:
-                self._deliver(message)
+                yield from self._deliver(message)
         if reason is not None:
             self._due()
             if not self._core.ended:
@@ -121,13 +121,14 @@ class ActiveRun:
     def deliver(self, message: h.InboxMessage) -> None:
         self._arrivals.take(message, missing_in(message), self._deliver)
 
-    def _deliver(self, message: h.InboxMessage) -> None:
+    def _deliver(self, message: h.InboxMessage) -> Generator[Decode, tuple[Any] | None]:
         try:
             event = self._inbox.take(message)
         except DurableSagaError as error:
             self._block(error)
             return
-        if event is not None and not self.fact(event) and not self._core.leaves_messages:
+        sent = None if event is None or (decode := to_decode(self._core, event)) is None else (yield decode)
+        if event is not None and not self.fact(event, sent[0] if sent else NOT_DECODED) and not self._core.leaves_messages:
             self._inbox.spend(message.message_id)
 
     def fact(self, event: h.Event, result: Any = NOT_DECODED) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable_saga import Handle, Worker, connect, event, saga, step
+from durable_saga import Handle, Worker, connect, event, saga, signal, state, step
 from durable_saga.client import raw
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 from durable_saga.errors import SagaCompensated
@@ -167,3 +167,44 @@ def test_a_large_result_that_does_not_fit_or_whose_step_is_cancelled_meanwhile_i
     else:
         assert asyncio.run(run()) == "cut off"
     assert ["done", len(LARGE)] == UNDONE
+
+
+@saga
+async def editor() -> list[int]:
+    cover = await event("cover", type=Page)
+    first = await event("first", type=Page)
+    await signal("go on")
+    return [cover.number, first.number, *state.get("pages", [])]
+
+
+@editor.signal
+async def page_of(one: Page) -> None:
+    state.set("pages", [*state.get("pages", []), one.number])
+
+
+def test_large_messages_are_decoded_in_a_thread_and_so_they_are_by_who_takes_over(tmp_path: pathlib.Path) -> None:
+    here = threading.current_thread().name
+
+    async def run() -> list[int]:
+        url = f"sqlite:///{tmp_path}/journal.db"
+        async with connect(url) as client, Worker(client, sagas=[editor]):
+            handle = await client.start(editor, id="e")
+            await handle.signal("first", Page(2, LARGE))  # nobody waits for it yet: decoded by who reads it
+            for number in (3, 4):
+                await handle.signal("page_of", Page(number, LARGE if number == 3 else "short"))
+            while sum(one.kind == "state_changed" for one in await handle.history()) < 2:
+                await asyncio.sleep(0.05)
+            cover = Page(1, LARGE)
+            MADE_IN.clear()
+            await handle.signal("cover", cover)
+            while sum(one.kind == "signal_received" for one in await handle.history()) < 4:
+                await asyncio.sleep(0.05)
+            assert {name != here for name in MADE_IN} == {True, False}, MADE_IN
+        MADE_IN.clear()
+        async with connect(url) as client, Worker(client, sagas=[editor]):
+            handle = client.handle("e", editor)
+            await handle.signal("go on")
+            return await handle.result(timeout=30)
+
+    assert asyncio.run(run()) == [1, 2, 3, 4]
+    assert [name == here for name in MADE_IN].count(False) == 2, "those for whom somebody waited"
