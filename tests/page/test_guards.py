@@ -52,9 +52,12 @@ def ask(page: str, path: str, fields: dict[str, str] | None = None, **headers: s
         sent.setdefault("content-type", "application/x-www-form-urlencoded")
         connection.request("POST", path, urlencode(fields), sent)
     response = connection.getresponse()
-    answer = Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read().decode())
+    try:
+        text = response.read().decode()
+    except ConnectionResetError:  # the server is done with a request that it has not read to its end
+        text = ""
     connection.close()
-    return answer
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
 
 
 def process(folder: pathlib.Path, *words: str) -> Process:
