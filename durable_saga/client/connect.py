@@ -15,6 +15,7 @@ from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.transport.credentials import SCHEME, Token, credentials_of
 from durable_saga.transport.transport import GrpcTransport, LocalTransport, Transport
 
+PORT_MAX = 65_535
 _WEB = ("http://", "https://")
 
 
@@ -78,8 +79,10 @@ def _seeds(servers: str) -> list[str]:
                 " DURABLE_SAGA_TOKEN or DURABLE_SAGA_TOKEN_FILE instead"
             )
         host, _, port = seed.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not (port.isascii() and port.isdigit()):
             raise ValueError(
                 f"{seed!r} isn't an address: give host:port of one or more servers, or the URL of a journal such as sqlite:///orders.db"
             )
+        if not 0 < int(port) <= PORT_MAX:
+            raise ValueError(f"{seed!r} isn't an address: a port is a number from 1 to {PORT_MAX}")
     return seeds

@@ -138,6 +138,7 @@ class SyncClient:
         )  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)
+        self._is_closed, self._lock = False, threading.Lock()
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -147,7 +148,12 @@ class SyncClient:
         except UnsupportedOperation:
             work.close()
             raise
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise RuntimeError("this SyncClient is closed: make another one")
+            asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return asked.result()
 
     def iterate(self, values: AsyncIterator[T]) -> Iterator[T]:
         """One value at a time; between two of them nothing runs."""
@@ -211,11 +217,23 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the connection and end the thread."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
         if self._thread.is_alive():
-            self.run(self._client.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _shut(self) -> None:
+        """What other threads still wait for is cancelled: they get CancelledError."""
+        await self._client.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for one in others:
+            one.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def __enter__(self) -> SyncClient:
         return self

@@ -26,7 +26,11 @@ def fill(plan: Plan) -> None:
     elif any(annotation is one for one in _ANY):
         loose.fill_any(plan)
     elif isinstance(annotation, str | typing.ForwardRef):
-        raise Misfit(f": the annotation {annotation!r} can't be looked up: name a class of the module's top level", fits=True)
+        raise Misfit(
+            f": the annotation {annotation!r} can't be looked up: name a class of the module's top level. An alias that holds"
+            " itself is written with `type` (Python 3.12 and later), or as a dataclass",
+            fits=True,
+        )
     elif isinstance(annotation, typing.TypeVar):
         _same_as(plan, bound_of(annotation))
     elif isinstance(annotation, typing.NewType):

@@ -279,9 +279,9 @@ class GrpcTransport:
         """Once for all calls that wait, and again after a while."""
         now = asyncio.get_running_loop().time()
         if now - self._said > SAY_AGAIN_SECONDS:
-            self._said = now
-            servers = " and ".join(self.routes.servers())
-            log.warning("%s does not answer (%s); trying again for up to %.0f s", servers, error, RETRY_SECONDS_MAX)
+            self._said, servers = now, " and ".join(self.routes.servers())
+            seconds = self._timeout or RETRY_SECONDS_MAX
+            log.warning("%s does not answer (%s); trying again for up to %g s", servers, error, seconds)
 
     async def _explained(self, target: str, error: errors.ClientError) -> errors.ClientError:
         """Where TLS is at fault, that: gRPC tells little of it."""

@@ -112,6 +112,12 @@ def test_a_call_that_is_not_answered_in_its_time_is_given_up_and_waiting_for_an_
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "²"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(ValueError, match="isn't an address"):
+        connect(f"localhost:{port}")
+
+
 @pytest.mark.parametrize("url", ["http://localhost:7233", "https://sagas.example/x"])
 def test_the_url_of_a_web_page_is_refused_with_what_to_write(url: str) -> None:
     with pytest.raises(ValueError, match="is the URL of a web page: give host:port of a server, such as localhost:7233"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,3 +124,26 @@ def test_it_is_refused_in_saga_code() -> None:
             client.handle("o-1").overview()
 
         assert UnsupportedOperation.__name__ in str(asyncio.run(SagaTestRunner().run(asks)).error)
+
+
+def test_a_client_that_is_closed_says_so_and_leaves_nobody_waiting() -> None:
+    client = SyncClient("memory:")
+    handle = client.start("waits", id="w")
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            handle.result()
+        except BaseException as error:
+            ended.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.2)
+    client.close()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert len(ended) == 1
+    client.close()
+    with pytest.raises(RuntimeError, match="this SyncClient is closed"):
+        client.start("waits", id="w")

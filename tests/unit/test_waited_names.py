@@ -65,6 +65,8 @@ def test_a_module_without_source_says_nothing(tmp_path: pathlib.Path) -> None:
 
 
 PROGRAM = """
+import faulthandler
+faulthandler.dump_traceback_later(45, exit=True)
 import asyncio
 from durable_saga import Worker, connect, event, saga
 from durable_saga.errors import InvalidArgument
