@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
 from durable_saga.transport.credentials import Credentials, Metadata
 from durable_saga.transport.routes import Routes
+from durable_saga.worker.frames import frame_of
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.5
@@ -95,7 +95,7 @@ class Heartbeat:
         if time.monotonic() - self._seen < BEAT_SECONDS + BLOCKED_SECONDS:
             self._reported = ""
             return ""
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = frame_of(self._loop_thread)
         while frame is not None and frame.f_globals.get("__name__", "").startswith(("durable_saga.", "importlib")):
             frame = frame.f_back
         place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}" if frame else ""

@@ -28,6 +28,7 @@ from durable_saga.errors import LimitExceeded
 from durable_saga.replay.closing import TakenOut
 from durable_saga.replay.mark import leave
 from durable_saga.replay.running_loop import running_loop, set_running_loop
+from durable_saga.worker.frames import frame_of
 
 log = logging.getLogger(__name__)
 ACTIVATION_SECONDS_MAX = 10.0
@@ -79,7 +80,7 @@ class Watch:
     """Of one thread. `call()` is for that thread only."""
 
     def __init__(self) -> None:
-        self._ident = threading.get_ident()
+        self._ident, self.thread = threading.get_ident(), threading.current_thread()
         self._renewed = _renewed(self._ident)
         self._lock = threading.Lock()
         self._turn = 0
@@ -138,7 +139,7 @@ class Watch:
         late = now - self._since - self._seconds
         if late < 0:
             return LOOK_SECONDS
-        frame = sys._current_frames().get(self._ident)
+        frame = frame_of(self._ident)
         if not self._armed:
             self._place, self._stack = told(frame)
         careful = late < CAREFUL_SECONDS and (frame is None or _is_ours(frame))
@@ -200,8 +201,8 @@ def _run() -> None:
             signal.setitimer(signal.ITIMER_VIRTUAL, LOCK_SECONDS_MAX, LOCK_SECONDS_MAX)
         now, pause = time.monotonic(), LOOK_SECONDS
         for ident, watch in list(_watches.items()):
-            if ident not in sys._current_frames():
-                _watches.pop(ident, None)  # its thread is over
+            if not watch.thread.is_alive():
+                _watches.pop(ident, None)
                 continue
             pause = min(pause, watch.look(now))
         time.sleep(pause)
