@@ -53,15 +53,20 @@ async def closed_loop(client: Client, outstanding: int) -> tuple[float, float]:
     return steps / (time.perf_counter() - began), (time.process_time() - cpu) / steps * 1_000_000
 
 
+async def one_at_a_time(client: Client) -> float:
+    """Milliseconds of ten steps, from the start to the result: the median."""
+    took = []
+    for _ in range(ONE_AT_A_TIME):
+        began = time.perf_counter()
+        await (await client.start(chain, STEPS)).result()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1_000
+
+
 async def engine(journal: str) -> dict[str, float]:
     async with connect(journal) as client, Worker(client, sagas=[chain], sagas_max=1_000):
         await closed_loop(client, 50)
-        took = []
-        for _ in range(ONE_AT_A_TIME):
-            began = time.perf_counter()
-            await (await client.start(chain, STEPS)).result()
-            took.append(time.perf_counter() - began)
-        found = {"ten steps, ms, p50": statistics.median(took) * 1_000}
+        found = {"ten steps, ms, p50": await one_at_a_time(client)}
         for outstanding in SAGAS:
             rate, cpu = await closed_loop(client, outstanding)
             found[f"steps/s, {outstanding} outstanding"] = rate
@@ -82,13 +87,9 @@ async def through_a_server(journal: str) -> dict[str, float]:
         assert found is not None, said
         async with connect(found[0]) as client, Worker(client, sagas=[chain], sagas_max=1_000):
             await closed_loop(client, 50)
-            took = []
-            for _ in range(ONE_AT_A_TIME):
-                began = time.perf_counter()
-                await (await client.start(chain, STEPS)).result()
-                took.append(time.perf_counter() - began)
+            ten_steps = await one_at_a_time(client)
             rate, _ = await closed_loop(client, 50)
-        return {"gRPC: ten steps, ms, p50": statistics.median(took) * 1_000, "gRPC: steps/s, 50 outstanding": rate}
+        return {"gRPC: ten steps, ms, p50": ten_steps, "gRPC: steps/s, 50 outstanding": rate}
     finally:
         server.terminate()
         await server.wait()
