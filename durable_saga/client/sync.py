@@ -152,6 +152,9 @@ class SyncClient:
             if self._is_closed:
                 work.close()
                 raise RuntimeError("this SyncClient is closed: make another one")
+            if not self._thread.is_alive():
+                work.close()
+                raise RuntimeError("the thread of this SyncClient is gone, as after a fork: make one in each process")
             asked = asyncio.run_coroutine_threadsafe(work, self._loop)
         return asked.result()
 
@@ -221,8 +224,8 @@ class SyncClient:
             if self._is_closed:
                 return
             self._is_closed = True
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
         if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

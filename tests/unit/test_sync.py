@@ -147,3 +147,14 @@ def test_a_client_that_is_closed_says_so_and_leaves_nobody_waiting() -> None:
     client.close()
     with pytest.raises(RuntimeError, match="this SyncClient is closed"):
         client.start("waits", id="w")
+
+
+def test_a_client_whose_thread_is_gone_says_so_and_can_be_closed() -> None:
+    """As after a fork, which takes the calling thread alone into the child."""
+    client = SyncClient("memory:")
+    client._loop.call_soon_threadsafe(client._loop.stop)
+    client._thread.join()
+    with pytest.raises(RuntimeError, match="make one in each process"):
+        client.start("waits", id="w")
+    client.close()
+    client._loop.close()
