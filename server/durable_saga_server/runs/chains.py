@@ -122,7 +122,7 @@ class Chains:
             return kept
         seq = 0
         while seq < head.next_seq:
-            page = await self._journal.runs.events(head.run, seq, self._config.events_per_read)
+            page = await self._journal.runs.events(head.run, seq, min(self._config.events_per_read, head.next_seq - seq))
             if not page:
                 raise JournalError(f"{head.run.saga}: the history ends at event {seq}, but the head says {head.next_seq}")
             for event in page:

@@ -335,7 +335,7 @@ async def read_history(journal: Journal, head: Head, per_read: int) -> list[h.Ev
     events: list[h.Event] = []
     size = 0
     while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
-        page = await journal.runs.events(head.run, len(events), per_read)
+        page = await journal.runs.events(head.run, len(events), min(per_read, head.next_seq - len(events)))
         if not page:
             break
         size += sum(event.ByteSize() for event in page)
