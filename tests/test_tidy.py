@@ -47,7 +47,7 @@ SERVER_ARROWS = {
     "config": (),
     "history": (),
     "tending": ("clock",),
-    "journal": ("clock", "history"),
+    "journal": ("clock", "history", "tending"),
     "means": ("clock", "config", "journal"),
     "keys": ("journal",),
     "failures": ("journal",),

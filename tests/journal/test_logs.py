@@ -14,6 +14,7 @@ import pytest
 from durable_saga_server.journal import Commit, Committed, Created, Fenced, Head, Outcome, Run, Unknown, WeakSettings
 from durable_saga_server.journal.cassandra import CassandraJournal, held_runs, log
 from durable_saga_server.journal.open import open_journal
+from durable_saga_server.workers.dispatch import read_history
 
 from durable_saga.pb import history_pb2 as h
 
@@ -110,6 +111,65 @@ def test_many_runs_share_a_batch_and_a_read(cassandra: str) -> None:
     play(cassandra, scenario)
 
 
+def test_who_knows_how_long_a_history_is_reads_nothing_beside_it(cassandra: str) -> None:
+    """As a take-over does: a look for a tail would be one statement more, where nothing is in a log too."""
+
+    async def scenario(one: CassandraJournal, other: CassandraJournal) -> None:
+        await begin(one, "s")
+        await one.runs.commit_many([commit("s", 1)])
+        head = await one.runs.head(Run("n", "s"))
+        assert head is not None
+        asked: list[str] = []
+        read = one._session.read
+
+        async def noted(name: str, *values: Any) -> list[tuple[Any, ...]]:
+            asked.append(name)
+            return await read(name, *values)
+
+        one._session.read = noted  # type: ignore[method-assign]
+        assert len(await read_history(one, head, 1_000)) == 3
+        assert asked == ["events"]
+
+    play(cassandra, scenario, ("conditional", "conditional"))
+
+
+def test_a_process_writes_a_run_by_one_call_after_the_other_and_others_meanwhile(cassandra: str) -> None:
+    """A take-over beside a commit would go on from what that one is about to change."""
+
+    async def scenario(one: CassandraJournal, _: CassandraJournal) -> None:
+        for name in ("s", "t"):
+            await begin(one, name)
+        held_back, go_on, written = asyncio.Event(), asyncio.Event(), list[str]()
+        together, conditional = one._session.write_together, one._session.conditional
+
+        async def slow(name: str, rows: Sequence[Sequence[Any]]) -> None:
+            held_back.set()
+            await go_on.wait()
+            await together(name, rows)
+
+        async def noted(*parts: tuple[str, Sequence[Any]]) -> Any:
+            written.append(parts[0][0])
+            return await conditional(*parts)
+
+        one._session.write_together, one._session.conditional = slow, noted  # type: ignore[method-assign]
+        first = asyncio.create_task(one.runs.commit_many([commit("s", 1)]))
+        await held_back.wait()
+        taken = asyncio.create_task(one.runs.acquire(Run("n", "s"), INCARNATION, 1, "v", 5))
+        assert isinstance(await one.runs.acquire(Run("n", "t"), INCARNATION, 1, "v", 5), Committed)
+        await asyncio.sleep(0.1)
+        assert (written, first.done(), taken.done()) == (["take"], False, False)
+        go_on.set()
+        outcome = await taken
+        assert await first == [Committed()]
+        assert isinstance(outcome, Committed)
+        assert outcome.head is not None
+        assert outcome.head.next_seq == 3
+        assert await one.runs.commit_many([commit("s", 3, epoch=2)]) == [Committed()]
+        assert await numbers(one, "s") == list(range(5))
+
+    play(cassandra, scenario)
+
+
 def test_a_run_goes_from_one_server_to_another_under_one_epoch(cassandra: str) -> None:
     """A worker that loses its server goes on through another one, and back."""
 
@@ -151,7 +211,7 @@ def test_a_full_log_is_turned_and_goes_when_nothing_in_it_counts(cassandra: str,
         first = logs.current
         assert first is not None
         monkeypatch.setattr(log, "LOG_BYTES_MAX", 0)
-        await logs.tend()
+        await logs.look_after()
         monkeypatch.setattr(log, "LOG_BYTES_MAX", 10**9)
         assert logs.current is not None
         assert logs.current is not first
@@ -161,7 +221,7 @@ def test_a_full_log_is_turned_and_goes_when_nothing_in_it_counts(cassandra: str,
         ]
         assert {run.saga for run, _, _ in first.terms} == {"waits", "lost"}
         monkeypatch.setattr(held_runs, "IDLE_SECONDS", -1.0)
-        await logs.tend()
+        await logs.look_after()
         assert not first.terms
         for table in ("logs", "fences", "known_logs"):
             assert first.name not in {name for (name,) in await ask(one, f"SELECT log FROM {table}")}
@@ -182,7 +242,7 @@ def test_the_log_of_a_process_that_is_gone_is_emptied_and_goes_and_a_paused_one_
         paused = one._logs.current
         assert paused is not None
         assert isinstance((await one.runs.commit_many([commit("s", 3)]))[0], Committed), "by a conditional write"
-        await one._logs.tend()
+        await one._logs.look_after()
         assert one._logs.current is not paused
         assert isinstance((await one.runs.commit_many([commit("s", 5)]))[0], Committed)
         assert await numbers(other, "s") == list(range(7))

@@ -25,10 +25,12 @@ SEEDS_MAX = 40
 """Within so many each planted bug is found."""
 
 
-async def wrong(address: str, seeds: Sequence[int], share: float = 0.0) -> str:
+async def wrong(
+    address: str, seeds: Sequence[int], share: float = 0.0, commits: Sequence[str] = ("log", "log")
+) -> str:  # fmt: skip
     """What is found first; empty: nothing in any of the seeds."""
     keyspace = f"logs_{uuid.uuid4().hex[:8]}"
-    journals = [CassandraJournal([address], keyspace, strict=False, replication_factor=1, commits="log") for _ in range(2)]
+    journals = [CassandraJournal([address], keyspace, strict=False, replication_factor=1, commits=one) for one in commits]
     for one in journals:
         await one.initialize()
     try:
@@ -57,8 +59,9 @@ async def _wrong_in(journals: Sequence[CassandraJournal], seed: int, share: floa
     return ""
 
 
-def test_they_are_linearizable_while_statements_are_lost_late_or_not_answered(cassandra: str) -> None:
-    assert not asyncio.run(wrong(cassandra, range(100, 108), share=0.06))
+@pytest.mark.parametrize("other", ["log", "conditional"])
+def test_they_are_linearizable_while_statements_are_lost_late_or_not_answered(cassandra: str, other: str) -> None:
+    assert not asyncio.run(wrong(cassandra, range(100, 108), 0.06, ("log", other)))
 
 
 # --- planted bugs ----------------------------------------------------------------------------------------------------------
@@ -89,7 +92,13 @@ async def _validate_before(self: Any, rows: Any) -> None:
         self._go_on()
 
 
-_read_rows, _revoke = log.read_rows, log.revoke
+_read_rows, _revoke, _write = log.read_rows, log.revoke, log.Log._write
+
+
+async def _slowly(self: Any, rows: Any) -> None:
+    """Not wrong: it makes room for what is."""
+    await asyncio.sleep(0.02)
+    await _write(self, rows)
 
 
 async def _read_then_revoke(session: Any, name: str, term: Any, from_seq: int) -> Any:
@@ -110,6 +119,7 @@ async def _in_memory(self: Any, held: Held) -> Any:
 
 async def _without_the_fence(self: Any, head: Any, name: str, term: Any) -> Any:
     key = (head.run, head.incarnation, term or 0)
+    await asyncio.sleep(0.02)
     return adopted(head, name, term, await _read_rows(self._session, name, key, head.next_seq))
 
 
@@ -130,7 +140,10 @@ PLANTED: dict[str, tuple[list[tuple[Any, str, Any]], float]] = {
     "the taker reads before it revokes": ([(held_runs, "read_rows", _read_then_revoke), (held_runs, "revoke", _nothing)], 0),
     "the tail is not adopted": ([(held_runs, "read_rows", _no_rows)], 0),
     "a look at what is held without its fence": ([(logged.Logged, "_still_held", _in_memory)], 0),
-    "a look at the tail without its fence": ([(logged.Logged, "_tail_of", _without_the_fence)], 0),
+    "a look at the tail without its fence": (
+        [(logged.Logged, "_tail_of", _without_the_fence), (log.Log, "_write", _slowly)],
+        0,
+    ),
     "other content after an unknown row": ([(logged.Logged, "_append", _goes_on_after_unknown)], 0.1),
 }
 
@@ -143,19 +156,28 @@ def test_a_broken_rule_is_found(cassandra: str, name: str, monkeypatch: pytest.M
     assert asyncio.run(wrong(cassandra, range(SEEDS_MAX), share))
 
 
-def test_an_error_that_nobody_knows_is_an_unknown_outcome() -> None:
-    """A row may be there: nobody is told that it is not."""
+@pytest.mark.parametrize("error", [JournalError("odd"), RuntimeError("odd")], ids=repr)
+def test_an_error_that_nobody_knows_is_an_unknown_outcome(error: Exception) -> None:
+    """A row may be there: nobody is told that it is not, nor waits for ever."""
+    told: list[str] = []
 
     class Fails:
         async def write_together(self, *_: Any) -> None:
-            raise JournalError("odd")
+            raise error
+
+        async def read(self, *_: Any) -> list[Any]:
+            raise error
 
     async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
         one = log.Log(Fails(), "l", 0)  # type: ignore[arg-type]
         with pytest.raises(JournalUnavailable, match="odd"):
             await one.append((Run("n", "s"), b"i", 1), row_of(_commit(), []))
+        with pytest.raises(JournalUnavailable, match="odd"):
+            await one.validate()
 
     asyncio.run(scenario())
+    assert len(told) == (0 if isinstance(error, JournalError) else 2)
 
 
 def _commit() -> Commit:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from durable_saga_server.history.appending import OPEN
@@ -16,17 +19,48 @@ from durable_saga_server.journal.cassandra.tails import Held, adopted, is_in_log
 
 LOOKS_MAX = 5
 """How often a run is looked at again that others change meanwhile."""
+CONDITIONAL_AT_ONCE_MAX = 128
+"""Conditional writes of runs that are in a log, or come into one."""
 IDLE_SECONDS = 30.0
 """A run that was not committed for so long is moved out of an old log."""
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Of those who write one run. `count`: who has it and who waits."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    count: int = 0
+
+
 class HeldRuns:
-    """`logs` are those of this process. Every method raises JournalUnavailable."""
+    """`logs` are those of this process, which writes a run by one call after the other: what it holds is what the last of them
+    has left. Every method raises JournalUnavailable."""
 
     def __init__(self, session: Session, logs: OwnLogs) -> None:
         self._session, self._logs = session, logs
         self._held: dict[Run, Held] = {}
+        self._turns: dict[Run, _Turn] = {}
+        self._room = asyncio.Semaphore(CONDITIONAL_AT_ONCE_MAX)
         logs.move_out = self.move_out
+
+    @asynccontextmanager
+    async def _alone(self, run: Run) -> AsyncIterator[None]:
+        """Nobody else in this process writes the run meanwhile."""
+        turn = self._turns.setdefault(run, _Turn())
+        turn.count += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.count -= 1
+            if not turn.count:
+                del self._turns[run]
+
+    async def _conditional(self, *parts: tuple[str, Sequence[Any]]) -> tuple[bool, dict[str, Any]] | Unknown:
+        """As Session.conditional(), so many at once."""
+        async with self._room:
+            return await self._session.conditional(*parts)
 
     def began(self, head: Head, log: str, term: int) -> None:
         """A run was made, in this log."""
@@ -52,26 +86,19 @@ class HeldRuns:
 
     async def move_out(self, run: Run, log: str) -> bool:
         """Whether its head names this log no more, by this call or before. A run that is at work moves with its next commit."""
-        held = self._held.get(run)
-        if held is not None and held.log == log:
-            if held.used > time.monotonic() - IDLE_SECONDS:
-                return False
-            known = await self._given_up(run)
-            if known is not None and await self._settle(known):
+        async with self._alone(run):
+            held = self._held.get(run)
+            if held is not None and held.log == log:
+                if held.used > time.monotonic() - IDLE_SECONDS:
+                    return False
+                self._forget(held)
+                if not held.unsettled and await self._settle(held):
+                    return True
+            placed = await read_placed(self._session, LINEARIZABLE, run)
+            if placed is None or placed[1] != log or placed[0].status not in OPEN:
                 return True
-        placed = await read_placed(self._session, LINEARIZABLE, run)
-        if placed is None or placed[1] != log or placed[0].status not in OPEN:
-            return True
-        read = await self._read(run)
-        return read is None or read.log != log or await self._settle(read)
-
-    async def _given_up(self, run: Run) -> Held | None:
-        """What this process knows of a run that it holds, after the last commit under way; it commits no more of it."""
-        held = self._held.pop(run, None)
-        if held is None:
-            return None
-        async with held.lock:
-            return None if held.unsettled else held
+            read = await self._read(run)
+            return read is None or read.log != log or await self._settle(read)
 
     async def _read(self, run: Run) -> Held | None:
         """A run as it stands there, taken from its writer: nothing is committed any more under its term."""
@@ -95,7 +122,7 @@ class HeldRuns:
             head.next_seq, head.last_commit, head.updated_ms, head.wake_at_ms, term,
             *head.run, *held.condition, held.log,
         )  # fmt: skip
-        outcome = await self._session.conditional(("settle", values), *event_rows(head.run, held.base, held.tail))
+        outcome = await self._conditional(("settle", values), *event_rows(head.run, held.base, held.tail))
         if isinstance(outcome, Unknown) or not outcome[0]:
             return False
         self._keep(held, head, "", term)
@@ -103,10 +130,11 @@ class HeldRuns:
 
     async def _settled(self, run: Run) -> Head | None:
         """Somebody has begun to take it over, and did not go on."""
-        for _ in range(LOOKS_MAX):
-            held = await self._read(run)
-            if held is None or await self._settle(held):
-                return None if held is None else held.head
+        async with self._alone(run):
+            for _ in range(LOOKS_MAX):
+                held = await self._read(run)
+                if held is None or await self._settle(held):
+                    return None if held is None else held.head
         raise JournalUnavailable(f"saga {run.saga} is being taken over again and again: ask later")
 
 

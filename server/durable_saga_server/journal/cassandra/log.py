@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from durable_saga_server.journal import JournalError, JournalUnavailable, Run
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.tails import TailRow
+from durable_saga_server.tending import mistake
 
 BATCHES_AT_ONCE_MAX = 2
 VALIDATIONS_AT_ONCE_MAX = 2
@@ -122,7 +123,7 @@ class Log:
     async def _write(self, rows: Sequence[_Waiting]) -> None:
         try:
             await self._session.write_together("log_row", [values_of(self.name, one.term, one.row) for one in rows])
-        except JournalError as error:
+        except Exception as error:  # whatever it is: an answer that never comes would be worse
             _fail(rows, error)
         else:
             self._acknowledged += rows
@@ -134,11 +135,11 @@ class Log:
         """It covers what was acknowledged before it began."""
         try:
             fence = await read_fence(self._session, self.name)
-        except JournalError as error:
-            _fail(rows, error)
+        except Exception as error:
+            unknown = _fail(rows, error)
             for one in asked:
                 if not one.done():
-                    one.set_exception(error)
+                    one.set_exception(unknown)
         else:
             self.is_closed, self.revoked = self.is_closed or not fence.is_open, len(fence.revoked)
             for row in rows:
@@ -152,11 +153,15 @@ class Log:
             self._go_on()
 
 
-def _fail(rows: Sequence[_Waiting], error: JournalError) -> None:
-    unknown = error if isinstance(error, JournalUnavailable) else JournalUnavailable(str(error))
+def _fail(rows: Sequence[_Waiting], error: Exception) -> JournalUnavailable:
+    """Nobody knows what became of them; what a mistake raised is told to who looks after this process."""
+    if not isinstance(error, JournalError):
+        mistake("a log on Cassandra", error)
+    unknown = error if isinstance(error, JournalUnavailable) else JournalUnavailable(f"{type(error).__name__}: {error}")
     for one in rows:
         if not one.done.done():
             one.done.set_exception(unknown)
+    return unknown
 
 
 def values_of(log: str, term: Term, row: TailRow) -> tuple[object, ...]:

@@ -29,24 +29,21 @@ class Logged(HeldRuns):
 
     async def commit(self, commit: Commit) -> Outcome:
         """As Runs.commit_many() says, for one."""
-        events = [event.SerializeToString() for event in commit.events]
-        size, is_sent = sum(map(len, events)), False
-        while (held := self._held.get(commit.run)) is not None and held.takes(commit):
-            async with held.lock:
-                if self._held.get(commit.run) is not held or not held.takes(commit):
-                    continue  # while it waited
-                if not held.unsettled and held.head.last_commit == commit.commit_id:
-                    if await self._still_held(held) is not None:
-                        return Committed()
-                    self._forget(held)
-                    continue
+        async with self._alone(commit.run):
+            return await self._commit(commit, [event.SerializeToString() for event in commit.events])
+
+    async def _commit(self, commit: Commit, events: Sequence[bytes]) -> Outcome:
+        held, is_sent = self._held.get(commit.run), False
+        if held is not None and held.takes(commit):
+            if not held.unsettled and held.head.last_commit == commit.commit_id:
+                if await self._still_held(held) is not None:
+                    return Committed()
+            else:
                 log = self._logs.current
-                is_plain = log is not None and held.log == log.name and held.is_plain(commit, size)
-                outcome = await (self._append(held, commit, events) if is_plain else self._turn(held, commit, events))
-                is_sent = is_sent or is_plain
+                is_sent = log is not None and held.log == log.name and held.is_plain(commit, sum(map(len, events)))
+                outcome = await (self._append(held, commit, events) if is_sent else self._turn(held, commit, events))
                 if outcome is not None:
                     return outcome
-                self._forget(held)
         if held is not None:
             self._forget(held)
         try:
@@ -84,17 +81,17 @@ class Logged(HeldRuns):
         )  # fmt: skip
         held.unsettled, held.by_condition, held.used = commit.commit_id, True, time.monotonic()
         rows = event_rows(run, held.base, [*held.tail, *events])
-        outcome = await self._session.conditional(("turn", values), *rows, *attribute_rows(run, commit.events))
+        outcome = await self._conditional(("turn", values), *rows, *attribute_rows(run, commit.events))
         if isinstance(outcome, Unknown):
             return outcome
         applied, row = outcome
         if applied:
             self._keep(held, after, log, term)
             return Committed()
-        if row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation:
+        if (row.get("incarnation"), row.get("last_commit"), row.get("term")) == (commit.incarnation, commit.commit_id, term):
             self._forget(held)  # an earlier copy, perhaps into another log
             return Committed()
-        return None
+        return None  # under another term more may stand in a log than the head tells
 
     async def _commit_unheld(self, commit: Commit, events: Sequence[bytes]) -> Outcome:
         """Of a run that this process does not hold, or no more: what stands there decides."""
@@ -104,8 +101,9 @@ class Logged(HeldRuns):
                 return Fenced()
             decided = decide_commit(held.head, commit)
             if isinstance(decided, Fenced):
-                return decided
-            if held.head.last_commit != commit.commit_id:
+                if await self._is_certain(held):
+                    return decided
+            elif held.head.last_commit != commit.commit_id:
                 outcome = await self._turn(held, commit, events)
                 if outcome is not None:
                     return outcome
@@ -113,38 +111,44 @@ class Logged(HeldRuns):
                 return Committed(held.head)
         return Unknown("others are at work on the run")
 
+    async def _is_certain(self, held: Held) -> bool:
+        """Something may be told of a run that was read. Another taker may have read less of its tail: it has to stand with the
+        head before."""
+        return not held.tail or await self._settle(held)
+
     # --- take-over -----------------------------------------------------------------------------------------------------------
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         """As Runs.acquire() says."""
-        known = await self._given_up(run)
-        for _ in range(LOOKS_MAX):
-            held, is_read = (known, False) if known is not None else (await self._read(run), True)
-            known = None
-            if held is None:
-                return Fenced()
-            decided = decide_acquire(held.head, incarnation, epoch, owner, now_ms)
-            if isinstance(decided, Fenced):
-                if is_read:
+        async with self._alone(run):
+            held = self._held.pop(run, None)
+            if held is not None and not held.unsettled:  # what is held may be out of date: then it is not applied
+                decided = decide_acquire(held.head, incarnation, epoch, owner, now_ms)
+                if isinstance(decided, Committed) and (outcome := await self._take(held, decided)) is not None:
+                    return outcome
+            for _ in range(LOOKS_MAX):
+                held = await self._read(run)
+                if held is None:
+                    return Fenced()
+                decided = decide_acquire(held.head, incarnation, epoch, owner, now_ms)
+                if isinstance(decided, Committed):
+                    if (outcome := await self._take(held, decided)) is not None:
+                        return outcome
+                elif await self._is_certain(held):
                     return decided
-                continue
-            after = decided.head if isinstance(decided, Committed) else None
-            assert after is not None, "decided"
-            outcome = await self._take(held, after)
-            if outcome is not None:
-                return outcome
-        return Unknown("others are at work on the run")
+            return Unknown("others are at work on the run")
 
-    async def _take(self, held: Held, after: Head) -> Outcome | None:
+    async def _take(self, held: Held, decided: Committed) -> Outcome | None:
         """None: it was not applied, so the run is another one than was read."""
-        run = after.run
+        assert decided.head is not None, "decided by a head"
+        after, run = decided.head, decided.head.run
         log = self._logs.name_for(after)
         term = (held.term or 0) + 1
         values = (
             after.epoch, after.owner, after.updated_ms, after.next_seq, after.last_commit, after.wake_at_ms, log or None, term,
             *run, *held.condition,
         )  # fmt: skip
-        outcome = await self._session.conditional(("take", values), *event_rows(run, held.base, held.tail))
+        outcome = await self._conditional(("take", values), *event_rows(run, held.base, held.tail))
         if isinstance(outcome, Unknown):
             return outcome
         if not outcome[0]:

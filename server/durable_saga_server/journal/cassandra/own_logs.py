@@ -16,6 +16,7 @@ from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, JournalError, Run
 from durable_saga_server.journal.cassandra.log import Log, Term, open_log
 from durable_saga_server.journal.cassandra.session import Session
+from durable_saga_server.tending import tend
 
 log = logging.getLogger(__name__)
 TEND_SECONDS = 30.0
@@ -42,7 +43,7 @@ class OwnLogs:
         """Raises JournalUnavailable."""
         if self.writes:
             await self._open()
-            self._task = asyncio.create_task(self._tend(), name="logs")
+            self._task = tend("logs", self._look_after, self._clock)
 
     async def close(self) -> None:
         """After the last commit. What stands in the logs is taken from there by whoever goes on."""
@@ -73,15 +74,14 @@ class OwnLogs:
         self._all[one.name] = one
         self.current = one
 
-    async def _tend(self) -> None:
-        while True:
-            await self._clock.sleep(TEND_SECONDS)
-            try:
-                await self.tend()
-            except JournalError as error:
-                log.warning("the logs on Cassandra are looked after later: %s", error)
+    async def _look_after(self) -> None:
+        await self._clock.sleep(TEND_SECONDS)
+        try:
+            await self.look_after()
+        except JournalError as error:
+            log.warning("the logs on Cassandra are looked after later: %s", error)
 
-    async def tend(self) -> None:
+    async def look_after(self) -> None:
         """Turn the log if it is full, move runs out of the old ones, drop what is empty. Raises JournalUnavailable."""
         now_ms = self._clock.now_ms()
         if self.current is None or self.current.is_closed or self.current.is_full(now_ms):

@@ -131,9 +131,11 @@ class CassandraRuns:
         if isinstance(outcome, Unknown):
             return outcome
         applied, row = outcome
+        if not applied and row.get("log"):
+            return await self._logged.commit(commit)  # its last commit may stand in the log
         if applied or (row.get("last_commit") == commit.commit_id and row.get("incarnation") == commit.incarnation):
             return Committed()
-        return await self._logged.commit(commit) if row.get("log") else Fenced()
+        return Fenced()
 
     async def events(self, run: Run, from_seq: int, limit: int) -> Sequence[h.Event]:
         first = max(from_seq, 0)

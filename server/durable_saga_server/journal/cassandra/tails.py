@@ -7,7 +7,6 @@ stand with it. A conditional write carries the tail into the head's partition; w
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -50,7 +49,6 @@ class Held:
     unsettled: bytes = b""
     by_condition: bool = False
     used: float = 0.0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def takes(self, commit: Commit) -> bool:
         """It is the next one, as far as is known here. Somebody else may have gone on, so a no is looked at again."""
