@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from durable_saga_server.journal import Commit, Committed, JournalError, JournalUnavailable, Outcome, Run, Unknown
+from durable_saga_server.journal import Commit, JournalError, JournalUnavailable, Run
 from durable_saga_server.journal.cassandra import CassandraJournal, held_runs, log, logged
 from durable_saga_server.journal.cassandra.heads import GLANCE, read_placed
 from durable_saga_server.journal.cassandra.tails import Held, adopted, row_of
@@ -123,16 +123,6 @@ async def _without_the_fence(self: Any, head: Any, name: str, term: Any) -> Any:
     return adopted(head, name, term, await _read_rows(self._session, name, key, head.next_seq))
 
 
-async def _goes_on_after_unknown(self: Any, held: Held, commit: Any, events: Any) -> Outcome | None:
-    try:
-        if not await self._logs.of(held.log).append(held_runs.term_of(held), row_of(commit, events)):
-            return None
-    except JournalUnavailable as error:
-        return Unknown(error.message)
-    held.add(commit, events)
-    return Committed()
-
-
 PLANTED: dict[str, tuple[list[tuple[Any, str, Any]], float]] = {
     "acts on the acknowledgement": ([(log.Log, "_write", _act_on_the_acknowledgement)], 0),
     "a validation that began before": ([(log.Log, "_write", _validate_before)], 0),
@@ -144,7 +134,6 @@ PLANTED: dict[str, tuple[list[tuple[Any, str, Any]], float]] = {
         [(logged.Logged, "_tail_of", _without_the_fence), (log.Log, "_write", _slowly)],
         0,
     ),
-    "other content after an unknown row": ([(logged.Logged, "_append", _goes_on_after_unknown)], 0.1),
 }
 
 
