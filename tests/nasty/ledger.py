@@ -29,19 +29,23 @@ class Row:
     detail: Any = None
 
 
+def place() -> pathlib.Path:
+    return pathlib.Path(os.environ[PLACE])
+
+
 def note(what: str, label: str, detail: Any = None) -> None:
     """From within a step or compensation."""
     context = step_context()
     row = [context.saga, context.call, what, label, context.attempt, os.getpid(), detail]
     line = json.dumps(row, default=repr).encode() + b"\n"
-    place = os.open(os.environ[PLACE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    file = os.open(place(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(place, line)
+        os.write(file, line)
     finally:
-        os.close(place)
+        os.close(file)
 
 
-def rows(place: pathlib.Path) -> list[Row]:
-    if not place.exists():
+def rows(file: pathlib.Path) -> list[Row]:
+    if not file.exists():
         return []
-    return [Row(*json.loads(line)) for line in place.read_bytes().split(b"\n")[:-1]]
+    return [Row(*json.loads(line)) for line in file.read_bytes().split(b"\n")[:-1]]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from durable_saga import NotApplied, Retry, step
+from durable_saga import NotApplied, Retry, step, step_context
 from tests.nasty import ledger
 
 ONCE = Retry(max_attempts=1)
@@ -70,6 +70,13 @@ async def slow(label: str, seconds: float) -> str:
 @slow.compensation
 async def unslow(label: str, seconds: float, result: str | None) -> None:
     ledger.note("undone", label, result)
+
+
+@step(effect=False)
+async def begun(label: str) -> None:
+    """Ends when another step of this saga has begun, however busy the machine is."""
+    while not any(row.saga == step_context().saga and row.label == label for row in ledger.rows(ledger.place())):
+        await asyncio.sleep(0.05)
 
 
 @step(retry=ONCE)

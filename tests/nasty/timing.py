@@ -6,10 +6,10 @@ import asyncio
 import time
 from typing import Any
 
-from durable_saga import event, signal, sleep, state, step
+from durable_saga import event, signal, state, step
 from tests.nasty import ledger
 from tests.nasty.entry import Table, Told
-from tests.nasty.steps import ONCE, book, charge, decline, refuse, slow, slow_plain
+from tests.nasty.steps import ONCE, begun, book, charge, decline, refuse, slow, slow_plain
 
 SOON = 2.0
 """Seconds in which a step has begun, on a busy machine too."""
@@ -283,21 +283,21 @@ _handled("a handler and a cancel", _pays, _TOP_UP, Told("", verb="cancel", once=
 async def _background() -> None:
     await book("first")
     _task = asyncio.create_task(slow("topped", 20))  # noqa: RUF006  it is kept, and forgotten
-    await sleep(SOON)
+    await begun("topped")
 
 
 @entry("a task that nobody keeps", undone="topped", stands="first", runner=REAL)
 async def _dropped() -> None:
     await book("first")
     asyncio.create_task(slow("topped", 20))  # noqa: RUF006  the mistake
-    await sleep(SOON)
+    await begun("topped")
 
 
 @entry("a task that is cancelled", undone="topped", stands="first", runner=REAL)
 async def _cancelled() -> None:
     await book("first")
     task = asyncio.create_task(slow("topped", 20))
-    await sleep(SOON)
+    await begun("topped")
     task.cancel()
 
 
@@ -305,7 +305,7 @@ async def _cancelled() -> None:
 async def _cancelled_plain() -> None:
     await book("first")
     task = asyncio.create_task(slow_plain("topped", 2 * SOON))
-    await sleep(SOON)
+    await begun("topped")
     task.cancel()
 
 
@@ -320,7 +320,7 @@ async def _never_begun() -> None:
 async def _background_fails() -> None:
     await book("first")
     _task = asyncio.create_task(slow("topped", 20))  # noqa: RUF006  it is kept, and forgotten
-    await sleep(SOON)
+    await begun("topped")
     await decline("end")
 
 
