@@ -35,7 +35,7 @@ async def fill(journal: CassandraJournal, rows: int) -> None:
             uuid.uuid4().bytes, began_ms + number, began_ms + number, attributes=attributes,
         )  # fmt: skip
         async with room:
-            await journal._session.read("list_put", *list_row(head))
+            await journal._session.read("list_put", *list_row(head, began_ms // 86_400_000))
 
     await asyncio.gather(*(put(number) for number in range(rows)))
     await journal._session.read("day_put", "n", began_ms // 86_400_000)

@@ -123,7 +123,8 @@ class CassandraRows:
             place = Hint(head.wake_at_ms, head.run).shard, head.wake_at_ms // HINT_DAY_MS
             hint = (*place, head.wake_at_ms, *run, HINT_TTL_SECONDS)
             together["hint", *place].append((prepared["add_far"], hint))
-            together["listing", head.started_ms // LISTING_DAY_MS].append((prepared["list_put"], list_row(head)))
+            day = head.started_ms // LISTING_DAY_MS
+            together["listing", day].append((prepared["list_put"], list_row(head, day)))
         for batch in together.values():
             for first in range(0, len(batch), ROWS_PER_BATCH):
                 yield batch[first : first + ROWS_PER_BATCH]

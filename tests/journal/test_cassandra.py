@@ -28,7 +28,7 @@ from durable_saga_server.journal import (
 from durable_saga_server.journal.cassandra import CassandraJournal, schema
 from durable_saga_server.journal.cassandra.inbox import FULL_MS
 from durable_saga_server.journal.cassandra.listing import list_row
-from durable_saga_server.journal.cassandra.pages import DAYS_PER_PAGE_MAX
+from durable_saga_server.journal.cassandra.pages import PARTS_PER_PAGE_MAX
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import slow_node, weak_node, weak_replication
 from durable_saga_server.journal.rules import attributes_in
@@ -179,7 +179,7 @@ def test_what_a_slow_server_writes_late_does_not_replace_what_is_newer(cassandra
         )  # fmt: skip
         assert isinstance((await other.runs.commit_many([commit]))[0], Committed)
         await other.index.listing(Filter("n"), 1, "")
-        await slow._session.read("list_put", *list_row(seen))
+        await slow._session.read("list_put", *list_row(seen, seen.started_ms // DAY_MS))
         for journal in (slow, other):
             assert [one.status for one in (await journal.index.listing(Filter("n"), 1, "")).heads] == [h.COMPLETED]
             assert list((await journal.index.listing(Filter("n", "", frozenset({h.RUNNING})), 1, "")).heads) == []
@@ -289,9 +289,9 @@ def test_a_page_looks_at_so_many_days_and_the_next_one_goes_on(cassandra: str) -
     async def scenario() -> None:
         journal = journal_in(cassandra, new_keyspace())
         await journal.initialize()
-        first = time.time_ns() // 1_000_000 // DAY_MS - DAYS_PER_PAGE_MAX - 20
+        first = time.time_ns() // 1_000_000 // DAY_MS - PARTS_PER_PAGE_MAX - 20
         await create(journal, "oldest", first * DAY_MS, customer="c-7")
-        for day in range(1, DAYS_PER_PAGE_MAX + 10):
+        for day in range(1, PARTS_PER_PAGE_MAX + 10):
             await create(journal, f"s{day}", (first + day) * DAY_MS + DAY_MS - 1, customer="c-8")
         wanted = Filter("n", attributes=(("customer", "c-7"),))
         empty = await journal.index.listing(wanted, 10, "")
@@ -305,7 +305,7 @@ def test_a_page_looks_at_so_many_days_and_the_next_one_goes_on(cassandra: str) -
             everything, page = everything + [one.run.saga for one in found.heads], found.next_page
             if not page:
                 break
-        assert everything == [*(f"s{day}" for day in range(DAYS_PER_PAGE_MAX + 9, 0, -1)), "oldest"]
+        assert everything == [*(f"s{day}" for day in range(PARTS_PER_PAGE_MAX + 9, 0, -1)), "oldest"]
         await journal.close()
 
     asyncio.run(scenario())

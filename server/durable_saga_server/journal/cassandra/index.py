@@ -1,7 +1,8 @@
 """What is found by other ways than a run's name, on Cassandra: the listing, correlation keys, changes, tallies.
 
-Tallies are counted from the rows of the listing, a day at a time. A day on which nothing is open any more is counted once
-and its summary is kept beside the day, so that a count reads the days that are still at work and no others.
+Tallies are counted from the rows of the listing, a part of a day at a time. A part that is over has a summary beside it: for
+good if nothing in it is open any more, else for PASSING_SECONDS, with the names of its open runs, which are looked up. So a
+count reads the parts that were begun lately, and no others as a whole.
 """
 
 from __future__ import annotations
@@ -17,11 +18,20 @@ from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import head_of
 from durable_saga_server.journal.cassandra.listing import Listing
 from durable_saga_server.journal.cassandra.pages import read_page
+from durable_saga_server.journal.cassandra.parts import DAYS_MAX, ends_ms
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import cut_changes
 
 SETTLED_AFTER_MS = 3_600_000
-"""How long after its end a day is still counted anew: rows of the listing come late."""
+"""How long after its end a part gets no summary for good: rows of the listing come late."""
+PASSING_AFTER_MS = 120_000
+"""How long after its end a part gets none that passes."""
+PASSING_SECONDS = 3_600
+OPEN_IN_SUMMARY_MAX = 1_000
+"""Open runs of a part that has a summary; one with more is counted anew each time."""
+OPEN_PER_READ = 100
+_Counted = Counter[tuple[str, int]]
+_Key = tuple[int, str, int]
 
 
 class CassandraIndex:
@@ -74,26 +84,47 @@ class CassandraIndex:
     async def tallies(self, namespace: str) -> Sequence[Tally]:
         now_ms = self._clock.now_ms()
         await self._listing.settle()
-        total: Counter[tuple[str, int]] = Counter()
+        total: _Counted = Counter()
         summaries = dict(await self._session.read("day_summaries", namespace))
-        for (day,) in await self._session.read("days", namespace):
-            total += _read(summaries[day]) if day in summaries else await self._count(namespace, day, now_ms)
+        parts = [part for (part,) in await self._session.read("days", namespace)]
+        for part in parts:
+            if part in summaries:
+                total += _read(json.loads(summaries[part]))
+            elif -part in summaries and part:
+                total += await self._of_passing(namespace, part, summaries[-part])
+            else:
+                total += await self._count(namespace, part, now_ms - ends_ms(part, parts))
         return sorted(Tally(saga_type, status, count) for (saga_type, status), count in total.items())
 
-    async def _count(self, namespace: str, day: int, now_ms: int) -> Counter[tuple[str, int]]:
-        rows = await self._session.read("count_day", namespace, day)
+    async def _count(self, namespace: str, part: int, over_ms: int) -> _Counted:
+        """`over_ms` is how long the part has been over."""
+        rows = await self._session.read("count_part", namespace, part)
         counted = Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
-        is_over = now_ms > (day + 1) * schema.LISTING_DAY_MS + SETTLED_AFTER_MS
-        if is_over and rows and not counted:
-            await self._listing.drop_day(namespace, day, now_ms)
-        elif is_over and not any(status in OPEN for _, status in counted):
-            await self._session.read("day_summary_put", namespace, day, _write(counted))
+        is_open = [(row[2], row[3], row[4]) for row in rows if row[1] in OPEN]
+        if over_ms > SETTLED_AFTER_MS and not counted and (rows or part >= DAYS_MAX):
+            await self._listing.drop_part(namespace, part, self._clock.now_ms())
+        elif over_ms > SETTLED_AFTER_MS and not is_open:
+            await self._session.read("day_summary_put", namespace, part, json.dumps(_written(counted)))
+        elif over_ms > PASSING_AFTER_MS and part and len(is_open) <= OPEN_IN_SUMMARY_MAX:
+            ended = Counter({of: count for of, count in counted.items() if of[1] not in OPEN})
+            passing = json.dumps({"ended": _written(ended), "open": is_open})
+            await self._session.read("day_summary_pass", namespace, -part, passing, PASSING_SECONDS)
+        return counted
+
+    async def _of_passing(self, namespace: str, part: int, summary: str) -> _Counted:
+        """Of what was open when it was written, some may have ended."""
+        known = json.loads(summary)
+        counted = _read(known["ended"])
+        keys: list[_Key] = [(started_ms, saga, run) for started_ms, saga, run in known["open"]]
+        for at in range(0, len(keys), OPEN_PER_READ):
+            rows = await self._session.read("count_some", namespace, part, keys[at : at + OPEN_PER_READ])
+            counted += Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
         return counted
 
 
-def _read(summary: str) -> Counter[tuple[str, int]]:
-    return Counter({(saga_type, status): count for saga_type, status, count in json.loads(summary)})
+def _read(counted: Sequence[tuple[str, int, int]]) -> _Counted:
+    return Counter({(saga_type, status): count for saga_type, status, count in counted})
 
 
-def _write(counted: Counter[tuple[str, int]]) -> str:
-    return json.dumps([[saga_type, status, count] for (saga_type, status), count in counted.items()])
+def _written(counted: _Counted) -> list[tuple[str, int, int]]:
+    return [(saga_type, status, count) for (saga_type, status), count in counted.items()]

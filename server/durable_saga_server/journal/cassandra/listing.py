@@ -1,5 +1,5 @@
-"""The listing on Cassandra: one row for each run, by the day it started, and one for each change that a monitor looks at, by
-the day of the change. Written behind the commits.
+"""The listing on Cassandra: one row for each run, by the day it started (parts.py), and one for each change that a monitor
+looks at, by the day of the change. Written behind the commits.
 
 Eventually consistent. A row is written soon after its head changed; what a server that died did not write is written when
 the run's next hint comes up, since every run that is at work has one. A server's own listing shows its own changes.
@@ -23,6 +23,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.journal import Commit, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
+from durable_saga_server.journal.cassandra.parts import Parts
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import NOTEWORTHY, after_commit, attributes_in
 
@@ -38,7 +39,7 @@ _Partition = tuple[str, int]
 
 
 class Listing:
-    """`began()` and `changed()` never wait; `settle()` waits until what was told before is written. Rows of one day that are
+    """`began()` and `changed()` never wait; `settle()` waits until what was told before is written. Rows of one part that are
     due together are one write; a run that ends within BEGUN_SECONDS has one row written."""
 
     def __init__(self, session: Session, clock: Clock) -> None:
@@ -50,7 +51,7 @@ class Listing:
         self._round_over = asyncio.Event()
         self._rounds = 0
         self._writing = False
-        self._days: set[_Partition] = set()
+        self.parts = Parts(session, clock)
 
     def began(self, head: Head) -> None:
         """A run was made with this head; it may end soon."""
@@ -119,7 +120,12 @@ class Listing:
             heads += filter(None, await asyncio.gather(*map(self._read, unknown[start : start + READS_AT_ONCE_MAX])))
         partitions: dict[_Partition, list[Head]] = {}
         for head in heads:
-            partitions.setdefault((head.run.namespace, head.started_ms // schema.LISTING_DAY_MS), []).append(head)
+            try:
+                part = await self.parts.of(head.run.namespace, head.started_ms)
+            except JournalError as error:
+                log.warning("the listing row of %s is written later: %s", head.run.saga, error)
+                continue
+            partitions.setdefault((head.run.namespace, part), []).append(head)
         for partition, several in partitions.items():
             for start in range(0, len(several), ROWS_TOGETHER_MAX):
                 await self._put(partition, several[start : start + ROWS_TOGETHER_MAX])
@@ -133,13 +139,12 @@ class Listing:
 
     async def _put(self, partition: _Partition, heads: Sequence[Head]) -> None:
         try:
-            if partition not in self._days:
-                await self._session.read("day_put", *partition)
-                self._days.add(partition)
-            await self._session.write_together("list_put", [list_row(head) for head in heads])
+            await self.parts.register(*partition)
+            await self._session.write_together("list_put", [list_row(head, partition[1]) for head in heads])
             for head in heads:
                 if head.status in NOTEWORTHY:
                     await self._put_change(head, self._clock.now_ms())
+            await self.parts.wrote(*partition, len(heads))
         except JournalError as error:
             log.warning("the listing rows of %s and %d more are written later: %s", heads[0].run.saga, len(heads) - 1, error)
 
@@ -154,17 +159,19 @@ class Listing:
 
     async def purge(self, head: Head, now_ms: int) -> None:
         """The run goes: its rows are not seen any more, nor those that are on their way. Raises JournalUnavailable."""
-        run, day, stamp = head.run, head.started_ms // schema.LISTING_DAY_MS, (now_ms + schema.LATE_WRITE_MS) * 1000
-        await self._session.read("list_purged", stamp, run.namespace, day, head.started_ms, run.saga, run.run)
-        await self._session.read("day_summary_drop", stamp, run.namespace, day)
+        run, stamp = head.run, (now_ms + schema.LATE_WRITE_MS) * 1000
+        part = await self.parts.of(run.namespace, head.started_ms)
+        await self._session.read("list_purged", stamp, run.namespace, part, head.started_ms, run.saga, run.run)
+        await self._session.read("day_summary_drop", stamp, run.namespace, part)
+        await self._session.read("day_summary_drop", stamp, run.namespace, -part)
         if head.status in NOTEWORTHY:
             await self._session.read("change_drop", stamp, *_change_key(head), head.updated_ms, run.saga, run.run)
 
-    async def drop_day(self, namespace: str, day: int, now_ms: int) -> None:
+    async def drop_part(self, namespace: str, part: int, now_ms: int) -> None:
         """All of its runs are purged. Raises JournalUnavailable."""
-        await self._session.read("day_drop", namespace, day)
-        await self._session.read("list_drop_day", (now_ms + schema.LATE_WRITE_MS) * 1000, namespace, day)
-        self._days.discard((namespace, day))
+        await self._session.read("day_drop", namespace, part)
+        await self._session.read("list_drop_day", (now_ms + schema.LATE_WRITE_MS) * 1000, namespace, part)
+        self.parts.forget(namespace, part)
 
 
 def _after(begun: Head, commit: Commit) -> Head | None:
@@ -174,11 +181,11 @@ def _after(begun: Head, commit: Commit) -> Head | None:
     return None if attributes_in(commit.events) else after_commit(begun, commit)
 
 
-def list_row(head: Head) -> tuple[Any, ...]:
+def list_row(head: Head, part: int) -> tuple[Any, ...]:
     """It bears the time of the head: what a slow server read before and writes now does not replace what is newer."""
-    day, timestamp = head.started_ms // schema.LISTING_DAY_MS, head.updated_ms * 1000 + head.next_seq % 1000
+    timestamp = head.updated_ms * 1000 + head.next_seq % 1000
     attributes = dict(head.attributes) or UNSET_VALUE
-    return head.run.namespace, day, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
+    return head.run.namespace, part, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
 
 
 def _change_key(head: Head) -> _Partition:

@@ -1,8 +1,8 @@
-"""Reading the listing on Cassandra: a day at a time, the newest first, filtered by its storage-attached indexes.
+"""Reading the listing on Cassandra: a part at a time (parts.py), the newest first, filtered by its storage-attached indexes.
 
 A read stays in one partition, is given a limit, and names one status: Cassandra 5 has no index for a list of them, so each
 status is a read of its own. What a read returns is wanted, but for purged runs, in the order of the listing, so a page costs
-one read of a day, or of few; a page looks at DAYS_PER_PAGE_MAX days at most and may be short. It begins behind a row, by its
+one read of a part, or of few; a page looks at PARTS_PER_PAGE_MAX parts at most and may be short. It begins behind a row, by its
 key, so what is started meanwhile does not move it.
 """
 
@@ -15,11 +15,12 @@ from typing import Any
 from durable_saga_server.journal import Filter, Head, Listed, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import head_of
+from durable_saga_server.journal.cassandra.parts import DAYS_MAX, begins_ms, day_of
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import page_token, page_token_before, read_page_token
 
-DAYS_PER_PAGE_MAX = 128
-DAYS_AT_ONCE_MAX = 8
+PARTS_PER_PAGE_MAX = 128
+PARTS_AT_ONCE_MAX = 8
 END_OF_TIME_MS = 2**53
 _SELECT = f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes FROM listing WHERE namespace = ? AND day = ?"
 _Position = tuple[int, str, int]
@@ -28,51 +29,53 @@ _Position = tuple[int, str, int]
 async def read_page(session: Session, wanted: Filter, limit: int, page: str) -> Listed:
     """Raises ValueError for a page token of somebody else's, JournalUnavailable."""
     after = read_page_token(page) if page else None
-    days = await _days(session, wanted, after)
+    parts = await _parts(session, wanted, after)
     heads: list[Head] = []
-    for several in _groups(days[:DAYS_PER_PAGE_MAX]):
-        reads = (_read_day(session, wanted, day, after, limit + 1 - len(heads)) for day in several)
+    for several in _groups(parts[:PARTS_PER_PAGE_MAX]):
+        reads = (_read_part(session, wanted, part, after, limit + 1 - len(heads)) for part in several)
         for found in await asyncio.gather(*reads):
             heads += found
         if len(heads) > limit:
             return Listed(heads[:limit], page_token(heads[limit - 1]))
-    if len(days) > DAYS_PER_PAGE_MAX:
-        return Listed(heads, page_token_before(days[DAYS_PER_PAGE_MAX - 1] * schema.LISTING_DAY_MS))
+    if len(parts) > PARTS_PER_PAGE_MAX:
+        return Listed(heads, page_token_before(begins_ms(parts[PARTS_PER_PAGE_MAX - 1])))
     return Listed(heads)
 
 
-async def _days(session: Session, wanted: Filter, after: _Position | None) -> Sequence[int]:
-    """On which there are rows, from the newest; one more than a page looks at."""
+async def _parts(session: Session, wanted: Filter, after: _Position | None) -> Sequence[int]:
+    """In which there are rows, from the newest; one more than a page looks at."""
     until_ms = (wanted.started_before_ms or END_OF_TIME_MS) - 1
     if after is not None:
         until_ms = min(until_ms, after[0])
     first, last = wanted.started_after_ms // schema.LISTING_DAY_MS, until_ms // schema.LISTING_DAY_MS
-    rows = await session.read("days_between", wanted.namespace, first, last, DAYS_PER_PAGE_MAX + 1)
-    return [day for (day,) in rows]
+    ranges = (first, last), (max(first * schema.LISTING_DAY_MS, DAYS_MAX), until_ms)
+    reads = (session.read("days_between", wanted.namespace, *one, PARTS_PER_PAGE_MAX + 1) for one in ranges)
+    found = [part for rows in await asyncio.gather(*reads) for (part,) in rows]
+    return sorted(found, key=begins_ms, reverse=True)[: PARTS_PER_PAGE_MAX + 1]
 
 
-def _groups(days: Sequence[int]) -> Iterator[Sequence[int]]:
+def _groups(parts: Sequence[int]) -> Iterator[Sequence[int]]:
     """The first alone, since it often has enough; then more and more at a time."""
     start, width = 0, 1
-    while start < len(days):
-        yield days[start : start + width]
-        start, width = start + width, min(width * 2, DAYS_AT_ONCE_MAX)
+    while start < len(parts):
+        yield parts[start : start + width]
+        start, width = start + width, min(width * 2, PARTS_AT_ONCE_MAX)
 
 
-async def _read_day(session: Session, wanted: Filter, day: int, after: _Position | None, limit: int) -> list[Head]:
-    """The first rows of a day behind a position; those of purged runs are passed over."""
+async def _read_part(session: Session, wanted: Filter, part: int, after: _Position | None, limit: int) -> list[Head]:
+    """The first rows of a part behind a position; those of purged runs are passed over."""
     heads: list[Head] = []
     while True:
-        found = await _read_rows(session, wanted, day, after, limit)
+        found = await _read_rows(session, wanted, part, after, limit)
         heads += [head for head in found if head.status != schema.PURGED]
         if len(found) < limit or len(heads) >= limit:
             return heads[:limit]
         after = (found[-1].started_ms, found[-1].run.saga, found[-1].run.run)
 
 
-async def _read_rows(session: Session, wanted: Filter, day: int, after: _Position | None, limit: int) -> list[Head]:
-    from_ms = max(day * schema.LISTING_DAY_MS, wanted.started_after_ms)
-    until_ms = min((day + 1) * schema.LISTING_DAY_MS, wanted.started_before_ms or END_OF_TIME_MS)
+async def _read_rows(session: Session, wanted: Filter, part: int, after: _Position | None, limit: int) -> list[Head]:
+    from_ms = max(begins_ms(part), wanted.started_after_ms)
+    until_ms = min((day_of(part) + 1) * schema.LISTING_DAY_MS, wanted.started_before_ms or END_OF_TIME_MS)
     ranges: list[tuple[str, tuple[Any, ...]]] = []
     if after is not None:
         if from_ms <= after[0] < until_ms:
@@ -82,7 +85,7 @@ async def _read_rows(session: Session, wanted: Filter, day: int, after: _Positio
     reads = []
     for text, values in ranges:
         for more, more_values in _conditions(wanted):
-            bound = (wanted.namespace, day, *values, *more_values, limit)
+            bound = (wanted.namespace, part, *values, *more_values, limit)
             reads.append(session.select(f"{_SELECT}{text}{more} LIMIT ?", *bound))
     rows = [row for found in await asyncio.gather(*reads) for row in found]
     heads = [head_of(Run(wanted.namespace, row[0], row[1]), row[2:-1], row[-1]) for row in rows]
