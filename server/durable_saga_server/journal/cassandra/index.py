@@ -98,17 +98,18 @@ class CassandraIndex:
 
     async def _count(self, namespace: str, part: int, over_ms: int) -> _Counted:
         """`over_ms` is how long the part has been over."""
+        read_us = self._clock.now_ms() * 1000
         rows = await self._session.read("count_part", namespace, part)
         counted = Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
         is_open = [(row[2], row[3], row[4]) for row in rows if row[1] in OPEN]
         if over_ms > SETTLED_AFTER_MS and not counted and (rows or part >= DAYS_MAX):
             await self._listing.drop_part(namespace, part, self._clock.now_ms())
         elif over_ms > SETTLED_AFTER_MS and not is_open:
-            await self._session.read("day_summary_put", namespace, part, json.dumps(_written(counted)))
+            await self._session.read("day_summary_put", namespace, part, json.dumps(_written(counted)), read_us)
         elif over_ms > PASSING_AFTER_MS and part and len(is_open) <= OPEN_IN_SUMMARY_MAX:
             ended = Counter({of: count for of, count in counted.items() if of[1] not in OPEN})
             passing = json.dumps({"ended": _written(ended), "open": is_open})
-            await self._session.read("day_summary_pass", namespace, -part, passing, PASSING_SECONDS)
+            await self._session.read("day_summary_pass", namespace, -part, passing, read_us, PASSING_SECONDS)
         return counted
 
     async def _of_passing(self, namespace: str, part: int, summary: str) -> _Counted:
