@@ -74,7 +74,8 @@ PUBLIC = [
     "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Status", "Step", "StepContext",
     "StepFunction", "SubSaga", "SyncClient", "SyncHandle", "WaitForEvent", "Waiting", "Worker", "WorkerLifespan",
     "compensation", "connect", "continue_as_new", "correlate", "event", "event_type", "now", "on_failure", "pivot", "saga",
-    "saga_context", "scope", "set_attributes", "signal", "sleep", "state", "step", "step_context", "uuid4", "worker_lifespan",
+    "saga_context", "scope", "set_attributes", "signal", "since", "sleep", "state", "step", "step_context", "uuid4",
+    "worker_lifespan",
 ]  # fmt: skip
 
 

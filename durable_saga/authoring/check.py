@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from durable_saga.authoring import shared_state
+from durable_saga.authoring import later_versions, shared_state
 from durable_saga.authoring.dropped import CODE as DROPPED
 from durable_saga.authoring.dropped import Function, dotted, dropped_in, known_in, marked_in
 
@@ -79,6 +79,8 @@ def _check_file(file: pathlib.Path, tree: ast.Module, known: Mapping[str, str]) 
     found: list[Finding] = []
     imported = _imported(tree)
     for place, code, message in shared_state.kept_in(tree, imported):
+        found.append(Finding(file, place.lineno, place.col_offset + 1, code, message))
+    for place, code, message in later_versions.asked_in(tree, imported):
         found.append(Finding(file, place.lineno, place.col_offset + 1, code, message))
     for function in _saga_code(functions, tree):
         for call, advice in dropped_in(function, known) if isinstance(function, _FUNCTIONS) else ():

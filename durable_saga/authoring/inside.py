@@ -13,7 +13,8 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from durable_saga.authoring.compensation import compensation_definition
 from durable_saga.authoring.step import StepFunction
-from durable_saga.definition.definition import CompensationDefinition, check_decides
+from durable_saga.authoring.step_context import version_of_saga
+from durable_saga.definition.definition import CompensationDefinition, check_decides, version_of
 from durable_saga.definition.retry import to_ms
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.replay.closing import Discarded
@@ -45,13 +46,15 @@ def now() -> datetime:
 @dataclass(frozen=True, slots=True)
 class SagaContext:
     """What saga code may know about its run. `id` is that of the saga. `run` counts from 1 and grows when the saga continues
-    in a new run. `type` is the saga's name, and `started_at` the start of this run, UTC. The same in every replay."""
+    in a new run. `type` is the saga's name, `started_at` the start of this run, UTC, and `version` that of its code, at which
+    the run began. The same in every replay."""
 
     id: str
     run: int
     type: str
     started_at: datetime
     namespace: str
+    version: int = 1
 
 
 def saga_context() -> SagaContext:
@@ -59,7 +62,22 @@ def saga_context() -> SagaContext:
     Raises UnsupportedOperation outside of saga code; in a step use `step_context()`."""
     core = _core("saga_context()")
     started_at = datetime.fromtimestamp(core.standing.started_ms / 1000, UTC)
-    return SagaContext(core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace)
+    return SagaContext(
+        core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace, core.versions.run
+    )  # fmt: skip
+
+
+def since(version: int) -> bool:
+    """Whether this run began at this version of its saga's code, or at a later one: `@saga(version=2)`, and in its code
+    `if since(2):` for what is new. Runs that began before go on by the old way. The same in every replay. In a child saga, and
+    in its signal handlers, it asks for the version at which the child began; in a step or compensation for that of the saga,
+    or child saga, whose step it is. Raises UnsupportedOperation elsewhere, and in conditions and orders of compensations;
+    TypeError and ValueError for what is no version."""
+    version_of(version, "since()")
+    if core_here() is None and (began := version_of_saga()) is not None:
+        return began >= version
+    core = _core("since()")
+    return core.versions.at(core.loop.scope().path) >= version
 
 
 def random() -> _random.Random:

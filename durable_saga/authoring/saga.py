@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from durable_saga.authoring.declaring import check_function, check_start_options
 from durable_saga.authoring.step_context import refuse_within_step
-from durable_saga.definition.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of
+from durable_saga.definition.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of, version_of
 from durable_saga.definition.retry import Retry
 from durable_saga.replay.reach import core_here
 
@@ -77,6 +77,7 @@ def saga(
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
     attributes: Callable[..., Mapping[str, Any]] | None = None,
+    version: int = 1,
 ) -> _Decorator: ...
 def saga(
     function: Any = None,
@@ -90,6 +91,7 @@ def saga(
     when_failed: Literal["compensate", "hold"] = "compensate",
     keys: Callable[..., Sequence[str]] | None = None,
     attributes: Callable[..., Mapping[str, Any]] | None = None,
+    version: int = 1,
 ) -> Any:
     """Make an async function a saga. `timeout`, in seconds, is for the whole run; after it the saga is undone.
 
@@ -97,7 +99,8 @@ def saga(
     `compensation_parallel=True` undoes all at once. `retry` is for steps without a policy of their own. With
     `when_failed="hold"` a failed saga is not undone at once: it waits for a person, who recovers or compensates it. `keys`
     gets the arguments and returns correlation keys for events. `attributes` gets them and returns search attributes for
-    listings: `attributes=lambda order: {"customer": order.customer}`. Raises TypeError for a function that is not async or
+    listings: `attributes=lambda order: {"customer": order.customer}`. Raise `version`, a whole number, when open sagas can't go
+    on with a change of the code, and ask for it with `since()`. Raises TypeError for a function that is not async or
     can't be a saga for another reason (declaring.py), and ValueError for other wrong values."""
     if when_failed not in ("compensate", "hold"):
         raise ValueError(f"when_failed is {when_failed!r}: give 'compensate' or 'hold'")
@@ -121,6 +124,7 @@ def saga(
                 hold=when_failed == "hold",
                 keys=keys,
                 attributes=attributes,
+                version=version_of(version, place_of(function)),
             )
         )
 

@@ -33,7 +33,8 @@ class StepContext:
     purged has new keys.
 
     `fencing_token` grows with every take-over. A service that remembers the highest token it saw can refuse a worker that was
-    replaced. `attempt` counts from 1. `step` is the name of the step or compensation."""
+    replaced. `attempt` counts from 1. `step` is the name of the step or compensation. `version` is that of the code of its
+    saga, or child saga, at which that began."""
 
     idempotency_key: str
     fencing_token: int
@@ -43,6 +44,7 @@ class StepContext:
     step: str = ""
     run: int = 1
     saga_type: str = ""
+    version: int = 1
     _stop: Stop = field(default_factory=Stop, repr=False, compare=False)
 
     @property
@@ -86,6 +88,12 @@ def refuse_within_step(kind: str, name: str) -> None:
             f" retry, time-out or compensation of its own. Call it in the saga's code; its plain function is"
             f" {name}.__wrapped__"
         )
+
+
+def version_of_saga() -> int | None:
+    """Of the saga, or child saga, whose step is running; None outside of a step."""
+    make = current.get(None)
+    return None if make is None else make().version
 
 
 def step_context() -> StepContext:

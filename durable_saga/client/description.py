@@ -84,6 +84,8 @@ class Description:
     """The saga as a whole unwinds, or did."""
     previous_run: int = 0
     next_run: int = 0
+    version: int = 0
+    """Of its code, at which it began, 0: it has not begun."""
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +155,7 @@ def description_of(one: c.Description) -> Description:
         unwinding=one.unwinding,
         previous_run=one.previous_run,
         next_run=one.next_run,
+        version=one.version,
     )
 
 
@@ -183,6 +186,8 @@ def identity_of(known: a.Identity) -> Identity:
 def event_of(event: h.Event) -> HistoryEvent:
     kind = event.WhichOneof("kind")  # None: an event of a newer version
     details = _details(getattr(event, kind)) if kind is not None else {}
+    if event.version:
+        details["version"] = event.version
     return HistoryEvent(event.seq, time_of(event.time_ms), str(kind or "unknown"), details)
 
 

@@ -27,6 +27,7 @@ from durable_saga.declared.declarative import (
 )
 from durable_saga.declared.declared_checks import check, class_place, defined, sub_sagas
 from durable_saga.declared.declared_order import in_order, order_units
+from durable_saga.declared.table_versions import items_at
 from durable_saga.definition.binding import table_call, undo_call
 from durable_saga.definition.definition import CompensationDefinition, SagaDefinition, StepDefinition
 from durable_saga.definition.retry import error_types, to_ms
@@ -84,8 +85,8 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
     running: WeakKeyDictionary[Core, list[Execution]] = WeakKeyDictionary()
 
     async def run(context: Any) -> dict[str, Any]:
-        execution = Execution(saga, items, context)
         key = core_of_saga()
+        execution = Execution(saga, items_at(items, key.versions.at(key.loop.scope().path)), context)
         running.setdefault(key, []).append(execution)  # several, where the saga is a child of its own kind
         running_table.set(execution)
         try:
@@ -112,6 +113,7 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
             handlers={}, compensation_order=None if order is None else partial(in_order, order_units(items), order),
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
             keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
+            version=saga.version,
         )
     )  # fmt: skip
 
@@ -132,7 +134,7 @@ class Execution:
         before: list[str] = []
         waiting: list[Coroutine[Any, Any, None]] = []
         for item in self._items:
-            dependencies = before if item.depends_on is None else list(item.depends_on)
+            dependencies = before if item.depends_on is None else [name for name in item.depends_on if name in self._done]
             waiting.append(self._after(item, dependencies))
             before = [_name(item)]
         await _all(waiting)

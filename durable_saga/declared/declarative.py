@@ -46,11 +46,14 @@ class SagaStep:
     - `depends_on`: names of the steps to wait for. None: the step before it in the list; empty: nothing.
     - `condition(context, results)`: if it returns false, the step is skipped, and never undone.
     - `when_skipped`: whether a step that depends on a skipped one runs ("run") or is skipped too ("skip").
+    - `since`, `before`: it is a step of runs that began at version `since` of the saga or later, and before version `before`.
     - `place`: file and line, for messages."""
 
     depends_on: Sequence[str] | None = None
     condition: Condition | None = None
     when_skipped: Literal["run", "skip"] = "run"
+    since: int = 1
+    before: int | None = None
     place: str = field(default_factory=lambda: _place(), repr=False, compare=False)
 
 
@@ -124,13 +127,14 @@ class Done:
 
 class Saga:
     """The base class of declared sagas. One instance serves all runs, so it must not keep anything of a run; use `state` for
-    that."""
+    that. Raise `version` when open sagas can't go on with a change of the table, and say at the steps which runs have them."""
 
     name: ClassVar[str] = ""
     timeout: ClassVar[Seconds | None] = None
     retry: ClassVar[Retry | None] = None
     when_failed: ClassVar[Literal["compensate", "hold"]] = "compensate"
     compensation_parallel: ClassVar[bool] = False
+    version: ClassVar[int] = 1
 
     def define(self) -> Sequence[SagaStep]:
         """The table of steps. Read once, when the saga is registered."""

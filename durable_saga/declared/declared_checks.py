@@ -11,8 +11,9 @@ from typing import Any
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.declared.declarative import Parallel, Saga, Step, SubSaga, WaitForEvent
 from durable_saga.declared.declared_order import order_units
+from durable_saga.declared.table_versions import check_versions
 from durable_saga.definition.binding import plain_signature, table_call, undo_call
-from durable_saga.definition.definition import is_async, leaves_in_doubt, place_of, proofs_of
+from durable_saga.definition.definition import is_async, leaves_in_doubt, place_of, proofs_of, version_of
 from durable_saga.definition.retry import policy_of, to_ms
 from durable_saga.errors import DefinitionError
 
@@ -47,6 +48,7 @@ def check(saga: Saga, items: Sequence[Any]) -> list[str] | None:
         if isinstance(item, Parallel):
             _check_members(item)
     _check_names(items)
+    check_versions(items, saga.version)
     for item in items:
         _check_item(item)
     _check_dependencies(items)
@@ -61,6 +63,7 @@ def _check_class(saga: Saga, where: str) -> None:
     _check_seconds(where, "timeout", saga.timeout)
     try:
         policy_of(saga.retry, name="retry")
+        version_of(saga.version, saga.name)
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{where}: {error}") from None
     _check_kind(where, "compensation_parallel", saga.compensation_parallel, bool, "True or False")

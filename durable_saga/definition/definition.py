@@ -14,6 +14,9 @@ from typing import Any
 from durable_saga.definition.binding import journaled_defaults, plain_signature
 from durable_saga.definition.retry import Retry, error_types, policy_of, to_ms
 
+VERSION_MAX = 2**31 - 1
+"""Of the code of a saga."""
+
 
 @dataclass(kw_only=True)
 class Definition:
@@ -106,7 +109,7 @@ class SagaDefinition(Definition):
     own), last registered first; it returns them in the order to run. `retry` is for steps without a policy of their own.
     `hold`: when its code fails, the saga is held for a person instead of being unwound. `keys` gets the arguments and gives
     the correlation keys by which events reach this saga, `attributes` its search attributes. `any_signal` gets each signal
-    that has no handler of its own, as (name, args).
+    that has no handler of its own, as (name, args). `version` is that of its code, counted from 1: since() asks for it.
     """
 
     timeout_ms: int
@@ -118,6 +121,7 @@ class SagaDefinition(Definition):
     keys: Callable[..., Sequence[str]] | None = None
     attributes: Callable[..., Mapping[str, Any]] | None = None
     any_signal: Callable[..., Any] | None = None
+    version: int = 1
 
 
 def signature_of(function: Callable[..., Any], name: str = "") -> inspect.Signature:
@@ -200,6 +204,15 @@ def proofs_of(not_applied: Any, function: Callable[..., Any]) -> tuple[type[Base
         if too_wide := [one.__name__ for one in found if one in (BaseException, Exception)]:
             raise TypeError(f"not_applied names {too_wide[0]}, which proves nothing: name the errors that do")
         return found
+
+
+def version_of(version: Any, where: str) -> int:
+    """Raises TypeError and ValueError, with the place, for what is no version."""
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise TypeError(f"{where}: version is {version!r}: give a whole number, 1 or more")
+    if not 1 <= version <= VERSION_MAX:
+        raise ValueError(f"{where}: version is {version}: give a whole number from 1 to {VERSION_MAX}")
+    return version
 
 
 def leaves_in_doubt(in_doubt: Any, function: Callable[..., Any]) -> bool:

@@ -44,7 +44,7 @@ class RunKey(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "sealed")
+    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "sealed", "version")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,7 @@ class Event(_message.Message):
     SETTLING_STARTED_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_REJECTED_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     seq: int
     time_ms: int
     large_bytes: int
@@ -115,7 +116,8 @@ class Event(_message.Message):
     settling_started: SettlingStarted
     signal_rejected: SignalRejected
     sealed: bool
-    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., sealed: bool = ...) -> None: ...
+    version: int
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., sealed: bool = ..., version: _Optional[int] = ...) -> None: ...
 
 class SagaStarted(_message.Message):
     __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules")
@@ -407,14 +409,16 @@ class StateChanged(_message.Message):
     def __init__(self, call: _Optional[str] = ..., changes: _Optional[_Mapping[str, _payload_pb2.Payload]] = ...) -> None: ...
 
 class ScopeOpened(_message.Message):
-    __slots__ = ("call", "name", "saga_type")
+    __slots__ = ("call", "name", "saga_type", "version")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     saga_type: str
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., saga_type: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., saga_type: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class PivotPassed(_message.Message):
     __slots__ = ("call",)

@@ -58,13 +58,13 @@ class Children:
 
         async def run() -> Any:
             scope = self._scopes.new(
-                definition.name, saga_type=definition.name, order=definition.compensation_order,
+                definition.name, child=definition, order=definition.compensation_order,
                 parallel=definition.compensation_parallel, label=label,
             )  # fmt: skip
             path = self._loop.scope().path
             of_child.set(ChildSaga(path, definition, self._state.name_of_child(child_name(), label or definition.name)))
             self._declared.declare(definition, own_args, own_kwargs, path=path)
-            self._signals.enter(definition)
+            self._signals.enter(definition, path)
             limit = asyncio.timeout(definition.timeout_ms / 1000 or None)
             try:
                 async with scope, limit:
@@ -74,7 +74,7 @@ class Children:
                     raise SagaTimedOut(f"child saga {definition.name} took longer than its timeout") from error
                 raise
             finally:
-                self._signals.leave(definition)
+                self._signals.leave(definition, path)
             what, kind = f"result of saga {definition.name}", definition.result_type
             return codec.decode(
                 codec.encode(value, where=what, annotation=kind, function=definition.function), kind, where=what

@@ -123,11 +123,12 @@ class History:
 
     __slots__ = (
         "_asked", "_bytes", "_committed", "_is_counted", "_large_bytes", "_warned", "added", "added_bytes", "is_large",
-        "next_seq", "replaying",
+        "next_seq", "replaying", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.next_seq = 0
+        self.version = 1  # of the code that the run began with: it stands on event 1
         self.replaying = False
         self.added: list[h.Event] = []
         self.added_bytes = 0
@@ -146,6 +147,11 @@ class History:
         is_small = len(events) * WARN_AT_SHARE < EVENTS_PER_RUN_MAX and size * WARN_AT_SHARE < HISTORY_BYTES_MAX
         if is_small and not any(map(_LARGE_BYTES, events)):
             self._bytes, self._is_counted = size, True
+
+    @property
+    def committed(self) -> Sequence[h.Event]:
+        """In a replay: all of it."""
+        return self._committed
 
     def passed(self, event: h.Event) -> None:
         """One more event of the history is walked through."""
@@ -193,7 +199,9 @@ class History:
     def append(self, event: h.Event, now_ms: int) -> None:
         if (over := self.over_limit(UNWIND_FACTOR)) is not None:
             raise over
-        event.seq = self.next_seq
+        event.seq = seq = self.next_seq
+        if seq == 1 and self.version > 1:
+            event.version = self.version
         event.time_ms = now_ms
         size = event.ByteSize()
         if size > PAYLOAD_INLINE_BYTES_MAX or event.HasField("signal_received"):

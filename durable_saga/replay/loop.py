@@ -222,6 +222,11 @@ class SagaLoop(asyncio.AbstractEventLoop):
     async def _never(self) -> Any:
         return await self.create_future()
 
+    def impossible(self, error: BaseException) -> Coroutine[Any, Any, Any]:
+        """What the code asked for can't be in this run: the activation fails by this error, and whoever awaits it waits."""
+        self._failure = self._failure or error
+        return self._never()
+
     # --- what asyncio needs ----------------------------------------------------------------------------------------
 
     def time(self) -> float:

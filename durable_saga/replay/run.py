@@ -52,6 +52,7 @@ from durable_saga.replay.tape import Tape
 from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
+from durable_saga.replay.versions import Versions
 
 anyio_order.install()
 _BEGIN = ("saga_started", "recover_requested")
@@ -75,11 +76,15 @@ class Core:
     """Puts the parts of one run together, and tells them its facts. The state of each is its own; what they share is the tape,
     where the run stands, the loop and the stack of compensations."""
 
-    def __init__(self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False) -> None:
-        """`has_step_timeout`: who runs its steps ends those that have no time-out of their own."""
+    def __init__(
+        self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False, version: int = 0
+    ) -> None:  # fmt: skip
+        """`has_step_timeout`: who runs its steps ends those that have no time-out of their own. `version`: at which it begins,
+        if it has not begun; 0: that of the definition."""
         self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
         self.tape, self.standing, self.dice = tape, standing, dice = Tape(), Standing(), Dice()
         self.history = tape.history
+        self.versions = versions = Versions(definition, tape.history, version)
         self.loop = loop = SagaLoop(self, key.saga, tape, standing)  # type: ignore[abstract]  # what it lacks is put in as refusals
         order, parallel = definition.compensation_order, definition.compensation_parallel
         self.stack = stack = Stack(Scope("", definition.name, order, parallel))
@@ -89,7 +94,7 @@ class Core:
         self.unwinding = unwinding = Unwinding(tape, standing, loop, stack, Judging(tape.history, standing, stack, dice))
         self.calls = calls = Calls(definition, tape, standing, loop, stack, holding, unwinding, self.unawaited)
         calls.has_step_timeout = has_step_timeout
-        self.scopes = Scopes(tape, standing, loop, stack, unwinding)
+        self.scopes = Scopes(tape, standing, loop, stack, self.unwinding, versions)
         self.signals = signals = Signals(definition, tape, standing, loop, self.scopes)
         self.children = Children(standing, loop, self.scopes, self.state, signals, self.declared, self.unawaited)
         self.continuing = Continuing(definition, standing, stack, calls, signals)
@@ -135,6 +140,7 @@ class Core:
         """As replay(), but it gives way before each large value, so that it can be decoded elsewhere: send it back, alone in a
         tuple, or None."""
         self.history.replay(events)
+        self.versions.replay(events)
         self.declared.replay(events)
         back = taken_back(events)
         new = events[-1].seq if kind_of(events[-1]) in _BEGIN else -1
@@ -224,6 +230,7 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.loop.rules = _known(fact.rules)
+        self.versions.check(self.definition)
         self.dice.begin(fact.seed, fact.rules)
         self.standing.started_ms = self.tape.now_ms
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms

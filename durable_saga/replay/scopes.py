@@ -9,6 +9,8 @@ from contextvars import Context, Token
 from types import TracebackType
 from typing import Any
 
+from durable_saga.definition.definition import SagaDefinition
+from durable_saga.errors import NonDeterminism
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.closing import Discarded
 from durable_saga.replay.loop import SagaLoop, SagaTask
@@ -18,29 +20,40 @@ from durable_saga.replay.surroundings import HandlerUnit, current_scope, enlist,
 from durable_saga.replay.tape import Tape
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
+from durable_saga.replay.versions import Versions
 
 
 class Scopes:
     """Opens and leaves the scopes of one run."""
 
-    __slots__ = ("_loop", "_stack", "_standing", "_tape", "_unwinding")
+    __slots__ = ("_loop", "_stack", "_standing", "_tape", "_unwinding", "_versions")
 
-    def __init__(self, tape: Tape, standing: Standing, loop: SagaLoop, stack: Stack, unwinding: Unwinding) -> None:
+    def __init__(
+        self, tape: Tape, standing: Standing, loop: SagaLoop, stack: Stack, unwinding: Unwinding, versions: Versions
+    ) -> None:  # fmt: skip
         self._tape, self._standing, self._loop, self._stack, self._unwinding = tape, standing, loop, stack, unwinding
+        self._versions = versions
 
     def new(
-        self, name: str, *, saga_type: str = "", order: Callable[[list[str]], list[str]] | None = None, parallel: bool = False,
-        label: str = "",
+        self, name: str, *, child: SagaDefinition | None = None, order: Callable[[list[str]], list[str]] | None = None,
+        parallel: bool = False, label: str = "",
     ) -> OpenScope:  # fmt: skip
         """For an `async with`."""
-        return OpenScope(self, Scope("", name, order, parallel, label=label), saga_type)
+        return OpenScope(self, Scope("", name, order, parallel, label=label), child)
 
-    async def enter(self, scope: Scope, saga_type: str) -> Token[Scope | None]:
+    async def enter(self, scope: Scope, child: SagaDefinition | None) -> Token[Scope | None]:
         loop = self._loop
         if self._standing.refuses or loop.discarded:
             await loop.refused()
         scope.call = loop.scope().next()
-        opened = h.ScopeOpened(call=scope.call, name=scope.name, saga_type=saga_type)
+        opened = h.ScopeOpened(call=scope.call, name=scope.name)
+        if child is not None:
+            opened.saga_type = child.name
+            try:
+                version = self._versions.open(scope.call, child)
+            except NonDeterminism as error:
+                await loop.impossible(error)
+            opened.version = version if version > 1 else 0
         self._tape.ask(h.Event(scope_opened=opened))
         enlist(self._stack, scope)
         return of_scope.set(scope)
@@ -61,8 +74,11 @@ class Scopes:
         await self._stop_tasks(lambda context: any(context.get(of_scope) is one for one in inside))
         await self._unwinding.scope_failed(scope, error)
 
-    def enter_handler(self, name: str) -> HandlerUnit:
-        """In the handler's own task. If it fails, what it did is undone, and the saga goes on."""
+    def enter_handler(self, name: str, path: str) -> HandlerUnit:
+        """In the handler's own task. If it fails, what it did is undone, and the saga goes on. `path`: of the child saga that
+        declares it, empty: the saga itself."""
+        if path:
+            self._versions.same(self._loop.scope().path, path)
         handler = HandlerUnit(current_scope(self._stack), Scope(self._loop.scope().path, name))
         of_handler.set(handler)
         return handler
@@ -96,12 +112,12 @@ class OpenScope:
     """`async with`: what is registered inside is undone when the block fails, before the error goes on to the code around
     it. What completed is undone later, as one unit, if the saga fails. When the saga is stopped, its own unwind does it."""
 
-    def __init__(self, scopes: Scopes, scope: Scope, saga_type: str) -> None:
-        self._scopes, self._scope, self._saga_type = scopes, scope, saga_type
+    def __init__(self, scopes: Scopes, scope: Scope, child: SagaDefinition | None) -> None:
+        self._scopes, self._scope, self._child = scopes, scope, child
         self._token: Token[Scope | None] | None = None
 
     async def __aenter__(self) -> None:
-        self._token = await self._scopes.enter(self._scope, self._saga_type)
+        self._token = await self._scopes.enter(self._scope, self._child)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

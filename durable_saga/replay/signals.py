@@ -56,20 +56,20 @@ class Signals:
         self.undecodable: list[str] = []
         self._handling: list[asyncio.Task[Any]] = []
         self._decoded: _Decoded | None = None
-        self._listening: list[SagaDefinition] = [definition]
+        self._listening: list[tuple[SagaDefinition, str]] = [(definition, "")]
 
-    def enter(self, child: SagaDefinition) -> None:
-        """A child saga begins: its handlers come before its parent's."""
-        self._listening.append(child)
+    def enter(self, child: SagaDefinition, path: str) -> None:
+        """A child saga begins: its handlers come before its parent's. `path`: of its task."""
+        self._listening.append((child, path))
 
-    def leave(self, child: SagaDefinition) -> None:
-        self._listening.remove(child)
+    def leave(self, child: SagaDefinition, path: str) -> None:
+        self._listening.remove((child, path))
 
     def decode(self, fact: h.SignalReceived) -> Decode | None:
         """What gives the value to who takes it, as far as that is known now; None: nobody yet."""
         if self._standing.is_done:
             return None
-        for definition in reversed(self._listening):
+        for definition, _ in reversed(self._listening):
             if (handler := definition.handlers.get(fact.name)) is not None:
                 return lambda: _Decoded(handler, codec.decode_call(fact.input.data, signature_of(handler)))
         for waiter in self._waiting.get(fact.name, ()):
@@ -89,13 +89,13 @@ class Signals:
         if self._standing.is_done:
             self.keep(fact)
             return
-        for definition in reversed(self._listening):
+        for definition, path in reversed(self._listening):
             if (handler := definition.handlers.get(fact.name)) is not None:
-                self._handle(handler, fact)
+                self._handle(handler, fact, path)
                 return
-        for definition in reversed(self._listening):
+        for definition, path in reversed(self._listening):
             if definition.any_signal is not None:
-                self._handle_any(definition.any_signal, fact)
+                self._handle_any(definition.any_signal, fact, path)
                 return
         self.keep(fact)
 
@@ -161,22 +161,22 @@ class Signals:
                     self._reject(fact, fact.message_id, error)
                     waiting.appendleft(waiter)
 
-    def _handle(self, handler: Any, fact: h.SignalReceived) -> None:
+    def _handle(self, handler: Any, fact: h.SignalReceived, path: str) -> None:
         try:
             known = self._take_decoded(handler)
             args, kwargs = codec.decode_call(fact.input.data, signature_of(handler)) if known is None else known.value
         except (DecodeError, TypeError) as error:
             self._refuse(fact, error)
             return
-        self._run(fact, handler, args, kwargs)
+        self._run(fact, path, handler, args, kwargs)
 
-    def _handle_any(self, handler: Any, fact: h.SignalReceived) -> None:
+    def _handle_any(self, handler: Any, fact: h.SignalReceived, path: str) -> None:
         try:
             value = _value(fact, Any)
         except DecodeError as error:
             self._refuse(fact, error)
             return
-        self._run(fact, handler, (fact, value), {})
+        self._run(fact, path, handler, (fact, value), {})
 
     def _refuse(self, fact: h.SignalReceived, error: Exception) -> None:
         """Somebody else's bad message is no failure of the saga."""
@@ -197,11 +197,13 @@ class Signals:
         history = self._tape.history
         return history.replaying and history.activation()[1] and not history.holds_in_this_activation(kind)
 
-    def _run(self, fact: h.SignalReceived, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _run(
+        self, fact: h.SignalReceived, path: str, handler: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:  # fmt: skip
         standing = self._standing
 
         async def run() -> None:
-            entered = self._scopes.enter_handler(fact.name)
+            entered = self._scopes.enter_handler(fact.name, path)
             try:
                 outcome = handler(*args, **kwargs)
                 if inspect.isawaitable(outcome):

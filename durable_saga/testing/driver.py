@@ -60,7 +60,8 @@ def by_call(effect: Attempt) -> tuple[int, Any]:
 @dataclass
 class Driver:
     """`effects` lists ("do" or "undo", call, name) of every attempt that was made. `processes` counts the lives. `order` says
-    which of the waiting attempts is made next: the smallest; it begins with the time before which it is not due."""
+    which of the waiting attempts is made next: the smallest; it begins with the time before which it is not due. `version`: of
+    the saga's code, at which the run begins; 0: that of the definition."""
 
     definition: SagaDefinition
     args: tuple[Any, ...] = ()
@@ -72,6 +73,7 @@ class Driver:
     order: Callable[[Attempt], tuple[int, Any]] = by_call
     journal: list[h.Event] = field(default_factory=list)
     effects: list[tuple[str, str, str]] = field(default_factory=list)
+    version: int = 0
     commits: int = 0
     processes: int = 0
     now_ms: int = START_MS
@@ -141,7 +143,7 @@ class Driver:
         if hasattr(self, "core"):
             self.watched.discard()
         self.processes += 1
-        self.core = Core(self.definition, h.RunKey(namespace="test", saga="saga", run=1))
+        self.core = Core(self.definition, h.RunKey(namespace="test", saga="saga", run=1), version=self.version)
         self.watched = WatchedCore(self.core)
         self.watched.replay(self.journal)
         self._waiting, self._unsent, self._held, self._replay_again = {}, [], [], False

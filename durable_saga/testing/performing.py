@@ -38,18 +38,19 @@ class Performer:
         try:
             effect = next(attempts)
             while True:
-                effect = attempts.send(await self.attempt(effect, driver.processes))
+                version = driver.core.versions.at(effect.call)
+                effect = attempts.send(await self.attempt(effect, driver.processes, version))
         except StopIteration:
             return
 
-    async def attempt(self, effect: Attempt, epoch: int) -> Ended:
+    async def attempt(self, effect: Attempt, epoch: int, version: int = 1) -> Ended:
         kind = "do" if isinstance(effect, RunStep) else "undo"
         mishap = self.mishaps.pop((kind, effect.call), None)
         final = mishap in ("fails before", "fails after")
         if mishap in ("fails before", "fails once before"):
             return Ended(error=_injected(effect), final=final)
         try:
-            value = await self._call(effect, epoch, kind)
+            value = await self._call(effect, epoch, kind, version)
         except BaseException as error:  # as a worker does: what a step raises is its failure
             task = asyncio.current_task()
             if isinstance(error, GeneratorExit) or (task is not None and task.cancelling()):
@@ -61,7 +62,7 @@ class Performer:
             return Ended(error=_injected(effect), final=final)
         return Ended(value)
 
-    async def _call(self, effect: Attempt, epoch: int, kind: str) -> Any:
+    async def _call(self, effect: Attempt, epoch: int, kind: str, version: int) -> Any:
         name, function = effect.definition.name, effect.definition.function
         args, kwargs = effect.args, dict(effect.kwargs)
         if name in self.mocks:
@@ -71,7 +72,7 @@ class Performer:
                 args, kwargs = given(**kwargs)
             function = self.mocks[name]
         key = f"{_KEYS}{effect.call}{'' if kind == 'do' else '/undo'}"
-        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt, name))
+        token = current.set(partial(StepContext, key, epoch, "saga", effect.call, effect.attempt, name, version=version))
         seconds = effect.definition.timeout_ms / 1000 or None
         try:
             async with asyncio.timeout(seconds) as limit:

@@ -19,9 +19,10 @@ from durable_saga.authoring.event_type import EventType
 from durable_saga.client.overview import overview_of
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
-from durable_saga.definition.definition import SagaDefinition
+from durable_saga.definition.definition import SagaDefinition, version_of
 from durable_saga.definition.retry import to_ms
 from durable_saga.definition.starting import check_start
+from durable_saga.errors import InvalidArgument
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import Core
@@ -38,10 +39,12 @@ from durable_saga.worker.watched_core import WatchedCore
 @dataclass
 class SagaTestRunner:
     """Runs sagas in tests, one after the other. Mocks and events stay until `reset()`. `converters` are those of `Client`,
-    and `lifespans` those of `Worker`, which are open for each run, and for an exploration as a whole."""
+    and `lifespans` those of `Worker`, which are open for each run, and for an exploration as a whole. `version`: at which
+    version of its code each saga begins, as `since()` tells; None: at that of the definition."""
 
     converters: InitVar[codec.Converters | None] = None
     lifespans: Sequence[WorkerLifespan] = ()
+    version: int | None = None
     _step_mocks: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _services: list[tuple[str, dict[str, Callable[..., Any]]]] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
@@ -49,6 +52,8 @@ class SagaTestRunner:
     def __post_init__(self, converters: codec.Converters | None) -> None:
         codec.register(converters or {})
         self.lifespans = checked(self.lifespans)
+        if self.version is not None:
+            version_of(self.version, "SagaTestRunner()")
 
     def mock_step(self, name: str, mock: Callable[..., Any]) -> None:
         """Call this instead of a step or compensation, with its arguments: `returns(...)`, `fails(...)` or a function, async
@@ -94,7 +99,7 @@ class SagaTestRunner:
         for name in self._step_mocks:
             check_name(name, there, "step")
         performer = Performer(self._step_mocks, dict(faults.mishaps))
-        driver = Driver(definition, args, kwargs, faults, messages=self._messages)
+        driver = Driver(definition, args, kwargs, faults, messages=self._messages, version=self._version_of(definition))
         with self._mocked_services(saga):
             try:
                 await performer.drive(driver)
@@ -103,6 +108,14 @@ class SagaTestRunner:
         if driver.core.forward.cannot_start is not None:
             raise driver.core.forward.cannot_start
         return _result(driver)
+
+    def _version_of(self, definition: SagaDefinition) -> int:
+        if self.version is not None and self.version > definition.version:
+            raise InvalidArgument(
+                f"SagaTestRunner(version={self.version}): saga {definition.name} has version {definition.version}, and no run"
+                " of it begins at a later one"
+            )
+        return self.version or 0
 
     async def explore(
         self, saga: AnySaga, /, *args: Any, invariant: Callable[..., Any], setup: Callable[[], Any] | None = None,

@@ -79,7 +79,7 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
         self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
-        self.attempts.saga_type = core.definition.name
+        self.attempts.saga_type, self.attempts.version_at = core.definition.name, lambda call: self._core.versions.at(call)
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()

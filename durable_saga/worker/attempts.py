@@ -88,6 +88,7 @@ class Attempts:
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only
+        self.version_at: Callable[[str], int] = lambda call: 1  # of its saga's code, for a step
         self._last: dict[str, Attempt] = {}
         self._wanted = 0
 
@@ -178,7 +179,7 @@ class Attempts:
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
         return StepContext(
             key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
-            self.saga_type, attempt.stop,
+            self.saga_type, self.version_at(effect.call), attempt.stop,
         )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:

@@ -50,6 +50,8 @@ class Folding:
     def _add(self, event: h.Event) -> None:
         steps, children, into = self._steps, self._children, self._into
         self.size, self._large = self.size + event.ByteSize(), self._large + event.large_bytes
+        if event.seq == 1:
+            into.version = event.version or 1
         kind = event.WhichOneof("kind")
         body: Any = getattr(event, kind) if kind else None
         if kind in MESSAGE_KINDS:
