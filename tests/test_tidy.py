@@ -34,7 +34,8 @@ ARROWS = {
         "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "machine", "pb",
         "redaction", "replay", "sealing", "transport",
     ),
-    "rehearsal": ("client", "definition", "errors", "pb", "replay", "worker"),
+    "recorded": ("errors", "pb"),
+    "rehearsal": ("client", "definition", "errors", "pb", "recorded", "replay", "worker"),
     "worker": (
         "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "machine",
         "pb", "redaction", "replay", "sealing", "transport",

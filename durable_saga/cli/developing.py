@@ -22,7 +22,7 @@ from durable_saga.client.connect import connect
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.pb.listening import is_loopback
-from durable_saga.rehearsal import misfits
+from durable_saga.rehearsal import rehearse
 from durable_saga.worker.lifespan import WorkerLifespan
 
 REHEARSED_MAX = 200
@@ -183,8 +183,9 @@ def _child(app: str, verbose: bool, address: str) -> None:
 async def _rehearse_and_work(sagas: list[AnySaga], lifespans: list[WorkerLifespan], address: str) -> None:
     async with connect(address) as client:
         definitions = [function_of(one).definition for one in sagas]
-        async for one in misfits(client, definitions, sagas_max=REHEARSED_MAX):
-            say(f"open saga {one.id} of {one.saga_type} can't continue with this code: {one.why}")
+        async for one in rehearse(client, definitions, sagas_max=REHEARSED_MAX):
+            if one.misfit is not None:
+                say(f"open saga {one.id} of {one.saga_type} can't continue with this code: {one.misfit.why}")
     await run_worker(sagas, lifespans, address)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,7 @@ from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.errors import DecodeError, InvalidArgument
 from durable_saga.pb import history_pb2 as h
+from durable_saga.recorded import write_history
 
 SAY_BLOCKED_SECONDS = 1.0
 TAKES_EFFECT_LATER = "It takes effect when the saga can continue. It can't now:"
@@ -42,7 +42,7 @@ def url_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return _servers(client_options(command))
 
 
-_namespace = click.option(
+namespace_option = click.option(
     "--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True, help="Namespace of the saga."
 )
 
@@ -109,7 +109,7 @@ def _zoned(time: datetime | None) -> datetime | None:
     "--app", envvar="DURABLE_SAGA_APP", help="Module of the saga. With it, the arguments are checked before the start."
 )
 @url_option
-@_namespace
+@namespace_option
 def start(
     saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
     namespace: str,
@@ -152,7 +152,7 @@ async def _result(handle: Handle[Any]) -> Any:
 @click.argument("saga_id")
 @_run
 @url_option
-@_namespace
+@namespace_option
 def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
     """Show one saga: its status, steps, compensations and error."""
     output.print_description(with_client(lambda client: raw.describe(client.handle(saga_id, run=run)), url, namespace))
@@ -165,7 +165,7 @@ def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
 )
 @_run
 @url_option
-@_namespace
+@namespace_option
 def history(saga_id: str, file: str | None, run: int, url: str, namespace: str) -> None:
     """Show the events of one saga."""
     events: list[h.Event] = with_client(lambda client: raw.history(client.handle(saga_id, run=run)), url, namespace)
@@ -186,10 +186,7 @@ def history(saga_id: str, file: str | None, run: int, url: str, namespace: str) 
 def _write_raw(path: str, events: Sequence[h.Event]) -> None:
     """Raises ClickException for a file that can't be written."""
     try:
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # values stand in it
-            for event in events:
-                data = event.SerializeToString()
-                file.write(len(data).to_bytes(4, "big") + data)
+        write_history(path, events)
     except OSError as error:
         raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
 
@@ -208,7 +205,7 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
 @url_option
-@_namespace
+@namespace_option
 def list_sagas(
     saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
     started_before: datetime | None, limit: int, url: str, namespace: str,
@@ -250,7 +247,7 @@ def _verb(
             click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 
     decorated: Any = command
-    for parameter in (_namespace, url_option, *reversed(more)):
+    for parameter in (namespace_option, url_option, *reversed(more)):
         decorated = parameter(decorated)
     decorated.__doc__ = explains
     return click.command(name=name)(click.argument("saga_id")(decorated))
@@ -268,7 +265,7 @@ _note_needed = click.option("--note", required=True, help="What was done by hand
 @click.argument("arguments", nargs=-1)
 @click.option("--message-id", help="Id of this signal. A second signal with the same id has no effect.")
 @url_option
-@_namespace
+@namespace_option
 def signal(
     saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
 ) -> None:  # fmt: skip
@@ -284,7 +281,7 @@ def signal(
 @click.option("--key", help="Send it to every open saga that declared this correlation key.")
 @click.option("--message-id", help="Id of this event. A second event with the same id has no effect.")
 @url_option
-@_namespace
+@namespace_option
 def publish(
     event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
     namespace: str,
@@ -301,7 +298,7 @@ def publish(
 
 @click.command()
 @url_option
-@_namespace
+@namespace_option
 def stats(url: str, namespace: str) -> None:
     """Count sagas by type and status. The latest changes may not be counted yet."""
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))

@@ -2,6 +2,7 @@
 
 from durable_saga.testing.explore import Exploration, ScheduleFailed
 from durable_saga.testing.faults import Faults
+from durable_saga.testing.histories import replay_all
 from durable_saga.testing.mocks import UnknownName, fails, returns
 from durable_saga.testing.performing import InjectedFailure
 from durable_saga.testing.results import SagaResult
@@ -16,5 +17,6 @@ __all__ = [
     "ScheduleFailed",
     "UnknownName",
     "fails",
+    "replay_all",
     "returns",
 ]

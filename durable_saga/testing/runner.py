@@ -8,6 +8,7 @@ milliseconds; a step runs as it is, or as its mock.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
@@ -25,6 +26,7 @@ from durable_saga.definition.starting import check_start
 from durable_saga.errors import InvalidArgument
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.recorded import is_sealed, read_history
 from durable_saga.replay import Core
 from durable_saga.testing.driver import START_MS, Driver, Message
 from durable_saga.testing.explore import Exploration, explore
@@ -117,6 +119,21 @@ class SagaTestRunner:
             )
         return self.version or 0
 
+    def replay(self, saga: AnySaga, history: SagaResult | str | os.PathLike[str]) -> None:
+        """Run today's code of the saga over a history: of a run in a test, perhaps of other code, or of a recorded file
+        (`durable-saga rehearse --record FOLDER`, `durable-saga history ID --raw FILE`). Raises NonDeterminism and the like
+        when the code asks for something else, InvalidArgument for a file that is no history of this saga, and OSError."""
+        definition = function_of(saga).definition
+        events = history._events if isinstance(history, SagaResult) else _recorded(history, definition)
+        core = Core(definition, h.RunKey(namespace="test", saga="saga", run=1))
+        watched = WatchedCore(core)
+        try:
+            watched.replay(events)
+            if core.forward.cannot_start is not None:
+                raise core.forward.cannot_start
+        finally:
+            watched.discard()
+
     async def explore(
         self, saga: AnySaga, /, *args: Any, invariant: Callable[..., Any], setup: Callable[[], Any] | None = None,
         schedules_max: int | None = None, say: Callable[[str], None] | None = None, **kwargs: Any,
@@ -159,6 +176,15 @@ def _fits(saga: AnySaga, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SagaD
     definition = function_of(saga).definition
     check_start(definition, args, kwargs)
     return definition
+
+
+def _recorded(path: str | os.PathLike[str], definition: SagaDefinition) -> list[h.Event]:
+    events = read_history(path)
+    if is_sealed(events):
+        raise InvalidArgument(f"the values in {path} are sealed: write it again, with --codec")
+    if (found := events[0].saga_started.saga_type) != definition.name:
+        raise InvalidArgument(f"{path} is the history of {found}, and not of {definition.name}")
+    return events
 
 
 def _result(driver: Driver) -> SagaResult:

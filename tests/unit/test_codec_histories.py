@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from durable_saga import codec
-from durable_saga.cli.checking import read_history
 from durable_saga.pb import history_pb2 as h
+from durable_saga.recorded import read_history
 from durable_saga.replay import Core
 from tests.unit.codec_sagas import BASKET, after, before
 

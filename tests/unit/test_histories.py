@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from durable_saga.cli.checking import read_history
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.recorded import read_history
 from durable_saga.replay import Core
 from durable_saga.replay.history import INTENTS
 from tests.laws.programs import run_program

@@ -13,11 +13,11 @@ import tempfile
 import pytest
 
 from durable_saga import Retry, Worker, connect, saga, signal, state, step
-from durable_saga.cli.checking import read_history
 from durable_saga.client import raw
 from durable_saga.errors import MissingKey, SealBroken
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.recorded import read_history
 from durable_saga.replay import Core
 from durable_saga.sealing import KeyRing, Sealed
 from durable_saga.sealing.messages import Sealing, open_assigned
