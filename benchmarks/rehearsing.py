@@ -1,7 +1,7 @@
 """How long `durable-saga rehearse` takes: `python -m benchmarks.rehearsing [SAGAS]`, 10,000 open ones if not given.
 
-A server with a SQLite journal and a worker in processes of their own; each saga has done STEPS steps and waits for a signal. Then
-the command itself runs, in a process of its own.
+A server with a SQLite journal and a worker in processes of their own; each saga has done STEPS steps and waits for a signal.
+Then the command itself runs, in a process of its own.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ does I/O. A module imports from lower layers only.
 
 from durable_saga.authoring.compensation import compensation
 from durable_saga.authoring.event_type import EventType, event_type
+from durable_saga.authoring.fan_out import Outcomes, all_of
 from durable_saga.authoring.inside import (
     SagaContext,
     continue_as_new,
@@ -34,6 +35,7 @@ from durable_saga.authoring.inside import (
     sleep,
     state,
     uuid4,
+    wait_until,
 )
 from durable_saga.authoring.inside import (
     random as random,  # a public name, and no part of `import *`, where it would hide the module
@@ -70,6 +72,7 @@ __all__ = [
     "ListPage",
     "Listed",
     "NotApplied",
+    "Outcomes",
     "Overview",
     "Parallel",
     "Retry",
@@ -94,6 +97,7 @@ __all__ = [
     "Waiting",
     "Worker",
     "WorkerLifespan",
+    "all_of",
     "compensation",
     "connect",
     "continue_as_new",
@@ -114,5 +118,6 @@ __all__ = [
     "step",
     "step_context",
     "uuid4",
+    "wait_until",
     "worker_lifespan",
 ]

@@ -29,6 +29,7 @@
     ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
     ├── EventTimedOut              an event did not come in time
     ├── NotAwaited                 saga code called a step or a child saga without await, so nothing was done
+    ├── TooManyFailed              more members of all_of() failed than may (.errors)
     ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
     ├── NonDeterminism             the code does not fit the history: deploy code that fits
     ├── FutureEventKind            the history was written by a newer version: upgrade
@@ -206,6 +207,17 @@ class EventTimedOut(DurableSagaError, TimeoutError):
 
 class NotAwaited(DurableSagaError):
     """Saga code called a step or a child saga without `await`, so nothing was done."""
+
+
+class TooManyFailed(DurableSagaError):
+    """More members of `all_of()` failed than it tolerates. `errors` are theirs, in the order of the members."""
+
+    def __init__(self, message: str, errors: list[Exception]) -> None:
+        self.errors = errors
+        super().__init__(message, errors)
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; first: {self.errors[0]}" if self.errors else str(self.args[0])
 
 
 class SwallowedCancellation(DurableSagaError):

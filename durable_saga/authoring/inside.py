@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar, overload
 from durable_saga.authoring.compensation import compensation_definition
 from durable_saga.authoring.step import StepFunction
 from durable_saga.authoring.step_context import version_of_saga
-from durable_saga.definition.definition import CompensationDefinition, check_decides, version_of
+from durable_saga.definition.definition import CompensationDefinition, check_decides, check_decides_alone, version_of
 from durable_saga.definition.retry import to_ms
 from durable_saga.errors import EventTimedOut, UnsupportedOperation
 from durable_saga.replay.closing import Discarded
@@ -105,6 +105,20 @@ async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of this name. A signal that came early was kept. One argument is returned as it is (made into
     `type`), no argument as None, several as a tuple. Raises DecodeError if the value does not fit `type`."""
     return await _core("signal()", awaited=True).signals.wait(name, type)
+
+
+async def wait_until(condition: Callable[[], Any], *, timeout: float | timedelta | None = None) -> None:
+    """Wait until a condition is true: `await wait_until(lambda: state.get("paid"))`. It is asked now, and again whenever
+    something has reached the saga and its code has come to rest. It only computes: from `state`, and from variables that signal
+    handlers change. Raises TimeoutError after `timeout` (seconds or a timedelta), what the condition raises, and TypeError for
+    one that is async."""
+    check_decides_alone(condition, "the condition of wait_until()")
+    core = _core("wait_until()", awaited=True)
+    if core.standing.refuses or core.loop.discarded:
+        await core.loop.refused()
+    seconds = None if timeout is None else to_ms(timeout, name="timeout") / 1000
+    async with asyncio.timeout(seconds):
+        await core.loop.conditions.wait(core.loop.create_future(), condition)
 
 
 def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

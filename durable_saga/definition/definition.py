@@ -175,6 +175,18 @@ def check_decides(function: Any, what: str, argument: str) -> None:
         raise TypeError(f"{place_of(function)}: {what} does not fit: it is called with ({argument})") from None
 
 
+def check_decides_alone(function: Any, what: str) -> None:
+    """Raises TypeError for a condition that is called without arguments and can't decide so."""
+    if not callable(function):
+        raise TypeError(f"{what} is {function!r}: give a function without parameters, such as `lambda: state.get('paid')`")
+    if is_async(function):
+        raise TypeError(f"{place_of(function)}: {what} is async, but it only computes: give a plain function")
+    try:
+        plain_signature(function).bind()
+    except TypeError:
+        raise TypeError(f"{place_of(function)}: {what} does not fit: it is called without arguments") from None
+
+
 def place_of(function: Callable[..., Any]) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)

@@ -22,6 +22,7 @@ from typing import Any
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
 from durable_saga.replay.awaiting import busy_at
 from durable_saga.replay.closing import Discarded, TakenOut, close, keep
+from durable_saga.replay.conditions import Conditions
 from durable_saga.replay.generators import Generators
 from durable_saga.replay.refusals import refuse_all_but
 from durable_saga.replay.running_loop import running_loop, set_running_loop
@@ -135,6 +136,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._failure: BaseException | None = None
         self._refusals = 0
+        self.conditions = Conditions(standing)
 
     def next_birth(self) -> int:
         self._births += 1
@@ -173,7 +175,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
                         CALLBACKS_PER_ACTIVATION_MAX,
                         f"{busy_at(handle)}: the saga's code runs without ever waiting for a step, a timer or a message",
                     )
-            if not self._lazy or not self._run_lazy():
+            if (not self._lazy or not self._run_lazy()) and not (self.conditions and self.conditions.come_true()):
                 return
 
     def _run_lazy(self) -> bool:

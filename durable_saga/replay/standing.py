@@ -6,6 +6,7 @@ Its parts and its loop look here whether anything new may be begun. It knows non
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from durable_saga.pb import history_pb2 as h
@@ -58,6 +59,14 @@ class Standing:
         """A cancellation is delivered at every await: once asked for, nothing new can be begun."""
         if self.refuses:
             raise asyncio.CancelledError(str(self.stop))
+
+    def ask(self, condition: Callable[[], Any]) -> bool:
+        """A condition of saga code, which only computes. Raises what it raises."""
+        self.judging, before = True, self.judging
+        try:
+            return bool(condition())
+        finally:
+            self.judging = before
 
     async def wait_shielded(self, future: asyncio.Future[Any]) -> None:
         """Can't be cancelled, but by the end of the saga."""

@@ -232,6 +232,8 @@ class Driver:
         return sum(str(len(self.early) + place) in received for place in range(len(self.messages)))
 
     def _next_message(self) -> Message | None:
+        if not self.messages:
+            return None
         sent = self._sent()
         return self.messages[sent] if sent < len(self.messages) else None
 
