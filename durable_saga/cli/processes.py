@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from durable_saga.authoring.saga import SagaFunction
-from durable_saga.cli import logs, output
+from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen, redact_chosen
+from durable_saga.cli.logs import LogStyle, log_options
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
@@ -68,12 +69,12 @@ def serve_here(
 @retention
 @server_options
 @insecure
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
+@log_options
 def server(
-    journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, verbose: bool
+    journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, log: LogStyle
 ) -> None:  # fmt: skip
     """Run a history server until SIGTERM. Several servers on one journal form a cell and share the work."""
-    logs.begin(verbose)
+    log.begin()
     output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
 
 
@@ -113,16 +114,16 @@ def server(
     help="Seconds for one attempt of a step that has no time-out of its own.",
 )
 @client_options
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
+@log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, verbose: bool,
+    step_timeout: float | None, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
-    logs.begin(verbose)
+    log.begin()
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
     if processes > 1:  # each of them opens its own lifespans
-        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, verbose))
+        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, log))
     else:
         output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max, step_timeout))
 
@@ -214,9 +215,9 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
 
 
 def _child(
-    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, verbose: bool
+    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, log: LogStyle
 ) -> None:
-    logs.begin(verbose)
+    log.begin()
     end_with_parent()
     try:
         output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds, step_timeout))

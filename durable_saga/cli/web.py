@@ -12,6 +12,7 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
+from durable_saga.cli.logs import LogStyle, log_options
 from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
 from durable_saga.pb.listening import is_loopback
 
@@ -102,12 +103,10 @@ def _secret_in(file: str) -> str:
 )
 @door_options
 @client_options
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
-def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
+@log_options
+def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], log: LogStyle, **door: Any) -> None:
     """Run the web page until SIGTERM. URL is host:port of a server, or the URL of a journal."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
-    )  # fmt: skip
+    log.begin(level=logging.WARNING, verbose_level=logging.INFO)
     output.run(_page(url, listen, door, namespace=namespace, hosts=hosts))
 
 

@@ -32,7 +32,6 @@ from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.starts import Alarms, Starts
 from durable_saga.worker.watched_core import WatchedCore
 
-log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 ANSWER_SECONDS_MAX = 15.0
@@ -78,8 +77,8 @@ class ActiveRun:
         self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
-        self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
-        self.attempts.saga_type = core.definition.name
+        self.attempts = _attempts_of(self, worker, core.definition.name, lambda: self._core.past_pivot)
+        self.record = self.attempts.record
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
@@ -151,10 +150,10 @@ class ActiveRun:
         if reply.outcome == w.CommitReply.COMMITTED:
             self._committed()
         elif reply.outcome == w.CommitReply.FENCED:
-            log.warning("saga %s continues on another worker: %s", self.key.saga, reply.reason)
+            self.record.say(logging.WARNING, "continues on another worker: %s", reply.reason)
             self.drop()
         else:
-            log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
+            self.record.say(logging.INFO, "sends a commit again: %s", reply.reason)
             self._loop.call_later(max(reply.retry_after_ms, 50) / 1000, self._send, self._in_flight)
 
     def reconnected(self, lost: Stream | None) -> None:
@@ -176,14 +175,14 @@ class ActiveRun:
         self._arrivals.drop()
         self.attempts.cancel_all()
         if self._watched.discard():
-            log.warning("saga %s: its code can't be stopped and stays in memory as it is", self.key.saga)
+            self.record.say(logging.WARNING, "has code that can't be stopped and stays in memory as it is")
         self._worker.forget(self)
 
     # --- committing ----------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
         output = self._watched.take()
-        self._status = output.status
+        self._status = self.record.status(output.status, self._status, output.events)
         self._unsent += output.events
         self._unsent_bytes += output.size
         self._urgent |= output.must_commit
@@ -299,7 +298,7 @@ class ActiveRun:
         if self._unsent:
             self.flush()
         elif self._wrong is not None:
-            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong)
+            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong, self._core.definition.name)
             self._send_release(blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
@@ -323,8 +322,10 @@ class ActiveRun:
         return self._over
 
 
-def _attempts_of(run: ActiveRun, worker: Surroundings, forward_only: Callable[[], bool]) -> Attempts:
-    return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+def _attempts_of(run: ActiveRun, worker: Surroundings, saga_type: str, forward_only: Callable[[], bool]) -> Attempts:
+    attempts = Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+    attempts.record.saga_type = saga_type
+    return attempts
 
 
 def _swallowed(wrong: str) -> SwallowedCancellation:

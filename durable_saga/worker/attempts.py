@@ -25,6 +25,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.worker.attempt import Attempt
+from durable_saga.worker.failing import FailureLog
 from durable_saga.worker.outcomes import (
     COMPLETED,
     TO_CHECK,
@@ -36,9 +37,8 @@ from durable_saga.worker.outcomes import (
     late,
     not_applied,
     rejected,
-    tell_log,
-    tell_slow,
 )
+from durable_saga.worker.recording import Recording
 from durable_saga.worker.room import Room
 from durable_saga.worker.threads import Threads
 
@@ -68,8 +68,10 @@ class Executor:
         self.chance = chance
         is_cached = type(self.loop).__module__.startswith("uvloop")  # its time stands still while a step blocks it
         self.time: Callable[[], float] = Machine.monotonic if is_cached else self.loop.time
+        self.failures = FailureLog(self.time)
 
     def close(self) -> None:
+        self.failures.close()
         self.threads.close()
 
 
@@ -83,8 +85,8 @@ class Attempts:
         forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._run_number, self.saga_type = key.run, ""
-        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
+        self._key, self.record = key, Recording(key, executor.failures)
+        self._calls = key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only
@@ -125,7 +127,7 @@ class Attempts:
         for attempt in self._last.values():
             if not attempt.was_told and (seconds := attempt.seconds_unlimited(now)) > TELL_SLOW_SECONDS:
                 attempt.was_told = True
-                tell_slow(self._saga, attempt.effect, seconds)
+                self.record.slow(attempt.effect, seconds)
 
     def _drop(self, attempt: Attempt) -> None:
         self._unwant(attempt)
@@ -145,7 +147,7 @@ class Attempts:
             await attempt.wait_for_those_before(LINGER_SECONDS_MAX)
         if threads.hung and not attempt.effect.definition.is_async:
             await threads.has_room()
-        await room.enter(attempt, self._saga)
+        await room.enter(attempt, self._key.saga)
         attempt.admit(partial(room.leave, attempt))
         value, error = None, None
         try:
@@ -177,8 +179,8 @@ class Attempts:
         effect = attempt.effect
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
         return StepContext(
-            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
-            self.saga_type, attempt.stop,
+            key, self._epoch, self._key.saga, effect.call, effect.attempt, effect.definition.name, self._key.run,
+            self.record.saga_type, attempt.stop,
         )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:
@@ -271,7 +273,7 @@ class Attempts:
         if attempt.is_over:
             self._forget(attempt)
         if event.WhichOneof("kind") not in COMPLETED:
-            tell_log(self._saga, attempt.effect, event, self._executor.clock.now_ms())
+            self.record.failed(attempt.effect, event, self._executor.clock.now_ms())
         self._report(event, result)
 
     def _tell_late(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:

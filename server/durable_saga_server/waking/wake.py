@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.log_fields import about
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
@@ -221,7 +222,7 @@ class Waker:
         try:
             again_ms = await self._decide(row, shard)
         except JournalError as error:
-            log.warning("%s can't be looked at now: %s", row[2], error)
+            log.warning("saga %s can't be looked at now: %s", row[2], error, extra=about(Run(*row[1:])))
             again_ms = await self._put_off(Run(*row[1:])) if isinstance(error, JournalDamaged) else _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
             mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} will be looked at again", error)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from durable_saga.pb.log_fields import about
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.journal import Commit, Journal, JournalError, JournalUnavailable, Outcome, Unknown
@@ -121,5 +122,11 @@ class Committer:
             if not isinstance(answer, Unknown | JournalError):
                 self._tell(commit, done, answer)
                 return
-        log.warning("commit of %s from seq %s is unresolved: %s", commit.run.saga, commit.next_seq, answer)
+        log.warning(
+            "a commit of saga %s from seq %s is unresolved: %s",
+            commit.run.saga,
+            commit.next_seq,
+            answer,
+            extra=about(commit.run),
+        )
         self._tell(commit, done, Unknown(str(answer)))

@@ -13,6 +13,7 @@ from typing import Any
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import CAPACITY_MAX
+from durable_saga.pb.log_fields import about
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.cell import Cell
 from durable_saga_server.failures import ServiceError
@@ -283,7 +284,7 @@ class WorkStreams:
             if run in session.behind and not session.closed:
                 await self._dispatcher.catch_up(session, run, epoch)
         except JournalError as error:
-            log.warning("the inbox of saga %s can't be read: %s", run.saga, error)  # its hint brings it back
+            log.warning("the inbox of saga %s can't be read: %s", run.saga, error, extra=about(run))  # its hint brings it back
 
 
 def _room(sagas: int) -> int:
