@@ -28,6 +28,7 @@ from durable_saga.worker.attempts import Attempts, Executor
 from durable_saga.worker.blocked import BlockedSagas
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
+from durable_saga.worker.recording import Recording
 from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.starts import Alarms, Starts
 from durable_saga.worker.watched_core import WatchedCore
@@ -77,8 +78,7 @@ class ActiveRun:
         self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
-        self.attempts = _attempts_of(self, worker, core.definition.name, lambda: self._core.past_pivot)
-        self.record = self.attempts.record
+        self.attempts, self.record = _attempts_of(self, worker, assign, lambda: self._core.past_pivot)
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
@@ -150,7 +150,7 @@ class ActiveRun:
         if reply.outcome == w.CommitReply.COMMITTED:
             self._committed()
         elif reply.outcome == w.CommitReply.FENCED:
-            self.record.say(logging.WARNING, "continues on another worker: %s", reply.reason)
+            self.record.lost(reply.reason)
             self.drop()
         else:
             self.record.say(logging.INFO, "sends a commit again: %s", reply.reason)
@@ -231,6 +231,7 @@ class ActiveRun:
         if self._wrong is not None:
             self._go_on_blocking()
         elif self._core.ended and not self._unsent:
+            self.record.ended(self._status, self._worker.clock.now_ms())
             self.drop()
         elif self._replay_again and not self._unsent:
             self._send_release(wake_at_ms=self._worker.clock.now_ms())
@@ -322,10 +323,13 @@ class ActiveRun:
         return self._over
 
 
-def _attempts_of(run: ActiveRun, worker: Surroundings, saga_type: str, forward_only: Callable[[], bool]) -> Attempts:
+def _attempts_of(
+    run: ActiveRun, worker: Surroundings, assign: w.Assign, forward_only: Callable[[], bool]
+) -> tuple[Attempts, Recording]:
     attempts = Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
-    attempts.record.saga_type = saga_type
-    return attempts
+    record = attempts.record
+    record.saga_type, record.started_ms = run._core.definition.name, assign.events[0].time_ms
+    return attempts, record
 
 
 def _swallowed(wrong: str) -> SwallowedCancellation:

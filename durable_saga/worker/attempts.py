@@ -27,7 +27,6 @@ from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.worker.attempt import Attempt
 from durable_saga.worker.failing import FailureLog
 from durable_saga.worker.outcomes import (
-    COMPLETED,
     TO_CHECK,
     Circumstances,
     check,
@@ -39,7 +38,7 @@ from durable_saga.worker.outcomes import (
     rejected,
 )
 from durable_saga.worker.recording import Recording
-from durable_saga.worker.room import Room
+from durable_saga.worker.room import Room, watching_over
 from durable_saga.worker.threads import Threads
 
 LINGER_SECONDS_MAX = 60.0
@@ -69,8 +68,11 @@ class Executor:
         is_cached = type(self.loop).__module__.startswith("uvloop")  # its time stands still while a step blocks it
         self.time: Callable[[], float] = Machine.monotonic if is_cached else self.loop.time
         self.failures = FailureLog(self.time)
+        self._watching = watching_over(self.room, self.threads)
+        self._watching.start()
 
     def close(self) -> None:
+        self._watching.stop()
         self.failures.close()
         self.threads.close()
 
@@ -103,7 +105,7 @@ class Attempts:
         if before is not None and not before.began and isinstance(before.effect, RunCompensation):
             self._drop(before)
             before = before.before
-        attempt = self._last[effect.call] = Attempt(effect, before)
+        attempt = self._last[effect.call] = Attempt(effect, before, self._executor.time())
         self._wanted += 1
         attempt.task = self._executor.loop.create_task(self._run(attempt), context=self._executor.context.copy())
         attempt.task.add_done_callback(partial(self._task_done, attempt))
@@ -172,7 +174,8 @@ class Attempts:
             )
         timeout_ms = definition.timeout_ms or (self._executor.step_timeout_ms if isinstance(effect, RunStep) else 0)
         timer = self._executor.loop.call_later(timeout_ms / 1000, self._expired, attempt) if timeout_ms else None
-        attempt.set_off(self._executor.time(), timeout_ms, timer)
+        attempt.set_off(now := self._executor.time(), timeout_ms, timer)
+        self.record.attempt_began(now - attempt.due_at)
         return await attempt.call(partial(self._context, attempt), self._executor.threads)
 
     def _context(self, attempt: Attempt) -> StepContext:
@@ -272,8 +275,8 @@ class Attempts:
         self._unwant(attempt)
         if attempt.is_over:
             self._forget(attempt)
-        if event.WhichOneof("kind") not in COMPLETED:
-            self.record.failed(attempt.effect, event, self._executor.clock.now_ms())
+        executor = self._executor
+        self.record.attempt_ended(attempt.effect, event, attempt.seconds(executor.time()), executor.clock.now_ms())
         self._report(event, result)
 
     def _tell_late(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:

@@ -104,12 +104,14 @@ class FailureLog:
     def saga(self, key: h.RunKey, saga_type: str, events: Iterable[h.Event]) -> None:
         """What is new of a run, where its status changes: its code failed, perhaps."""
         for event in events:
-            kind = event.WhichOneof("kind")
-            if kind == "saga_held":
-                self._code_failed(key, saga_type, event.saga_held.failure, logging.ERROR, "is held: it waits for a person")
-            elif kind == "unwind_started" and not event.unwind_started.call and not event.unwind_started.cancelled:
-                follows = "failed and is compensated" if event.unwind_started.pending else "failed, with nothing to undo"
-                self._code_failed(key, saga_type, event.unwind_started.failure, logging.WARNING, follows)
+            if (failure := failure_of_code(event)) is None:
+                continue
+            level, what = logging.WARNING, "failed, with nothing to undo"
+            if event.HasField("saga_held"):
+                level, what = logging.ERROR, "is held: it waits for a person"
+            elif event.unwind_started.pending:
+                what = "failed and is compensated"
+            self._code_failed(key, saga_type, failure, level, what)
 
     def _code_failed(self, key: h.RunKey, saga_type: str, failure: p.Failure, level: int, what: str) -> None:
         where = place_in(failure)
@@ -148,6 +150,15 @@ class FailureLog:
         kinds, self._kinds, now = self._kinds, {}, self._now()
         for folded in kinds.values():
             folded.say(now)
+
+
+def failure_of_code(event: h.Event) -> p.Failure | None:
+    """Why the code of a saga failed, of the event that says so. One that was cancelled did not fail."""
+    if event.HasField("saga_held"):
+        return event.saga_held.failure
+    if event.HasField("unwind_started") and not event.unwind_started.call and not event.unwind_started.cancelled:
+        return event.unwind_started.failure
+    return None
 
 
 def place_in(failure: p.Failure) -> str:

@@ -21,7 +21,6 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import NOT_DECODED, RunCompensation, RunStep
 
-COMPLETED = frozenset({"step_completed", "compensation_completed"})
 _KNOWN = frozenset({str, int, float, bool, bytes, type(None)})
 _NOT_REPEATED = (StepInterrupted, ResultRejected)
 TO_CHECK: Any = object()

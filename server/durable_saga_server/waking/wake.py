@@ -17,6 +17,7 @@ from functools import partial
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.log_fields import about
+from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
@@ -205,7 +206,8 @@ class Waker:
             self._changed.clear()
             due: list[tuple[Row, int]] = []
             while self._looks and self._looks[0][0] <= self._clock.now_ms() and len(due) < LOOKS_AT_ONCE_MAX:
-                _, row, number = heapq.heappop(self._looks)
+                at_ms, row, number = heapq.heappop(self._looks)
+                metrics.TIMER_LAG.record(max(self._clock.now_ms() - at_ms, 0) / 1000)
                 due.append((row, number))
             if due:
                 await asyncio.gather(*(self._look(row, number) for row, number in due))

@@ -139,6 +139,10 @@ class Dispatcher:
         """Whether runs of this type wait for room, or may: a new one then stands behind them."""
         return self._held > 0 or self._waiting.any_of((namespace, saga_type))
 
+    def lengths(self) -> list[tuple[str, int]]:
+        """As WaitingRuns.lengths()."""
+        return self._waiting.lengths()
+
     def look_again(self) -> None:
         """A worker came, or has room."""
         if self._waiting and not self._held:
