@@ -9,7 +9,7 @@ LAWS := tests/laws tests/journal/test_agreement.py tests/journal/test_ledger.py 
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock docs
+.PHONY: setup browser test test-versions check audit licences demo bench bench-against bench-metrics bench-waiting bench-peers bench-scale kill-test laws fuzz simulate chaos model proto lock docs
 setup: $(SET_UP) $(PROTO)/.set-up browser
 
 # Every file that is installed has a hash in the lock; what builds our own package is one of them.
@@ -105,6 +105,10 @@ bench-peers: setup
 # This tree and that of a commit by turns: make bench-against COMMIT=main~20 ROUNDS=7
 bench-against: setup
 	$(BIN)/python -m benchmarks.against $(COMMIT)
+
+# What counting metrics costs a step: ROUNDS
+bench-metrics: setup
+	$(BIN)/python -m benchmarks.metrics
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from durable_saga.cli import logs, output, web
+from durable_saga.cli import output, web
+from durable_saga.cli.logs import LogStyle, log_options
 from durable_saga.cli.processes import find_lifespans, find_sagas, listening, run_worker, say, serve_here
 from durable_saga.cli.purging import retention
 from durable_saga.cli.secured import insecure
@@ -44,16 +45,16 @@ NEEDS_WATCHFILES = "--reload needs a package: `pip install 'durable-saga[dev]'`"
 @click.option("--page-listen", default="127.0.0.1:8233", show_default=True, help="HOST:PORT of the web page.")
 @retention
 @insecure
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
+@log_options
 def dev(
     app: str | None, reload: bool, file: str, listen: str, with_page: bool, page_listen: str, retention: int, insecure: bool,
-    verbose: bool,
+    log: LogStyle,
 ) -> None:  # fmt: skip
     """Run a server and the web page for development.
 
     The journal is one SQLite file. APP is a module (shop.orders), or one saga in it (shop.orders:place_order); give it to run
     a worker for its sagas too."""
-    logs.begin(verbose)
+    log.begin()
     if reload and app is None:
         raise click.UsageError(
             "--reload restarts the worker of APP: name a module, as in `durable-saga dev shop.orders --reload`"
@@ -67,7 +68,7 @@ def dev(
     if app is not None and not reload:
         find_sagas(app)  # a mistake in APP is told once
     beside = web.Beside(page_listen) if with_page else None
-    worker = WorkerBeside(app, verbose, changes) if app is not None else None
+    worker = WorkerBeside(app, log, changes) if app is not None else None
     output.run(_dev(f"sqlite:///{file}", listen, retention, insecure, beside, worker))
 
 
@@ -111,8 +112,8 @@ class WorkerBeside:
     """One worker process at a time. It is started anew when it dies, and when code changes; one that has told what is wrong
     with its code waits for a change."""
 
-    def __init__(self, app: str, verbose: bool, changes: Callable[[asyncio.Event], Any] | None) -> None:
-        self._arguments: tuple[Any, ...] = (app, verbose)
+    def __init__(self, app: str, log: LogStyle, changes: Callable[[asyncio.Event], Any] | None) -> None:
+        self._arguments: tuple[Any, ...] = (app, log)
         self._changes = changes
         self._folder = os.getcwd()
         self._stopping = asyncio.Event()
@@ -165,8 +166,8 @@ async def _end(process: Any) -> None:
         await asyncio.to_thread(process.join)
 
 
-def _child(app: str, verbose: bool, address: str) -> None:
-    logs.begin(verbose)
+def _child(app: str, log: LogStyle, address: str) -> None:
+    log.begin()
     end_with_parent()
     try:
         sagas = find_sagas(app)

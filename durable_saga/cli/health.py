@@ -49,7 +49,9 @@ async def _ask(target: str, credentials: Credentials, seconds: float) -> None:
             told = reason.text if reason is not None else f"{error.code().name}: {error.details()}"
             raise click.ClickException(f"{target} could not be asked: {told}") from error
     if answer != _SERVING:
-        raise click.ClickException(f"{target} is there but not serving: it is starting or stopping")
+        raise click.ClickException(
+            f"{target} is there but not serving: it is starting or stopping, or its journal does not answer"
+        )
 
 
 COMMANDS: tuple[click.Command, ...] = (health,)

@@ -7,14 +7,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import click
 
 from durable_saga.authoring.saga import SagaFunction
-from durable_saga.cli import logs, output
+from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen, redact_chosen
+from durable_saga.cli.logs import LogStyle, log_options
+from durable_saga.cli.metrics import metrics_option, of_process, worker_readiness
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
@@ -25,6 +28,8 @@ from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
+from durable_saga.machine import Machine
+from durable_saga.telemetry.telling import Telling
 from durable_saga.worker.lifespan import WorkerLifespan
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker.worker import Worker
@@ -68,13 +73,15 @@ def serve_here(
 @retention
 @server_options
 @insecure
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
+@metrics_option
+@log_options
 def server(
-    journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, verbose: bool
+    journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, metrics: str,
+    log: LogStyle,
 ) -> None:  # fmt: skip
     """Run a history server until SIGTERM. Several servers on one journal form a cell and share the work."""
-    logs.begin(verbose)
-    output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
+    log.begin()
+    output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure, metrics=metrics))
 
 
 @click.command()
@@ -113,30 +120,42 @@ def server(
     help="Seconds for one attempt of a step that has no time-out of its own.",
 )
 @client_options
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
+@metrics_option
+@log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, verbose: bool,
+    step_timeout: float | None, metrics: str, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
-    logs.begin(verbose)
+    log.begin()
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
+    options = url, namespace, concurrency, activation_seconds_max, step_timeout
     if processes > 1:  # each of them opens its own lifespans
-        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, verbose))
+        try:
+            addresses = [of_process(metrics, number) for number in range(processes)]
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        supervise(_child, [(log, app, *options, address) for address in addresses])
     else:
-        output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max, step_timeout))
+        output.run(run_worker(sagas, find_lifespans(app), *options, metrics))
 
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
-    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None,
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, metrics: str = "",
 ) -> None:  # fmt: skip
-    async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
+    stopping = asyncio.Event()
+    async with (
+        Telling(metrics, "worker", Machine.monotonic) as told,
+        connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client,
+    ):
+        told.say()
+        told.health.checks.append(worker_readiness(stopping.is_set))
         one = Worker(
             client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
             step_timeout=step_timeout,
         )  # fmt: skip
-        stop_on_signals(one.stop)
+        stop_on_signals(partial(_stop, stopping, one))
         watch_the_lock()
         names = ", ".join(function_of(saga).definition.name for saga in sagas)
         saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} runs {names}"))
@@ -144,6 +163,11 @@ async def run_worker(
             await one.run()
         finally:
             saying.cancel()
+
+
+def _stop(stopping: asyncio.Event, one: Worker) -> None:
+    stopping.set()
+    one.stop()
 
 
 async def _say_when(connected: asyncio.Event, text: str) -> None:
@@ -213,13 +237,11 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(
-    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, verbose: bool
-) -> None:
-    logs.begin(verbose)
+def _child(log: LogStyle, app: str, *options: Any) -> None:
+    log.begin()
     end_with_parent()
     try:
-        output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds, step_timeout))
+        output.run(run_worker(find_sagas(app), find_lifespans(app), *options))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -12,7 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,13 @@ class _Child:
             self.start()
 
 
-def supervise(processes: int, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Until SIGTERM or SIGINT. Spawns, never forks: gRPC has threads."""
+def supervise(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+    """One process for each tuple of `arguments`, until SIGTERM or SIGINT. Spawns, never forks: gRPC has threads."""
     context = multiprocessing.get_context("spawn")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    children = [_Child(lambda: context.Process(target=target, args=arguments)) for _ in range(processes)]
+    children = [_Child(partial(context.Process, target=target, args=one)) for one in arguments]
     while not stopping.wait(JOIN_SECONDS):
         for child in children:
             child.look()

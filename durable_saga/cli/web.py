@@ -12,8 +12,12 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
+from durable_saga.cli.logs import LogStyle, log_options
+from durable_saga.cli.metrics import metrics_option
 from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
+from durable_saga.machine import Machine
 from durable_saga.pb.listening import is_loopback
+from durable_saga.telemetry.telling import Telling
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
 
@@ -102,24 +106,27 @@ def _secret_in(file: str) -> str:
 )
 @door_options
 @client_options
-@click.option("--verbose", is_flag=True, help="Write a more detailed log.")
-def page(url: str, namespace: str, listen: str, hosts: tuple[str, ...], verbose: bool, **door: Any) -> None:
+@metrics_option
+@log_options
+def page(
+    url: str, namespace: str, listen: str, hosts: tuple[str, ...], metrics: str, log: LogStyle, **door: Any
+) -> None:  # fmt: skip
     """Run the web page until SIGTERM. URL is host:port of a server, or the URL of a journal."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s"
-    )  # fmt: skip
-    output.run(_page(url, listen, door, namespace=namespace, hosts=hosts))
+    log.begin(level=logging.WARNING, verbose_level=logging.INFO)
+    output.run(_page(url, listen, door, metrics, namespace=namespace, hosts=hosts))
 
 
-async def _page(url: str, listen: str, door: dict[str, Any], **options: Any) -> None:
+async def _page(url: str, listen: str, door: dict[str, Any], metrics: str, **options: Any) -> None:
     try:
         one = _bind(url, listen, door=_door(**door), **options)
     except ImportError as error:
         raise click.ClickException(f"{error}: {NEEDS}") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, one.stop)
-    click.echo(f"page on {one.address}")
-    await one.run()
+    async with Telling(metrics, "page", Machine.monotonic) as told:
+        told.say()
+        click.echo(f"page on {one.address}")
+        await one.run()
 
 
 class Beside:

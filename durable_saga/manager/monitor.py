@@ -28,7 +28,7 @@ from durable_saga.manager.failing_compensations import FailingCompensations
 from durable_saga.manager.orchestrator import SagaManager
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga.worker.outcomes import FAILING_COMPENSATION_SECONDS_MAX
+from durable_saga.worker.failing import FAILING_COMPENSATION_SECONDS_MAX
 
 log = logging.getLogger(__name__)
 CLAIM_MS = 60_000

@@ -23,6 +23,7 @@ from durable_saga.page.entrance import Entrance
 from durable_saga.page.guarding import LOOPBACK, Headed, Hosted, LoginGuard, is_bearer, post
 from durable_saga.page.looking import Page, page_of
 from durable_saga.page.oidc import CALLBACK, Oidc
+from durable_saga.page.probing import Probed
 from durable_saga.page.refusing import Refused
 from durable_saga.page.rendering import Templates
 from durable_saga.page.sessions import Keeper, Sessions, end
@@ -85,7 +86,7 @@ def application(
     )  # fmt: skip
     templates = Templates(url=url, namespace=client.namespace, has_login=entrance.has_login)
     app.state.page = Page(client, templates, clock, entrance, oidc)
-    return Headed(app)
+    return Headed(Probed(app, client))
 
 
 def _error(request: Request, status: int, sentence: str, *, again: int = 0, retry_after: int = 0) -> Response:

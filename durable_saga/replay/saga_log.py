@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from durable_saga.pb.log_fields import CONTEXT
 from durable_saga.redaction import redact_record, when_used
 from durable_saga.replay.mark import mark, outside
 
-CONTEXT = ("saga", "run", "saga_type", "step", "attempt")
 _NOTHING: dict[str, Any] = dict.fromkeys(CONTEXT, "")
 step_context: Callable[[], dict[str, Any]] | None = None
 """What runs as a step here, told by who runs steps; empty for none."""

@@ -28,11 +28,11 @@ from durable_saga.worker.attempts import Attempts, Executor
 from durable_saga.worker.blocked import BlockedSagas
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
+from durable_saga.worker.recording import Recording
 from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.starts import Alarms, Starts
 from durable_saga.worker.watched_core import WatchedCore
 
-log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 ANSWER_SECONDS_MAX = 15.0
@@ -78,8 +78,8 @@ class ActiveRun:
         self._worker, self._loop = worker, asyncio.get_running_loop()
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
-        self.attempts = _attempts_of(self, worker, lambda: self._core.past_pivot)
-        self.attempts.saga_type, self.attempts.version_at = core.definition.name, lambda call: self._core.versions.at(call)
+        self.attempts, self.record = _attempts_of(self, worker, assign, lambda: self._core.past_pivot)
+        self.attempts.version_at = lambda call: self._core.versions.at(call)
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
@@ -151,10 +151,10 @@ class ActiveRun:
         if reply.outcome == w.CommitReply.COMMITTED:
             self._committed()
         elif reply.outcome == w.CommitReply.FENCED:
-            log.warning("saga %s continues on another worker: %s", self.key.saga, reply.reason)
+            self.record.lost(reply.reason)
             self.drop()
         else:
-            log.info("saga %s: a commit is sent again: %s", self.key.saga, reply.reason)
+            self.record.say(logging.INFO, "sends a commit again: %s", reply.reason)
             self._loop.call_later(max(reply.retry_after_ms, 50) / 1000, self._send, self._in_flight)
 
     def reconnected(self, lost: Stream | None) -> None:
@@ -176,14 +176,14 @@ class ActiveRun:
         self._arrivals.drop()
         self.attempts.cancel_all()
         if self._watched.discard():
-            log.warning("saga %s: its code can't be stopped and stays in memory as it is", self.key.saga)
+            self.record.say(logging.WARNING, "has code that can't be stopped and stays in memory as it is")
         self._worker.forget(self)
 
     # --- committing ----------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
         output = self._watched.take()
-        self._status = output.status
+        self._status = self.record.status(output.status, self._status, output.events)
         self._unsent += output.events
         self._unsent_bytes += output.size
         self._urgent |= output.must_commit
@@ -232,6 +232,7 @@ class ActiveRun:
         if self._wrong is not None:
             self._go_on_blocking()
         elif self._core.ended and not self._unsent:
+            self.record.ended(self._status, self._worker.clock.now_ms())
             self.drop()
         elif self._replay_again and not self._unsent:
             self._send_release(wake_at_ms=self._worker.clock.now_ms())
@@ -299,7 +300,7 @@ class ActiveRun:
         if self._unsent:
             self.flush()
         elif self._wrong is not None:
-            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong)
+            reason, retry_ms = self._worker.blocked.again(self.key, self._wrong, self._core.definition.name)
             self._send_release(blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
@@ -323,8 +324,13 @@ class ActiveRun:
         return self._over
 
 
-def _attempts_of(run: ActiveRun, worker: Surroundings, forward_only: Callable[[], bool]) -> Attempts:
-    return Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+def _attempts_of(
+    run: ActiveRun, worker: Surroundings, assign: w.Assign, forward_only: Callable[[], bool]
+) -> tuple[Attempts, Recording]:
+    attempts = Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
+    record = attempts.record
+    record.saga_type, record.started_ms = run._core.definition.name, assign.events[0].time_ms
+    return attempts, record
 
 
 def _swallowed(wrong: str) -> SwallowedCancellation:

@@ -24,15 +24,16 @@ EXPIRED = "its time-out is over"
 
 
 class Attempt:
-    """Use it on the worker's loop. `before` is the attempt that must be over first."""
+    """Use it on the worker's loop. `before` is the attempt that must be over first; `due_at`: it may begin since then."""
 
     __slots__ = (
-        "_began_at", "_over", "_release", "_timer", "before", "began", "effect", "is_dropped", "is_expired",
+        "_began_at", "_over", "_release", "_timer", "before", "began", "due_at", "effect", "is_dropped", "is_expired",
         "is_over", "is_wanted", "stop", "task", "timeout_ms", "was_told", "work",
     )  # fmt: skip
 
-    def __init__(self, effect: RunStep | RunCompensation, before: Attempt | None) -> None:
+    def __init__(self, effect: RunStep | RunCompensation, before: Attempt | None, due_at: float) -> None:
         self.effect = effect
+        self.due_at = due_at
         self.before = before
         self.task: asyncio.Task[None] | None = None
         self.work: Work | None = None
@@ -66,6 +67,10 @@ class Attempt:
     def set_off(self, now: float, timeout_ms: int, timer: asyncio.TimerHandle | None) -> None:
         """Its code begins. `timeout_ms` 0: it has no time-out."""
         self._began_at, self.timeout_ms, self._timer = now, timeout_ms, timer
+
+    def seconds(self, now: float) -> float:
+        """How long its code has run."""
+        return max(now - self._began_at, 0.0) if self._began_at else 0.0
 
     def seconds_unlimited(self, now: float) -> float:
         """How long it has been at work without a time-out; 0.0: it has one, or is not at work."""

@@ -25,8 +25,8 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.worker.attempt import Attempt
+from durable_saga.worker.failing import FailureLog
 from durable_saga.worker.outcomes import (
-    COMPLETED,
     TO_CHECK,
     Circumstances,
     check,
@@ -36,10 +36,9 @@ from durable_saga.worker.outcomes import (
     late,
     not_applied,
     rejected,
-    tell_log,
-    tell_slow,
 )
-from durable_saga.worker.room import Room
+from durable_saga.worker.recording import Recording
+from durable_saga.worker.room import Room, watching_over
 from durable_saga.worker.threads import Threads
 
 LINGER_SECONDS_MAX = 60.0
@@ -68,8 +67,13 @@ class Executor:
         self.chance = chance
         is_cached = type(self.loop).__module__.startswith("uvloop")  # its time stands still while a step blocks it
         self.time: Callable[[], float] = Machine.monotonic if is_cached else self.loop.time
+        self.failures = FailureLog(self.time)
+        self._watching = watching_over(self.room, self.threads)
+        self._watching.start()
 
     def close(self) -> None:
+        self._watching.stop()
+        self.failures.close()
         self.threads.close()
 
 
@@ -83,8 +87,8 @@ class Attempts:
         forward_only: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._executor = executor
-        self._run_number, self.saga_type = key.run, ""
-        self._saga, self._calls = key.saga, key_prefix(key, incarnation)
+        self._key, self.record = key, Recording(key, executor.failures)
+        self._calls = key_prefix(key, incarnation)
         self._epoch = epoch
         self._report = report
         self._forward_only = forward_only
@@ -102,7 +106,7 @@ class Attempts:
         if before is not None and not before.began and isinstance(before.effect, RunCompensation):
             self._drop(before)
             before = before.before
-        attempt = self._last[effect.call] = Attempt(effect, before)
+        attempt = self._last[effect.call] = Attempt(effect, before, self._executor.time())
         self._wanted += 1
         attempt.task = self._executor.loop.create_task(self._run(attempt), context=self._executor.context.copy())
         attempt.task.add_done_callback(partial(self._task_done, attempt))
@@ -126,7 +130,7 @@ class Attempts:
         for attempt in self._last.values():
             if not attempt.was_told and (seconds := attempt.seconds_unlimited(now)) > TELL_SLOW_SECONDS:
                 attempt.was_told = True
-                tell_slow(self._saga, attempt.effect, seconds)
+                self.record.slow(attempt.effect, seconds)
 
     def _drop(self, attempt: Attempt) -> None:
         self._unwant(attempt)
@@ -146,7 +150,7 @@ class Attempts:
             await attempt.wait_for_those_before(LINGER_SECONDS_MAX)
         if threads.hung and not attempt.effect.definition.is_async:
             await threads.has_room()
-        await room.enter(attempt, self._saga)
+        await room.enter(attempt, self._key.saga)
         attempt.admit(partial(room.leave, attempt))
         value, error = None, None
         try:
@@ -171,15 +175,16 @@ class Attempts:
             )
         timeout_ms = definition.timeout_ms or (self._executor.step_timeout_ms if isinstance(effect, RunStep) else 0)
         timer = self._executor.loop.call_later(timeout_ms / 1000, self._expired, attempt) if timeout_ms else None
-        attempt.set_off(self._executor.time(), timeout_ms, timer)
+        attempt.set_off(now := self._executor.time(), timeout_ms, timer)
+        self.record.attempt_began(now - attempt.due_at)
         return await attempt.call(partial(self._context, attempt), self._executor.threads)
 
     def _context(self, attempt: Attempt) -> StepContext:
         effect = attempt.effect
         key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
         return StepContext(
-            key, self._epoch, self._saga, effect.call, effect.attempt, effect.definition.name, self._run_number,
-            self.saga_type, self.version_at(effect.call), attempt.stop,
+            key, self._epoch, self._key.saga, effect.call, effect.attempt, effect.definition.name, self._key.run,
+            self.record.saga_type, self.version_at(effect.call), attempt.stop,
         )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:
@@ -271,8 +276,8 @@ class Attempts:
         self._unwant(attempt)
         if attempt.is_over:
             self._forget(attempt)
-        if event.WhichOneof("kind") not in COMPLETED:
-            tell_log(self._saga, attempt.effect, event, self._executor.clock.now_ms())
+        executor = self._executor
+        self.record.attempt_ended(attempt.effect, event, attempt.seconds(executor.time()), executor.clock.now_ms())
         self._report(event, result)
 
     def _tell_late(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:

@@ -14,6 +14,7 @@ from durable_saga.errors import render_failure
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.log_fields import about
 from durable_saga.redaction import redacted
 from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.worker.watchdog import ActivationTooLong
@@ -47,14 +48,14 @@ class BlockedSagas:
     def __len__(self) -> int:
         return len(self._sagas)
 
-    def again(self, key: h.RunKey, error: BaseException) -> tuple[str, int]:
+    def again(self, key: h.RunKey, error: BaseException, saga_type: str = "") -> tuple[str, int]:
         """It is blocked, once more perhaps: say so, unless it was said. The reason, as a journal may
         keep it, and the milliseconds until the next try."""
         reason = _reason(error)
         place, now = (key.namespace, key.saga, key.run), time.monotonic()
         one = self._sagas.pop(place, None)
         if one is None or one.reason != reason or now > one.said + BLOCKED_SAID_SECONDS:
-            log.error("saga %s is blocked: %s", key.saga, reason)
+            log.error("saga %s is blocked: %s", key.saga, reason, extra=about(key, saga_type))
             one = _Blocked(reason, now, one.times if one is not None else 0)
         self._sagas[place] = one
         if len(self._sagas) > BLOCKED_SAGAS_MAX:

@@ -17,6 +17,8 @@ from durable_saga.pb import cell_pb2
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.outbox import Outbox
+from durable_saga.telemetry.catalogue import LINKS, RUNS
+from durable_saga.telemetry.instruments import Watching
 from durable_saga.transport.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,9 @@ class Links:
         self._streams: dict[str, Stream] = {}
         self._homeless: list[w.WorkerItem] = []
         self._changed = asyncio.Event()
+        self._watching = Watching(
+            (LINKS, lambda: [(len(self._up()), ())]), (RUNS, lambda: [(len(list(worker.held())), ())])
+        )  # fmt: skip
 
     def secret(self, target: str) -> bytes:
         """What the server there gave this worker; empty: nothing yet."""
@@ -88,6 +93,7 @@ class Links:
 
     async def run(self) -> None:
         """Stay connected to every server until cancelled. Raises what waiting does not mend."""
+        self._watching.start()
         try:
             while True:
                 self._changed.clear()
@@ -96,6 +102,7 @@ class Links:
                 for target in [target for target, keeper in self._keepers.items() if keeper.done()]:
                     self._keepers.pop(target).result()
         finally:
+            self._watching.stop()
             for keeper in self._keepers.values():
                 keeper.cancel()
             await asyncio.gather(*self._keepers.values(), return_exceptions=True)
@@ -125,7 +132,7 @@ class Links:
             stream.end()
 
     def _up(self) -> list[Stream]:
-        return [stream for stream in self._streams.values() if stream.is_up]
+        return [stream for stream in list(self._streams.values()) if stream.is_up]
 
     def _route(self, key: h.RunKey) -> Stream | None:
         home, other = self._routes.home(key.namespace, key.saga), None

@@ -6,7 +6,6 @@ result is checked here, while its step can still fail: one that does not fit its
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,6 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.commands import NOT_DECODED, RunCompensation, RunStep
 
-log = logging.getLogger(__name__)
-FAILING_COMPENSATION_SECONDS_MAX = 300
-"""A compensation that has failed for longer is an ERROR in the log."""
-LOG_CHARACTERS_MAX = 300
-COMPLETED = frozenset({"step_completed", "compensation_completed"})
 _KNOWN = frozenset({str, int, float, bool, bytes, type(None)})
 _NOT_REPEATED = (StepInterrupted, ResultRejected)
 TO_CHECK: Any = object()
@@ -136,23 +130,6 @@ def is_proof(definition: StepDefinition, error: BaseException) -> bool:
     return issubclass(type(error), (NotApplied, *definition.not_applied))
 
 
-def tell_log(saga: str, effect: Attempted, event: h.Event, now_ms: int) -> None:
-    """A line for an attempt that failed: which, why, and when the next one is."""
-    body = getattr(event, str(event.WhichOneof("kind")))
-    kind = "step" if isinstance(effect, RunStep) else "compensation"
-    again = getattr(body, "retry_at_ms", 0)
-    following = f"it is tried again in {max(again - now_ms, 0) / 1000:.1f} s" if again else "it is not tried again"
-    since_ms = effect.failing_since_ms if isinstance(effect, RunCompensation) else 0
-    is_long = bool(since_ms) and now_ms - since_ms > FAILING_COMPENSATION_SECONDS_MAX * 1000
-    first = body.failure.message.partition("\n")[0][:LOG_CHARACTERS_MAX]
-    log.log(
-        logging.ERROR if is_long or event.HasField("compensation_stuck") else logging.WARNING,
-        "saga %s: %s %s (call %s) failed in attempt %s%s: %s: %s; %s", saga, kind, effect.definition.name, effect.call,
-        effect.attempt, f", failing for {(now_ms - since_ms) / 1000:.0f} s" if is_long else "", body.failure.type, first,
-        following,
-    )  # fmt: skip
-
-
 def _wait_ms(effect: Attempted, error: BaseException, around: Circumstances) -> tuple[int | None, str]:
     """None: no further attempt; and what is to be said of a policy that could not be followed."""
     retry = effect.definition.retry if isinstance(effect, RunCompensation) else effect.retry
@@ -208,14 +185,3 @@ def _rejected(definition: StepDefinition, value: Any, found: BaseException) -> R
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {failure_from_exception(error).message}"
-
-
-def tell_slow(saga: str, effect: Attempted, seconds: float) -> None:
-    """A line for an attempt that has been at work for long and has no time-out."""
-    is_step = isinstance(effect, RunStep)
-    advice = "@step(timeout=), or all steps by step_timeout= of the worker" if is_step else "compensation(timeout=)"
-    log.warning(
-        "saga %s: %s %s (call %s) has been at work for %.0f s in attempt %s and has no time-out, so nothing ends it: give it"
-        " one by %s", saga, "step" if is_step else "compensation", effect.definition.name, effect.call, seconds, effect.attempt,
-        advice,
-    )  # fmt: skip

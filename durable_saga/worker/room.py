@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from durable_saga.telemetry import catalogue as metrics
+from durable_saga.telemetry.instruments import Watching
 from durable_saga.worker.attempt import Attempt
+from durable_saga.worker.threads import Threads
 
 log = logging.getLogger(__name__)
 FULL_SECONDS = 10.0
@@ -24,6 +27,18 @@ class Room:
         self._inside: dict[Attempt, tuple[str, float]] = {}
         self._waiting = 0
         self._told = 0.0
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def used(self) -> int:
+        return len(self._inside)
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting
 
     async def enter(self, attempt: Attempt, saga: str) -> None:
         """`leave()` gives it back."""
@@ -57,3 +72,11 @@ class Room:
                 self._waiting, self._size, attempt.effect.definition.name, saga, now - since,
                 "" if limit else " and has no time-out: give steps a time-out, so that those that hang make room",
             )  # fmt: skip
+
+
+def watching_over(room: Room, threads: Threads) -> Watching:
+    """How much of a worker's room is taken."""
+    return Watching(
+        (metrics.SLOTS, lambda: [(room.size, ())]), (metrics.SLOTS_USED, lambda: [(room.used, ())]),
+        (metrics.SLOTS_WAITING, lambda: [(room.waiting, ())]), (metrics.THREADS_HUNG, lambda: [(threads.hung, ())]),
+    )  # fmt: skip

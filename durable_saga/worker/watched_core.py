@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.log_fields import about
 from durable_saga.replay import Core
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED, Output
@@ -45,10 +46,13 @@ class WatchedCore:
     def take(self) -> Output:
         """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""
         if warning := self._core.history.warning():
-            log.warning("the history of saga %s is growing: %s", self._core.key.saga, warning)
+            log.warning("the history of saga %s is growing: %s", self._core.key.saga, warning, extra=self._about())
         for note in self._core.unwinding.judging.take_notes():
-            log.warning("saga %s: %s", self._core.key.saga, note)
+            log.warning("saga %s: %s", self._core.key.saga, note, extra=self._about())
         return self._core.take()
+
+    def _about(self) -> dict[str, Any]:
+        return about(self._core.key, self._core.definition.name)
 
     def discard(self) -> str:
         """Raises nothing. Tells what is wrong with code that goes on all the same, else ""."""

@@ -24,6 +24,7 @@ from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import Retry, policy_of, to_ms
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.log_fields import about
 from durable_saga.pb.process_names import new_name
 from durable_saga.replay import Core, guard
 from durable_saga.transport import grpc_guard
@@ -225,6 +226,7 @@ class Worker:
             for run in list(self._runs.values()):
                 run.resend_overdue()
                 run.attempts.tell_slow()
+            self.executor.failures.look()
 
     @property
     def is_crowded(self) -> bool:
@@ -263,9 +265,8 @@ class Worker:
             self._parts[key] = assign
             return
         saga_type = assign.events[0].saga_started.saga_type
-        definition = self._definitions.get(saga_type)
-        if definition is None:
-            log.error("saga %s is of type %s, which this worker does not have", assign.key.saga, saga_type)
+        if (definition := self._definitions.get(saga_type)) is None:
+            _tell_unknown(assign.key, saga_type)
             return
         if (old := self._runs.get(_key(assign.key))) is not None:
             if old.epoch >= assign.epoch:
@@ -300,6 +301,10 @@ def copy_of(key: h.RunKey) -> h.RunKey:
     copy = h.RunKey()
     copy.CopyFrom(key)
     return copy
+
+
+def _tell_unknown(key: h.RunKey, saga_type: str) -> None:
+    log.error("saga %s is of type %s, which this worker does not have", key.saga, saga_type, extra=about(key, saga_type))
 
 
 def _key(key: h.RunKey) -> _Key:

@@ -90,6 +90,8 @@ class Cell:
         self._homes: list[str] = []
         self._listeners: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self.refreshed_ms = 0
+        """When the journal last took our sign of life and told the members; 0: not yet."""
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Called when a home changed."""
@@ -195,7 +197,8 @@ class Cell:
             await self._journal.members.beat(own)
         rows = [one for one in await self._journal.members.all() if self._joined or one.name != self.name]
         rows = [one for one in rows if one.name == self.name or not is_gone(one.name)]
-        self._members = self._roll.live(rows, self._clock.now_ms())
+        self.refreshed_ms = self._clock.now_ms()
+        self._members = self._roll.live(rows, self.refreshed_ms)
         homes = homes_of(self._members)
         if homes != self._homes:
             self._homes = homes

@@ -56,11 +56,15 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for name, pod in pods():
         (container,) = pod["containers"]
         yield name, container["args"]
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if probe in container:
-                program, *words = container[probe]["exec"]["command"]
-                assert program == "durable-saga"
-                yield f"{name} {probe}", words
+
+
+def test_probes_ask_what_the_process_serves() -> None:
+    for name in ("durable-saga", "shop-orders"):
+        (container,) = dict(pods())[name]["containers"]
+        (listening,) = [word.rpartition(":")[2] for word in container["args"] if word.startswith("--metrics=")]
+        assert {"name": "metrics", "containerPort": int(listening)} in container["ports"]
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
 
 
 @pytest.mark.parametrize(("place", "words"), list(commands()), ids=[place for place, _ in commands()])

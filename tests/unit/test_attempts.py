@@ -348,7 +348,7 @@ def test_a_failed_attempt_has_a_line_in_the_log(caplog: pytest.LogCaptureFixture
 
     with caplog.at_level(logging.WARNING):
         outcome(charge)
-    assert "saga s: step charge (call 1) failed in attempt 1: builtins.ConnectionError: no bank" in caplog.text
+    assert "builtins.ConnectionError: no bank; saga s: step charge (call 1) failed in attempt 1; it is tried" in caplog.text
     assert "it is tried again in 0.0 s" in caplog.text
 
 

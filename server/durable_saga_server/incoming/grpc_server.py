@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -65,6 +65,7 @@ class GrpcServer:
             options=[*_OPTIONS, ("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
         )
         self.port = 0
+        self._checked: Sequence[str] = ()
 
     async def start(self) -> None:
         """Raises RuntimeError when the address can't be had, JournalError."""
@@ -87,8 +88,8 @@ class GrpcServer:
         self._auditor.start()
         self._service.before_close.append(self._auditor.stop)
         await self._server.start()
-        for name in ("", *(one.full_name for one in described)):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._checked = ("", *(one.full_name for one in described))
+        await self.show_readiness(True)
 
     def _register(self) -> None:
         server, calls = Registering(self._server), self._service.calls
@@ -181,6 +182,12 @@ class GrpcServer:
                     yield frame
 
         return work
+
+    async def show_readiness(self, is_ready: bool) -> None:
+        """What health checks are told, from the start on until the stop."""
+        status = health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in self._checked:
+            await self._health.set(name, status)
 
     async def stop(self, grace_seconds: float) -> None:
         await self._health.enter_graceful_shutdown()

@@ -17,7 +17,9 @@ from durable_saga_server.access.guard import Guard
 from durable_saga_server.access.policy import Policy
 from durable_saga_server.config import Config
 from durable_saga_server.incoming.grpc_server import GrpcServer
+from durable_saga_server.incoming.telling import telling
 from durable_saga_server.journal import JournalUnavailable
+from durable_saga_server.journal.measured import measured
 from durable_saga_server.journal.open import open_journal
 from durable_saga_server.service import HistoryService
 
@@ -45,38 +47,41 @@ async def serve(
     insecure: bool = False,
     ready: Callable[[str], None] = print,
     before_stop: Callable[[], Awaitable[None]] | None = None,
+    metrics: str = "",
 ) -> None:
     """Run until SIGTERM or SIGINT. `advertise` is the host:port at which workers, clients and other servers find this one.
     Beyond loopback it wants `tls` and identity (`policy` or `tokens`), or the word that it is `insecure`. `ready` is told the
-    address once requests are taken; `before_stop` is awaited while they still are. Waits for an unreachable journal and says
-    so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does not mend, and RuntimeError for a taken address."""
+    address once requests are taken; `before_stop` is awaited while they still are. `metrics` is the host:port of metrics and
+    probes. Waits for an unreachable journal and says so; raises ValueError, SchemaTooNew and WeakSettings, which waiting does
+    not mend, ImportError without an extra, and RuntimeError and OSError for a taken address."""
     has_identity = tokens or policy is not None
     check_listening(listen, is_closed=has_identity and tls is not None, insecure=insecure, wants=WANTS)
     if policy is not None and policy.has_names and not (tls is not None and tls.wants_client_certificate):
         raise ValueError("the access file has grants for a san, which need client certificates: give --client-ca")
-    service = HistoryService(
-        open_journal(journal_url, strict=strict), config=config, name=listen, member=new_name(os.urandom(4))
-    )
+    journal = measured(open_journal(journal_url, strict=strict), bool(metrics))
+    service = HistoryService(journal, config=config, name=listen, member=new_name(os.urandom(4)))
     guard = Guard(service.journal.ledger, service.clock, policy=policy, tokens=tokens) if has_identity else None
-    await start_when_reachable(service, journal_url)
     server = GrpcServer(service, listen, tls, guard, audit_kept_ms=audit_kept_ms)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        await server.start()
-        host = listen.rpartition(":")[0]
-        await service.join(advertise or f"{_reachable(host)}:{server.port}")
-        ready(f"listening on {host}:{server.port}")
-        await stop.wait()
-        if before_stop is not None:
-            await before_stop()
-        log.info("stopping: no new calls are accepted, and those under way have up to %s s", STOP_GRACE_SECONDS)
-        await service.drain()
-    finally:
-        stopping = asyncio.create_task(server.stop(STOP_GRACE_SECONDS))
-        await service.shut_down()
-        await stopping
+    async with telling(service, server, metrics, journal_url, stop.is_set) as told:
+        told.say()
+        await start_when_reachable(service, journal_url)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await server.start()
+            host = listen.rpartition(":")[0]
+            await service.join(advertise or f"{_reachable(host)}:{server.port}")
+            ready(f"listening on {host}:{server.port}")
+            await stop.wait()
+            if before_stop is not None:
+                await before_stop()
+            log.info("stopping: no new calls are accepted, and those under way have up to %s s", STOP_GRACE_SECONDS)
+            await service.drain()
+        finally:
+            stopping = asyncio.create_task(server.stop(STOP_GRACE_SECONDS))
+            await service.shut_down()
+            await stopping
 
 
 async def start_when_reachable(service: HistoryService, journal_url: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.log_fields import about
 from durable_saga.pb.payloads import DETERMINISM_RULES, payloads
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
@@ -66,7 +67,9 @@ class Chains:
             if head is not None and head.status == h.CONTINUED:
                 await self.go_on(head)
         except JournalError as error:
-            log.warning("run %s of saga %s can't continue in its next run yet: %s", run.run + 1, run.saga, error)
+            log.warning(
+                "run %s of saga %s can't continue in its next run yet: %s", run.run + 1, run.saga, error, extra=about(run)
+            )
 
     async def go_on(self, head: Head) -> Head | None:
         """See to it that the run after this one is there and has what this one left unread; gives its head, None if it was

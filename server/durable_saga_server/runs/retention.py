@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.log_fields import about
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Fenced, Head, JournalUnavailable, Run, Unknown
 from durable_saga_server.means import Means
@@ -64,7 +65,7 @@ class Retention:
         await self._chains.newest(run.namespace, run.saga)  # the first run names the newest then
         root = await self._journal.runs.head(first)
         if root is not None and root.newest < run.run + (not is_last):
-            log.error("run %s of saga %s is kept, because it is not linked to its chain", run.run, run.saga)
+            log.error("run %s of saga %s is kept, because it is not linked to its chain", run.run, run.saga, extra=about(run))
             return 0
         oldest = await self._oldest(run)
         until = min(run.run, oldest + PURGED_PER_LOOK_MAX)
@@ -107,4 +108,4 @@ class Retention:
                 f"it is unknown whether run {head.run.run} of {head.run.saga} was purged: {outcome.reason}"
             )
         if isinstance(outcome, Fenced):
-            log.info("run %s of %s was purged by another server", head.run.run, head.run.saga)
+            log.info("run %s of saga %s was purged by another server", head.run.run, head.run.saga, extra=about(head.run))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
+from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.cell import Cell
 from durable_saga_server.failures import ServiceError, check_attributes, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Run, Unknown
@@ -73,6 +74,7 @@ class Starting:
                 outcome = await self._create(head, event, Hint(now_ms + look_ms, run))
                 if outcome.head.incarnation != head.incarnation:
                     return await self._already(request, outcome.head)
+                metrics.SAGAS_STARTED.add(1, head.saga_type)
                 if session is not None:
                     await self._dispatcher.give_new(session, head, event, handing)
                 else:

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.limits import status_name
+from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.failures import ServiceError, guard_journal
-from durable_saga_server.journal import Commit, Committed, Run
+from durable_saga_server.journal import Commit, Committed, Head, Run
 from durable_saga_server.means import Means
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.workers.committer import Committer
@@ -58,7 +60,14 @@ class Terminating:
                 )
             )
             if isinstance(outcome, Committed):
+                _count(owned, event.time_ms)
                 self._revoke(head.run, "terminated")
                 self._notify(head.run)
                 return c.TerminateReply()
         raise ServiceError("UNAVAILABLE", f"saga {head.run.saga} could not be terminated now: try again")
+
+
+def _count(head: Head, now_ms: int) -> None:
+    name = status_name(h.TERMINATED)
+    metrics.SAGAS_ENDED.add(1, head.saga_type, name)
+    metrics.SAGA_DURATION.record(max(now_ms - head.started_ms, 0) / 1000, head.saga_type, name)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from durable_saga.pb import history_pb2 as h
+from durable_saga.pb.log_fields import about
+from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
@@ -204,7 +206,8 @@ class Waker:
             self._changed.clear()
             due: list[tuple[Row, int]] = []
             while self._looks and self._looks[0][0] <= self._clock.now_ms() and len(due) < LOOKS_AT_ONCE_MAX:
-                _, row, number = heapq.heappop(self._looks)
+                at_ms, row, number = heapq.heappop(self._looks)
+                metrics.TIMER_LAG.record(max(self._clock.now_ms() - at_ms, 0) / 1000)
                 due.append((row, number))
             if due:
                 await asyncio.gather(*(self._look(row, number) for row, number in due))
@@ -221,7 +224,7 @@ class Waker:
         try:
             again_ms = await self._decide(row, shard)
         except JournalError as error:
-            log.warning("%s can't be looked at now: %s", row[2], error)
+            log.warning("saga %s can't be looked at now: %s", row[2], error, extra=about(Run(*row[1:])))
             again_ms = await self._put_off(Run(*row[1:])) if isinstance(error, JournalDamaged) else _AGAIN_MS
         except Exception as error:  # one run must not keep the others from being looked at
             mistake(f"run {row[3]} of saga {row[2]} in namespace {row[1]} will be looked at again", error)

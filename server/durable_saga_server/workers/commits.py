@@ -13,6 +13,7 @@ from typing import Any
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import REASON_CHARACTERS_MAX
+from durable_saga.pb.log_fields import about
 from durable_saga.pb.payloads import PAYLOAD_INLINE_BYTES_MAX, holds_large
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import Rejected, check_commit, references, tell_large, wake_ms
@@ -59,7 +60,7 @@ class Commits:
                 self._begin(session, self._prepare(session, request, references(request)))
                 return
         except Rejected as error:
-            log.error("worker %s, saga %s: %s", session.name, request.key.saga, error)
+            log.error("worker %s, saga %s: %s", session.name, request.key.saga, error, extra=about(request.key))
             self._refuse(session, request, w.CommitReply.FENCED, f"rejected: {error}")
             if run_of(request.key) in session.owned:
                 self._begin(session, self._parking.set_aside(session, request, f"its worker's commit was rejected: {error}"))
@@ -106,7 +107,7 @@ class Commits:
                 reply(w.CommitReply.UNKNOWN, answer.reason, 500)
             else:
                 if not answer.code:
-                    log.warning("saga %s: a commit is refused: %s", run.saga, answer)
+                    log.warning("saga %s: a commit is refused: %s", run.saga, answer, extra=about(run))
                 reply(w.CommitReply.REFUSED, str(answer), 500 if answer.code else REFUSED_AGAIN_MS)
 
         now_ms = max(request.events[-1].time_ms, now_ms)  # of the head: it never goes back
@@ -143,6 +144,6 @@ class Commits:
                 tell_large(detached)
             self._commit(session, detached, run, self._clock.now_ms())
         except (JournalError, ServiceError) as error:
-            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error)
+            log.warning("saga %s: a commit can't be prepared: %s", run.saga, error, extra=about(run))
             outcome = w.CommitReply.FENCED if isinstance(error, ServiceError) else w.CommitReply.REFUSED
             self._refuse(session, request, outcome, str(error))

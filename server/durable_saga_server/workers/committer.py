@@ -11,9 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from durable_saga_server.clock import Clock
+from durable_saga.pb.log_fields import about
+from durable_saga.telemetry import catalogue as metrics
+from durable_saga_server.clock import Clock, Machine
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Commit, Journal, JournalError, JournalUnavailable, Outcome, Unknown
+from durable_saga_server.journal import Commit, Committed, Fenced, Journal, JournalError, JournalUnavailable, Outcome, Unknown
 from durable_saga_server.tending import mistake, tend
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ Answer = Outcome | JournalError
 COMMITS_PER_BATCH_MAX = 64
 """So that what is answered early goes on while the rest is written."""
 _RESEND_SECONDS = 0.1
+_OUTCOMES = {Committed: "committed", Fenced: "fenced", Unknown: "unknown"}
 
 
 class Committer:
@@ -30,12 +33,17 @@ class Committer:
         self._journal = journal
         self._clock = clock
         self._config = config
-        self._waiting: list[tuple[Commit, Callable[[Answer], None]]] = []
+        self._waiting: list[tuple[Commit, Callable[[Answer], None], float]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._free = asyncio.Semaphore(journal.batches_at_once)
         self._sending: set[asyncio.Task[None]] = set()
         self._resending: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Commits that are not on their way yet."""
+        return len(self._waiting)
 
     def start(self) -> None:
         self._task = tend("committer", self._run, self._clock)
@@ -54,7 +62,7 @@ class Committer:
                 JournalUnavailable(f"commits_in_flight_max ({self._config.commits_in_flight_max}) commits are already waiting")
             )
             return
-        self._waiting.append((commit, done))
+        self._waiting.append((commit, done, Machine.monotonic()))
         self._wake.set()
 
     async def commit(self, commit: Commit) -> Outcome:
@@ -83,12 +91,15 @@ class Committer:
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _work(self, batch: list[tuple[Commit, Callable[[Answer], None]]]) -> None:
+    async def _work(self, batch: list[tuple[Commit, Callable[[Answer], None], float]]) -> None:
         try:
-            answers = await self._send([one for one, _ in batch])
+            answers = await self._send([one for one, _, _ in batch])
         finally:
             self._free.release()
-        for (commit, done), answer in zip(batch, answers, strict=True):
+        now = Machine.monotonic()
+        metrics.COMMIT_BATCH.record(len(batch))
+        for (commit, done, asked), answer in zip(batch, answers, strict=True):
+            metrics.COMMIT_DURATION.record(now - asked, _OUTCOMES.get(type(answer), "refused"))
             if isinstance(answer, Unknown):
                 task = asyncio.create_task(self._resolve(commit, done))
                 self._resending.add(task)
@@ -121,5 +132,11 @@ class Committer:
             if not isinstance(answer, Unknown | JournalError):
                 self._tell(commit, done, answer)
                 return
-        log.warning("commit of %s from seq %s is unresolved: %s", commit.run.saga, commit.next_seq, answer)
+        log.warning(
+            "a commit of saga %s from seq %s is unresolved: %s",
+            commit.run.saga,
+            commit.next_seq,
+            answer,
+            extra=about(commit.run),
+        )
         self._tell(commit, done, Unknown(str(answer)))

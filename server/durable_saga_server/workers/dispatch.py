@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
+from durable_saga.pb.log_fields import about
 from durable_saga.pb.payloads import HISTORY_BYTES_MAX
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
@@ -138,6 +139,10 @@ class Dispatcher:
         """Whether runs of this type wait for room, or may: a new one then stands behind them."""
         return self._held > 0 or self._waiting.any_of((namespace, saga_type))
 
+    def lengths(self) -> list[tuple[str, int]]:
+        """As WaitingRuns.lengths()."""
+        return self._waiting.lengths()
+
     def look_again(self) -> None:
         """A worker came, or has room."""
         if self._waiting and not self._held:
@@ -183,7 +188,7 @@ class Dispatcher:
                 await self._set_aside(run, error)
                 return
             except JournalError as error:
-                log.warning("%s can't be handed out: %s", run.saga, error)
+                log.warning("saga %s can't be handed out: %s", run.saga, error, extra=about(run, saga_type))
                 await self._clock.sleep(_AGAIN_SECONDS)
                 self.wake(run, saga_type, orphan=orphan)
                 return
@@ -203,7 +208,7 @@ class Dispatcher:
         try:
             inbox = await self.unread(head.run, handing)
         except JournalError as error:
-            log.warning("%s can't be handed out: %s", head.run.saga, error)
+            log.warning("saga %s can't be handed out: %s", head.run.saga, error, extra=about(head.run, head.saga_type))
             self.wake(head.run, head.saga_type, orphan=True)
         else:
             self._give(session, head, [event], inbox)
@@ -278,7 +283,7 @@ class Dispatcher:
 
     async def _set_aside(self, run: Run, error: JournalDamaged) -> None:
         """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
-        log.error("%s", error)
+        log.error("%s", error, extra=about(run))
         try:
             head = await self._journal.runs.head(run)
             if head is None or head.status not in OPEN:
@@ -293,7 +298,7 @@ class Dispatcher:
                 )
             ])  # fmt: skip
         except JournalError as other:
-            log.warning("%s can't be set aside: %s", run.saga, other)
+            log.warning("saga %s can't be set aside: %s", run.saga, other, extra=about(run))
 
     async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
         """As take_over(), without the former owner."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
+from durable_saga.pb.log_fields import about
 from durable_saga_server.history.appending import OPEN, wake_ms
 from durable_saga_server.journal import Commit, Committed, JournalError, Run, Unknown
 from durable_saga_server.keys import run_of
@@ -45,7 +46,7 @@ class Parking:
         owned = session.owned.get(run)
         saga_type = owned.saga_type if owned else request.saga_type
         if not await self.owns(session, request):
-            log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga)
+            log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga, extra=about(run))
             return
         self._dispatcher.given_up(session, run, request.epoch)
         now_ms = self._clock.now_ms()
@@ -70,7 +71,7 @@ class Parking:
                     self._dispatcher.wake(run, saga_type)
                 break
             except JournalError as error:
-                log.warning("saga %s can't be parked now: %s", run.saga, error)
+                log.warning("saga %s can't be parked now: %s", run.saga, error, extra=about(run))
                 await self._clock.sleep(1)
         self._dispatcher.look_again()
 
@@ -79,7 +80,7 @@ class Parking:
         try:
             head = await self._journal.runs.head(run_of(said.key))
         except JournalError as error:
-            log.warning("saga %s can't be set aside now: %s", said.key.saga, error)
+            log.warning("saga %s can't be set aside now: %s", said.key.saga, error, extra=about(said.key))
             return
         if head is not None and head.status in OPEN and head.incarnation == said.incarnation and head.epoch == said.epoch:
             request = w.Release(

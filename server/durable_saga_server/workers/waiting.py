@@ -46,6 +46,10 @@ class WaitingRuns:
     def __len__(self) -> int:
         return self._length
 
+    def lengths(self) -> list[tuple[str, int]]:
+        """Saga type and how many of it wait, for each namespace; in any thread."""
+        return [(kind[1], len(queue.runs)) for kind, queue in list(self._queues.items())]
+
     def kinds(self) -> list[Kind]:
         """Those of which any run waits."""
         return list(self._queues)

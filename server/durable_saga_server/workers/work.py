@@ -13,6 +13,8 @@ from typing import Any
 
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import CAPACITY_MAX
+from durable_saga.pb.log_fields import about
+from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.cell import Cell
 from durable_saga_server.failures import ServiceError
@@ -55,8 +57,8 @@ class WorkStreams:
         self._dispatcher = dispatcher
         self._sessions = dispatcher.sessions
         self._large = large
-        self._blocked = BlockedRuns(self._sessions, dispatcher.offer)
-        self._parking = Parking(means, committer, dispatcher, self._blocked, hooks.hint)
+        self.blocked = BlockedRuns(self._sessions, dispatcher.offer, means.clock.now_ms)
+        self._parking = Parking(means, committer, dispatcher, self.blocked, hooks.hint)
         self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
         self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -147,7 +149,7 @@ class WorkStreams:
             for owned in hello.owned:
                 await self._reclaiming.reclaim(session, owned)
             session.greeted = True
-            self._blocked.offer(session)
+            self.blocked.offer(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             self._sessions.remove(session)
@@ -207,14 +209,16 @@ class WorkStreams:
 
     async def _watch(self, session: Session) -> None:
         config, clock = self._config, self._clock
-        why, stands_since_ms, moved_ms = f"sent nothing for {config.lease_ms} ms", 0, session.moved_ms
+        why, reason = f"sent nothing for {config.lease_ms} ms", "silent"
+        stands_since_ms, moved_ms = 0, session.moved_ms
         while (now_ms := clock.now_ms()) < session.seen_ms + config.lease_ms:
             is_still = bool(session.outbox) and session.moved_ms == moved_ms
             stands_since_ms, moved_ms = (stands_since_ms or now_ms) if is_still else 0, session.moved_ms
             if stands_since_ms and now_ms - stands_since_ms > config.unread_ms_max:
-                why = f"has read nothing for {config.unread_ms_max} ms"
+                why, reason = f"has read nothing for {config.unread_ms_max} ms", "unread"
                 break
             await clock.sleep(max(session.seen_ms + config.lease_ms - now_ms, 10) / 1000)
+        metrics.LEASES_LOST.add(1, reason)
         log.warning("worker %s %s: its sagas go to others", session.name, why)
         session.close()
         self._over(session)
@@ -283,7 +287,7 @@ class WorkStreams:
             if run in session.behind and not session.closed:
                 await self._dispatcher.catch_up(session, run, epoch)
         except JournalError as error:
-            log.warning("the inbox of saga %s can't be read: %s", run.saga, error)  # its hint brings it back
+            log.warning("the inbox of saga %s can't be read: %s", run.saga, error, extra=about(run))  # its hint brings it back
 
 
 def _room(sagas: int) -> int:

@@ -1,0 +1,70 @@
+"""What one process of ours tells: its health, and over HTTP its metrics, where an address is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+
+from durable_saga.telemetry.catalogue import INFO
+from durable_saga.telemetry.endpoint import Endpoint, Exposition
+from durable_saga.telemetry.health import Health
+from durable_saga.telemetry.instruments import Observed, Watching
+
+log = logging.getLogger(__name__)
+NEEDS = "--metrics needs a package: `pip install 'durable-saga[metrics]'`"
+
+
+class Telling:
+    """Use it with `async with` on the loop of the process. `listen` "" is for no address: then only `health` is there. Raises
+    ImportError without the extra, ValueError and OSError for an address that can't be had."""
+
+    def __init__(self, listen: str, role: str, now: Callable[[], float]) -> None:
+        self._role = role
+        self.health = Health(now)
+        self._endpoint = Endpoint(listen, self.health, _exposition()) if listen else None
+        self._watching = Watching((INFO, self._info))
+
+    @property
+    def address(self) -> str:
+        """Where it is listened on, or ""."""
+        return self._endpoint.address if self._endpoint is not None else ""
+
+    def say(self) -> None:
+        """A line of the log, where there is something to be asked."""
+        if self.address:
+            log.info("metrics on %s/metrics, probes on /livez and /readyz", self.address)
+
+    def _info(self) -> Observed:
+        return [(1.0, (_version(), self._role))]
+
+    async def __aenter__(self) -> Telling:
+        self.health.start()
+        self._watching.start()
+        if self._endpoint is not None:
+            self._endpoint.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._endpoint is not None:
+            self._endpoint.stop()
+        self._watching.stop()
+        await self.health.stop()
+
+
+def _exposition() -> Exposition:
+    try:
+        from durable_saga.telemetry.prometheus import exposition
+    except ImportError as error:
+        raise ImportError(f"{error}: {NEEDS}") from error
+    return exposition()
+
+
+def _version() -> str:
+    try:
+        return version("durable-saga")
+    except PackageNotFoundError:
+        return ""
