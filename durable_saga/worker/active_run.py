@@ -79,7 +79,6 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
         self.attempts, self.record = _attempts_of(self, worker, assign, lambda: self._core.past_pivot)
-        self.attempts.version_at = lambda call: self._core.versions.at(call)
         self._next_seq = len(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
@@ -330,6 +329,7 @@ def _attempts_of(
     attempts = Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
     record = attempts.record
     record.saga_type, record.started_ms = run._core.definition.name, assign.events[0].time_ms
+    attempts.version_at = lambda call: run._core.versions.at(call)
     return attempts, record
 
 
