@@ -25,6 +25,7 @@ from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
+from durable_saga.worker.build import BUILD_VARIABLE, checked_build
 from durable_saga.worker.lifespan import WorkerLifespan
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker.worker import Worker
@@ -77,6 +78,13 @@ def server(
     output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure))
 
 
+def _build(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    try:
+        return checked_build(name) if name else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.argument("app")
 @click.option(
@@ -112,34 +120,38 @@ def server(
     type=click.FloatRange(min=0.001),
     help="Seconds for one attempt of a step that has no time-out of its own.",
 )
+@click.option(
+    "--build", envvar=BUILD_VARIABLE, callback=_build, help="Name of this build of the code; default: made from its files."
+)
 @client_options
 @click.option("--verbose", is_flag=True, help="Write a more detailed log.")
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, verbose: bool,
+    step_timeout: float | None, build: str | None, verbose: bool,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     logs.begin(verbose)
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
+    options = (url, namespace, concurrency, activation_seconds_max, step_timeout, build)
     if processes > 1:  # each of them opens its own lifespans
-        supervise(processes, _child, (app, url, namespace, concurrency, activation_seconds_max, step_timeout, verbose))
+        supervise(processes, _child, (app, verbose, *options))
     else:
-        output.run(run_worker(sagas, find_lifespans(app), url, namespace, concurrency, activation_seconds_max, step_timeout))
+        output.run(run_worker(sagas, find_lifespans(app), *options))
 
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
-    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None,
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, build: str | None = None,
 ) -> None:  # fmt: skip
     async with connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client:
         one = Worker(
             client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
-            step_timeout=step_timeout,
+            step_timeout=step_timeout, build=build,
         )  # fmt: skip
         stop_on_signals(one.stop)
         watch_the_lock()
         names = ", ".join(function_of(saga).definition.name for saga in sagas)
-        saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} runs {names}"))
+        saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} of build {one.build} runs {names}"))
         try:
             await one.run()
         finally:
@@ -213,13 +225,11 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(
-    app: str, url: str, namespace: str, concurrency: int, seconds: float, step_timeout: float | None, verbose: bool
-) -> None:
+def _child(app: str, verbose: bool, *options: Any) -> None:
     logs.begin(verbose)
     end_with_parent()
     try:
-        output.run(run_worker(find_sagas(app), find_lifespans(app), url, namespace, concurrency, seconds, step_timeout))
+        output.run(run_worker(find_sagas(app), find_lifespans(app), *options))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

@@ -18,7 +18,7 @@ from durable_saga_server.keys import key_of
 from durable_saga_server.means import Means
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.waiters import Waiters
-from durable_saga_server.workers.dispatch import HISTORY_BYTES_HANDED_MAX
+from durable_saga_server.workers.handing import HISTORY_BYTES_HANDED_MAX
 from durable_saga_server.workers.sessions import Sessions
 
 LEASE_MS_MAX = 3_600_000
