@@ -8,7 +8,7 @@ with other code ends the waiting at once. In memory only: after a restart of the
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from durable_saga_server.journal import Run
@@ -71,8 +71,11 @@ class Refusals:
         if (one := self._runs.get(run)) is not None:
             one.is_blocked = True
 
-    def blocked_runs(self) -> Iterator[tuple[Run, Refused]]:
-        return iter([(run, one) for run, one in self._runs.items() if one.is_blocked])
+    def known(self) -> Mapping[Run, Refused]:
+        return self._runs
+
+    def blocked_runs(self) -> list[tuple[Run, Refused]]:
+        return [(run, one) for run, one in self._runs.items() if one.is_blocked]
 
     def tried(self, run: Run) -> None:
         """It is offered to those who have not refused it."""
