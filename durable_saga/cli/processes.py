@@ -30,6 +30,7 @@ from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
 from durable_saga.machine import Machine
 from durable_saga.telemetry.telling import Telling
+from durable_saga.worker.build import BUILD_VARIABLE, checked_build
 from durable_saga.worker.lifespan import WorkerLifespan
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker.worker import Worker
@@ -84,6 +85,13 @@ def server(
     output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure, metrics=metrics))
 
 
+def _build(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    try:
+        return checked_build(name) if name else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command()
 @click.argument("app")
 @click.option(
@@ -119,17 +127,20 @@ def server(
     type=click.FloatRange(min=0.001),
     help="Seconds for one attempt of a step that has no time-out of its own.",
 )
+@click.option(
+    "--build", envvar=BUILD_VARIABLE, callback=_build, help="Name of this build of the code; default: made from its files."
+)
 @client_options
 @metrics_option
 @log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, metrics: str, log: LogStyle,
+    step_timeout: float | None, build: str | None, metrics: str, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     log.begin()
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
-    options = url, namespace, concurrency, activation_seconds_max, step_timeout
+    options = url, namespace, concurrency, activation_seconds_max, step_timeout, build
     if processes > 1:  # each of them opens its own lifespans
         try:
             addresses = [of_process(metrics, number) for number in range(processes)]
@@ -142,7 +153,7 @@ def worker(
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
-    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, metrics: str = "",
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, build: str | None = None, metrics: str = "",
 ) -> None:  # fmt: skip
     stopping = asyncio.Event()
     async with (
@@ -153,12 +164,12 @@ async def run_worker(
         told.health.checks.append(worker_readiness(stopping.is_set))
         one = Worker(
             client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
-            step_timeout=step_timeout,
+            step_timeout=step_timeout, build=build,
         )  # fmt: skip
         stop_on_signals(partial(_stop, stopping, one))
         watch_the_lock()
         names = ", ".join(function_of(saga).definition.name for saga in sagas)
-        saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} runs {names}"))
+        saying = asyncio.create_task(_say_when(one.connected, f"worker {one.name} of build {one.build} runs {names}"))
         try:
             await one.run()
         finally:

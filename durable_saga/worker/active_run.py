@@ -51,6 +51,9 @@ class Surroundings(Reader, Protocol):
     def blocked(self) -> BlockedSagas: ...
 
     @property
+    def build(self) -> str: ...
+
+    @property
     def chance(self) -> Chance: ...
 
     @property
@@ -353,6 +356,8 @@ def _commit(
     commit.status = h.RUNNING if more and run._core.ended else run._status
     commit.key.CopyFrom(run.key)
     commit.incarnation, commit.epoch = run.incarnation, run.epoch
+    if events[0].seq == 1:
+        events[0].build = run._worker.build
     commit.events.extend(events)
     commit.consumed.extend(run._inbox.consumed(events))
     strip_large(commit)

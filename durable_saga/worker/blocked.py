@@ -1,7 +1,8 @@
 """The sagas that this worker could not go on with: how often in a row, and when that was said last.
 
-Each is tried again after BLOCKED_RETRY_MS, then after twice as long, up to BLOCKED_RETRY_MS_MAX. The log says it at first, when
-the reason changes, and once in BLOCKED_SAID_SECONDS. Kept in memory only: a new worker begins anew.
+The server gives each to a worker of another build, or, where there is none, tries it again: after BLOCKED_RETRY_MS, then after
+twice as long, up to BLOCKED_RETRY_MS_MAX. The log says it at first, when the reason changes, and once in BLOCKED_SAID_SECONDS.
+Kept in memory only: a new worker begins anew.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.worker.watchdog import ActivationTooLong
 
 log = logging.getLogger(__name__)
-BLOCKED_RETRY_MS = 10_000
-BLOCKED_RETRY_MS_MAX = 300_000
+BLOCKED_RETRY_MS = 1_000
+BLOCKED_RETRY_MS_MAX = 600_000
 TOO_LONG_RETRY_MS = 60_000
 """The first one for code that ran for too long: each try costs the others that time."""
 BLOCKED_SAID_SECONDS = 3_600.0
@@ -55,7 +56,7 @@ class BlockedSagas:
         place, now = (key.namespace, key.saga, key.run), time.monotonic()
         one = self._sagas.pop(place, None)
         if one is None or one.reason != reason or now > one.said + BLOCKED_SAID_SECONDS:
-            log.error("saga %s is blocked: %s", key.saga, reason, extra=about(key, saga_type))
+            log.error("saga %s can't be continued by this worker: %s", key.saga, reason, extra=about(key, saga_type))
             one = _Blocked(reason, now, one.times if one is not None else 0)
         self._sagas[place] = one
         if len(self._sagas) > BLOCKED_SAGAS_MAX:

@@ -32,6 +32,7 @@ from durable_saga.transport.grpc_guard import refuse_client_in_saga
 from durable_saga.worker.active_run import ActiveRun
 from durable_saga.worker.attempts import Executor
 from durable_saga.worker.blocked import BlockedSagas
+from durable_saga.worker.build import build_of
 from durable_saga.worker.heartbeat import Heartbeat
 from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
 from durable_saga.worker.links import Links, Stream
@@ -56,6 +57,7 @@ class Worker:
       server's lease (8 s) counts as dead.
     - `lifespans`: its resources, open before its first step and closed after its last (`@worker_lifespan`).
     - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga is blocked.
+    - `build`: the name of this state of the code (docs/builds.md); else DURABLE_SAGA_BUILD, or one made from the files.
 
     Raises ValueError and TypeError for wrong values and for two sagas with the same name, and DefinitionError for a wrong
     saga. `async with` and `run()` raise LifespanFailed."""
@@ -65,7 +67,7 @@ class Worker:
         name: str | None = None, clock: Clock | None = None, retry: Retry | None = None,
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
-        lifespans: Sequence[WorkerLifespan] = (), step_timeout: float | timedelta | None = None,
+        lifespans: Sequence[WorkerLifespan] = (), step_timeout: float | timedelta | None = None, build: str | None = None,
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
         for option, value in (("concurrency", concurrency), ("sagas_max", sagas_max)):
@@ -78,6 +80,7 @@ class Worker:
         self._retry = policy_of(retry, name="Worker(retry)") or Retry()
         self._step_timeout_ms = 0 if step_timeout is None else to_ms(step_timeout, name="step_timeout")
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
+        self.build = build_of(sagas, build)
         self.blocked = BlockedSagas(client.sealing)
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
@@ -85,12 +88,10 @@ class Worker:
         self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._lifespans = checked(lifespans)
-        self._opened = asyncio.Event()
-        self.connected = asyncio.Event()
+        self._opened, self.connected = asyncio.Event(), asyncio.Event()
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
-        self._concurrency = concurrency
-        self._sagas_max = sagas_max
+        self._concurrency, self._sagas_max = concurrency, sagas_max
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
         self.fetch = functools.partial(raw.fetch, client)
@@ -213,8 +214,9 @@ class Worker:
 
     def hello(self) -> w.Hello:
         return w.Hello(
-            worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions)
-        )
+            worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
+            build=self.build,
+        )  # fmt: skip
 
     def held(self) -> Iterable[ActiveRun]:
         return self._runs.values()

@@ -15,7 +15,7 @@ from durable_saga_server.calls import streams as call_streams
 from durable_saga_server.calls.gates import check_request
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import damage
-from durable_saga_server.workers import dispatch
+from durable_saga_server.workers import damaged
 
 from durable_saga import Worker, connect, saga, step
 from durable_saga.pb import client_pb2 as c
@@ -160,7 +160,7 @@ def damage_row(folder: pathlib.Path, saga_id: str, seq: int) -> None:
 def test_a_damaged_run_is_shown_with_what_is_left_and_all_others_go_on(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "DAMAGED_AGAIN_MS", 500)
+    monkeypatch.setattr(damaged, "DAMAGED_AGAIN_MS", 500)
 
     async def scenario() -> None:
         async with standing(tmp_path) as raw:

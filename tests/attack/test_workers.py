@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import _VALUES, Rejected, check_commit, check_hello, check_release
-from durable_saga_server.workers import dispatch, work
+from durable_saga_server.workers import handing, work
 from durable_saga_server.workers.sessions import UNREAD_BYTES_MAX
 
 from durable_saga.pb import client_pb2 as c
@@ -305,7 +305,7 @@ def test_a_worker_that_reads_nothing_at_all_is_taken_for_dead(tmp_path: pathlib.
                     await asyncio.sleep(0.05)
             worker.close()
             other = Hostile(raw, "good")
-            assert len((await other.assign("s")).inbox) == dispatch.ASSIGN_MESSAGES_MAX
+            assert len((await other.assign("s")).inbox) == handing.ASSIGN_MESSAGES_MAX
             other.close()
 
     asyncio.run(scenario())

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 import pytest
+from durable_saga_server.workers import refusals
 
 from durable_saga import Client, Handle, Worker, connect, event, saga, step
 from durable_saga.client import raw
@@ -29,10 +30,6 @@ async def first_code() -> str:
 async def wrong_code() -> str:
     await event("go")
     return "wrong"
-
-
-def retry_ms(found: c.Description) -> int:
-    return found.wake_at_ms - found.updated_ms
 
 
 async def make_blocked(client: Client) -> Handle[str]:
@@ -63,17 +60,19 @@ def test_a_new_worker_gets_a_blocked_saga_at_once() -> None:
 
 
 def test_it_is_said_once_and_tried_ever_more_slowly(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(limits, "BLOCKED_RETRY_MS", 1_000)
-    monkeypatch.setattr(limits, "BLOCKED_RETRY_MS_MAX", 1_500)
+    for of, name, value in ((limits, "BLOCKED_RETRY_MS", 200), (refusals, "BLOCKED_RETRY_MS_MIN", 200)):
+        monkeypatch.setattr(of, name, value)
+    for of in (limits, refusals):
+        monkeypatch.setattr(of, "BLOCKED_RETRY_MS_MAX", 700)
 
     async def play() -> None:
         async with connect("memory:") as client:
             handle = await make_blocked(client)
             async with Worker(client, sagas=[wrong_code]):
-                first = await until_blocked(handle)
-                second = await until_blocked(handle, first.epoch)
-                third = await until_blocked(handle, second.epoch)
-                assert [retry_ms(one) for one in (first, second, third)] == [1_000, 1_500, 1_500]
+                found = [await until_blocked(handle)]
+                while len(found) < 4:
+                    found.append(await until_blocked(handle, found[-1].epoch))
+                assert [one.wake_at_ms - one.updated_ms for one in found] == [200, 400, 700, 700]
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(asyncio.wait_for(play(), 60))

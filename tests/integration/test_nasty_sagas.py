@@ -224,7 +224,7 @@ def test_a_saga_that_swallows_everything_is_given_up_alone(play: Play) -> None:
         await nasty.cancel()
 
     log = play(scenario)
-    assert log.count("saga nasty is blocked") == 1
+    assert log.count("saga nasty can't be continued by this worker") == 1
 
 
 @pytest.mark.parametrize("name", ["spins", "spins_and_swallows"])

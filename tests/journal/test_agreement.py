@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import pathlib
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from operator import attrgetter
@@ -27,6 +25,7 @@ from durable_saga_server.journal import (
     Journal,
     JournalUnavailable,
     Run,
+    Switch,
     Tally,
     Unknown,
     shard_of,
@@ -34,7 +33,7 @@ from durable_saga_server.journal import (
 from durable_saga_server.journal.cassandra import CassandraJournal
 from durable_saga_server.journal.faults import Fault, FaultyJournal
 from durable_saga_server.journal.memory import MemoryJournal
-from durable_saga_server.journal.rules import attributes_in, passes
+from durable_saga_server.journal.rules import attributes_in, is_noteworthy, passes
 from durable_saga_server.journal.sqlite import SqliteJournal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -43,44 +42,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.payloads import hash_of
 from tests.hypothesis_profile import examples
+from tests.journal.stores import Clock, Stores
 
 SAGAS = ("a", "b")
 DAY_MS = 86_400_000
 HINTS_MS = 3 * FAR_AFTER_MS
 faults = st.sampled_from([Fault.NONE] * 5 + [Fault.LOST_ANSWER, Fault.LOST_REQUEST, Fault.LATE, Fault.REFUSED])
 attributes = st.dictionaries(st.sampled_from(["customer", "tier"]), st.sampled_from(["c-7", "c-8", "x=y"]), max_size=2)
+builds = st.sampled_from(["", "", "b1", "b2"])
 statuses = st.sampled_from([h.RUNNING, h.RUNNING, h.COMPENSATING, h.COMPLETED, h.FAILED])
-
-
-class Clock:
-    """Stands still in an example, so that all stores see the same time, and goes on between two."""
-
-    def __init__(self) -> None:
-        self.ms = time.time_ns() // 1_000_000  # hints that are long past expire in Cassandra
-
-    def now_ms(self) -> int:
-        return self.ms
-
-    async def sleep(self, seconds: float) -> None:
-        """For ever: the logs are not looked after meanwhile, and a call that waited would not end."""
-        await asyncio.Event().wait()
-
-
-class Stores:
-    """The stores and the loop they live on, shared by all examples; an example has a namespace of its own."""
-
-    def __init__(self, journals: list[Journal], clock: Clock) -> None:
-        self.runner = asyncio.Runner()
-        self.fault = Fault.NONE
-        self.clock = clock
-        self.journals = [FaultyJournal(one, lambda: self.fault) for one in journals]
-        for one in journals:
-            self.runner.run(one.initialize())
-
-    def close(self) -> None:
-        for one in self.journals:
-            self.runner.run(one.close())
-        self.runner.close()
 
 
 class Asking(RuleBasedStateMachine):
@@ -101,6 +71,7 @@ class Asking(RuleBasedStateMachine):
         self.may_come_late: set[bytes] = set()
         """Starts of which a copy is on its way: after a purge, which here comes at once, it begins the run anew."""
         self.purges: dict[str, tuple[Head, int]] = {}
+        self.switches: dict[str, Switch] = {}
         self.values: dict[str, dict[bytes, tuple[bytes, int]]] = {}
 
     def run(self, saga: str) -> Run:
@@ -157,6 +128,44 @@ class Asking(RuleBasedStateMachine):
             ]
             assert all(list(runs) == [self.run(saga)] for runs in found), found
 
+    @rule(
+        name=st.sampled_from(["roll-out", "pause"]), value=st.binary(max_size=3), ahead=st.integers(-1, 1), twice=st.booleans()
+    )
+    def switch(self, name: str, value: bytes, ahead: int, twice: bool) -> None:
+        before = self.switches.get(name)
+        put = Switch(self.namespace, name, value, max((before.version if before else 0) + 1 + ahead, 1))
+        is_next = put == before or put.version == (before.version if before else 0) + 1
+        for _ in range(2 if twice else 1):
+            assert self.ask(Fault.NONE, "switches.put", put) is is_next
+        if is_next:
+            self.switches[name] = put
+        for journal in self.stores.journals:
+            found = [one for one in self.stores.runner.run(journal.switches.all()) if one.namespace == self.namespace]
+            assert found == [self.switches[one] for one in sorted(self.switches)]
+
+    def list_all(self, wanted: Filter, limit: int) -> None:
+        """Page by page, every run once; what is listed is what the heads say."""
+        page, found = "", list[Head]()
+        while True:
+            listed = self.ask(Fault.NONE, "index.listing", wanted, limit, page)
+            found, page = [*found, *listed.heads], listed.next_page
+            if not page:
+                break
+        heads = [head for saga in SAGAS if (head := self.head(saga)) is not None and passes(head, wanted)]
+        assert [one.run for one in found] == [one.run for one in sorted(heads, key=lambda one: (-one.started_ms, one.run.saga))]
+
+    async def changes(self, journal: FaultyJournal, limit: int) -> set[tuple[Run, int, int]]:
+        """Page by page; without those of runs that have gone on since, which a store may show or not."""
+        after_ms, found = self.began_ms - 1, set[tuple[Run, int, int]]()
+        while page := await journal.index.changes(self.namespace, after_ms, limit):
+            assert [one.updated_ms for one in page] == sorted(one.updated_ms for one in page)
+            after_ms = page[-1].updated_ms
+            for one in page:
+                now = await journal.runs.head(one.run)
+                if now is not None and is_noteworthy(now) and (now.status, now.blocked) == (one.status, one.blocked):
+                    found.add((one.run, one.status, 0 if one.blocked else one.updated_ms))
+        return found
+
 
 class Agreement(Asking):
     """The owner of a run follows docs/commit-protocol.md: it sends an unknown write again, or gives the run up; whoever goes
@@ -164,10 +173,10 @@ class Agreement(Asking):
 
     @rule(
         saga=st.sampled_from(SAGAS), fault=faults, again=st.booleans(), saga_type=st.sampled_from(["order", "refund"]),
-        attributes=attributes, started_day=st.integers(-2, 0),
+        attributes=attributes, started_day=st.integers(-2, 0), build=builds,
     )  # fmt: skip
     def create(
-        self, saga: str, fault: Fault, again: bool, saga_type: str, attributes: dict[str, str], started_day: int
+        self, saga: str, fault: Fault, again: bool, saga_type: str, attributes: dict[str, str], started_day: int, build: str,
     ) -> None:  # fmt: skip
         self.now_ms += 1
         started = h.SagaStarted(saga_type=saga_type, seed=b"s" * 16, keys=[f"order={saga}"], attributes=attributes)
@@ -175,7 +184,7 @@ class Agreement(Asking):
         started_ms = self.now_ms + started_day * DAY_MS  # never the time of one of that name that was purged
         head = Head(
             self.run(saga), uuid.uuid4().bytes, saga_type, h.RUNNING, "w", 1, 1, uuid.uuid4().bytes, started_ms, self.now_ms,
-            attributes=attributes_in([event]),
+            attributes=attributes_in([event]), build=build,
         )  # fmt: skip
         if fault is Fault.LATE:
             self.may_come_late.add(head.incarnation)
@@ -209,10 +218,11 @@ class Agreement(Asking):
     @rule(
         saga=st.sampled_from(SAGAS), fault=faults, status=statuses, count=st.integers(1, 3), old_epoch=st.booleans(),
         wrong_seq=st.booleans(), release=st.booleans(), twice=st.booleans(), again=st.booleans(), attributes=attributes,
+        build=builds, paused=st.sampled_from([None, None, "", "ann: bank"]), blocked=st.booleans(),
     )  # fmt: skip
     def commit(
         self, saga: str, fault: Fault, status: int, count: int, old_epoch: bool, wrong_seq: bool, release: bool, twice: bool,
-        again: bool, attributes: dict[str, str],
+        again: bool, attributes: dict[str, str], build: str, paused: str | None, blocked: bool,
     ) -> None:  # fmt: skip
         if (head := self.owned(saga)) is None:
             return
@@ -229,7 +239,8 @@ class Agreement(Asking):
         consumed = [one.message_id for one in self.ask(Fault.NONE, "inbox.unread", head.run)][:1]
         commit = Commit(
             head.run, head.incarnation, head.epoch - old_epoch, uuid.uuid4().bytes, first, events, status, self.now_ms,
-            wake_at_ms=self.now_ms + 5, consumed=consumed, release=release, blocked="why" if release else "",
+            wake_at_ms=self.now_ms + 5, consumed=consumed, release=release,
+            blocked="why" if release and blocked and status in OPEN else "", build=build, paused=paused,
         )  # fmt: skip
         for _ in range(2 if twice else 1):
             outcome = self.ask(fault, "runs.commit_many", [commit], again=again)
@@ -361,27 +372,16 @@ class Agreement(Asking):
     @rule(
         saga_type=st.sampled_from(["", "order", "refund"]), wanted_statuses=st.frozensets(statuses, max_size=2),
         attributes=attributes, after=st.integers(-3, 1), before=st.integers(-3, 1), limit=st.integers(1, 2),
-        exact=st.booleans(),
+        exact=st.booleans(), build=builds, blocked=st.booleans(), paused=st.booleans(),
     )  # fmt: skip
     def list_some(
         self, saga_type: str, wanted_statuses: frozenset[int], attributes: dict[str, str], after: int, before: int, limit: int,
-        exact: bool,
+        exact: bool, build: str, blocked: bool, paused: bool,
     ) -> None:  # fmt: skip
         after_ms, before_ms = (self.began_ms + days * DAY_MS + exact for days in (after, before))
         named = tuple(sorted(attributes.items()))
         bounds = (after_ms if after > -3 else 0, before_ms if before > -3 else 0)
-        self.list_all(Filter(self.namespace, saga_type, wanted_statuses, named, *bounds), limit)
-
-    def list_all(self, wanted: Filter, limit: int) -> None:
-        """Page by page, every run once; what is listed is what the heads say."""
-        page, found = "", list[Head]()
-        while True:
-            listed = self.ask(Fault.NONE, "index.listing", wanted, limit, page)
-            found, page = [*found, *listed.heads], listed.next_page
-            if not page:
-                break
-        heads = [head for saga in SAGAS if (head := self.head(saga)) is not None and passes(head, wanted)]
-        assert [one.run for one in found] == [one.run for one in sorted(heads, key=lambda one: (-one.started_ms, one.run.saga))]
+        self.list_all(Filter(self.namespace, saga_type, wanted_statuses, named, *bounds, build, blocked, paused), limit)
 
     @invariant()
     def the_stores_show_the_same(self) -> None:
@@ -403,7 +403,8 @@ class Agreement(Asking):
         self.the_stores_show_the_same()
         self.ask(Fault.NONE, "index.tallies", self.namespace)
         for limit in (1, 10):
-            self.ask(Fault.NONE, "index.changes", self.namespace, self.began_ms - 1, limit)
+            seen = [self.stores.runner.run(self.changes(journal, limit)) for journal in self.stores.journals]
+            assert seen == [seen[0]] * len(seen)
         for wanted in (Filter(self.namespace), Filter(self.namespace, "order", frozenset({h.RUNNING}))):
             self.list_all(wanted, 1)
         hints = [self.stores.runner.run(self.own_hints(journal)) for journal in self.stores.journals]
@@ -420,11 +421,14 @@ def _shape(answer: Any) -> Any:
     if isinstance(answer, Created | Exists):
         return type(answer).__name__, answer.head.incarnation
     if hasattr(answer, "heads"):
-        return [(one.run, one.saga_type, one.started_ms, one.status, one.attributes) for one in answer.heads], answer.next_page
+        marks = [(one.build, one.blocked, one.paused) for one in answer.heads]
+        return (
+            [(one.run, one.saga_type, one.started_ms, one.status, one.attributes) for one in answer.heads],
+            marks,
+            answer.next_page,
+        )
     if isinstance(answer, Head | bool):
         return answer
-    if isinstance(answer, list) and answer and isinstance(answer[0], Head):
-        return [(one.run, one.status, one.updated_ms) for one in answer]
     if isinstance(answer, list) and answer and isinstance(answer[0], Tally):
         return answer
     if isinstance(answer, list) and answer and isinstance(answer[0], h.Event | h.InboxMessage):

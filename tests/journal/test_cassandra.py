@@ -75,11 +75,13 @@ def journal_in(address: str, keyspace: str) -> CassandraJournal:
     return CassandraJournal([address], keyspace, strict=False, replication_factor=1)
 
 
-async def create(journal: CassandraJournal, saga: str, started_ms: int, *, owner: str = "", **attributes: str) -> None:
+async def create(
+    journal: CassandraJournal, saga: str, started_ms: int, *, owner: str = "", build: str = "", **attributes: str
+) -> None:
     event = h.Event(seq=0, time_ms=started_ms, saga_started=h.SagaStarted(saga_type="order", attributes=attributes))
     head = Head(
         Run("n", saga), uuid.uuid4().bytes, "order", h.RUNNING, owner, 1, 1, uuid.uuid4().bytes, started_ms, started_ms,
-        attributes=attributes_in([event]),
+        attributes=attributes_in([event]), build=build,
     )  # fmt: skip
     assert isinstance(await journal.runs.create(head, event), Created)
 
@@ -127,13 +129,16 @@ def test_tables_of_the_version_before_are_migrated_with_what_they_hold(cassandra
         await session.close()
         journals = [journal_in(cassandra, keyspace) for _ in range(3)]
         await asyncio.gather(*(journal.initialize() for journal in journals))
-        await create(journals[0], "new", 7, customer="c-7")
+        await create(journals[0], "new", 7, customer="c-7", build="b7")
         await journals[0].index.listing(Filter("n"), 1, "")  # what this one has changed is written
         for journal in journals:
             found = await journal.index.listing(Filter("n", "order", frozenset({h.COMPLETED, h.RUNNING})), 10, "")
             assert [one.run.saga for one in found.heads] == ["new", "old"]
             found = await journal.index.listing(Filter("n", attributes=(("customer", "c-7"),)), 10, "")
             assert [(one.run.saga, one.attributes) for one in found.heads] == [("new", (("customer", "c-7"),))]
+            found = await journal.index.listing(Filter("n", statuses=frozenset({h.RUNNING}), build="b7"), 10, "")
+            assert [one.run.saga for one in found.heads] == ["new"]
+            assert not (await journal.index.listing(Filter("n", blocked=True, paused=True), 10, "")).heads
             await journal.close()
 
     asyncio.run(scenario())

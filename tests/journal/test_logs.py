@@ -25,7 +25,7 @@ from durable_saga_server.journal import (
 )
 from durable_saga_server.journal.cassandra import CassandraJournal, held_runs, log, tails
 from durable_saga_server.journal.open import open_journal
-from durable_saga_server.workers.dispatch import read_history
+from durable_saga_server.workers.handing import read_history
 
 from durable_saga.pb import history_pb2 as h
 

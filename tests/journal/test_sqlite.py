@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import dataclasses
 import pathlib
 import sqlite3
 import subprocess
@@ -12,6 +14,7 @@ import threading
 import uuid
 
 import pytest
+from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import (
     Commit,
     Committed,
@@ -22,10 +25,13 @@ from durable_saga_server.journal import (
     JournalUnavailable,
     Run,
     SchemaTooNew,
+    Tally,
     sqlite_hands,
 )
 from durable_saga_server.journal.sqlite import SqliteJournal
 from durable_saga_server.journal.sqlite_hands import QUIET_SECONDS, THREAD_EVERY
+from durable_saga_server.journal.sqlite_index import select_page
+from durable_saga_server.journal.sqlite_migrating import migrate
 
 from durable_saga.pb import history_pb2 as h
 
@@ -229,6 +235,68 @@ def test_a_journal_of_version_3_is_migrated_with_its_events(tmp_path: pathlib.Pa
         database.close()
 
     asyncio.run(scenario())
+
+
+# A journal as version 5 made it: blocked runs are counted with the others.
+VERSION_5 = """
+DROP INDEX heads_of_build; DROP INDEX heads_blocked; DROP INDEX heads_paused; DROP INDEX heads_by_change; DROP TABLE switches;
+DROP TABLE tallies; ALTER TABLE heads DROP COLUMN build; ALTER TABLE heads DROP COLUMN paused;
+CREATE TABLE tallies (
+  namespace TEXT, saga_type TEXT, status INTEGER, count INTEGER NOT NULL,
+  PRIMARY KEY (namespace, saga_type, status)) WITHOUT ROWID;
+CREATE INDEX heads_by_change ON heads (namespace, updated_ms, saga, run) WHERE status NOT IN (1, 2, 4);
+INSERT INTO tallies VALUES ('n', 't', 1, 3), ('n', 't', 4, 1), ('n', 't', 5, 0);
+UPDATE journal_schema SET version = 5;
+"""
+
+
+def test_a_journal_of_version_5_is_migrated_and_tells_its_blocked_runs(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "j.db"
+
+    async def scenario() -> None:
+        journal = SqliteJournal(path)
+        await journal.initialize()
+        for saga in ("a", "b", "stands", "over"):
+            assert await create(journal, saga)
+        for saga, blocked in (("stands", "no such step"), ("over", "")):
+            head = await journal.runs.head(Run("n", saga))
+            assert head is not None
+            status = h.RUNNING if blocked else h.COMPLETED
+            ends = Commit(head.run, head.incarnation, 1, b"d", 1, [], status, 9, release=True, blocked=blocked)
+            assert isinstance((await journal.runs.commit_many([ends]))[0], Committed)
+        await journal.close()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.executescript(VERSION_5)
+        await journal.initialize()
+        counted = [Tally("t", h.RUNNING, 1, blocked=True), Tally("t", h.RUNNING, 2), Tally("t", h.COMPLETED, 1)]
+        assert await journal.index.tallies("n") == sorted(counted)
+        assert [one.run.saga for one in (await journal.index.listing(Filter("n", blocked=True), 9, "")).heads] == ["stands"]
+        assert [one.run.saga for one in await journal.index.changes("n", 0, 9)] == ["stands"]
+        goes_on = Commit(Run("n", "stands"), b"", 1, b"e", 1, [h.Event(seq=1)], h.RUNNING, 10, build="b7", paused="ann: bank")
+        head = await journal.runs.head(goes_on.run)
+        assert head is not None
+        await journal.runs.commit_many([dataclasses.replace(goes_on, incarnation=head.incarnation)])
+        assert Tally("t", h.RUNNING, 1, "b7", paused=True) in await journal.index.tallies("n")
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter("n", statuses=frozenset({h.RUNNING}), build="b"), "heads_of_build"),
+        (Filter("n", blocked=True), "heads_blocked"),
+        (Filter("n", paused=True), "heads_paused"),
+        (Filter("n", "t", OPEN, blocked=True, build="b"), "heads_"),
+    ],
+)
+def test_what_is_rare_is_found_by_an_index_of_its_own(tmp_path: pathlib.Path, wanted: Filter, index: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as database:
+        migrate(database)
+        select, values = select_page(wanted, "")
+        (plan,) = (row[-1] for row in database.execute(f"EXPLAIN QUERY PLAN {select}", (*values, 10)))
+        assert f"USING INDEX {index}" in plan
 
 
 def test_a_fresh_file_that_many_open_at_the_same_moment_is_locked_for_none_of_them(tmp_path: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from tests.simulation import careless
+from tests.simulation import builds, careless
 from tests.simulation.plan import make
 from tests.simulation.world import Outcome, World
 
@@ -22,6 +22,7 @@ def play(seed: int, servers: int | None = None, workers: int | None = None) -> O
     try:
         plan = make(seed, servers, workers)
         careless.make(seed, plan)
+        builds.make(seed, plan)
         return World(seed, plan).run()
     finally:
         logging.disable(logging.NOTSET)

@@ -107,7 +107,7 @@ class Connection:
             async with aclosing(self.server.service.work(self.up.items())) as frames:  # type: ignore[type-var]
                 async for frame in frames:
                     for item in frame.items:
-                        self._network.world.oracle.sent_to_worker(self.worker, item)
+                        self._network.world.oracle.sent_to_worker(self.server, self.worker, item)
                     self.down.send(frame)
         except ServiceError as refusal:
             error = error_for(refusal.code, refusal.message)

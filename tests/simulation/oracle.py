@@ -16,6 +16,7 @@ from durable_saga.authoring.step_context import StepContext
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from tests.simulation import sagas
+from tests.simulation.builds import RefusalsJudge
 from tests.simulation.services import Account
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Oracle:
     def __init__(self, world: World) -> None:
         self._world = world
         self.violation = ""
+        self._refusals = RefusalsJudge()
         self.records: dict[Run, Record] = {}
         self.may_begin_again: set[str] = set()
         """Sagas that a client starts once more when they are purged."""
@@ -164,7 +166,7 @@ class Oracle:
         record.events = there
         for event in events[known:]:
             self._new(run, record, event)
-        if head is not None and head.blocked:
+        if head is not None and head.blocked and not (self._world.plan.new_build and "NonDeterminism" in head.blocked):
             self.broken("L1", f"{run.saga} is blocked: {head.blocked.splitlines()[-1]}")
         if head is not None and head.status not in OPEN and not record.ended_us:
             record.ended_us = self._world.loop.now_us
@@ -241,8 +243,10 @@ class Oracle:
 
     # --- what workers and clients are told -----------------------------------------------------------------------------------
 
-    def sent_to_worker(self, process: Process, item: w.ServerItem) -> None:
+    def sent_to_worker(self, server: Any, process: Any, item: w.ServerItem) -> None:
         if item.HasField("assign"):
+            if hasattr(process, "worker") and (wrong := self._refusals.wrong(server, process, item)):
+                self.broken("G7", wrong)
             run = Run(item.assign.key.namespace, item.assign.key.saga, item.assign.key.run)
             self._world.say("servers", f"{run.saga} goes to {process.name}, epoch {item.assign.epoch}")
             if self.record(run).owners.setdefault(item.assign.epoch, process.name) != process.name:

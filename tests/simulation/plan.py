@@ -78,6 +78,8 @@ class Plan:
     again: Start | None = None
     """Started once more when its first life is purged."""
     is_attacked: bool = False
+    new_build: frozenset[int] = frozenset()
+    """The numbers of the workers that have it."""
 
     @property
     def rest_seconds(self) -> float:

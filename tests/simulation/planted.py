@@ -19,6 +19,7 @@ from durable_saga_server.runs.retention import Retention
 from durable_saga_server.runs.starting import Starting
 from durable_saga_server.waking.wake import Waker
 from durable_saga_server.workers.committer import Committer
+from durable_saga_server.workers.refusals import Refusals
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -220,6 +221,10 @@ def _at_once(interruptions: int, random: float = 0.5) -> int:
 _handles_nothing = property(lambda self: False)
 
 
+def _nobody_refused(self: Any, run: Run) -> frozenset[str]:
+    return frozenset()
+
+
 def _tell_no_interruptions(*_: Any) -> None: ...
 
 
@@ -251,5 +256,6 @@ BUGS = [
     Bug("cutting a handler off at the return", SEEDS_HARD, [(Signals, "is_handling", _handles_nothing)]),
     Bug("not counting an interruption", SEEDS_HARD, [(active_run, "tell_interruptions", _tell_no_interruptions)], first=65),
     Bug("beginning again at once what was cut off", SEEDS_HARD, [(interruptions, "back_off_ms", _at_once)], first=189),
+    Bug("offered again to the build that refused", SEEDS_EASY, [(Refusals, "of", _nobody_refused)]),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]

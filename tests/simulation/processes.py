@@ -17,7 +17,7 @@ from durable_saga_server.incoming.serving import start_when_reachable
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker
-from tests.simulation import sagas
+from tests.simulation import builds
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import PROCESS
 from tests.simulation.network import SimulatedTransport
@@ -130,9 +130,11 @@ class WorkerProcess(Process):
     async def _run(self) -> None:
         transport = SimulatedTransport(self.world.network, self, self.world.server_places)
         client = Client(transport, chance=self.chance)
+        build = builds.build_at(self.world.plan, self.place)
         self.worker = Worker(
-            client, sagas=sagas.SAGAS, name=self.name, clock=self.clock, chance=self.chance, sagas_max=WORKER_SAGAS_MAX
-        )
+            client, sagas=builds.sagas_of(build), name=self.name, clock=self.clock, chance=self.chance,
+            sagas_max=WORKER_SAGAS_MAX, build=build,
+        )  # fmt: skip
         await self.worker.run()
         self.world.say(self.name, "has stopped")
         self.world.loop.at(self.world.loop.now_us, self.world.context, self.kill)

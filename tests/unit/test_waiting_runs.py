@@ -7,7 +7,7 @@ import asyncio
 from durable_saga_server.journal import Run
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
-from durable_saga_server.workers.waiting import BEGUN, WaitingRuns
+from durable_saga_server.workers.waiting import BEGUN, Kind, Waiting, WaitingRuns
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from durable_saga import Worker, saga
 from durable_saga.client.client import Client
 from durable_saga.transport.transport import LocalTransport
 
-KIND = ("default", "order")
+KIND = Kind("default", "order")
 SAGAS = 40
 
 
@@ -26,7 +26,7 @@ def run(number: int) -> Run:
 def drained(queue: WaitingRuns) -> list[tuple[Run, bool]]:
     found = []
     while (first := queue.first(KIND)) is not None:
-        found.append((first, queue.take(first, KIND)))
+        found.append((first[0], queue.take(first[0]).orphan))
     assert len(queue) == 0
     assert not queue.kinds()
     return found
@@ -36,7 +36,7 @@ def drained(queue: WaitingRuns) -> list[tuple[Run, bool]]:
 def test_the_order_is_that_of_the_starts_whoever_brings_them_and_how_often(brought: list[tuple[int, bool, bool]]) -> None:
     queue = WaitingRuns()
     for number, has_begun, orphan in brought:
-        queue.add(run(number), "order", BEGUN if has_begun else 100 + number, orphan=orphan)
+        queue.add(run(number), KIND, BEGUN if has_begun else 100 + number, orphan=orphan)
     begun = list(dict.fromkeys(number for number, has_begun, _ in brought if has_begun))
     fresh = sorted({number for number, _, _ in brought} - set(begun))
     orphans = {number for number, _, orphan in brought if orphan}
@@ -49,10 +49,23 @@ def test_the_order_is_that_of_the_starts_whoever_brings_them_and_how_often(broug
 def test_one_that_was_taken_and_comes_again_has_no_second_place() -> None:
     queue = WaitingRuns()
     for number in (1, 2):
-        queue.add(run(number), "order", number, orphan=False)
-    assert queue.take(run(2), KIND) is False
-    queue.add(run(2), "order", BEGUN, orphan=True)
+        queue.add(run(number), KIND, number, orphan=False)
+    assert not queue.take(run(2)).orphan
+    queue.add(run(2), KIND, BEGUN, orphan=True)
     assert drained(queue) == [(run(2), True), (run(1), False)]
+
+
+def test_one_that_is_refused_meanwhile_changes_its_queue_and_keeps_its_place() -> None:
+    queue = WaitingRuns()
+    refused = KIND._replace(refused=frozenset({"b2"}))
+    for number in (1, 2, 3):
+        queue.add(run(number), KIND, number, orphan=number == 1, build="b1")
+    queue.add(run(1), refused, 5, orphan=False)
+    queue.add(run(3), refused, 5, orphan=False)
+    assert queue.kinds() == [KIND, refused]
+    assert queue.first(refused) == (run(1), Waiting(1, True, "b1"))
+    assert [queue.take(run(1)).place, queue.take(run(3)).place] == [1, 3]
+    assert drained(queue) == [(run(2), False)]
 
 
 def test_a_server_that_comes_up_again_hands_out_in_the_order_of_the_starts() -> None:

@@ -23,7 +23,7 @@ WORDS: Mapping[str, int] = {
     "event": limits.ID_CHARACTERS_MAX, "correlation_key": limits.ID_CHARACTERS_MAX, "worker": limits.ID_CHARACTERS_MAX,
     "call": limits.CALL_CHARACTERS_MAX, "group": limits.ITEM_CHARACTERS_MAX, "item": limits.ITEM_CHARACTERS_MAX,
     "reason": limits.REASON_CHARACTERS_MAX, "who": limits.WHO_CHARACTERS_MAX, "note": limits.NOTE_CHARACTERS_MAX,
-    "page": limits.PAGE_CHARACTERS_MAX, "blocked_at": limits.REASON_CHARACTERS_MAX,
+    "page": limits.PAGE_CHARACTERS_MAX, "blocked_at": limits.REASON_CHARACTERS_MAX, "build": limits.BUILD_CHARACTERS_MAX,
 }  # fmt: skip
 """Characters of a text, or of each in a list."""
 NUMBERS: Mapping[str, int] = {

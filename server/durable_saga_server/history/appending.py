@@ -81,7 +81,23 @@ def _check_bounds(commit: w.Commit, first: int, size: int) -> None:
             )
     if count > limits.EVENTS_PER_COMMIT_MAX or first + count > limits.SEQ_MAX:
         raise Rejected(f"{count} events from {first} on are too many: EVENTS_PER_COMMIT_MAX is {limits.EVENTS_PER_COMMIT_MAX}")
+    if first == 1:
+        _check_build(commit.events[0].build)
+    if len(commit.paused) > limits.PAUSED_CHARACTERS_MAX:
+        raise Rejected(f"the reason of a pause has {len(commit.paused)} characters")
     _check_common(commit)
+
+
+def _check_build(build: str) -> None:
+    if len(build) > limits.BUILD_CHARACTERS_MAX or not build.isprintable():
+        raise Rejected(
+            f"a build's name has at most {limits.BUILD_CHARACTERS_MAX} characters that can be printed: {build[:60]!r}"
+        )
+
+
+def build_in(commit: w.Commit) -> str:
+    """Of the code with which the run began, as its first commit tells it; empty in any other."""
+    return commit.events[0].build if commit.events[0].seq == 1 else ""
 
 
 def _data_bytes(event: h.Event) -> int:
@@ -125,6 +141,7 @@ def check_hello(hello: w.Hello) -> None:
             raise Rejected(
                 f"the name of a {what} must have 1 to {limits.ID_CHARACTERS_MAX} characters that can be printed: {name[:80]!r}"
             )
+    _check_build(hello.build)
     if len(hello.saga_types) > limits.SAGA_TYPES_PER_WORKER_MAX:
         raise Rejected(
             f"{len(hello.saga_types)} saga types are too many: SAGA_TYPES_PER_WORKER_MAX is {limits.SAGA_TYPES_PER_WORKER_MAX}"

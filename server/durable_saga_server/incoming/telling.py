@@ -61,7 +61,7 @@ class Census:
 
     def _ages(self) -> Observed:
         now_ms = self._service.clock.now_ms()
-        since = {**self._since_ms, "blocked": self._service.streams.blocked.oldest_ms}
+        since = {**self._since_ms, "blocked": self._service.dispatcher.refusals.oldest_ms}
         return [(max(now_ms - at_ms, 0) / 1000, (state,)) for state, at_ms in since.items() if at_ms]
 
     async def _run(self) -> None:
@@ -101,13 +101,13 @@ class Census:
 
 def watching_work(service: HistoryService) -> Watching:
     """What waits at this server, and for whom."""
-    sessions, committer, streams = service.sessions, service.committer, service.streams
+    sessions, committer = service.sessions, service.committer
 
     def queued() -> Observed:
         return [(count, (saga_type,)) for saga_type, count in service.dispatcher.lengths()]
 
     def blocked() -> Observed:
-        return [(1, (saga_type,)) for saga_type in streams.blocked.saga_types()]
+        return [(1, (one.saga_type,)) for _, one in service.dispatcher.refusals.blocked_runs()]
 
     return Watching(
         (metrics.QUEUE, queued),

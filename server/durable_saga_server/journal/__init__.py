@@ -19,7 +19,7 @@ from durable_saga_server.journal.errors import (
     SchemaTooNew,
     WeakSettings,
 )
-from durable_saga_server.journal.facets import Chunks, Claims, Hints, Inbox, Index, Members, Runs
+from durable_saga_server.journal.facets import Chunks, Claims, Hints, Inbox, Index, Members, Runs, Switches
 from durable_saga_server.journal.ledger import Ledger
 from durable_saga_server.journal.values import (
     CHUNK_BYTES,
@@ -41,6 +41,7 @@ from durable_saga_server.journal.values import (
     Member,
     Outcome,
     Run,
+    Switch,
     Tally,
     Unknown,
     mailbox_of,
@@ -51,7 +52,8 @@ __all__ = [
     "CHUNK_BYTES", "FAR_AFTER_MS", "INBOX_BYTES_MAX", "INBOX_MESSAGES_MAX", "MEMBER_KEPT_MS", "SHARDS", "Attributes", "Chunks",
     "Claims", "Commit", "Committed", "Created", "Exists", "Fenced", "Filter", "Head", "Hint", "Hints", "Inbox", "InboxFull",
     "Index", "Journal", "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable", "Ledger", "Listed", "Member",
-    "Members", "Outcome", "Run", "Runs", "SchemaTooNew", "Tally", "Unknown", "WeakSettings", "mailbox_of", "shard_of",
+    "Members", "Outcome", "Run", "Runs", "SchemaTooNew", "Switch", "Switches", "Tally", "Unknown", "WeakSettings", "mailbox_of",
+    "shard_of",
 ]  # fmt: skip
 
 
@@ -81,6 +83,9 @@ class Journal(Protocol):
 
     @property
     def claims(self) -> Claims: ...
+
+    @property
+    def switches(self) -> Switches: ...
 
     @property
     def ledger(self) -> Ledger: ...

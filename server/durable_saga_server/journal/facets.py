@@ -21,6 +21,7 @@ from durable_saga_server.journal.values import (
     Member,
     Outcome,
     Run,
+    Switch,
     Tally,
     Unknown,
 )
@@ -135,12 +136,13 @@ class Index(Protocol):
         """The run has ended: its key is of no use any more. One that a run of this name declares after that time stays."""
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-        """Runs that ended otherwise than completed, or are stuck or held, by the time of that change (`updated_ms`), oldest
-        first; at most limit, but never cut inside one millisecond. A change that becomes visible more than a few seconds late
-        has the time at which it did as its `updated_ms`, so that who reads on meets it."""
+        """Runs that ended otherwise than completed, or are stuck, held or blocked, by the time of that change (`updated_ms`),
+        oldest first; at most limit, but never cut inside one millisecond. A change that becomes visible more than a few seconds
+        late has the time at which it did as its `updated_ms`, so that who reads on meets it. Runs that were stuck, held or
+        blocked and have gone on since may be among them."""
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
-        """How many runs of each type are in each status, from maintained rows."""
+        """How many runs of each type are in each status, from maintained rows; in order."""
 
     def list_again(self, run: Run) -> None:
         """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""
@@ -154,3 +156,14 @@ class Claims(Protocol):
 
     async def confirm(self, namespace: str, group: str, item: str) -> None:
         """The item is done with, for ever (CLAIMS_KEPT_SECONDS on Cassandra)."""
+
+
+class Switches(Protocol):
+    """What operators have set, in few and small rows: each server reads all of them every now and then."""
+
+    async def all(self) -> Sequence[Switch]:
+        """In order of namespace and name."""
+
+    async def put(self, switch: Switch) -> bool:
+        """Write the version that follows the one which is there. False: somebody else has written that version. Raises
+        JournalUnavailable: it may be there, or come; put again, the same one is True if it is."""

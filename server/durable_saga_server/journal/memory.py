@@ -26,23 +26,27 @@ from durable_saga_server.journal import (
     Member,
     Outcome,
     Run,
+    Switch,
     Tally,
     Unknown,
 )
 from durable_saga_server.journal.ledger import MemoryLedger
 from durable_saga_server.journal.rules import (
-    NOTEWORTHY,
     cut_changes,
     cut_hints,
     decide_acquire,
     decide_commit,
     decide_purge,
+    decide_switch,
     hints_of,
     in_order,
+    is_noteworthy,
     keys_in,
     page_token,
     passes,
     read_page_token,
+    tallies_of,
+    tally_kind,
 )
 
 
@@ -59,6 +63,7 @@ class Tables:
     chunks: dict[Run, dict[tuple[bytes, int], tuple[int, bytes]]] = field(default_factory=dict)
     claims: dict[tuple[str, str, str], int | None] = field(default_factory=dict)
     """None: confirmed."""
+    switches: dict[tuple[str, str], Switch] = field(default_factory=dict)
 
 
 class MemoryJournal:
@@ -73,6 +78,7 @@ class MemoryJournal:
         self.members = MemoryMembers(tables)
         self.index = MemoryIndex(tables)
         self.claims = MemoryClaims(tables)
+        self.switches = MemorySwitches(tables)
         self.ledger = MemoryLedger()
 
     async def initialize(self) -> None: ...
@@ -242,14 +248,13 @@ class MemoryIndex(_Part):
             self._tables.keys.get((namespace, key), {}).pop(run, None)
 
     async def changes(self, namespace: str, after_ms: int, limit: int) -> Sequence[Head]:
-        heads = [one for one in self._tables.heads.values() if one.status in NOTEWORTHY and one.updated_ms > after_ms]
+        heads = [one for one in self._tables.heads.values() if is_noteworthy(one) and one.updated_ms > after_ms]
         heads = [one for one in heads if one.run.namespace == namespace]
         return cut_changes(sorted(heads, key=lambda one: (one.updated_ms, one.run.saga, one.run.run)), limit)
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
         heads = [one for one in self._tables.heads.values() if one.run.namespace == namespace]
-        counted = Counter((one.saga_type, one.status) for one in heads)
-        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in counted.items())
+        return tallies_of(Counter(map(tally_kind, heads)))
 
     def list_again(self, run: Run) -> None: ...
 
@@ -264,6 +269,18 @@ class MemoryClaims(_Part):
 
     async def confirm(self, namespace: str, group: str, item: str) -> None:
         self._tables.claims[namespace, group, item] = None
+
+
+class MemorySwitches(_Part):
+    async def all(self) -> Sequence[Switch]:
+        return [switch for _, switch in sorted(self._tables.switches.items())]
+
+    async def put(self, switch: Switch) -> bool:
+        key = switch.namespace, switch.name
+        is_written = decide_switch(self._tables.switches.get(key), switch)
+        if is_written:
+            self._tables.switches[key] = switch
+        return is_written
 
 
 def _add_hint(tables: Tables, hint: Hint) -> None:

@@ -6,17 +6,32 @@ Memory and SQLite decide with these functions under their own lock. Cassandra st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import RUN_NUMBER_MAX, TIME_MS_MAX
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import SHARDS, Attributes, Commit, Committed, Fenced, Filter, Head, Hint, Outcome, Run
+from durable_saga_server.journal import (
+    SHARDS,
+    Attributes,
+    Commit,
+    Committed,
+    Fenced,
+    Filter,
+    Head,
+    Hint,
+    Outcome,
+    Run,
+    Switch,
+    Tally,
+)
 
 DIGITS_MAX = 18
 _WITH_KEYS = frozenset({"saga_started", "key_declared"})
 _WITH_ATTRIBUTES = frozenset({"saga_started", "attributes_set"})
+TallyKind = tuple[str, int, str, bool, bool]
+"""Type, status, build, whether it is blocked, and paused."""
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
 
@@ -43,6 +58,30 @@ def decide_purge(head: Head | None, incarnation: bytes) -> Outcome:
     return Fenced(head) if head.incarnation != incarnation or head.status in OPEN else Committed(head)
 
 
+def decide_switch(before: Switch | None, switch: Switch) -> bool:
+    """Whether it is written now, or was by an earlier copy of the call."""
+    return switch == before or switch.version == (1 if before is None else before.version + 1)
+
+
+def is_noteworthy(head: Head) -> bool:
+    """A monitor looks at it."""
+    return head.status in NOTEWORTHY or bool(head.blocked)
+
+
+def tally_kind(head: Head) -> TallyKind:
+    """What it is counted as."""
+    if head.status not in OPEN:
+        return head.saga_type, head.status, "", False, False
+    return head.saga_type, head.status, head.build, bool(head.blocked), bool(head.paused)
+
+
+def tallies_of(counted: Mapping[TallyKind, int]) -> list[Tally]:
+    found = []
+    for (saga_type, status, build, is_blocked, is_paused), count in counted.items():
+        found.append(Tally(saga_type, status, count, build, is_blocked, is_paused))
+    return sorted(found)
+
+
 def in_order(messages: Iterable[h.InboxMessage]) -> list[h.InboxMessage]:
     """As a run reads its inbox."""
     return sorted(messages, key=lambda one: (one.received_ms, one.place, one.message_id))
@@ -55,7 +94,8 @@ def after_commit(head: Head, commit: Commit) -> Head:
         head.run, head.incarnation, head.saga_type, commit.status, "" if commit.release or closed else head.owner, head.epoch,
         commit.next_seq + len(commit.events), commit.commit_id, head.started_ms, commit.now_ms,
         commit.now_ms if closed else 0, commit.wake_at_ms, commit.blocked if commit.release else "", head.newest,
-        attributes_in(commit.events, head.attributes),
+        attributes_in(commit.events, head.attributes), commit.build or head.build,
+        head.paused if commit.paused is None else commit.paused,
     )  # fmt: skip
 
 
@@ -81,6 +121,9 @@ def passes(head: Head, wanted: Filter) -> bool:
         and head.started_ms >= wanted.started_after_ms
         and (not wanted.started_before_ms or head.started_ms < wanted.started_before_ms)
         and set(wanted.attributes) <= set(head.attributes)
+        and (not wanted.build or head.build == wanted.build)
+        and (not wanted.blocked or bool(head.blocked))
+        and (not wanted.paused or bool(head.paused))
     )
 
 

@@ -18,6 +18,7 @@ from durable_saga_server.journal.sqlite_ledger import SqliteLedger
 from durable_saga_server.journal.sqlite_members import SqliteMembers
 from durable_saga_server.journal.sqlite_migrating import migrate
 from durable_saga_server.journal.sqlite_runs import SqliteRuns
+from durable_saga_server.journal.sqlite_switches import SqliteSwitches
 
 
 class SqliteJournal:
@@ -35,6 +36,7 @@ class SqliteJournal:
         self.members = SqliteMembers(hands)
         self.index = SqliteIndex(hands)
         self.claims = SqliteClaims(hands)
+        self.switches = SqliteSwitches(hands)
         self.ledger = SqliteLedger(hands)
 
     async def initialize(self) -> None:

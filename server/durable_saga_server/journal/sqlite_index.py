@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
-from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token
+from durable_saga_server.journal.rules import cut_changes, page_token, read_page_token, tallies_of
 from durable_saga_server.journal.sqlite_hands import Hands
-from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, NOTEWORTHY, head_of, read_head
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, IS_OPEN, NOTEWORTHY, head_of, read_head
 
 _HAS_ATTRIBUTE = (
     "EXISTS (SELECT 1 FROM search_attributes AS one WHERE one.namespace = heads.namespace AND one.name = ? AND one.value = ?"
@@ -21,7 +22,7 @@ class SqliteIndex:
         self._hands = hands
 
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
-        select, values = _select(filter, page)
+        select, values = select_page(filter, page)
 
         def read(db: sqlite3.Connection) -> Listed:
             heads = [head_of(row) for row in db.execute(select, (*values, limit + 1))]
@@ -56,13 +57,18 @@ class SqliteIndex:
         return await self._hands.read(read)
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
-        select = "SELECT saga_type, status, count FROM tallies WHERE namespace = ? AND count > 0 ORDER BY saga_type, status"
-        return await self._hands.read(lambda db: [Tally(*row) for row in db.execute(select, (namespace,))])
+        select = "SELECT saga_type, status, build, blocked, paused, count FROM tallies WHERE namespace = ? AND count > 0"
+
+        def read(db: sqlite3.Connection) -> Sequence[Tally]:
+            rows = db.execute(select, (namespace,))
+            return tallies_of({(of, status, build, bool(one), bool(two)): count for of, status, build, one, two, count in rows})
+
+        return await self._hands.read(read)
 
     def list_again(self, run: Run) -> None: ...
 
 
-def _select(wanted: Filter, page: str) -> tuple[str, list[object]]:
+def select_page(wanted: Filter, page: str) -> tuple[str, list[object]]:
     """The rows of a listing behind a page, up to a limit that is the last value. Raises ValueError."""
     where, values = ["namespace = ?"], list[object]([wanted.namespace])
     if wanted.saga_type:
@@ -76,6 +82,12 @@ def _select(wanted: Filter, page: str) -> tuple[str, list[object]]:
     if wanted.started_before_ms:
         where.append("started_ms < ?")
         values.append(wanted.started_before_ms)
+    if wanted.build:
+        where.append("build = ? AND build <> ''")
+        values.append(wanted.build)
+        if wanted.statuses and wanted.statuses <= OPEN:
+            where.append(IS_OPEN)  # an index holds these alone
+    where += ["blocked <> ''"] * wanted.blocked + ["paused <> ''"] * wanted.paused
     for name, text in wanted.attributes[1:]:
         where.append(_HAS_ATTRIBUTE)
         values += [name, text]

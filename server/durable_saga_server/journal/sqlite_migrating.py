@@ -8,7 +8,7 @@ import sqlite3
 from durable_saga_server.journal import Hint, Run, SchemaTooNew
 from durable_saga_server.journal.sqlite_hints import add_hint
 from durable_saga_server.journal.sqlite_ledger import make_tables
-from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, SCHEMA_VERSION, TABLES
+from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, IS_OPEN, SCHEMA_VERSION, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,11 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE heads ADD COLUMN newest INTEGER DEFAULT 0")
     if there is not None and version < 4:
         db.execute("ALTER TABLE heads ADD COLUMN attributes TEXT DEFAULT ''")
+    if there is not None and version < 6:
+        for column in ("build", "paused"):
+            db.execute(f"ALTER TABLE heads ADD COLUMN {column} TEXT DEFAULT ''")
+        db.execute("DROP INDEX IF EXISTS heads_by_change")
+        db.execute("DROP TABLE IF EXISTS tallies")
     if version < 5:
         _set_aside(db)
     for statement in TABLES.split(";\n"):
@@ -34,10 +39,8 @@ def migrate(db: sqlite3.Connection) -> None:
     make_tables(db)
     if version < 5:
         _number(db)
-    if version < 2:  # version 1 counted nothing
-        db.execute("DELETE FROM tallies")
-        counted = "SELECT namespace, saga_type, status, count(*) FROM heads GROUP BY namespace, saga_type, status"
-        db.execute(f"INSERT INTO tallies {counted}")
+    if version < 6:
+        _count(db)
     if version < 3:  # version 2 had hints without shards
         for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
             add_hint(db, Hint(row[0], Run(*row[1:])))
@@ -58,6 +61,12 @@ def _set_aside(db: sqlite3.Connection) -> None:
         db.execute(f"DROP INDEX IF EXISTS {index}")
     for table in ("heads", "events"):
         db.execute(f"ALTER TABLE {table} RENAME TO {table}_4")
+
+
+def _count(db: sqlite3.Connection) -> None:
+    """Version 5 counted without builds, and blocked runs with the others."""
+    kind = f"namespace, saga_type, status, '', {IS_OPEN} AND blocked <> '', 0"
+    db.execute(f"INSERT INTO tallies SELECT {kind}, count(*) FROM heads GROUP BY 1, 2, 3, 5")
 
 
 def _number(db: sqlite3.Connection) -> None:

@@ -11,14 +11,15 @@ import sqlite3
 
 from durable_saga_server.journal import Attributes, Head, Run
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 RUN_IS = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
-    " ended_ms, wake_at_ms, blocked, newest, attributes"
+    " ended_ms, wake_at_ms, blocked, newest, attributes, build, paused"
 )
-NOTEWORTHY = "status NOT IN (1, 2, 4)"
-"""What the partial index holds: `rules.NOTEWORTHY`, and runs that continue in another."""
+NOTEWORTHY = "(status NOT IN (1, 2, 4) OR blocked <> '')"
+"""What a partial index holds: `rules.is_noteworthy`, and runs that continue in another."""
+IS_OPEN = "status IN (1, 2, 3, 9)"
 _FORGET_ATTRIBUTES = "DELETE FROM search_attributes WHERE namespace = OLD.namespace AND saga = OLD.saga AND run = OLD.run;"
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
@@ -26,9 +27,13 @@ CREATE TABLE IF NOT EXISTS heads (
   id INTEGER PRIMARY KEY, namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER,
   owner TEXT, epoch INTEGER, next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER,
   ended_ms INTEGER, wake_at_ms INTEGER, blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '',
-  UNIQUE (namespace, saga, run));
+  build TEXT DEFAULT '', paused TEXT DEFAULT '', UNIQUE (namespace, saga, run));
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
+CREATE INDEX IF NOT EXISTS heads_of_build ON heads (namespace, build, started_ms DESC, saga, run)
+  WHERE build <> '' AND {IS_OPEN};
+CREATE INDEX IF NOT EXISTS heads_blocked ON heads (namespace, started_ms DESC, saga, run) WHERE blocked <> '';
+CREATE INDEX IF NOT EXISTS heads_paused ON heads (namespace, started_ms DESC, saga, run) WHERE paused <> '';
 CREATE TABLE IF NOT EXISTS events (head INTEGER, seq INTEGER, event BLOB NOT NULL, PRIMARY KEY (head, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (
   namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
@@ -48,11 +53,13 @@ CREATE TABLE IF NOT EXISTS search_attributes (
 CREATE INDEX IF NOT EXISTS search_attributes_of ON search_attributes (namespace, saga, run, name);
 CREATE TRIGGER IF NOT EXISTS heads_removed AFTER DELETE ON heads BEGIN {_FORGET_ATTRIBUTES} END;
 CREATE TABLE IF NOT EXISTS tallies (
-  namespace TEXT, saga_type TEXT, status INTEGER, count INTEGER NOT NULL,
-  PRIMARY KEY (namespace, saga_type, status)) WITHOUT ROWID;
+  namespace TEXT, saga_type TEXT, status INTEGER, build TEXT, blocked INTEGER, paused INTEGER, count INTEGER NOT NULL,
+  PRIMARY KEY (namespace, saga_type, status, build, blocked, paused)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (
   namespace TEXT, group_name TEXT, item TEXT, until_ms INTEGER,
   PRIMARY KEY (namespace, group_name, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS switches (
+  namespace TEXT, name TEXT, value BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (namespace, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunks (
   namespace TEXT, saga TEXT, run INTEGER, digest BLOB, part INTEGER, written_ms INTEGER, chunk BLOB NOT NULL,
   PRIMARY KEY (namespace, saga, run, digest, part));
@@ -76,7 +83,7 @@ def find_head(db: sqlite3.Connection, run: Run) -> tuple[int, Head | None]:
 
 
 def head_of(row: tuple[object, ...]) -> Head:
-    return Head(Run(*row[:3]), *row[3:-1], _attributes(row[-1]))  # type: ignore[arg-type,call-arg]
+    return Head(Run(*row[:3]), *row[3:-3], _attributes(row[-3]), *row[-2:])  # type: ignore[arg-type,call-arg]
 
 
 def _attributes(text: object) -> Attributes:
@@ -91,5 +98,6 @@ def values_of(head: Head) -> tuple[object, ...]:
     return (
         head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
         head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
-        head.blocked, head.newest, json.dumps(head.attributes) if head.attributes else "",
+        head.blocked, head.newest, json.dumps(head.attributes) if head.attributes else "", head.build,
+        head.paused,
     )  # fmt: skip

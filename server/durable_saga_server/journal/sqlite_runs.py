@@ -23,18 +23,15 @@ from durable_saga_server.journal import (
     Unknown,
 )
 from durable_saga_server.journal.damage import cut_bytes, read_events
-from durable_saga_server.journal.rules import decide_acquire, decide_commit, decide_purge, keys_in
+from durable_saga_server.journal.rules import decide_acquire, decide_commit, decide_purge, keys_in, tally_kind
 from durable_saga_server.journal.sqlite_hands import Hands
 from durable_saga_server.journal.sqlite_hints import add_hint
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, RUN_IS, find_head, read_head, run_key, values_of
 
-_SET = (
-    "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?,"
-    " attributes = ?"
-)
+_SET = "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, attributes = ?"
 _UPDATE_HEAD = f"UPDATE heads SET {_SET} WHERE id = ?"
-"""Leaves the indexes of status alone, which most writes do not change."""
-_UPDATE_HEAD_AND_STATUS = f"UPDATE heads SET status = ?, {_SET} WHERE id = ?"
+"""Leaves most indexes alone, and what is counted, which most writes do not change."""
+_UPDATE_ALL = f"UPDATE heads SET status = ?, blocked = ?, build = ?, paused = ?, {_SET} WHERE id = ?"
 _ID = f"(SELECT id FROM heads WHERE {RUN_IS})"
 
 
@@ -135,7 +132,7 @@ def _purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int)
 
 def _insert_head(db: sqlite3.Connection, head: Head) -> int:
     """Its number."""
-    done = db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values_of(head))
+    done = db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values_of(head))
     if head.attributes:
         _write_attributes(db, head)
     _count(db, head, 1)
@@ -145,21 +142,23 @@ def _insert_head(db: sqlite3.Connection, head: Head) -> int:
 def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) -> None:
     changed = (
         head.owner, head.epoch, head.next_seq, head.last_commit, head.updated_ms, head.ended_ms, head.wake_at_ms,
-        head.blocked, json.dumps(head.attributes) if head.attributes else "", number,
+        json.dumps(head.attributes) if head.attributes else "", number,
     )  # fmt: skip
     if head.attributes != before.attributes:
         _write_attributes(db, head)
-    if head.status == before.status:
+    marks = head.status, head.blocked, head.build, head.paused
+    if marks == (before.status, before.blocked, before.build, before.paused):
         db.execute(_UPDATE_HEAD, changed)
         return
-    db.execute(_UPDATE_HEAD_AND_STATUS, (head.status, *changed))
-    _count(db, head, 1)
-    _count(db, before, -1)
+    db.execute(_UPDATE_ALL, (*marks, *changed))
+    if tally_kind(head) != tally_kind(before):
+        _count(db, head, 1)
+        _count(db, before, -1)
 
 
 def _count(db: sqlite3.Connection, head: Head, more: int) -> None:
-    tally = "INSERT INTO tallies VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
-    db.execute(tally, (head.run.namespace, head.saga_type, head.status, more))
+    tally = "INSERT INTO tallies VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
+    db.execute(tally, (head.run.namespace, *tally_kind(head), more))
 
 
 def _write_attributes(db: sqlite3.Connection, head: Head) -> None:

@@ -38,7 +38,8 @@ class Head:
     `status` is a value of `durable_saga.pb.history_pb2.Status`. `owner` is a worker's name, empty when nobody has it.
     `wake_at_ms` is the next thing to do without a message. `blocked` tells why no worker can go on, else empty.
     `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
-    `attributes`: (name, text) of each search attribute that its events have set, in order of name.
+    `attributes`: (name, text) of each search attribute that its events have set, in order of name. `build`: of the code
+    with which the run began, empty: not known. `paused` tells who had it stand still and why, else empty.
     """
 
     run: Run
@@ -56,6 +57,8 @@ class Head:
     blocked: str = ""
     newest: int = 0
     attributes: Attributes = ()
+    build: str = ""
+    paused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Commit:
 
     Sets next_seq, last_commit, status, wake_at_ms, updated_ms (and ended_ms when `status` is closed); `consumed` names the
     inbox messages which these events hold: they are deleted after the commit, no later than the next `inbox.unread`.
-    `release` empties the owner and sets `blocked`; otherwise the owner stays and `blocked` is cleared.
+    `release` empties the owner and sets `blocked`; otherwise the owner stays and `blocked` is cleared. `build` empty, and
+    `paused` None, leave what is there.
     """
 
     run: Run
@@ -79,6 +83,8 @@ class Commit:
     consumed: Sequence[str] = ()
     release: bool = False
     blocked: str = ""
+    build: str = ""
+    paused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +170,19 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tally:
+    """Of open runs, those of each build, blocked or not, paused or not, are counted apart."""
+
     saga_type: str
     status: int
     count: int
+    build: str = ""
+    blocked: bool = False
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All of it holds. An empty field asks nothing; `started_after_ms` is within, `started_before_ms` is not."""
+    """All of it holds. An empty field, or False, asks nothing; `started_after_ms` is within, `started_before_ms` is not."""
 
     namespace: str
     saga_type: str = ""
@@ -179,3 +190,16 @@ class Filter:
     attributes: Attributes = ()
     started_after_ms: int = 0
     started_before_ms: int = 0
+    build: str = ""
+    blocked: bool = False
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What an operator has set for all servers of a journal. `version` is 1 at first, and one higher each time."""
+
+    namespace: str
+    name: str
+    value: bytes
+    version: int

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from durable_saga_server.journal import Chunks, Claims, Hints, Inbox, Index, Journal, Ledger, Members, Runs
+from durable_saga_server.journal import Chunks, Claims, Hints, Inbox, Index, Journal, Ledger, Members, Runs, Switches
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -25,6 +25,7 @@ class WrappedJournal:
         self.members: Members = self._wrapped("members")
         self.index: Index = self._wrapped("index")
         self.claims: Claims = self._wrapped("claims")
+        self.switches: Switches = self._wrapped("switches")
         self.ledger: Ledger = self._wrapped("ledger")
 
     def _wrapped(self, name: str) -> Any:

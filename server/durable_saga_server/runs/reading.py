@@ -18,7 +18,7 @@ from durable_saga_server.keys import key_of
 from durable_saga_server.means import Means
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.waiters import Waiters
-from durable_saga_server.workers.dispatch import HISTORY_BYTES_HANDED_MAX
+from durable_saga_server.workers.handing import HISTORY_BYTES_HANDED_MAX
 from durable_saga_server.workers.sessions import Sessions
 
 LEASE_MS_MAX = 3_600_000
@@ -163,7 +163,7 @@ class Reading:
         check_attributes(request.attributes)
         wanted = Filter(
             request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
-            request.started_after_ms, request.started_before_ms,
+            request.started_after_ms, request.started_before_ms, request.build, request.blocked, request.paused,
         )  # fmt: skip
         if request.correlation_key:
             return await self._keyed(wanted, request.correlation_key)
@@ -184,9 +184,13 @@ class Reading:
     async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
         check_name("namespace", request.namespace, self._config.id_characters_max)
         tallies = await self._journal.index.tallies(request.namespace)
-        return c.StatisticsReply(
-            tallies=[c.Tally(saga_type=one.saga_type, status=shown(one.status), count=one.count) for one in tallies]
-        )
+        return c.StatisticsReply(tallies=[
+            c.Tally(
+                saga_type=one.saga_type, status=shown(one.status), count=one.count, build=one.build, blocked=one.blocked,
+                paused=one.paused,
+            )
+            for one in tallies
+        ])  # fmt: skip
 
     @guard_journal
     async def changes(self, request: c.ChangesRequest) -> c.ListReply:
@@ -238,5 +242,5 @@ def describe_head(head: Head) -> c.Description:
         key=key_of(head.run), saga_type=head.saga_type, status=shown(head.status), owner=head.owner,
         epoch=head.epoch, next_seq=head.next_seq, started_ms=head.started_ms, updated_ms=head.updated_ms,
         ended_ms=head.ended_ms, wake_at_ms=head.wake_at_ms, blocked=head.blocked,
-        attributes=dict(head.attributes),
+        attributes=dict(head.attributes), build=head.build,
     )  # fmt: skip

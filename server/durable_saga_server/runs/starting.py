@@ -31,7 +31,6 @@ class Starting:
         self._config = means.config
         self._cell = cell
         self._dispatcher = dispatcher
-        self._sessions = dispatcher.sessions
         self._large = large
         self._waker = waker
 
@@ -54,8 +53,7 @@ class Starting:
             await self._waker.hint(run, self._clock.now_ms() + self._config.orphan_chunks_ms)
             request = await self._large.detach(run, request)
         now_ms = self._clock.now_ms()
-        waiting = self._dispatcher.has_waiting(run.namespace, request.saga_type)
-        session = None if waiting else self._sessions.pick(run.namespace, request.saga_type)
+        session = self._dispatcher.pick_new(run.namespace, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
             seed=request.start_id or self._ids.new(),
@@ -64,7 +62,7 @@ class Starting:
         ))  # fmt: skip
         head = Head(
             run, self._ids.new(), request.saga_type, h.RUNNING, session.name if session else "", 1, 1, self._ids.new(),
-            now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]),
+            now_ms, now_ms, wake_at_ms=now_ms, attributes=attributes_in([event]), build=session.build if session else "",
         )  # fmt: skip
         look_ms = self._config.rehint_ms if self._cell.is_home(run) else self._config.foreign_hint_ms
         with self._dispatcher.handing(run, look=False) as handing:

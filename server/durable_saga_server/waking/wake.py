@@ -283,7 +283,9 @@ class Waker:
                 await self.mailbox.nudge(member, head.run)
                 return
         started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
-        self._dispatcher.wake(head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms)
+        self._dispatcher.wake(
+            head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
+        )  # fmt: skip
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
@@ -298,7 +300,7 @@ class Waker:
         if (owner := self._sessions.owner_by(head)) is not None:
             await self._dispatcher.deliver_unread(owner, head)
         elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
-            self._dispatcher.wake(run, head.saga_type)
+            self._dispatcher.wake(run, head.saga_type, build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
         """Its time has come, or it has a message. Raises JournalError."""

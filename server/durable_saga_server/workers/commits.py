@@ -16,7 +16,7 @@ from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.log_fields import about
 from durable_saga.pb.payloads import PAYLOAD_INLINE_BYTES_MAX, holds_large
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.history.appending import Rejected, check_commit, references, tell_large, wake_ms
+from durable_saga_server.history.appending import Rejected, build_in, check_commit, references, tell_large, wake_ms
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
 from durable_saga_server.keys import run_of
 from durable_saga_server.large import LargePayloads
@@ -114,7 +114,8 @@ class Commits:
         self._committer.submit(
             Commit(
                 run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
-                request.status, now_ms, wake_ms(request, now_ms), request.consumed, request.release,
+                request.status, now_ms, wake_ms(request, now_ms), request.consumed, request.release, build=build_in(request),
+                paused=request.paused if request.HasField("paused") else None,
             ),
             done,
         )  # fmt: skip

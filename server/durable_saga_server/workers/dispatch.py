@@ -6,78 +6,33 @@ A run that can go on waits here until a fitting worker has room (`waiting.py`).
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_saga.pb import history_pb2 as h
-from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
 from durable_saga.pb.log_fields import about
-from durable_saga.pb.payloads import HISTORY_BYTES_MAX
 from durable_saga_server.cell import Cell
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Commit, Committed, Head, Hint, Journal, JournalDamaged, JournalError, Run
+from durable_saga_server.journal import Committed, Head, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import in_order
 from durable_saga_server.keys import key_of
 from durable_saga_server.tending import tend
+from durable_saga_server.workers.damaged import set_aside
+from durable_saga_server.workers.handing import Handing, assign, read_history
 from durable_saga_server.workers.not_given import NotGiven
-from durable_saga_server.workers.sessions import Behind, Ownership, Session, Sessions
-from durable_saga_server.workers.waiting import BEGUN, Kind, WaitingRuns
+from durable_saga_server.workers.placing import Placing
+from durable_saga_server.workers.sessions import Behind, Session, Sessions
+from durable_saga_server.workers.waiting import BEGUN, Kind, Waiting
 
 log = logging.getLogger(__name__)
 ACQUIRE_ATTEMPTS_MAX = 8
-ASSIGN_BYTES_MAX = 4 * 1024 * 1024
-ASSIGN_MESSAGES_MAX = 500
 INBOX_LOOKS_MAX = 3
 """In a row; what comes faster than that is caught up a moment later."""
-DAMAGED_AGAIN_MS = 60_000
-HISTORY_BYTES_HANDED_MAX = 3 * HISTORY_BYTES_MAX
-"""A longer one is not read to its end: no worker writes such a thing."""
 _AGAIN_SECONDS = 0.25
 _EVERY_EPOCH = 2**63
-
-
-def assign(
-    session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], *, is_home: bool, former: str = "",
-) -> None:  # fmt: skip
-    """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces.
-    `former`: the owner that did not give it back; what another process had under way was cut off."""
-    if is_home:
-        session.owned[head.run] = Ownership(head.incarnation, head.epoch, head.saga_type)
-    item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
-    item.interrupted = former not in ("", session.name)
-    size = 0
-    for event in events:
-        if size > ASSIGN_BYTES_MAX:
-            item.more, size = True, 0
-            session.send(w.ServerItem(assign=item))
-            item = w.Assign(key=item.key, incarnation=head.incarnation, epoch=head.epoch)
-        size += event.ByteSize()
-        item.events.append(event)
-    first = inbox[:ASSIGN_MESSAGES_MAX]
-    item.inbox.extend(first)
-    if is_home:
-        session.owned[head.run].sent.update((message.message_id, None) for message in first)
-    session.behind.pop(head.run, None)
-    session.send(w.ServerItem(assign=item))
-    session.deliver(head.run, key_of(head.run), head.epoch, inbox[ASSIGN_MESSAGES_MAX:])
-
-
-class Handing:
-    """A run on its way to a worker, who is named its owner in the journal already and can't be sent anything yet. What is
-    written into its inbox meanwhile goes with it; otherwise later messages would overtake it. `look`: its inbox is to be read;
-    `messages`: what this server wrote into it since; `gone`: the epoch in which its worker has given it up since."""
-
-    __slots__ = ("gone", "look", "messages")
-
-    def __init__(self, look: bool) -> None:
-        self.look = look
-        self.gone = 0
-        self.messages: list[h.InboxMessage] = []
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -95,7 +50,8 @@ class Dispatcher:
         self._config = config
         self._cell = cell
         self.sessions = sessions
-        self._waiting = WaitingRuns()
+        self._placing = Placing(sessions)
+        self.refusals = self._placing.refusals
         self._held = 0
         self._changed = asyncio.Event()
         self._assigning: dict[Run, asyncio.Task[None]] = {}
@@ -109,14 +65,21 @@ class Dispatcher:
     async def stop(self) -> None:
         await _cancelled([*self._assigning.values(), *([self._task] if self._task else [])])
 
-    def wake(self, run: Run, saga_type: str, *, orphan: bool = False, started_ms: int = BEGUN) -> bool:
+    def wake(
+        self, run: Run, saga_type: str, *, orphan: bool = False, started_ms: int = BEGUN, build: str = ""
+    ) -> bool:  # fmt: skip
         """The run can go on. `orphan`: whoever owns it is gone, so it is taken over; otherwise an owner that came meanwhile
-        keeps it. `started_ms`: of a run that has not begun. False when the queue is full: its hint brings it back later."""
-        if len(self._waiting) >= self._config.runnable_max:
+        keeps it. `started_ms`: of a run that has not begun; `build`: with which another one began. False when the queue is
+        full: its hint brings it back later."""
+        self.refusals.retried(run)
+        return self._add(run, saga_type, started_ms, orphan=orphan, build=build)
+
+    def _add(self, run: Run, saga_type: str, started_ms: int, *, orphan: bool, build: str) -> bool:
+        if len(self._placing) >= self._config.runnable_max:
             return False
         for one in self._handing.get(run, ()):
             one.look = True  # whoever wakes it may have written to it
-        self._waiting.add(run, saga_type, started_ms, orphan=orphan)
+        self._placing.add(run, saga_type, started_ms, orphan=orphan, build=build)
         self._changed.set()
         return True
 
@@ -130,22 +93,25 @@ class Dispatcher:
             self._held -= 1
             self.look_again()
 
-    def offer(self, run: Run, saga_type: str, session: Session) -> None:
-        """To this worker, which has room, unless somebody has it by now."""
-        if run not in self._assigning:
-            self._begin(run, saga_type, session, orphan=False)
+    def bring(self, run: Run, saga_type: str, build: str) -> None:
+        """One that some could not go on with, to others."""
+        self.refusals.tried(run)
+        self._add(run, saga_type, BEGUN, orphan=False, build=build)
+
+    def pick_new(self, namespace: str, saga_type: str) -> Session | None:
+        """For a run that begins. None where runs of this type wait for room, or may: it then stands behind them."""
+        return None if self.has_waiting(namespace, saga_type) else self.sessions.pick(namespace, saga_type)
 
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
-        """Whether runs of this type wait for room, or may: a new one then stands behind them."""
-        return self._held > 0 or self._waiting.any_of((namespace, saga_type))
+        return self._held > 0 or self._placing.any_of(namespace, saga_type)
 
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
-        return self._waiting.lengths()
+        return self._placing.lengths()
 
     def look_again(self) -> None:
         """A worker came, or has room."""
-        if self._waiting and not self._held:
+        if self._placing and not self._held:
             self._changed.set()
 
     async def _run(self) -> None:
@@ -153,19 +119,19 @@ class Dispatcher:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for kind in [] if self._held else self._waiting.kinds():
+            for kind in [] if self._held else self._placing.kinds():
                 self._hand_out(kind)
 
     def _hand_out(self, kind: Kind) -> None:
-        while len(self._assigning) < self._config.assignments_at_once_max and (run := self._waiting.first(kind)) is not None:
-            session = self.sessions.pick(*kind)
-            if session is None or run in self._assigning:
-                break
-            self._begin(run, kind[1], session, self._waiting.take(run, kind))
+        while len(self._assigning) < self._config.assignments_at_once_max:
+            if (found := self._placing.next(kind, self._assigning)) is None:
+                return
+            run, waiting, session = found
+            self._begin(run, kind.saga_type, session, waiting)
 
-    def _begin(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
+    def _begin(self, run: Run, saga_type: str, session: Session, waiting: Waiting) -> None:
         session.reserved += 1
-        task = asyncio.create_task(self._assign(run, saga_type, session, orphan))
+        task = asyncio.create_task(self._assign(run, saga_type, session, waiting))
         self._assigning[run] = task
 
         def done(_: asyncio.Task[None]) -> None:
@@ -175,22 +141,22 @@ class Dispatcher:
 
         task.add_done_callback(done)
 
-    async def _assign(self, run: Run, saga_type: str, session: Session, orphan: bool) -> None:
+    async def _assign(self, run: Run, saga_type: str, session: Session, waiting: Waiting) -> None:
         with self.handing(run, look=True) as handing:
             try:
-                taken = await self.take_over(run, session.name, orphan=orphan)
+                taken = await self.take_over(run, session.name, orphan=waiting.orphan)
                 if taken is None:
                     return
                 head, former = taken
                 events = await read_history(self._journal, head, self._config.events_per_read)
                 inbox = await self.unread(run, handing)
             except JournalDamaged as error:
-                await self._set_aside(run, error)
+                await set_aside(self._journal, self._clock, run, error)
                 return
             except JournalError as error:
                 log.warning("saga %s can't be handed out: %s", run.saga, error, extra=about(run, saga_type))
                 await self._clock.sleep(_AGAIN_SECONDS)
-                self.wake(run, saga_type, orphan=orphan)
+                self.wake(run, saga_type, orphan=waiting.orphan, build=waiting.build)
                 return
             self._give(session, head, events, inbox, former)
 
@@ -198,7 +164,7 @@ class Dispatcher:
         self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], former: str = ""
     ) -> None:  # fmt: skip
         if session.closed:  # the worker went away before it got it
-            self.wake(head.run, head.saga_type, orphan=True)
+            self.wake(head.run, head.saga_type, orphan=True, build=head.build)
         else:
             assign(session, head, events, inbox, is_home=self._cell.is_home(head.run), former=former)
             self.not_given.given(head.run)
@@ -209,7 +175,7 @@ class Dispatcher:
             inbox = await self.unread(head.run, handing)
         except JournalError as error:
             log.warning("saga %s can't be handed out: %s", head.run.saga, error, extra=about(head.run, head.saga_type))
-            self.wake(head.run, head.saga_type, orphan=True)
+            self.wake(head.run, head.saga_type, orphan=True, build=head.build)
         else:
             self._give(session, head, [event], inbox)
 
@@ -240,6 +206,7 @@ class Dispatcher:
     def ended(self, run: Run) -> None:
         """Whoever wrote the end: no worker has it, whatever was read about it before."""
         self.sessions.forget(run)
+        self.refusals.forget(run)
         for one in self._handing.get(run, ()):
             one.gone = _EVERY_EPOCH
 
@@ -281,25 +248,6 @@ class Dispatcher:
             if session.on_room is not None:
                 session.on_room()
 
-    async def _set_aside(self, run: Run, error: JournalDamaged) -> None:
-        """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
-        log.error("%s", error, extra=about(run))
-        try:
-            head = await self._journal.runs.head(run)
-            if head is None or head.status not in OPEN:
-                return
-            again_ms = self._clock.now_ms() + DAMAGED_AGAIN_MS
-            commit_id = hashlib.sha256(head.last_commit + again_ms.to_bytes(8, "big")).digest()[:16]
-            await self._journal.hints.add(Hint(again_ms, run))
-            await self._journal.runs.commit_many([
-                Commit(
-                    run, head.incarnation, head.epoch, commit_id, head.next_seq, [], head.status, head.updated_ms,
-                    again_ms, release=True, blocked=str(error)[:BLOCKED_CHARACTERS_MAX],
-                )
-            ])  # fmt: skip
-        except JournalError as other:
-            log.warning("saga %s can't be set aside: %s", run.saga, other, extra=about(run))
-
     async def acquire(self, run: Run, owner: str, *, orphan: bool = True) -> Head | None:
         """As take_over(), without the former owner."""
         taken = await self.take_over(run, owner, orphan=orphan)
@@ -333,24 +281,6 @@ class Dispatcher:
                 return outcome.head, former
             await self._clock.sleep(0.02 * 2**attempt)
         raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
-
-
-async def read_history(journal: Journal, head: Head, per_read: int) -> list[h.Event]:
-    """All of it. Raises JournalError; JournalDamaged where it can't be all."""
-    events: list[h.Event] = []
-    size = 0
-    while len(events) < head.next_seq and size <= HISTORY_BYTES_HANDED_MAX:
-        page = await journal.runs.events(head.run, len(events), min(per_read, head.next_seq - len(events)))
-        if not page:
-            break
-        size += sum(event.ByteSize() for event in page)
-        events += page
-    if len(events) != head.next_seq:
-        raise JournalDamaged(
-            f"run {head.run.run} of saga {head.run.saga!r} is damaged: {len(events)} events of {size} bytes can be read,"
-            f" but the head says {head.next_seq}"
-        )
-    return events
 
 
 def _is_own_try(head: Head, before: Head | None, owner: str) -> bool:

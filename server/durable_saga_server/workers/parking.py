@@ -13,14 +13,13 @@ from durable_saga_server.history.appending import OPEN, wake_ms
 from durable_saga_server.journal import Commit, Committed, JournalError, Run, Unknown
 from durable_saga_server.keys import run_of
 from durable_saga_server.means import Means
-from durable_saga_server.workers.blocked import BlockedRuns
 from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
 from durable_saga_server.workers.sessions import Session
 
 log = logging.getLogger(__name__)
-BLOCKED_RETRY_MS_MIN = 1_000
-BLOCKED_RETRY_MS_MAX = 86_400_000
+SAID_RETRY_MS_MAX = 86_400_000
+"""What a worker asks for."""
 REJECTED_RETRY_MS = 60_000
 
 
@@ -28,15 +27,14 @@ class Parking:
     """`hint` makes sure that somebody looks at a run at a time, in Unix milliseconds; it raises JournalError."""
 
     def __init__(
-        self, means: Means, committer: Committer, dispatcher: Dispatcher, blocked: BlockedRuns,
-        hint: Callable[[Run, int], Awaitable[None]],
+        self, means: Means, committer: Committer, dispatcher: Dispatcher, hint: Callable[[Run, int], Awaitable[None]]
     ) -> None:  # fmt: skip
         self._journal = means.journal
         self._clock = means.clock
         self._ids = means.ids
         self._committer = committer
         self._dispatcher = dispatcher
-        self._blocked = blocked
+        self._refusals = dispatcher.refusals
         self._hint = hint
 
     async def release(self, session: Session, request: w.Release) -> None:
@@ -44,18 +42,18 @@ class Parking:
         after it."""
         run = run_of(request.key)
         owned = session.owned.get(run)
-        saga_type = owned.saga_type if owned else request.saga_type
+        saga_type, build = (owned.saga_type, owned.build) if owned else (request.saga_type, "")
         if not await self.owns(session, request):
             log.info("worker %s gives back saga %s, which it does not own", session.name, run.saga, extra=about(run))
             return
         self._dispatcher.given_up(session, run, request.epoch)
         now_ms = self._clock.now_ms()
-        wake_at_ms = wake_ms(request, now_ms)
+        wake_at_ms, blocked = wake_ms(request, now_ms), ""
         if request.blocked:
-            wake_at_ms = now_ms + min(max(request.retry_after_ms, BLOCKED_RETRY_MS_MIN), BLOCKED_RETRY_MS_MAX)
+            wake_at_ms, blocked = self._refused(session, request, saga_type, build, now_ms)
         commit = Commit(
             run, request.incarnation, request.epoch, self._ids.new(), request.next_seq, [], request.status, now_ms,
-            wake_at_ms, request.consumed, release=True, blocked=request.blocked[:BLOCKED_CHARACTERS_MAX],
+            wake_at_ms, request.consumed, release=True, blocked=blocked,
         )  # fmt: skip
         while True:
             try:
@@ -66,14 +64,32 @@ class Parking:
                     continue
                 self._dispatcher.given_up(session, run, request.epoch)
                 if isinstance(outcome, Committed) and request.blocked:
-                    self._blocked.add(run, saga_type, session.name)
-                if isinstance(outcome, Committed) and not request.blocked and await self._is_due(run, wake_at_ms):
-                    self._dispatcher.wake(run, saga_type)
+                    self._go_elsewhere(run, saga_type, build, is_blocked=bool(blocked))
+                elif isinstance(outcome, Committed) and await self._is_due(run, wake_at_ms):
+                    self._dispatcher.wake(run, saga_type, build=build)
                 break
             except JournalError as error:
                 log.warning("saga %s can't be parked now: %s", run.saga, error, extra=about(run))
                 await self._clock.sleep(1)
         self._dispatcher.look_again()
+
+    def _refused(self, session: Session, said: w.Release, saga_type: str, build: str, now_ms: int) -> tuple[int, str]:
+        """When the run is to be looked at, and why it is blocked, unless other code is there for it."""
+        run = run_of(said.key)
+        refused = self._refusals.add(run, saga_type, build, session.code)
+        if self._dispatcher.sessions.fits(run.namespace, saga_type, refused):
+            log.info("build %s can't continue saga %s, which goes to another: %s", session.build, run.saga, said.blocked)
+            return now_ms, ""
+        reason = said.blocked[:BLOCKED_CHARACTERS_MAX]
+        retry_ms = self._refusals.blocked(run, reason, now_ms)
+        return now_ms + max(retry_ms, min(said.retry_after_ms, SAID_RETRY_MS_MAX)), reason
+
+    def _go_elsewhere(self, run: Run, saga_type: str, build: str, *, is_blocked: bool) -> None:
+        """A worker with other code may have come meanwhile."""
+        if is_blocked:
+            self._refusals.stands(run)
+        if not is_blocked or self._dispatcher.sessions.fits(run.namespace, saga_type, self._refusals.of(run)):
+            self._dispatcher.bring(run, saga_type, build)
 
     async def set_aside(self, session: Session, said: w.Commit, reason: str) -> None:
         """What its worker wants to write can't be written: nobody goes on with the run for a while, and it shows why."""
@@ -107,7 +123,9 @@ class Parking:
 
     def committed(self, session: Session, run: Run, said: w.Commit) -> None:
         """The run went on; what has ended, or was released with the commit, its worker has no more."""
-        self._blocked.goes_on(run)
+        self._refusals.goes_on(run)
+        if said.status not in OPEN:
+            self._refusals.forget(run)
         if said.status not in OPEN or said.release:
             self._dispatcher.given_up(session, run, said.epoch)
             self._dispatcher.look_again()

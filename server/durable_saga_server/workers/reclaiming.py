@@ -46,5 +46,7 @@ class Reclaiming:
             known = session.owned.get(run)
             sent = known.sent if known is not None and known.epoch == head.epoch else {}
             now_ms = self._clock.now_ms()
-            session.owned[run] = Ownership(head.incarnation, head.epoch, head.saga_type, now_ms, sent)
+            session.owned[run] = Ownership(
+                head.incarnation, head.epoch, head.saga_type, head.build, bool(head.blocked), now_ms, sent
+            )  # fmt: skip
             session.deliver(run, key_of(run), owned.epoch, unread)

@@ -28,6 +28,9 @@ class Ownership:
     incarnation: bytes
     epoch: int
     saga_type: str
+    build: str = ""
+    """With which the run began."""
+    was_blocked: bool = False
     told_ms: int = 0
     """When its worker told; 0: this server gave it."""
     sent: dict[str, None] = field(default_factory=dict)
@@ -57,6 +60,8 @@ class Session:
     owned: dict[Run, Ownership] = field(default_factory=dict)
     reserved: int = 0
     draining: bool = False
+    build: str = ""
+    """Of its code, as it says; empty: it does not say."""
     greeted: bool = False
     """Not while it tells what it owns: until then nothing new is given to it."""
     secret: bytes = b""
@@ -74,6 +79,11 @@ class Session:
     """Where the server asks who it is."""
     on_room: Callable[[], None] | None = None
     """Called when there is room again for messages of those that are behind."""
+
+    @property
+    def code(self) -> str:
+        """By which its code is told from other code: the build, else the worker itself."""
+        return self.build or self.name
 
     @property
     def closed(self) -> bool:
@@ -189,16 +199,17 @@ class Sessions:
             for run in [run for run, owned in one.owned.items() if owned.told_ms < before_ms and not is_home(run)]:
                 del one.owned[run]
 
-    def fits(self, namespace: str, saga_type: str) -> bool:
-        """Whether any worker here can run it, now or when it has room."""
-        return any(one.can_run(namespace, saga_type) for one in self._all)
+    def fits(self, namespace: str, saga_type: str, refused: frozenset[str] = frozenset()) -> bool:
+        """Whether any worker here can run it, now or when it has room, whose code has not refused it."""
+        return any(one.can_run(namespace, saga_type) and one.code not in refused for one in self._all)
 
     def named(self, name: str, namespace: str = "") -> Session | None:
         """Of that namespace, where one is given."""
         of = (one for one in self._all if not namespace or one.namespace == namespace)
         return next((one for one in of if one.name == name and not one.closed), None)
 
-    def pick(self, namespace: str, saga_type: str) -> Session | None:
-        """The fitting worker with the most room, in share of its capacity."""
-        fitting = [one for one in self._all if one.has_room(namespace, saga_type)]
-        return min(fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)
+    def pick(self, namespace: str, saga_type: str, refused: frozenset[str] = frozenset(), build: str = "") -> Session | None:
+        """The fitting worker with the most room, in share of its capacity: of that build, if one has room."""
+        fitting = [one for one in self._all if one.has_room(namespace, saga_type) and one.code not in refused]
+        own = [one for one in fitting if one.build == build] if build else []
+        return min(own or fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)

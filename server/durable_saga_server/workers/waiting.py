@@ -1,4 +1,4 @@
-"""The runs that can go on and wait for a worker with room, by namespace and type.
+"""The runs that can go on and wait for a worker with room, by what workers can take them: runs of one kind.
 
 Order: runs that have begun come first, as they came; those that have not begun stand behind them in the order of their starts,
 whoever brings them and whenever: a server that comes up again finds them in the journal by hints, which know no order. Nothing
@@ -10,21 +10,37 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from durable_saga_server.journal import Run
 
 BEGUN = 0
 """In the place of the time of its start: the run has begun."""
-Kind = tuple[str, str]
-"""Namespace and saga type."""
+
+
+class Kind(NamedTuple):
+    """`refused`: code that could not go on with them; none of its workers gets them."""
+
+    namespace: str
+    saga_type: str
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Waiting:
+    """`place`: BEGUN, or when it was started. `orphan`: an owner that may be there is to be displaced. `build`: with which it
+    began, empty: not known."""
+
+    place: int
+    orphan: bool
+    build: str
 
 
 @dataclass(slots=True)
 class _Queue:
-    """`runs`: those that wait, with their place and whether an owner that may be there is to be displaced. `order` may name one
-    twice, where it got a better place, or one that is gone."""
+    """`order` may name a run twice, where it got a better place, or one that is gone."""
 
-    runs: dict[Run, tuple[int, bool]] = field(default_factory=dict)
+    runs: dict[Run, Waiting] = field(default_factory=dict)
     order: list[tuple[int, int, Run]] = field(default_factory=list)
 
     def first(self) -> Run | None:
@@ -40,11 +56,14 @@ class WaitingRuns:
 
     def __init__(self) -> None:
         self._queues: dict[Kind, _Queue] = {}
+        self._kinds: dict[Run, Kind] = {}
         self._arrivals = itertools.count()
-        self._length = 0
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._kinds)
+
+    def __contains__(self, run: Run) -> bool:
+        return run in self._kinds
 
     def lengths(self) -> list[tuple[str, int]]:
         """Saga type and how many of it wait, for each namespace; in any thread."""
@@ -54,30 +73,37 @@ class WaitingRuns:
         """Those of which any run waits."""
         return list(self._queues)
 
+    def runs(self, kind: Kind) -> list[Run]:
+        return list(self._queues[kind].runs) if kind in self._queues else []
+
     def any_of(self, kind: Kind) -> bool:
         return kind in self._queues
 
-    def add(self, run: Run, saga_type: str, started_ms: int, *, orphan: bool) -> None:
+    def add(self, run: Run, kind: Kind, started_ms: int, *, orphan: bool, build: str = "") -> None:
         """`started_ms`: of one that has not begun, Unix milliseconds; BEGUN of any other. One that waits already keeps its
-        place, or gets a better one. `orphan`: its owner is gone and is to be displaced; that stands once it was said."""
-        queue = self._queues.setdefault((run.namespace, saga_type), _Queue())
-        place, was_orphan = queue.runs.get(run, (None, False))
-        if place is None:
-            self._length += 1
-        if place is None or started_ms < place:
-            heapq.heappush(queue.order, (started_ms, next(self._arrivals), run))
-            place = started_ms
-        queue.runs[run] = place, orphan or was_orphan
+        place, or gets a better one, and is of this kind from now on. `orphan` stands once it was said."""
+        if (known := self._kinds.get(run)) is not None:
+            before = self._queues[known].runs[run]
+            has_place = known == kind and before.place <= started_ms
+            started_ms, orphan, build = min(started_ms, before.place), orphan or before.orphan, build or before.build
+            if has_place:
+                self._queues[kind].runs[run] = Waiting(started_ms, orphan, build)
+                return
+            self.take(run)
+        queue = self._queues.setdefault(kind, _Queue())
+        heapq.heappush(queue.order, (started_ms, next(self._arrivals), run))
+        queue.runs[run], self._kinds[run] = Waiting(started_ms, orphan, build), kind
 
-    def first(self, kind: Kind) -> Run | None:
+    def first(self, kind: Kind) -> tuple[Run, Waiting] | None:
         queue = self._queues.get(kind)
-        return None if queue is None else queue.first()
+        run = None if queue is None else queue.first()
+        return None if queue is None or run is None else (run, queue.runs[run])
 
-    def take(self, run: Run, kind: Kind) -> bool:
-        """It waits no longer; whether its owner is to be displaced. Raises KeyError: it did not wait."""
+    def take(self, run: Run) -> Waiting:
+        """It waits no longer. Raises KeyError: it did not wait."""
+        kind = self._kinds.pop(run)
         queue = self._queues[kind]
-        _, orphan = queue.runs.pop(run)
-        self._length -= 1
+        waiting = queue.runs.pop(run)
         if not queue.runs:
             del self._queues[kind]
-        return orphan
+        return waiting

@@ -23,7 +23,6 @@ from durable_saga_server.journal import JournalError, Run
 from durable_saga_server.keys import key_of
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.means import Means
-from durable_saga_server.workers.blocked import BlockedRuns
 from durable_saga_server.workers.commits import Commits
 from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
@@ -57,8 +56,7 @@ class WorkStreams:
         self._dispatcher = dispatcher
         self._sessions = dispatcher.sessions
         self._large = large
-        self.blocked = BlockedRuns(self._sessions, dispatcher.offer, means.clock.now_ms)
-        self._parking = Parking(means, committer, dispatcher, self.blocked, hooks.hint)
+        self._parking = Parking(means, committer, dispatcher, hooks.hint)
         self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
         self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -149,19 +147,25 @@ class WorkStreams:
             for owned in hello.owned:
                 await self._reclaiming.reclaim(session, owned)
             session.greeted = True
-            self.blocked.offer(session)
+            self._offer_refused(session)
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             self._sessions.remove(session)
             raise
         return session
 
+    def _offer_refused(self, session: Session) -> None:
+        """What nobody could go on with, perhaps by other code."""
+        for run, one in self._dispatcher.refusals.blocked_runs():
+            if session.can_run(run.namespace, one.saga_type) and session.code not in one.builds:
+                self._dispatcher.bring(run, one.saga_type, one.build)
+
     def _begun(self, hello: w.Hello, secret: bytes, caller: Caller | None) -> Session:
         """With its Welcome to be sent."""
         now_ms = self._clock.now_ms()
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller,
+            moved_ms=now_ms, caller=caller, build=hello.build,
         )  # fmt: skip
         welcome = w.Welcome(
             protocol=PROTOCOL, server=self._name, heartbeat_ms=self._config.heartbeat_ms,
@@ -238,7 +242,7 @@ class WorkStreams:
         await self._clock.sleep(self._config.reconnect_grace_ms / 1000)
         for run, owned in list(session.owned.items()):
             if self._sessions.owner(run) is None:
-                self._dispatcher.wake(run, owned.saga_type, orphan=True)
+                self._dispatcher.wake(run, owned.saga_type, orphan=True, build=owned.build)
         session.owned.clear()
         await self._tell_members()
 

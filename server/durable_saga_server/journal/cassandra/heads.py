@@ -23,8 +23,8 @@ async def read_placed(session: Session, statement: str, run: Run) -> tuple[Head,
     rows = await session.read(statement, *run)
     if not rows or rows[0][1] is None:
         return None
-    *columns, newest, attributes, log, term = rows[0]
-    return head_of(run, columns, attributes, newest or 0), log or "", term
+    *columns, newest, attributes, build, paused, log, term = rows[0]
+    return head_of(run, columns, attributes, build, paused, newest or 0), log or "", term
 
 
 def head_columns(head: Head) -> tuple[Any, ...]:
@@ -34,9 +34,12 @@ def head_columns(head: Head) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def head_of(run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, newest: int = 0) -> Head:
+def head_of(
+    run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, build: str | None = "",
+    paused: str | None = "", newest: int = 0,
+) -> Head:  # fmt: skip
     saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
     return Head(
         run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "", newest, tuple(sorted((attributes or {}).items())),
+        blocked or "", newest, tuple(sorted((attributes or {}).items())), build or "", paused or "",
     )  # fmt: skip

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from durable_saga_server.clock import Clock
 from durable_saga_server.history.appending import OPEN
@@ -20,7 +21,7 @@ from durable_saga_server.journal.cassandra.listing import Listing
 from durable_saga_server.journal.cassandra.pages import read_page
 from durable_saga_server.journal.cassandra.parts import DAYS_MAX, ends_ms
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import cut_changes
+from durable_saga_server.journal.rules import TallyKind, cut_changes, tallies_of
 
 SETTLED_AFTER_MS = 3_600_000
 """How long after its end a part gets no summary for good: rows of the listing come late."""
@@ -30,7 +31,7 @@ PASSING_SECONDS = 3_600
 OPEN_IN_SUMMARY_MAX = 1_000
 """Open runs of a part that has a summary; one with more is counted anew each time."""
 OPEN_PER_READ = 100
-_Counted = Counter[tuple[str, int]]
+_Counted = Counter[TallyKind]
 _Key = tuple[int, str, int]
 
 
@@ -94,14 +95,14 @@ class CassandraIndex:
                 total += await self._of_passing(namespace, part, summaries[-part])
             else:
                 total += await self._count(namespace, part, now_ms - ends_ms(part, parts))
-        return sorted(Tally(saga_type, status, count) for (saga_type, status), count in total.items())
+        return tallies_of(total)
 
     async def _count(self, namespace: str, part: int, over_ms: int) -> _Counted:
         """`over_ms` is how long the part has been over."""
         read_us = self._clock.now_ms() * 1000
         rows = await self._session.read("count_part", namespace, part)
-        counted = Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
-        is_open = [(row[2], row[3], row[4]) for row in rows if row[1] in OPEN]
+        counted = _counted(rows)
+        is_open = [row[5:] for row in rows if row[1] in OPEN]
         if over_ms > SETTLED_AFTER_MS and not counted and (rows or part >= DAYS_MAX):
             await self._listing.drop_part(namespace, part, self._clock.now_ms())
         elif over_ms > SETTLED_AFTER_MS and not is_open:
@@ -119,13 +120,24 @@ class CassandraIndex:
         keys: list[_Key] = [(started_ms, saga, run) for started_ms, saga, run in known["open"]]
         for at in range(0, len(keys), OPEN_PER_READ):
             rows = await self._session.read("count_some", namespace, part, keys[at : at + OPEN_PER_READ])
-            counted += Counter((row[0], row[1]) for row in rows if row[1] != schema.PURGED)
+            counted += _counted(rows)
         return counted
 
 
-def _read(counted: Sequence[tuple[str, int, int]]) -> _Counted:
-    return Counter({(saga_type, status): count for saga_type, status, count in counted})
+def _counted(rows: Iterable[Sequence[Any]]) -> _Counted:
+    """Of rows that begin with schema.TALLIED."""
+    found: _Counted = Counter()
+    for saga_type, status, build, is_blocked, is_paused, *_ in rows:
+        if status in OPEN:
+            found[saga_type, status, build or "", bool(is_blocked), bool(is_paused)] += 1
+        elif status != schema.PURGED:
+            found[saga_type, status, "", False, False] += 1
+    return found
 
 
-def _written(counted: _Counted) -> list[tuple[str, int, int]]:
-    return [(saga_type, status, count) for (saga_type, status), count in counted.items()]
+def _read(ended: Sequence[tuple[str, int, int]]) -> _Counted:
+    return Counter({(saga_type, status, "", False, False): count for saga_type, status, count in ended})
+
+
+def _written(ended: _Counted) -> list[tuple[str, int, int]]:
+    return [(kind[0], kind[1], count) for kind, count in ended.items()]

@@ -25,7 +25,7 @@ from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
 from durable_saga_server.journal.cassandra.parts import Parts
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import NOTEWORTHY, after_commit, attributes_in
+from durable_saga_server.journal.rules import after_commit, attributes_in, is_noteworthy
 
 log = logging.getLogger(__name__)
 READS_AT_ONCE_MAX = 16
@@ -66,6 +66,15 @@ class Listing:
             known = None if run in self._changed or begun is None or commit is None else _after(begun[0], commit)
             self._changed[run] = known
             self._start()
+
+    def told_build(self, run: Run, commit: Commit) -> None:
+        """By its first commit. The row of a run that may end soon still waits."""
+        if run not in self._begun:
+            self.changed(run, commit)
+            return
+        head, since = self._begun[run]
+        if head.owner:  # else it is read when its row is written
+            self._begun[run] = _after(head, commit) or replace(head, owner=""), since
 
     def _has_room(self) -> bool:
         return len(self._begun) + len(self._changed) < CHANGES_WAITING_MAX  # else its hint brings it back
@@ -142,7 +151,7 @@ class Listing:
             await self.parts.register(*partition)
             await self._session.write_together("list_put", [list_row(head, partition[1]) for head in heads])
             for head in heads:
-                if head.status in NOTEWORTHY:
+                if is_noteworthy(head):
                     await self._put_change(head, self._clock.now_ms())
             await self.parts.wrote(*partition, len(heads))
         except JournalError as error:
@@ -164,7 +173,7 @@ class Listing:
         await self._session.read("list_purged", stamp, run.namespace, part, head.started_ms, run.saga, run.run)
         await self._session.read("day_summary_drop", stamp, run.namespace, part)
         await self._session.read("day_summary_drop", stamp, run.namespace, -part)
-        if head.status in NOTEWORTHY:
+        if is_noteworthy(head):
             await self._session.read("change_drop", stamp, *_change_key(head), head.updated_ms, run.saga, run.run)
 
     async def drop_part(self, namespace: str, part: int, now_ms: int) -> None:
@@ -185,7 +194,10 @@ def list_row(head: Head, part: int) -> tuple[Any, ...]:
     """It bears the time of the head: what a slow server read before and writes now does not replace what is newer."""
     timestamp = head.updated_ms * 1000 + head.next_seq % 1000
     attributes = dict(head.attributes) or UNSET_VALUE
-    return head.run.namespace, part, head.run.saga, head.run.run, *head_columns(head), attributes, timestamp
+    return (
+        head.run.namespace, part, head.run.saga, head.run.run, *head_columns(head), attributes, head.build or UNSET_VALUE,
+        head.paused, bool(head.blocked), bool(head.paused), timestamp,
+    )  # fmt: skip
 
 
 def _change_key(head: Head) -> _Partition:

@@ -81,7 +81,7 @@ class Logged(HeldRuns):
         )  # fmt: skip
         held.unsettled, held.by_condition, held.used = commit.commit_id, True, time.monotonic()
         rows = event_rows(run, held.base, [*held.tail, *events])
-        outcome = await self._conditional(("turn", values), *rows, *attribute_rows(run, commit.events))
+        outcome = await self._conditional(("turn", values), *rows, *mark_rows(commit))
         if isinstance(outcome, Unknown):
             return outcome
         applied, row = outcome
@@ -216,3 +216,13 @@ def attribute_rows(run: Run, events: Sequence[h.Event]) -> list[tuple[str, tuple
     """The part of a conditional batch that sets search attributes, if the events set some."""
     added = attributes_in(events)
     return [("set_attributes", (dict(added), *run))] if added else []
+
+
+def mark_rows(commit: Commit) -> list[tuple[str, tuple[Any, ...]]]:
+    """The same of all that a commit rarely sets."""
+    rows = attribute_rows(commit.run, commit.events)
+    if commit.build:
+        rows.append(("set_build", (commit.build, *commit.run)))
+    if commit.paused is not None:
+        rows.append(("set_paused", (commit.paused, *commit.run)))
+    return rows

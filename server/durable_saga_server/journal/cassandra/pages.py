@@ -22,7 +22,7 @@ from durable_saga_server.journal.rules import page_token, page_token_before, rea
 PARTS_PER_PAGE_MAX = 128
 PARTS_AT_ONCE_MAX = 8
 END_OF_TIME_MS = 2**53
-_SELECT = f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes FROM listing WHERE namespace = ? AND day = ?"
+_SELECT = f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes, build, paused FROM listing WHERE namespace = ? AND day = ?"
 _Position = tuple[int, str, int]
 
 
@@ -88,7 +88,7 @@ async def _read_rows(session: Session, wanted: Filter, part: int, after: _Positi
             bound = (wanted.namespace, part, *values, *more_values, limit)
             reads.append(session.select(f"{_SELECT}{text}{more} LIMIT ?", *bound))
     rows = [row for found in await asyncio.gather(*reads) for row in found]
-    heads = [head_of(Run(wanted.namespace, row[0], row[1]), row[2:-1], row[-1]) for row in rows]
+    heads = [head_of(Run(wanted.namespace, row[0], row[1]), row[2:-3], *row[-3:]) for row in rows]
     return sorted(heads, key=lambda one: (-one.started_ms, one.run.saga, one.run.run))[:limit]
 
 
@@ -97,6 +97,9 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
     text, values = "", list[Any]()
     if wanted.saga_type:
         text, values = text + " AND saga_type = ?", [*values, wanted.saga_type]
+    if wanted.build:
+        text, values = text + " AND build = ?", [*values, wanted.build]
+    text += " AND is_blocked = true" * wanted.blocked + " AND is_paused = true" * wanted.paused
     for name, value in wanted.attributes:
         text, values = text + " AND attributes[?] = ?", [*values, name, value]
     if not wanted.statuses:

@@ -27,7 +27,7 @@ from durable_saga_server.journal.cassandra.held_runs import LOOKS_MAX, event_row
 from durable_saga_server.journal.cassandra.hints import CassandraHints
 from durable_saga_server.journal.cassandra.index import CassandraIndex
 from durable_saga_server.journal.cassandra.listing import Listing
-from durable_saga_server.journal.cassandra.logged import Logged, attribute_rows
+from durable_saga_server.journal.cassandra.logged import Logged, attribute_rows, mark_rows
 from durable_saga_server.journal.cassandra.own_logs import OwnLogs
 from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.session import Session
@@ -37,6 +37,8 @@ from durable_saga_server.journal.rules import keys_in
 COMMITS_AT_ONCE_MAX = 128
 LOGGED_COMMITS_AT_ONCE_MAX = 2_000
 """Rows of a log: they travel together."""
+BLOCKED_KNOWN_MAX = 100_000
+"""Runs whose heads were seen blocked: the commit that ends it changes their row in the listing."""
 
 
 class CassandraRuns:
@@ -52,6 +54,7 @@ class CassandraRuns:
         self._listing = listing
         self._purging = purging
         self._logs, self._logged = logs, Logged(session, logs)
+        self._blocked: dict[Run, None] = {}
         self._room = asyncio.Semaphore(LOGGED_COMMITS_AT_ONCE_MAX if logs.writes else COMMITS_AT_ONCE_MAX)
 
     async def create(self, head: Head, event: h.Event, hint: Hint | None = None) -> Created | Exists | Unknown:
@@ -60,7 +63,7 @@ class CassandraRuns:
         await self._index.declare(head.run, keys_in([event]))
         run, log = head.run, self._logs.name_for(head)
         outcome = await self._session.conditional(
-            ("create_head", (*run, *head_columns(head), log or None, 1)),
+            ("create_head", (*run, *head_columns(head), head.build or None, log or None, 1)),
             *event_rows(run, event.seq, [event.SerializeToString()]), *attribute_rows(run, [event]),
         )  # fmt: skip
         if isinstance(outcome, Unknown):
@@ -73,19 +76,19 @@ class CassandraRuns:
         return Created(head)
 
     async def head(self, run: Run) -> Head | None:
-        return await self._logged.head(run)
+        return self._noted(await self._logged.head(run))
 
     async def glance(self, run: Run) -> Head | None:
         return await read_head(self._session, GLANCE, run)
 
     async def acquire(self, run: Run, incarnation: bytes, epoch: int, owner: str, now_ms: int) -> Outcome:
         if self._logs.writes:
-            return await self._logged.acquire(run, incarnation, epoch, owner, now_ms)
+            return self._noted_in(await self._logged.acquire(run, incarnation, epoch, owner, now_ms))
         outcome = await self._session.conditional(("acquire", (epoch + 1, owner, now_ms, *run, incarnation, epoch)))
         if isinstance(outcome, Unknown):
             return outcome
         if not outcome[0] and outcome[1].get("log"):
-            return await self._logged.acquire(run, incarnation, epoch, owner, now_ms)
+            return self._noted_in(await self._logged.acquire(run, incarnation, epoch, owner, now_ms))
         head = await self.head(run)
         if outcome[0] and head is not None and head.epoch == epoch + 1 and head.owner == owner:
             return Committed(head)
@@ -111,9 +114,32 @@ class CassandraRuns:
                 if commit.consumed:
                     stamp = self._clock.now_ms() * 1000
                     await asyncio.gather(*(self._session.read("consume", stamp, *commit.run, one) for one in commit.consumed))
-                if _is_listed_anew(commit):
+                if self._is_listed_anew(commit):
                     self._listing.changed(commit.run, commit)
+                elif commit.build:
+                    self._listing.told_build(commit.run, commit)
             return outcome
+
+    def _noted(self, head: Head | None) -> Head | None:
+        if head is not None and head.blocked:
+            self._blocked[head.run] = None
+            if len(self._blocked) > BLOCKED_KNOWN_MAX:
+                del self._blocked[next(iter(self._blocked))]
+        return head
+
+    def _noted_in(self, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Committed):
+            self._noted(outcome.head)
+        return outcome
+
+    def _is_listed_anew(self, commit: Commit) -> bool:
+        """Whether its row in the listing is another one after this commit. A run is listed as running from its start."""
+        if commit.run in self._blocked and not commit.blocked:
+            del self._blocked[commit.run]
+            return True
+        if commit.status != h.RUNNING or commit.blocked or commit.paused is not None:
+            return True
+        return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)
 
     async def _by_condition(self, commit: Commit) -> Outcome:
         """Unless the run is in a log."""
@@ -126,8 +152,7 @@ class CassandraRuns:
         )  # fmt: skip
         name = "commit_and_release" if commit.release or closed else "commit"
         rows = [("event", (*run, event.seq, event.SerializeToString())) for event in commit.events]
-        rows += attribute_rows(run, commit.events)
-        outcome = await self._session.conditional((name, values), *rows)
+        outcome = await self._session.conditional((name, values), *rows, *mark_rows(commit))
         if isinstance(outcome, Unknown):
             return outcome
         applied, row = outcome
@@ -158,10 +183,3 @@ class CassandraRuns:
 
     async def purge(self, run: Run, incarnation: bytes, before_ms: int) -> Outcome:
         return await self._purging.purge(await self.head(run), run, incarnation, before_ms, self._clock.now_ms())
-
-
-def _is_listed_anew(commit: Commit) -> bool:
-    """Whether its row in the listing is another one after this commit. A run is listed as running from its start."""
-    if commit.status != h.RUNNING or commit.blocked:
-        return True
-    return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from durable_saga_server.journal import MEMBER_KEPT_MS
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 30 * 86_400
@@ -33,7 +33,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS runs (namespace text, saga text, run int, seq bigint, event blob, incarnation blob,"
     " saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob, started_ms bigint,"
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, newest int,"
-    " attributes map<text, text>, log text, term int,"
+    " attributes map<text, text>, log text, term int, build text, paused text,"
     " PRIMARY KEY ((namespace, saga, run), seq))",
     "CREATE TABLE IF NOT EXISTS logs (log text, namespace text, saga text, run int, incarnation blob, term int, seq bigint,"
     " commit_id blob, now_ms bigint, wake_at_ms bigint, events frozen<list<blob>>,"
@@ -57,7 +57,8 @@ TABLES = (
     f" saga_types text, PRIMARY KEY (one, name)) WITH gc_grace_seconds = {MEMBER_ROWS_GRACE_SECONDS}",
     "CREATE TABLE IF NOT EXISTS listing (namespace text, day bigint, started_ms bigint, saga text, run int,"
     " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
-    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, attributes map<text, text>,"
+    " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, attributes map<text, text>, build text,"
+    " paused text, is_blocked boolean, is_paused boolean,"
     " PRIMARY KEY ((namespace, day), started_ms, saga, run)) WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
     "CREATE TABLE IF NOT EXISTS listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day))"
     " WITH CLUSTERING ORDER BY (day DESC)",
@@ -70,6 +71,8 @@ TABLES = (
     f" PRIMARY KEY ((namespace, day), updated_ms, saga, run)) WITH default_time_to_live = {CHANGES_KEPT_SECONDS}",
     "CREATE TABLE IF NOT EXISTS claims (namespace text, group_name text, item text, until_ms bigint, done boolean,"
     f" PRIMARY KEY ((namespace, group_name, item))) WITH default_time_to_live = {CLAIMS_KEPT_SECONDS}",
+    "CREATE TABLE IF NOT EXISTS switches (one int, namespace text, name text, value blob, version int,"
+    " PRIMARY KEY (one, namespace, name))",
     "CREATE TABLE IF NOT EXISTS tokens (one int, id text, name text, digest blob, rights blob, made_ms bigint, made_by text,"
     " expires_ms bigint, revoked_ms bigint, PRIMARY KEY (one, id))",
     "CREATE TABLE IF NOT EXISTS audit (day bigint, slot int, at_ms bigint, id blob, namespace text, who text, verb text,"
@@ -84,7 +87,13 @@ CHANGES = (
     "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS attributes map<text, text>",
     "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS log text",
     "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS term int",
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS build text",
+    "ALTER TABLE IF EXISTS runs ADD IF NOT EXISTS paused text",
     "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS attributes map<text, text>",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS build text",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS paused text",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS is_blocked boolean",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS is_paused boolean",
 )
 """Of tables that an earlier version made."""
 
@@ -92,13 +101,20 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS listing_status ON listing (status) USING 'sai'",
     "CREATE INDEX IF NOT EXISTS listing_type ON listing (saga_type) USING 'sai'",
     "CREATE INDEX IF NOT EXISTS listing_attributes ON listing (ENTRIES(attributes)) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_build ON listing (build) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_blocked ON listing (is_blocked) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_paused ON listing (is_paused) USING 'sai'",
 )
-INDEX_PROBES = ("status = 0", "saga_type = '-'", "attributes['-'] = '-'")
+INDEX_PROBES = (
+    "status = 0", "saga_type = '-'", "attributes['-'] = '-'", "build = '-'", "is_blocked = true", "is_paused = true",
+)  # fmt: skip
 
 _RUN = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms, ended_ms, wake_at_ms, blocked"
 )
+_HEAD = f"SELECT {HEAD_COLUMNS}, newest, attributes, build, paused, log, term FROM runs"
+TALLIED = "saga_type, status, build, is_blocked, is_paused"
 _SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?"
 _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
 
@@ -111,11 +127,11 @@ _TAIL = "log = ? AND namespace = ? AND saga = ? AND run = ? AND incarnation = ? 
 _CLAIM = "namespace = ? AND group_name = ? AND item = ?"
 
 STATEMENTS = {
-    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, newest, log, term)"
-    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) IF NOT EXISTS",
+    "create_head": f"INSERT INTO runs (namespace, saga, run, seq, {HEAD_COLUMNS}, build, newest, log, term)"
+    f" VALUES (?, ?, ?, {HEAD_SEQ}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) IF NOT EXISTS",
     "event": "INSERT INTO runs (namespace, saga, run, seq, event) VALUES (?, ?, ?, ?, ?)",
-    "head": f"SELECT {HEAD_COLUMNS}, newest, attributes, log, term FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
-    "head_seen": f"SELECT {HEAD_COLUMNS}, newest, attributes, log, term FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head": f"{_HEAD} WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "head_seen": f"{_HEAD} WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "advance": f"UPDATE runs SET newest = ? WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND newest < ?",
     "acquire": f"UPDATE runs SET epoch = ?, owner = ?, updated_ms = ? WHERE {_RUN} AND seq = {HEAD_SEQ}"
     f" IF incarnation = ? AND epoch = ? AND status IN (1, 2, 3, 9) {_NO_LOG}",
@@ -140,6 +156,8 @@ STATEMENTS = {
     "fence_revoke": "INSERT INTO fences (log, namespace, saga, run, incarnation, term) VALUES (?, ?, ?, ?, ?, ?)",
     "fence_drop": "DELETE FROM fences WHERE log = ?",
     "set_attributes": f"UPDATE runs SET attributes = attributes + ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "set_build": f"UPDATE runs SET build = ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
+    "set_paused": f"UPDATE runs SET paused = ? WHERE {_RUN} AND seq = {HEAD_SEQ}",
     "events": f"SELECT event FROM runs WHERE {_RUN} AND seq >= ? AND seq < ?",
     "message": f"SELECT message_id FROM inbox WHERE {_RUN} AND message_id = ?",
     "purge_head": f"DELETE FROM runs WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND status IN (4, 5, 6, 7, 8, 10)",
@@ -164,8 +182,8 @@ STATEMENTS = {
     f" USING TTL {MEMBER_KEPT_MS // 1000}",
     "members": "SELECT name, address, beat, seen_ms, workers, saga_types FROM members WHERE one = 1",
     "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
-    "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes, build, paused,"
+    " is_blocked, is_paused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
     "list_purged": f"UPDATE listing USING TIMESTAMP ? SET status = {PURGED}"
     " WHERE namespace = ? AND day = ? AND started_ms = ? AND saga = ? AND run = ?",
     "list_drop_day": "DELETE FROM listing USING TIMESTAMP ? WHERE namespace = ? AND day = ?",
@@ -183,14 +201,18 @@ STATEMENTS = {
     "day_summaries": "SELECT day, summary FROM day_summaries WHERE namespace = ?",
     "day_summary_put": "INSERT INTO day_summaries (namespace, day, summary) VALUES (?, ?, ?) USING TIMESTAMP ?",
     "day_summary_pass": "INSERT INTO day_summaries (namespace, day, summary) VALUES (?, ?, ?) USING TIMESTAMP ? AND TTL ?",
-    "count_part": "SELECT saga_type, status, started_ms, saga, run FROM listing WHERE namespace = ? AND day = ?",
-    "count_some": "SELECT saga_type, status FROM listing WHERE namespace = ? AND day = ? AND (started_ms, saga, run) IN ?",
+    "count_part": f"SELECT {TALLIED}, started_ms, saga, run FROM listing WHERE namespace = ? AND day = ?",
+    "count_some": f"SELECT {TALLIED} FROM listing WHERE namespace = ? AND day = ? AND (started_ms, saga, run) IN ?",
     "key_put": "INSERT INTO correlation_keys (namespace, key, saga, run) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
     "keyed": "SELECT saga, run FROM correlation_keys WHERE namespace = ? AND key = ? LIMIT ?",
     "key_drop": "DELETE FROM correlation_keys USING TIMESTAMP ? WHERE namespace = ? AND key = ? AND saga = ? AND run = ?",
     "claim_new": "INSERT INTO claims (namespace, group_name, item, until_ms) VALUES (?, ?, ?, ?) IF NOT EXISTS",
     "claim_again": f"UPDATE claims SET until_ms = ? WHERE {_CLAIM} IF until_ms = ? AND done != true",
     "claim_done": f"UPDATE claims SET done = true WHERE {_CLAIM} IF EXISTS",
+    "switches": "SELECT namespace, name, value, version FROM switches WHERE one = 1",
+    "switch_is": "SELECT namespace, name, value, version FROM switches WHERE one = 1 AND namespace = ? AND name = ?",
+    "switch_new": "INSERT INTO switches (one, namespace, name, value, version) VALUES (1, ?, ?, ?, ?) IF NOT EXISTS",
+    "switch_set": "UPDATE switches SET value = ?, version = ? WHERE one = 1 AND namespace = ? AND name = ? IF version = ?",
     "token_put": "INSERT INTO tokens (one, id, name, digest, rights, made_ms, made_by, expires_ms, revoked_ms)"
     " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
     "tokens": "SELECT id, name, digest, rights, made_ms, made_by, expires_ms, revoked_ms FROM tokens WHERE one = 1",

@@ -20,6 +20,7 @@ from durable_saga_server.journal.cassandra.purging import Purging
 from durable_saga_server.journal.cassandra.runs import COMMITS_AT_ONCE_MAX, CassandraRuns
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.cassandra.settings import REPLICAS, SYNCED, check_read_repair, check_settings
+from durable_saga_server.journal.cassandra.switches import CassandraSwitches
 
 CONDITIONAL, LOGGED = "conditional", "log"
 
@@ -68,6 +69,7 @@ class CassandraJournal:
         self.members = CassandraMembers(session)
         self.index = CassandraIndex(session, self._listing, clock)
         self.claims = CassandraClaims(session)
+        self.switches = CassandraSwitches(session)
         self.ledger = CassandraLedger(session, clock)
         self._logs = OwnLogs(session, clock, writes=commits == LOGGED)
         purging = Purging(session, self._listing, self.index, self.chunks)

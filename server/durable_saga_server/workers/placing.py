@@ -1,0 +1,58 @@
+"""Which worker gets which run: of its own build, if one has room, else of any that has not refused it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from durable_saga_server.journal import Run
+from durable_saga_server.workers.refusals import Refusals
+from durable_saga_server.workers.sessions import Session, Sessions
+from durable_saga_server.workers.waiting import Kind, Waiting, WaitingRuns
+
+
+class Placing:
+    """Owns the queue of runs that wait, and what is known of refusals."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self.refusals = Refusals()
+        self._waiting = WaitingRuns()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, run: Run, saga_type: str, started_ms: int, *, orphan: bool, build: str) -> None:
+        kind = Kind(run.namespace, saga_type, self.refusals.of(run))
+        self._waiting.add(run, kind, started_ms, orphan=orphan, build=build)
+
+    def lengths(self) -> list[tuple[str, int]]:
+        """As WaitingRuns.lengths()."""
+        return self._waiting.lengths()
+
+    def any_of(self, namespace: str, saga_type: str) -> bool:
+        """Whether runs of this type wait for room that a new one would take."""
+        return self._waiting.any_of(Kind(namespace, saga_type))
+
+    def kinds(self) -> list[Kind]:
+        return list(dict.fromkeys(self._asked_anew(kind) for kind in self._waiting.kinds()))
+
+    def next(self, kind: Kind, under_way: Container[Run]) -> tuple[Run, Waiting, Session] | None:
+        """The next one of its kind and who gets it; it waits no longer. None: nobody has room, or it is `under_way`."""
+        if (first := self._waiting.first(kind)) is None:
+            return None
+        run, waiting = first
+        session = self._sessions.pick(*kind, waiting.build)
+        if session is None or run in under_way:
+            return None
+        return run, self._waiting.take(run), session
+
+    def _asked_anew(self, kind: Kind) -> Kind:
+        """Where those are gone who had not refused these runs, the others say once more that they can't: then it is known."""
+        if not kind.refused or self._sessions.fits(*kind) or not self._sessions.fits(kind.namespace, kind.saga_type):
+            return kind
+        anew = kind._replace(refused=frozenset())
+        for run in self._waiting.runs(kind):
+            self.refusals.ask_all(run)
+            waiting = self._waiting.take(run)
+            self._waiting.add(run, anew, waiting.place, orphan=waiting.orphan, build=waiting.build)
+        return anew
