@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from durable_saga import Client, Retry, Worker, connect, saga, signal, step
+from durable_saga import Client, Retry, Worker, connect, continue_as_new, saga, signal, step
 from durable_saga.errors import InvalidArgument, SagaCompensated
 from durable_saga.pb import client_pb2 as c
 from durable_saga.telemetry import tracing
@@ -97,7 +97,17 @@ async def books_and_waits() -> str:
     return str(await signal("go"))
 
 
-SAGAS: list[Any] = [order, asks, waits, books_and_waits]
+@step
+async def look() -> None: ...
+
+
+@saga
+async def goes_on(left: int) -> str:
+    await look()
+    return "done" if not left else await continue_as_new(left - 1)
+
+
+SAGAS: list[Any] = [order, asks, waits, books_and_waits, goes_on]
 
 
 def current() -> str:
@@ -245,6 +255,16 @@ def test_a_signal_is_linked_from_the_stretch_that_reads_it(spans: Spans) -> None
     (sent,) = spans.named("signal go")
     linked = [link.context.span_id for span in spans.named("saga waits") for link in span.links]
     assert [f"{one:016x}" for one in linked] == [header_of(sent).split("-")[2]]
+
+
+def test_the_next_run_of_a_saga_goes_on_with_its_trace(spans: Spans) -> None:
+    async def scenario(client: Client) -> None:
+        assert await (await client.start(goes_on, 1, id="g-1")).result() == "done"
+
+    play(scenario)
+    first, second = spans.named("step look")
+    assert [(span.attributes or {})["durable_saga.run"] for span in (first, second)] == [1, 2]
+    assert trace_of(first) == trace_of(second) == trace_of(spans.named("start goes_on")[0])
 
 
 def test_a_replay_makes_no_span(spans: Spans) -> None:
