@@ -33,7 +33,7 @@ ARROWS = {
     "sealing": ("codec", "errors", "pb", "transport"),
     "client": (
         "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "machine", "pb",
-        "redaction", "replay", "sealing", "transport",
+        "redaction", "replay", "sealing", "telemetry", "transport",
     ),
     "recorded": ("errors", "pb"),
     "rehearsal": ("client", "definition", "errors", "pb", "recorded", "replay", "worker"),

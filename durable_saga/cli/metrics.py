@@ -1,4 +1,4 @@
-"""`--metrics` of the commands that run, and what makes a worker process not ready."""
+"""`--metrics` and `--otel` of the commands that run, and what makes a worker process not ready."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from durable_saga.telemetry import otel
 from durable_saga.telemetry.catalogue import LINKS
 from durable_saga.telemetry.endpoint import PORT_MAX, host_and_port
 
@@ -13,6 +14,22 @@ metrics_option = click.option(
     "--metrics", default="", envvar="DURABLE_SAGA_METRICS",
     help="HOST:PORT for /metrics (Prometheus), /livez and /readyz; default: none. Port 0 picks a free one.",
 )  # fmt: skip
+
+
+otel_option = click.option(
+    "--otel", is_flag=True, envvar="DURABLE_SAGA_OTEL",
+    help="Report traces and metrics by OpenTelemetry, as its OTEL_… variables say.",
+)  # fmt: skip
+
+
+def begin_otel(wanted: bool) -> None:
+    """Raises ClickException without the extra."""
+    if not wanted:
+        return
+    try:
+        otel.begin()
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def of_process(listen: str, number: int) -> str:

@@ -17,7 +17,7 @@ from durable_saga.authoring.saga import SagaFunction
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen, redact_chosen
 from durable_saga.cli.logs import LogStyle, log_options
-from durable_saga.cli.metrics import metrics_option, of_process, worker_readiness
+from durable_saga.cli.metrics import begin_otel, metrics_option, of_process, otel_option, worker_readiness
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
@@ -75,13 +75,15 @@ def serve_here(
 @server_options
 @insecure
 @metrics_option
+@otel_option
 @log_options
 def server(
     journal: str, listen: str, strict: bool, advertise: str, retention: int, door: Door, insecure: bool, metrics: str,
-    log: LogStyle,
+    otel: bool, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run a history server until SIGTERM. Several servers on one journal form a cell and share the work."""
     log.begin()
+    begin_otel(otel)
     output.run(serve_here(journal, listen, strict, retention, advertise, door=door, insecure=insecure, metrics=metrics))
 
 
@@ -132,10 +134,11 @@ def _build(_: click.Context, __: click.Parameter, name: str | None) -> str | Non
 )
 @client_options
 @metrics_option
+@otel_option
 @log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, build: str | None, metrics: str, log: LogStyle,
+    step_timeout: float | None, build: str | None, metrics: str, otel: bool, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     log.begin()
@@ -146,8 +149,9 @@ def worker(
             addresses = [of_process(metrics, number) for number in range(processes)]
         except ValueError as error:
             raise click.ClickException(str(error)) from error
-        supervise(_child, [(log, app, *options, address) for address in addresses])
+        supervise(_child, [(log, otel, app, *options, address) for address in addresses])
     else:
+        begin_otel(otel)
         output.run(run_worker(sagas, find_lifespans(app), *options, metrics))
 
 
@@ -248,10 +252,11 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(log: LogStyle, app: str, *options: Any) -> None:
+def _child(log: LogStyle, otel: bool, app: str, *options: Any) -> None:
     log.begin()
     end_with_parent()
     try:
+        begin_otel(otel)
         output.run(run_worker(find_sagas(app), find_lifespans(app), *options))
     except click.ClickException as error:
         error.show()

@@ -33,6 +33,7 @@ from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
+from durable_saga.telemetry.tracing import sending
 from durable_saga.transport.transport import Transport
 
 P = ParamSpec("P")
@@ -130,7 +131,9 @@ class Handle(Generic[R]):
         name, data = checked_signal(signal, args, self._definition)
         once = text("message_id", message_id or self._message_id())
         request = c.SignalRequest(key=self._key, message_id=once, name=name, input=p.Payload(data=data))
-        await self._client.transport.call("signal", request)
+        with sending(f"signal {name}", {"durable_saga.saga": self._key.saga, "durable_saga.signal": name}) as carried:
+            request.carried.update(carried)
+            await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
         """Ask the saga to stop. It then undoes what it did and ends as CANCELLED. The request is durable when this returns.
@@ -254,7 +257,9 @@ class Client:
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
             default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
         )  # fmt: skip
-        reply = await self.transport.call("start", request)
+        with sending(f"start {name}", {"durable_saga.saga": saga_id, "durable_saga.saga_type": name}) as carried:
+            request.carried.update(carried)
+            reply = await self.transport.call("start", request)
         if reply.already_started:
             await self._check_same(request, reply, definition.signature if definition is not None else None)
         return Handle(self, saga_id, definition, already_started=reply.already_started)
@@ -311,7 +316,9 @@ class Client:
             correlation_key=text("key", key or ""), message_id=text("message_id", message_id or self.chance.new().hex()),
             input=p.Payload(data=data),
         )  # fmt: skip
-        return int((await self.transport.call("publish", request)).delivered)
+        with sending(f"publish {name}", {"durable_saga.event": name}) as carried:
+            request.carried.update(carried)
+            return int((await self.transport.call("publish", request)).delivered)
 
     async def statistics(self) -> Statistics:
         """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""

@@ -48,8 +48,15 @@ class Reply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., reply: _Optional[bytes] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id")
+    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id", "carried")
     class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class CarriedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +72,7 @@ class StartRequest(_message.Message):
     DEFAULT_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     START_ID_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga: str
     saga_type: str
@@ -74,7 +82,8 @@ class StartRequest(_message.Message):
     default_timeout_ms: int
     attributes: _containers.ScalarMap[str, str]
     start_id: bytes
-    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ...) -> None: ...
+    carried: _containers.ScalarMap[str, str]
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartReply(_message.Message):
     __slots__ = ("key", "already_started", "saga_type", "status", "input")
@@ -91,16 +100,25 @@ class StartReply(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
-    __slots__ = ("key", "message_id", "name", "input")
+    __slots__ = ("key", "message_id", "name", "input", "carried")
+    class CarriedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     message_id: str
     name: str
     input: _payload_pb2.Payload
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    carried: _containers.ScalarMap[str, str]
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("key", "message_id", "reason", "who")
@@ -161,20 +179,29 @@ class CompensateRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input")
+    __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input", "carried")
+    class CarriedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     SAGA_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     event: str
     saga: str
     correlation_key: str
     message_id: str
     input: _payload_pb2.Payload
-    def __init__(self, namespace: _Optional[str] = ..., event: _Optional[str] = ..., saga: _Optional[str] = ..., correlation_key: _Optional[str] = ..., message_id: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    carried: _containers.ScalarMap[str, str]
+    def __init__(self, namespace: _Optional[str] = ..., event: _Optional[str] = ..., saga: _Optional[str] = ..., correlation_key: _Optional[str] = ..., message_id: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PublishReply(_message.Message):
     __slots__ = ("delivered",)

@@ -331,7 +331,9 @@ def _attempts_of(
 ) -> tuple[Attempts, Recording]:
     attempts = Attempts(worker.executor, run.key, run.incarnation, run.epoch, run.fact, forward_only)
     record = attempts.record
-    record.saga_type, record.started_ms = run._core.definition.name, assign.events[0].time_ms
+    first = assign.events[0]
+    record.saga_type, record.started_ms = run._core.definition.name, first.time_ms
+    record.carried = dict(first.saga_started.carried)
     attempts.version_at = lambda call: run._core.versions.at(call)
     return attempts, record
 

@@ -177,7 +177,11 @@ class Attempts:
         timer = self._executor.loop.call_later(timeout_ms / 1000, self._expired, attempt) if timeout_ms else None
         attempt.set_off(now := self._executor.time(), timeout_ms, timer)
         self.record.attempt_began(now - attempt.due_at)
-        return await attempt.call(partial(self._context, attempt), self._executor.threads)
+        with self.record.span(effect) as span:
+            value, error = await attempt.call(partial(self._context, attempt), self._executor.threads)
+            if error is not None:
+                span.failed(error)
+            return value, error
 
     def _context(self, attempt: Attempt) -> StepContext:
         effect = attempt.effect

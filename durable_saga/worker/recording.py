@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from durable_saga.pb import history_pb2 as h
@@ -11,6 +11,8 @@ from durable_saga.pb.limits import status_name
 from durable_saga.pb.log_fields import about
 from durable_saga.replay.commands import RunStep
 from durable_saga.telemetry import catalogue as metrics
+from durable_saga.telemetry import tracing
+from durable_saga.telemetry.tracing import NO_SPAN, AttemptSpan, NoSpan
 from durable_saga.worker.failing import Attempted, FailureLog, failure_of_code, tell_slow
 
 log = logging.getLogger(__name__)
@@ -20,13 +22,22 @@ _OUTCOMES = {
 }  # fmt: skip
 
 
-class Recording:
-    """Of one run. `started_ms`: when it was started."""
+def attributes_of(key: h.RunKey, saga_type: str) -> dict[str, str | int]:
+    """What every span of a run has."""
+    return {
+        "durable_saga.namespace": key.namespace, "durable_saga.saga": key.saga, "durable_saga.run": key.run,
+        "durable_saga.saga_type": saga_type,
+    }  # fmt: skip
 
-    __slots__ = ("_failures", "_key", "saga_type", "started_ms")
+
+class Recording:
+    """Of one run. `started_ms`: when it was started; `carried`: what its start carried."""
+
+    __slots__ = ("_failures", "_key", "carried", "saga_type", "started_ms")
 
     def __init__(self, key: h.RunKey, failures: FailureLog) -> None:
         self._key, self.saga_type, self.started_ms = key, "", 0
+        self.carried: Mapping[str, str] = {}
         self._failures = failures
 
     def say(self, level: int, text: str, *args: Any) -> None:
@@ -72,6 +83,17 @@ class Recording:
         if outcome != "completed":
             metrics.ATTEMPT_ERRORS.add(1, self.saga_type, step, getattr(event, happened).failure.type)
             self._failures.attempt(self._key, self.saga_type, effect, event, now_ms)
+
+    def span(self, effect: Attempted) -> AttemptSpan | NoSpan:
+        """Around the code of an attempt."""
+        if not tracing.is_on():
+            return NO_SPAN
+        step, is_step = effect.definition.name, isinstance(effect, RunStep)
+        attributes = {
+            **attributes_of(self._key, self.saga_type), "durable_saga.step": step, "durable_saga.call": effect.call,
+            "durable_saga.attempt": effect.attempt,
+        }  # fmt: skip
+        return AttemptSpan(f"{'step' if is_step else 'compensation'} {step}", self.carried, attributes)
 
     def slow(self, effect: Attempted, seconds: float) -> None:
         """An attempt that nothing ends."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from durable_saga.machine import Machine
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.log_fields import about
 from durable_saga.replay import Core
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED, Output
+from durable_saga.telemetry import tracing
+from durable_saga.worker.recording import attributes_of
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 
 log = logging.getLogger(__name__)
@@ -23,6 +27,7 @@ class WatchedCore:
         self._core = core
         self._seconds = seconds
         self._watch = watch_here()
+        self._carried: Mapping[str, str] = {}
 
     def replay(self, events: Sequence[h.Event]) -> None:
         """Raises ActivationTooLong, and as Core.replay()."""
@@ -32,16 +37,40 @@ class WatchedCore:
     def replaying(self, events: Sequence[h.Event]) -> Generator[Decode, tuple[Any] | None]:
         """As Core.replaying(); raises ActivationTooLong."""
         replaying, sent = self._core.replaying(events), None
-        while True:
-            try:
-                decode = self._watch.call(self._seconds, replaying.send, sent)
-            except StopIteration:
-                return
-            sent = yield decode
+        self._carried = dict(events[0].saga_started.carried)
+        with self._stretch(events[-1], is_new=len(events) == 1):
+            while True:
+                try:
+                    decode = self._watch.call(self._seconds, replaying.send, sent)
+                except StopIteration:
+                    return
+                sent = yield decode
 
     def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
         """Raises ActivationTooLong, and as Core.feed()."""
-        return self._watch.call(self._seconds, self._core.feed, event, now_ms, result)
+        if not tracing.is_on():
+            return self._watch.call(self._seconds, self._core.feed, event, now_ms, result)
+        with self._stretch(event):
+            return self._watch.call(self._seconds, self._core.feed, event, now_ms, result)
+
+    @contextmanager
+    def _stretch(self, fact: h.Event, *, is_new: bool = True) -> Iterator[None]:
+        """A span of what the code does with a fact, unless it did it before."""
+        if not tracing.is_on() or not is_new:
+            yield
+            return
+        key, saga_type, began_ns, error = self._core.key, self._core.definition.name, Machine.time_ns(), ""
+        try:
+            yield
+        except Exception as found:
+            error = f"{type(found).__module__}.{type(found).__qualname__}"
+            raise
+        finally:
+            cause = fact.signal_received.carried if fact.HasField("signal_received") else None
+            attributes = {**attributes_of(key, saga_type), "durable_saga.fact": str(fact.WhichOneof("kind"))}
+            tracing.stretch(
+                f"saga {saga_type}", self._carried, began_ns, Machine.time_ns(), attributes, cause=cause, error=error
+            )  # fmt: skip
 
     def take(self) -> Output:
         """As Core.take(); a history that grows too long is told in the log, once, as are notes about conditions and orders."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import ParamSpec, TypeVar
 
 from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
+from durable_saga.telemetry.tracing import CARRIED_BYTES_MAX, size_of
 from durable_saga_server.journal import InboxFull, JournalDamaged, JournalError, JournalFull
 
 P = ParamSpec("P")
@@ -74,6 +75,12 @@ def check_attributes(attributes: Mapping[str, str]) -> None:
                 "INVALID_ARGUMENT",
                 f"search attribute {name} has {len(text)} characters; 1 to {ATTRIBUTE_CHARACTERS_MAX} are allowed",
             )
+
+
+def check_carried(carried: Mapping[str, str]) -> None:
+    """Raises ServiceError."""
+    if (size := size_of(carried)) > CARRIED_BYTES_MAX:
+        raise ServiceError("INVALID_ARGUMENT", f"what is carried has {size} bytes; at most {CARRIED_BYTES_MAX} can be")
 
 
 def check_payload(data: bytes, bytes_max: int) -> None:

@@ -163,6 +163,7 @@ class Chains:
             attributes=end.attributes,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
             default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
+            carried=begun.carried,
         ))  # fmt: skip
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,

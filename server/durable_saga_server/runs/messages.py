@@ -13,7 +13,7 @@ from typing import Any
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
-from durable_saga_server.failures import ServiceError, check_name, check_payload, guard_journal
+from durable_saga_server.failures import ServiceError, check_carried, check_name, check_payload, guard_journal
 from durable_saga_server.history.asking import why_without_effect
 from durable_saga_server.history.view import DECIDABLE
 from durable_saga_server.journal import Run
@@ -73,7 +73,10 @@ class Messages:
     async def signal(self, request: c.SignalRequest) -> c.MessageReply:
         check_name("signal name", request.name, self._config.id_characters_max)
         check_payload(request.input.data, self._config.payload_bytes_max)
-        signal = h.SignalReceived(message_id=request.message_id, name=request.name, input=request.input)
+        check_carried(request.carried)
+        signal = h.SignalReceived(
+            message_id=request.message_id, name=request.name, input=request.input, carried=request.carried
+        )  # fmt: skip
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, signal=signal))
 
     @guard_journal
@@ -125,7 +128,9 @@ class Messages:
             keys = [h.RunKey(namespace=request.namespace, saga=head.run.saga) for head in found]
         delivered = 0
         for key in keys:
-            signal = c.SignalRequest(key=key, message_id=request.message_id, name=request.event, input=request.input)
+            signal = c.SignalRequest(
+                key=key, message_id=request.message_id, name=request.event, input=request.input, carried=request.carried
+            )  # fmt: skip
             try:
                 await self.signal(signal)
             except ServiceError as error:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from durable_saga.pb.limits import BLOCKED_CHARACTERS_MAX
+from durable_saga.pb.log_fields import about
 from durable_saga_server.clock import Clock
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Hint, Journal, JournalDamaged, JournalError, Run
@@ -16,7 +17,7 @@ DAMAGED_AGAIN_MS = 60_000
 
 async def set_aside(journal: Journal, clock: Clock, run: Run, error: JournalDamaged) -> None:
     """It can't be read, so nobody can go on with it: it is shown as blocked, and looked at again, rarely."""
-    log.error("%s", error)
+    log.error("%s", error, extra=about(run))
     try:
         head = await journal.runs.head(run)
         if head is None or head.status not in OPEN:
@@ -31,4 +32,4 @@ async def set_aside(journal: Journal, clock: Clock, run: Run, error: JournalDama
             )
         ])  # fmt: skip
     except JournalError as other:
-        log.warning("%s can't be set aside: %s", run.saga, other)
+        log.warning("saga %s can't be set aside: %s", run.saga, other, extra=about(run))

@@ -78,7 +78,13 @@ class Parking:
         run = run_of(said.key)
         refused = self._refusals.add(run, saga_type, build, session.code)
         if self._dispatcher.sessions.fits(run.namespace, saga_type, refused):
-            log.info("build %s can't continue saga %s, which goes to another: %s", session.build, run.saga, said.blocked)
+            log.info(
+                "build %s can't continue saga %s, which goes to another: %s",
+                session.build,
+                run.saga,
+                said.blocked,
+                extra=about(run),
+            )
             return now_ms, ""
         reason = said.blocked[:BLOCKED_CHARACTERS_MAX]
         retry_ms = self._refusals.blocked(run, reason, now_ms)
