@@ -203,12 +203,14 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
 @click.option("--started-after", type=TIME, metavar=TIME_FORM, help=f"Only sagas started at this time or later. {TIME_HELP}")
 @click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
+@click.option("--blocked", is_flag=True, help="Only sagas that no connected worker can continue, with the reasons.")
+@click.option("--build", default="", help="Only sagas that began with this build of the code.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
 @url_option
 @namespace_option
 def list_sagas(
     saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
-    started_before: datetime | None, limit: int, url: str, namespace: str,
+    started_before: datetime | None, blocked: bool, build: str, limit: int, url: str, namespace: str,
 ) -> None:  # fmt: skip
     """List sagas, newest first."""
     attributes = dict(_attribute(one) for one in where)
@@ -216,7 +218,7 @@ def list_sagas(
     async def work(client: Client) -> Any:
         found = rows(
             client, type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
-            started_after=_zoned(started_after), started_before=_zoned(started_before),
+            started_after=_zoned(started_after), started_before=_zoned(started_before), build=build, blocked=blocked,
         )  # fmt: skip
         return [one async for one in found]
 
@@ -230,6 +232,8 @@ def list_sagas(
         for one in found
     ]
     output.table(("saga", "type", "status", "started", "ended"), lines)
+    if blocked:
+        output.print_reasons(found)
 
 
 def _verb(

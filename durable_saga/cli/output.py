@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -136,10 +137,23 @@ def _last_error(step: c.StepView) -> str:
 
 def print_statistics(found: Statistics) -> None:
     if not is_terminal():
-        print_json({"by_status": found.by_status, "by_type": found.by_type})
+        print_json({"by_status": found.by_status, "by_type": found.by_type, "blocked_by_type": found.blocked_by_type})
         return
     statuses = [name.lower() for name in h.Status.keys()[1:] if found.by_status.get(name.lower())]
     rows = [
-        (saga_type, *(str(counts.get(status, 0)) for status in statuses)) for saga_type, counts in sorted(found.by_type.items())
+        (saga_type, *(str(counts.get(status, 0)) for status in statuses), str(found.blocked_by_type.get(saga_type, 0)))
+        for saga_type, counts in sorted(found.by_type.items())
     ]
-    table(("type", *statuses), [*rows, ("all", *(str(found.by_status[status]) for status in statuses))])
+    every = ("all", *(str(found.by_status[status]) for status in statuses), str(found.blocked))
+    table(("type", *statuses, "of these blocked"), [*rows, every])
+
+
+def print_reasons(blocked: Sequence[c.Description]) -> None:
+    """Why they are blocked, the most frequent reason first."""
+    counted = Counter((one.saga_type, reason_of(one.blocked)) for one in blocked)
+    table(("type", "blocked", "why"), [(kind, str(count), why) for (kind, why), count in counted.most_common()])
+
+
+def reason_of(blocked: str) -> str:
+    """The last line has the error; places and stacks stand before it."""
+    return blocked.strip().splitlines()[-1] if blocked.strip() else ""

@@ -333,15 +333,18 @@ class Client:
         attributes: Mapping[str, str | int | bool] | None = None,
         started_after: datetime | None = None,
         started_before: datetime | None = None,
+        build: str = "",
+        blocked: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Listed]:
         """The sagas that match all conditions, newest first, page by page; eventually consistent. They have all of these
         search attributes, one of these statuses (in capital or small letters), and were started at `started_after` or later
-        and before `started_before`. With a correlation `key`: the open sagas that declared it. Raises InvalidArgument for an
-        unknown status, for a name or value that no attribute can have, and for a time without a time zone."""
+        and before `started_before`. With a correlation `key`: the open sagas that declared it. `build`: those that began with
+        it. `blocked`: those that no connected worker can continue. Raises InvalidArgument for an unknown status, for a name
+        or value that no attribute can have, and for a time without a time zone."""
         found = rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, limit=limit,
+            started_before=started_before, build=build, blocked=blocked, limit=limit,
         )  # fmt: skip
         async for one in found:
             yield listed(one)
@@ -355,6 +358,8 @@ class Client:
         attributes: Mapping[str, str | int | bool] | None = None,
         started_after: datetime | None = None,
         started_before: datetime | None = None,
+        build: str = "",
+        blocked: bool = False,
         limit: int = 100,
         page: str = "",
     ) -> ListPage:
@@ -363,7 +368,7 @@ class Client:
         are those of `list()`."""
         found = await page_of_rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, limit=limit, page=page,
+            started_before=started_before, build=build, blocked=blocked, limit=limit, page=page,
         )  # fmt: skip
         return ListPage([listed(one) for one in found.sagas], found.next_page)
 

@@ -26,7 +26,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A run of a saga as a listing shows it, as plain data; `handle(id).overview()` has the rest. `blocked` says why no
-    worker can continue the run, and is empty if it is not blocked. Times are UTC."""
+    worker can continue the run, and is empty if it is not blocked. `build` is the build of the code with which the run began,
+    empty if it is not known. Times are UTC."""
 
     id: str
     run: int
@@ -37,6 +38,7 @@ class Listed:
     ended_at: datetime | None
     blocked: str
     attributes: dict[str, str]
+    build: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -60,6 +62,8 @@ class Filters(TypedDict, total=False):
     attributes: Mapping[str, str | int | bool] | None
     started_after: datetime | None
     started_before: datetime | None
+    build: str
+    blocked: bool
 
 
 def listed(one: c.Description) -> Listed:
@@ -73,6 +77,7 @@ def listed(one: c.Description) -> Listed:
         ended_at=time_of(one.ended_ms),
         blocked=one.blocked,
         attributes=dict(one.attributes),
+        build=one.build,
     )
 
 
@@ -97,7 +102,7 @@ async def rows(client: Asker, *, limit: int | None = None, **filters: Unpack[Fil
 def _request(
     namespace: str, limit: int, page: str, *, type: str = "", status: Sequence[str] = (), key: str = "",
     attributes: Mapping[str, str | int | bool] | None = None, started_after: datetime | None = None,
-    started_before: datetime | None = None,
+    started_before: datetime | None = None, build: str = "", blocked: bool = False,
 ) -> c.ListRequest:  # fmt: skip
     status = [name.upper() for name in status]
     unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -110,7 +115,8 @@ def _request(
     return c.ListRequest(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
         attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
-        limit=limit, page=text("page", page), correlation_key=text("key", key),
+        limit=limit, page=text("page", page), correlation_key=text("key", key), build=text("build", build),
+        blocked=blocked,
     )  # fmt: skip
 
 

@@ -176,20 +176,31 @@ def time_of(ms: int) -> datetime | None:
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Counts of sagas by `Status`, over all types and for each type; a status without sagas is missing. `active` is running
-    plus compensating."""
+    plus compensating. Open sagas, and the blocked ones among them, are counted by build too; "" is for those whose build is
+    not known."""
 
     by_status: dict[str, int]
     by_type: dict[str, dict[str, int]]
+    blocked_by_type: dict[str, int] = field(default_factory=dict)
+    open_by_build: dict[str, int] = field(default_factory=dict)
+    blocked_by_build: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reply: c.StatisticsReply) -> Statistics:
         total: Counter[str] = Counter()
         by_type: dict[str, Counter[str]] = {}
+        blocked, of_build, blocked_of_build = Counter[str](), Counter[str](), Counter[str]()
         for one in reply.tallies:
             status = status_of(one.status)
             total[status] += one.count
             by_type.setdefault(one.saga_type, Counter())[status] += one.count
-        return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()})
+            if status.is_open:
+                of_build[one.build] += one.count
+            if one.blocked:
+                blocked[one.saga_type] += one.count
+                blocked_of_build[one.build] += one.count
+        types = {saga_type: dict(counted) for saga_type, counted in by_type.items()}
+        return cls(dict(total), types, dict(blocked), dict(of_build), dict(blocked_of_build))
 
     def count(self, *statuses: Status) -> int:
         """How many sagas are in one of these statuses."""
@@ -198,6 +209,11 @@ class Statistics:
     @property
     def active(self) -> int:
         return self.count(Status.RUNNING, Status.COMPENSATING)
+
+    @property
+    def blocked(self) -> int:
+        """Of the open ones, those that no connected worker can continue."""
+        return sum(self.blocked_by_type.values())
 
     @property
     def completed(self) -> int:

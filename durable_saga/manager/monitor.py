@@ -43,7 +43,7 @@ KNOWN_MAX = 50_000
 """So many occurrences that were told are remembered; others are asked about once more, which costs a claim."""
 F = TypeVar("F", bound=Callable[..., Any])
 _FAILED = (h.FAILED, h.COMPENSATED, h.HELD)
-_EVENTS = ("saga_timeout", "saga_failed", "saga_stuck", "failure_threshold", "compensation_failing")
+_EVENTS = ("saga_timeout", "saga_failed", "saga_stuck", "saga_blocked", "failure_threshold", "compensation_failing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class SagaMonitor:
     - `group`: each occurrence is reported once for each group. `lookback`: how far back a new group looks.
 
     `saga_failed(saga_id, error)` is called for failed, compensated and held sagas, `saga_stuck(saga_id, error)` for those
-    whose compensation needs an operator."""
+    whose compensation needs an operator, `saga_blocked(saga_id, reason)` for those that no connected worker can continue."""
 
     def __init__(
         self, manager: SagaManager | Client, *, check_interval: float | timedelta = 30,
@@ -157,6 +157,8 @@ class SagaMonitor:
                 yield await self._occurrence("saga_failed", one)
             elif one.status == h.COMPENSATION_STUCK:
                 yield await self._occurrence("saga_stuck", one)
+            if one.blocked:
+                yield _Occurrence("saga_blocked", f"saga_blocked/{_place(one)}", (one.key.saga, one.blocked))
         for occurrence in self._too_many(now_ms):
             yield occurrence
         if "compensation_failing" in self._handlers:

@@ -78,11 +78,13 @@ async def sagas(request: Request) -> Response:
     limit = number_of(request, "limit", SAGAS_PER_PAGE[0])
     if limit not in SAGAS_PER_PAGE:
         limit = SAGAS_PER_PAGE[0]
-    wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status else ())]
+    is_blocked = status == "blocked"
+    wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status and not is_blocked else ())]
     at = query.get("page", "")
     where = query.get("where", "").strip()
     asked = page_of_rows(
-        page.client, type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at
+        page.client, type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at,
+        blocked=is_blocked,
     )  # fmt: skip
     found, statistics = await read(asyncio.gather(asked, page.client.statistics()))
     values = {
@@ -110,7 +112,8 @@ def _attributes(where: str) -> dict[str, str]:
 def _counts(statistics: Statistics, kind: str) -> dict[str, int]:
     counted = statistics.by_type.get(kind, {}) if kind else statistics.by_status
     found: dict[str, int] = {status: counted.get(status, 0) for status in STATUSES}
-    return {"": sum(found.values()), "open": sum(found[status] for status in OPEN), **found}
+    blocked = statistics.blocked_by_type.get(kind, 0) if kind else statistics.blocked
+    return {"": sum(found.values()), "open": sum(found[status] for status in OPEN), "blocked": blocked, **found}
 
 
 async def find(request: Request) -> Response:

@@ -12,7 +12,7 @@ from durable_saga_server.journal import Filter
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Handle, Worker, event, saga, step
+from durable_saga import Client, Handle, SagaMonitor, Worker, event, saga, step
 from durable_saga.client import raw
 from durable_saga.transport.transport import LocalTransport
 
@@ -204,5 +204,35 @@ def test_workers_that_tell_no_build_are_asked_one_by_one(monkeypatch: pytest.Mon
             async with new, old:
                 await handle.signal("go")
                 assert await handle.result() == "old"
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_blocked_sagas_are_counted_listed_and_told_once() -> None:
+    async def scenario() -> None:
+        async with serving() as service:
+            handles = await begin(service, 3)
+            client, told = client_of(service), list[tuple[str, str]]()
+            monitor = SagaMonitor(client)
+            monitor.on("saga_blocked")(lambda saga_id, reason: told.append((saga_id, reason)))
+            async with Worker(client, sagas=[new_code], build="2"):
+                fresh = await client.start(new_code, id="fresh")
+                for handle in handles:
+                    await handle.signal("go")
+                while (found := await client.statistics()).blocked < 3:
+                    await asyncio.sleep(0.02)
+                assert found.blocked_by_build == {"1": 3}
+                assert found.open_by_build == {"1": 3, "2": 1}
+                assert sorted([one.id async for one in client.list(blocked=True)]) == ["p-0", "p-1", "p-2"]
+                assert [one.id async for one in client.list(build="2")] == [fresh.id]
+                for _ in range(2):
+                    await monitor.check()
+                assert sorted(saga_id for saga_id, _ in told) == ["p-0", "p-1", "p-2"]
+                assert all("NonDeterminism" in reason for _, reason in told)
+                async with Worker(client, sagas=[old_code], build="1"):
+                    for handle in handles:
+                        await handle.result()
+                    assert (await client.statistics()).blocked == 0
+                    assert not [one async for one in client.list(blocked=True)]
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
