@@ -56,7 +56,7 @@ class ServerItem(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret")
+    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "undoes_others")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class Hello(_message.Message):
     OWNED_FIELD_NUMBER: _ClassVar[int]
     LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    UNDOES_OTHERS_FIELD_NUMBER: _ClassVar[int]
     worker: str
     protocol: int
     namespace: str
@@ -73,7 +74,8 @@ class Hello(_message.Message):
     owned: _containers.RepeatedCompositeFieldContainer[Owned]
     lease_ms: int
     secret: bytes
-    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ...) -> None: ...
+    undoes_others: bool
+    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ..., undoes_others: bool = ...) -> None: ...
 
 class Owned(_message.Message):
     __slots__ = ("key", "epoch", "incarnation")

@@ -17,7 +17,7 @@ from durable_saga_server.incoming.serving import start_when_reachable
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker
-from tests.simulation import sagas
+from tests.simulation import deployed, sagas
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import PROCESS
 from tests.simulation.network import SimulatedTransport
@@ -64,6 +64,7 @@ class Process:
         self.world = world
         self.place = place
         self.name = f"{place}#{boot}"
+        self._boot = boot
         self.clock = clock
         self.chance = Chance(f"{world.seed}/{self.name}")
         self.is_dead = False
@@ -131,8 +132,9 @@ class WorkerProcess(Process):
         transport = SimulatedTransport(self.world.network, self, self.world.server_places)
         client = Client(transport, chance=self.chance)
         self.worker = Worker(
-            client, sagas=sagas.SAGAS, name=self.name, clock=self.clock, chance=self.chance, sagas_max=WORKER_SAGAS_MAX
-        )
+            client, sagas=[*sagas.SAGAS, *deployed.of_worker(self.place, self._boot, self.world.plan)], name=self.name,
+            clock=self.clock, chance=self.chance, sagas_max=WORKER_SAGAS_MAX,
+        )  # fmt: skip
         await self.worker.run()
         self.world.say(self.name, "has stopped")
         self.world.loop.at(self.world.loop.now_us, self.world.context, self.kill)

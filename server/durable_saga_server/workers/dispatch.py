@@ -130,10 +130,10 @@ class Dispatcher:
             self._held -= 1
             self.look_again()
 
-    def offer(self, run: Run, saga_type: str, session: Session) -> None:
-        """To this worker, which has room, unless somebody has it by now."""
+    def offer(self, run: Run, saga_type: str, session: Session, *, orphan: bool = False) -> None:
+        """To this worker, which has room, unless somebody has it by now. `orphan`: see wake()."""
         if run not in self._assigning:
-            self._begin(run, saga_type, session, orphan=False)
+            self._begin(run, saga_type, session, orphan)
 
     def has_waiting(self, namespace: str, saga_type: str) -> bool:
         """Whether runs of this type wait for room, or may: a new one then stands behind them."""
