@@ -31,6 +31,7 @@
     ├── NotAwaited                 saga code called a step or a child saga without await, so nothing was done
     ├── TooManyFailed              more members of all_of() failed than may (.errors)
     ├── SwallowedCancellation      saga code caught a cancellation and went on waiting
+    ├── CannotUndo                 a compensation can't be run from the journal; the message says what is missing
     ├── NonDeterminism             the code does not fit the history: deploy code that fits
     ├── FutureEventKind            the history was written by a newer version: upgrade
     ├── UnsupportedOperation       saga code asked for something that can't be replayed; the message says what to do instead
@@ -238,6 +239,11 @@ class NonDeterminism(DurableSagaError):
             f"{self.location}: the history holds {self.history}, but the code asked for {self.code}. The saga waits until a"
             " worker has the code that made this history"
         )
+
+
+class CannotUndo(DurableSagaError):
+    """A saga is undone from its journal, without its code, and a compensation of it can't be run: the worker's modules don't
+    have its function, or can't read what it needs. The message says which. The compensation is stuck."""
 
 
 class FutureEventKind(DurableSagaError):

@@ -59,6 +59,11 @@ def compensation(
     return decorate
 
 
+def registered_name(function: Callable[..., Any]) -> str:
+    """By which the journal knows it, once `on_failure()` has registered it."""
+    return getattr(function, _POLICY, _Policy()).name or str(getattr(function, "__name__", ""))
+
+
 def compensation_definition(function: Callable[..., Any], *, of: StepDefinition | None = None) -> CompensationDefinition:
     """Raises TypeError when the function can't be called with what it will get."""
     policy = getattr(function, _POLICY, _Policy())

@@ -28,6 +28,7 @@ from durable_saga.recorded import write_history
 
 SAY_BLOCKED_SECONDS = 1.0
 TAKES_EFFECT_LATER = "It takes effect when the saga can continue. It can't now:"
+UNDONE_WITHOUT_CODE = "The saga is blocked, so it is undone from its journal, without its code. It is blocked by:"
 _servers = click.option(
     "--url",
     envvar="DURABLE_SAGA_URL",
@@ -246,7 +247,8 @@ def _verb(
         if not output.is_terminal():
             output.print_json({"id": saga_id, "done": name} | ({"waits_for": waits_for} if waits_for else {}))
         elif waits_for:
-            click.echo(f"{saga_id}: the {name} is recorded. {TAKES_EFFECT_LATER} {waits_for}")
+            follows = TAKES_EFFECT_LATER if name == "recover" else UNDONE_WITHOUT_CODE
+            click.echo(f"{saga_id}: the {name} is recorded. {follows} {waits_for}")
         else:
             click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import click
@@ -91,10 +91,8 @@ def print_description(one: c.Description) -> None:
         )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] a step failed, and the saga waits for `recover` or `compensate`", highlight=False)
-    if one.settling:
-        console.print("settling: the code has finished; steps in doubt are undone before the saga ends", highlight=False)
-    if one.past_pivot:
-        console.print("past its pivot: the saga can only go forward", highlight=False)
+    for sentence in _where_it_stands(one):
+        console.print(sentence, highlight=False)
     if one.warning:
         console.print(f"[yellow]warning:[/] {shown(one.warning)}", highlight=False)
     if one.damaged:
@@ -119,6 +117,15 @@ def print_description(one: c.Description) -> None:
         console.print(printable(f"result {_plain(one.result)}"), markup=False)
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(printable(render_failure(failure_info(one.failure))), markup=False, highlight=False)
+
+
+def _where_it_stands(one: c.Description) -> Iterator[str]:
+    if one.settling:
+        yield "settling: the code has finished; steps in doubt are undone before the saga ends"
+    if one.from_journal:
+        yield f"undone from the journal, without the saga's code: {shown(one.from_journal)}"
+    if one.past_pivot:
+        yield "past its pivot: the saga can only go forward"
 
 
 def _plain(payload: p.Payload) -> str:

@@ -136,9 +136,10 @@ class Handle(Generic[R]):
             await self._client.transport.call("signal", request)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
-        """Ask the saga to stop. It then undoes what it did and ends as CANCELLED. The request is durable when this returns.
-        It takes effect when the saga can continue; until then `describe()` shows it. Returns why the saga can't continue now,
-        or "" if it can. Raises AlreadyEnded, also for a saga that is already unwinding or past its pivot."""
+        """Ask the saga to stop. It then undoes what it did and ends as CANCELLED. The request is durable when this returns;
+        until it takes effect, `describe()` shows it. Returns why the saga is blocked, or "" if it is not: a blocked saga is
+        undone from its journal, without its code. Raises AlreadyEnded, also for a saga that is already unwinding or past its
+        pivot."""
         request = c.CancelRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("cancel", request)).waits_for)
 

@@ -50,7 +50,8 @@ class Description:
     """Everything about a run; `Overview` is the summary. `owner` is the worker that has the run now, or ""; `epoch` counts
     the owners, `next_seq` the events. `wake_at` is the next timer. `blocked` says why no worker can continue the run,
     `damaged` what of the history can't be read, and `warning` that the history is growing towards a limit, or that a step
-    without a time-out has been running for more than a minute; each is "" if it does not apply. `unread` are names of
+    without a time-out has been running for more than a minute. `from_journal` says that the run is undone, or was, from its
+    journal alone, and what was wrong with its code. Each is "" if it does not apply. `unread` are names of
     messages that the run did not take. `previous_run` and `next_run` are 0 if there is none. `result` is what the saga
     returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
 
@@ -66,6 +67,7 @@ class Description:
     ended_at: datetime | None = None
     wake_at: datetime | None = None
     blocked: str = ""
+    from_journal: str = ""
     damaged: str = ""
     warning: str = ""
     result: Any = None
@@ -139,6 +141,7 @@ def description_of(one: c.Description) -> Description:
         ended_at=time_of(one.ended_ms),
         wake_at=time_of(one.wake_at_ms),
         blocked=one.blocked,
+        from_journal=one.from_journal,
         damaged=one.damaged,
         warning=one.warning,
         result=value_of(one.result),

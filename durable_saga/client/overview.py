@@ -75,6 +75,8 @@ class Overview:
     ended_at: datetime | None = None
     past_pivot: bool = False
     blocked: str = ""
+    from_journal: str = ""
+    """It is undone, or was, from its journal, without its code: what was wrong with that. Empty: its code was fine."""
     settling: bool = False
     """Its code is done; what is in doubt is undone before it ends."""
     current_steps: list[str] = field(default_factory=list)
@@ -124,6 +126,7 @@ def overview_of(one: c.Description) -> Overview:
         ended_at=time_of(one.ended_ms),
         past_pivot=one.past_pivot,
         blocked=one.blocked,
+        from_journal=one.from_journal,
         settling=one.settling,
         current_steps=[step.name for step in working] if one.status == h.RUNNING else [],
         messages=[message_of(view) for view in one.messages],

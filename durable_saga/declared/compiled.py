@@ -113,7 +113,8 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
             handlers={}, compensation_order=None if order is None else partial(in_order, order_units(items), order),
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
             keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
-            version=saga.version,
+            version=saga.version, table=lambda context: Execution(saga, items, context).definitions(),
+            module=type(saga).__module__,
         )
     )  # fmt: skip
 
@@ -174,6 +175,11 @@ class Execution:
             skipped = h.StepSkipped(call=core.loop.scope().next(), name=name, reason=reason)
             core.tape.ask(h.Event(step_skipped=skipped))
             self._done[name].set()
+
+    def definitions(self) -> dict[str, StepDefinition]:
+        """Of its steps, by name: what undoes them needs nothing but the context."""
+        steps = [one for item in self._items for one in (item.steps if isinstance(item, Parallel) else (item,))]
+        return {one.name: self._definition(one) for one in steps if isinstance(one, Step)}
 
     def item(self, name: str) -> SagaStep:
         """Raises ValueError for a name that is not in the table."""

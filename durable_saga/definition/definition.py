@@ -110,6 +110,8 @@ class SagaDefinition(Definition):
     `hold`: when its code fails, the saga is held for a person instead of being unwound. `keys` gets the arguments and gives
     the correlation keys by which events reach this saga, `attributes` its search attributes. `any_signal` gets each signal
     that has no handler of its own, as (name, args). `version` is that of its code, counted from 1: since() asks for it.
+    that has no handler of its own, as (name, args). `table`: the steps of a declared saga by their names, given its arguments.
+    `module`: where the function does not tell it.
     """
 
     timeout_ms: int
@@ -122,6 +124,13 @@ class SagaDefinition(Definition):
     attributes: Callable[..., Mapping[str, Any]] | None = None
     any_signal: Callable[..., Any] | None = None
     version: int = 1
+    table: Callable[..., Mapping[str, StepDefinition]] | None = None
+    module: str = ""
+
+    @property
+    def home(self) -> str:
+        """The module that it stands in."""
+        return self.module or str(getattr(inspect.unwrap(self.function), "__module__", ""))
 
 
 def signature_of(function: Callable[..., Any], name: str = "") -> inspect.Signature:

@@ -33,6 +33,8 @@ from durable_saga.page.sessions import session_of
 
 REASON_CHARACTERS_MAX = 1_000
 WHO_CHARACTERS_MAX = 100
+LATER = "It takes effect when the saga can continue, which it can't now."
+WITHOUT_CODE = "The saga is blocked, so it is undone from its journal, without its code."
 STATUS_OF: dict[type[DurableSagaError], int] = {
     NotFound: 404, InvalidArgument: 400, AlreadyEnded: 409, AlreadyStarted: 409, Unavailable: 503,
     NotAllowed: 403,
@@ -294,11 +296,7 @@ async def act(request: Request, form: Form) -> Response:
             raise Refused(400, "Give a reason: the history keeps it.")
         waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
         request.session["who"] = who
-        said = (
-            f"{verb.title}: recorded. It takes effect when the saga can continue, which it can't now."
-            if waits_for
-            else verb.said
-        )
+        said = f"{verb.title}: recorded. {LATER if verb.call == 'Recover' else WITHOUT_CODE}" if waits_for else verb.said
         return go(request, address("/saga", id=saga_id), said)
 
     values = await _facts(request, saga_id, verb)

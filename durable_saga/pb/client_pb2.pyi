@@ -284,7 +284,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "version", "build", "damaged")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "damaged")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class Description(_message.Message):
     MESSAGES_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     SETTLING_FIELD_NUMBER: _ClassVar[int]
     UNWINDING_FIELD_NUMBER: _ClassVar[int]
+    FROM_JOURNAL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
@@ -354,10 +355,11 @@ class Description(_message.Message):
     messages_left_out: int
     settling: bool
     unwinding: bool
+    from_journal: str
     version: int
     build: str
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., damaged: _Optional[str] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., damaged: _Optional[str] = ...) -> None: ...
 
 class MessageView(_message.Message):
     __slots__ = ("message_id", "kind", "state", "name", "received_ms", "who", "reason", "call", "failure")

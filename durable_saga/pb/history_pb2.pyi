@@ -160,7 +160,7 @@ class SagaStarted(_message.Message):
     def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
-    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults", "no_timeout")
+    __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults", "no_timeout", "scope")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,7 @@ class StepScheduled(_message.Message):
     AT_MOST_ONCE_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
     NO_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
@@ -177,7 +178,8 @@ class StepScheduled(_message.Message):
     at_most_once: bool
     defaults: _payload_pb2.Payload
     no_timeout: bool
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: bool = ..., at_most_once: bool = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., no_timeout: bool = ...) -> None: ...
+    scope: str
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., compensation: _Optional[str] = ..., no_effect: bool = ..., at_most_once: bool = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., no_timeout: bool = ..., scope: _Optional[str] = ...) -> None: ...
 
 class StepCompleted(_message.Message):
     __slots__ = ("call", "result", "attempt")
@@ -263,32 +265,38 @@ class SagaTimedOut(_message.Message):
     def __init__(self) -> None: ...
 
 class CompensationRegistered(_message.Message):
-    __slots__ = ("call", "name", "input", "defaults")
+    __slots__ = ("call", "name", "input", "defaults", "scope")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     input: _payload_pb2.Payload
     defaults: _payload_pb2.Payload
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    scope: str
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., defaults: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., scope: _Optional[str] = ...) -> None: ...
 
 class UnwindStarted(_message.Message):
-    __slots__ = ("failure", "cancelled", "call", "pending", "notes", "order")
+    __slots__ = ("failure", "cancelled", "call", "pending", "notes", "order", "from_journal", "why")
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    FROM_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
     failure: _payload_pb2.Failure
     cancelled: bool
     call: str
     pending: _containers.RepeatedScalarFieldContainer[str]
     notes: _containers.RepeatedScalarFieldContainer[str]
     order: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: bool = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ...) -> None: ...
+    from_journal: bool
+    why: str
+    def __init__(self, failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., cancelled: bool = ..., call: _Optional[str] = ..., pending: _Optional[_Iterable[str]] = ..., notes: _Optional[_Iterable[str]] = ..., order: _Optional[_Iterable[str]] = ..., from_journal: bool = ..., why: _Optional[str] = ...) -> None: ...
 
 class CompensationScheduled(_message.Message):
     __slots__ = ("call", "name")
@@ -429,16 +437,28 @@ class StateChanged(_message.Message):
     def __init__(self, call: _Optional[str] = ..., changes: _Optional[_Mapping[str, _payload_pb2.Payload]] = ...) -> None: ...
 
 class ScopeOpened(_message.Message):
-    __slots__ = ("call", "name", "saga_type", "version")
+    __slots__ = ("call", "name", "saga_type", "version", "scope", "tells_scopes", "parallel", "ordered", "label", "input")
     CALL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    TELLS_SCOPES_FIELD_NUMBER: _ClassVar[int]
+    PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
     call: str
     name: str
     saga_type: str
     version: int
-    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., saga_type: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+    scope: str
+    tells_scopes: bool
+    parallel: bool
+    ordered: bool
+    label: str
+    input: _payload_pb2.Payload
+    def __init__(self, call: _Optional[str] = ..., name: _Optional[str] = ..., saga_type: _Optional[str] = ..., version: _Optional[int] = ..., scope: _Optional[str] = ..., tells_scopes: bool = ..., parallel: bool = ..., ordered: bool = ..., label: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class PivotPassed(_message.Message):
     __slots__ = ("call",)

@@ -56,7 +56,7 @@ class ServerItem(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "build")
+    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "build", "undoes_others")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,7 @@ class Hello(_message.Message):
     LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
+    UNDOES_OTHERS_FIELD_NUMBER: _ClassVar[int]
     worker: str
     protocol: int
     namespace: str
@@ -75,7 +76,8 @@ class Hello(_message.Message):
     lease_ms: int
     secret: bytes
     build: str
-    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ..., build: _Optional[str] = ...) -> None: ...
+    undoes_others: bool
+    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ..., build: _Optional[str] = ..., undoes_others: bool = ...) -> None: ...
 
 class Owned(_message.Message):
     __slots__ = ("key", "epoch", "incarnation")

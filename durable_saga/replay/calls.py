@@ -115,6 +115,8 @@ class Calls:
         self._standing.check_cancelled()
         entry, event = registration(self._loop.scope().next, definition, args, kwargs)
         enlist(self._stack, entry)
+        if entry.told:
+            event.compensation_registered.scope = entry.told
         self._tape.ask(event, definition.signature)
 
     def effects(self) -> list[RunStep]:

@@ -59,7 +59,7 @@ class Children:
         async def run() -> Any:
             scope = self._scopes.new(
                 definition.name, child=definition, order=definition.compensation_order,
-                parallel=definition.compensation_parallel, label=label,
+                parallel=definition.compensation_parallel, label=label, input=data if definition.table is not None else b"",
             )  # fmt: skip
             path = self._loop.scope().path
             of_child.set(ChildSaga(path, definition, self._state.name_of_child(child_name(), label or definition.name)))

@@ -51,11 +51,11 @@ class Ending:
         if self.is_to_be_held:
             self._holding.hold(failure, error)
         else:
-            self._unwind(failure, error, cancels=self._standing.cancels)
+            self.unwind(failure, error, cancels=self._standing.cancels)
 
     def unwind_held(self, reason: BaseException, *, cancels: bool) -> None:
         """A person has it compensated."""
-        self._unwind(self._holding.failure, self._holding.error or reason, cancels=cancels)
+        self.unwind(self._holding.failure, self._holding.error or reason, cancels=cancels)
 
     def complete(self, result: Any) -> None:
         self._leave_forward()
@@ -82,7 +82,7 @@ class Ending:
         self._calls.cancel_all()
         self._state.flush()
 
-    def _unwind(self, failure: p.Failure, error: BaseException, *, cancels: bool) -> None:
+    def unwind(self, failure: p.Failure, error: BaseException, *, cancels: bool) -> None:
         self._unwinding.start(failure, error, cancelled=cancels, end=partial(self._end, failure=failure))
 
     def _continue(self, data: bytes) -> None:

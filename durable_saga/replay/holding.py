@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from durable_saga.failures.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.pending import Pending
@@ -51,6 +52,13 @@ class Holding:
         held = h.SagaHeld(failure=failure, from_seq=self._from_seq, past_pivot=standing.past_pivot)
         self._tape.ask(h.Event(saga_held=held))
         standing.status = h.HELD
+
+    def was_held(self, held: h.SagaHeld) -> None:
+        """As its history says."""
+        standing = self._standing
+        standing.phase, standing.status, standing.deadline_ms = HELD, h.HELD, 0
+        self.failure, self.error = held.failure, rebuild_exception(held.failure, step="", call="")
+        self._from_seq = held.from_seq
 
     def complete(self, event: h.Event) -> None:
         """The request gets what only the run knows, before it is recorded."""

@@ -82,7 +82,7 @@ class Judging:
             return bool(self._ask(when, leading_error(error)))
         except (Exception, SystemExit, asyncio.CancelledError) as problem:  # to undo is the safe side
             whose = f"the condition of {entry.definition.name} (call {entry.call})"
-            self._note(f"{whose} failed, so the compensation runs: {_text(problem)}")
+            self.note(f"{whose} failed, so the compensation runs: {_text(problem)}")
             return True
 
     def order_of(self, scope: Scope, wanted: Callable[[Entry], bool]) -> list[str]:
@@ -107,18 +107,18 @@ class Judging:
         try:
             named = self._ask(scope.order, list(titles))
         except (Exception, SystemExit, asyncio.CancelledError) as problem:
-            self._note(f"{whose} failed, so the usual order holds: {_text(problem)}")
+            self.note(f"{whose} failed, so the usual order holds: {_text(problem)}")
             return {}
         if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
-            self._note(f"{whose} gave a {type(named).__name__} instead of a list of names, so the usual order holds")
+            self.note(f"{whose} gave a {type(named).__name__} instead of a list of names, so the usual order holds")
             return {}
         there, counted = Counter(titles), Counter(named)
         stack = self._stack
         known = there.keys() | {one.title for one in stack.entries.values()} | {one.title for one in stack.root.scopes()}
         if unknown := sorted(counted.keys() - known):
-            self._note(f"{whose} names {', '.join(unknown)}, of which there is nothing to undo; there are {', '.join(titles)}")
+            self.note(f"{whose} names {', '.join(unknown)}, of which there is nothing to undo; there are {', '.join(titles)}")
         if twice := sorted(name for name in counted if name in there and counted[name] > there[name]):
-            self._note(f"{whose} names {', '.join(twice)} more than once; the last place counts")
+            self.note(f"{whose} names {', '.join(twice)} more than once; the last place counts")
         return {name: place for place, name in enumerate(named)}
 
     def _ask(self, function: Any, argument: Any) -> Any:
@@ -136,7 +136,7 @@ class Judging:
             raise TypeError("it is async, but it only computes")
         return outcome
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self._notes.append(text)
         self._new.append(text)
 

@@ -68,9 +68,11 @@ class Pending:
         asked.call, asked.name, asked.input.data = self.call, definition.name, self.data
         if definition.compensation is not None:
             asked.compensation = definition.compensation.name
+            assert self.entry is not None, "it has a compensation"
+            if self.entry.told:
+                asked.scope = self.entry.told
             if self.defaults:
                 asked.defaults.data = codec.encode(self.defaults, where=f"defaults of step {definition.name}")
-                assert self.entry is not None, "it has a compensation"
                 self.entry.defaults = asked.defaults.data
         if not definition.effect:
             asked.no_effect = True

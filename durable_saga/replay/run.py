@@ -34,6 +34,7 @@ from durable_saga.replay.calls import Calls
 from durable_saga.replay.children import Children
 from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.replay.continuing import Continuing
+from durable_saga.replay.definitions import NOTHING_KNOWN, Definitions
 from durable_saga.replay.dice import Dice
 from durable_saga.replay.ending import Ending
 from durable_saga.replay.forward import Forward
@@ -53,6 +54,7 @@ from durable_saga.replay.unawaited import Unawaited
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
 from durable_saga.replay.versions import Versions
+from durable_saga.replay.without_code import WithoutCode, is_from_journal
 
 anyio_order.install()
 _BEGIN = ("saga_started", "recover_requested")
@@ -77,10 +79,12 @@ class Core:
     where the run stands, the loop and the stack of compensations."""
 
     def __init__(
-        self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False, version: int = 0
+        self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False, version: int = 0,
+        definitions: Definitions = NOTHING_KNOWN, why: str = "",
     ) -> None:  # fmt: skip
         """`has_step_timeout`: who runs its steps ends those that have no time-out of their own. `version`: at which it begins,
-        if it has not begun; 0: that of the definition."""
+        if it has not begun; 0: that of the definition. `why`: what is wrong with its code, of which nothing runs then;
+        `definitions` are for that, and for a history that says so."""
         self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
         self.tape, self.standing, self.dice = tape, standing, dice = Tape(), Standing(), Dice()
         self.history = tape.history
@@ -99,12 +103,21 @@ class Core:
         self.children = Children(standing, loop, self.scopes, self.state, signals, self.declared, self.unawaited)
         self.continuing = Continuing(definition, standing, stack, calls, signals)
         ending = Ending(definition, tape, standing, calls, self.state, self.attributes, self.keys, signals, holding, unwinding)
-        self.ending = ending
-        self.forward = Forward(
+        self.ending, self._definitions = ending, definitions
+        self.without_code: WithoutCode | None = None
+        self.forward: Forward | WithoutCode = Forward(
             definition, tape, standing, loop, self.declared, self.unawaited, signals, unwinding, ending
         )  # fmt: skip
+        if why:
+            self._leave_code_out(why)
         self.is_repeating = False
         self._timeout_ms = 0
+
+    def _leave_code_out(self, why: str) -> None:
+        self.forward = self.without_code = WithoutCode(
+            self.definition, self._definitions, why, lambda kind, body: _FACTS[kind](self, body), self.tape, self.standing,
+            self.stack, self.holding, self.state, self.keys, self.attributes, self.unwinding, self.ending,
+        )  # fmt: skip
 
     # --- what the worker calls ---------------------------------------------------------------------------------------
 
@@ -139,6 +152,8 @@ class Core:
     def replaying(self, events: Sequence[h.Event]) -> Generator[Decode, tuple[Any] | None]:
         """As replay(), but it gives way before each large value, so that it can be decoded elsewhere: send it back, alone in a
         tuple, or None."""
+        if self.without_code is None and (found := next(filter(is_from_journal, events), None)) is not None:
+            self._leave_code_out(found.unwind_started.why)
         self.history.replay(events)
         self.versions.replay(events)
         self.declared.replay(events)
@@ -151,6 +166,9 @@ class Core:
                 for event in stretch:
                     self.is_repeating = (seq := event.seq) != new
                     self._replay_one(event, seq, taken_back=seq in back)
+        if self.without_code is not None and self.standing.phase == FORWARD:
+            with guarded(self), self.loop.entered():
+                self._go_on()
         self.is_repeating = False
         self.history.finish_replay(self.tape.now_ms)
         self.declared.replayed()
@@ -209,7 +227,7 @@ class Core:
 
     def _apply(self, event: h.Event, kind: str, *, run: bool = True) -> None:
         """Tell the code one fact, the last of the history so far, and run it until it is idle."""
-        tape, standing, loop = self.tape, self.standing, self.loop
+        tape, standing = self.tape, self.standing
         assert event.time_ms >= tape.now_ms, f"event {event.seq} is earlier than the one before it"
         tape.now_ms, tape.takes_back = event.time_ms, not run
         tape.activation += 1
@@ -219,6 +237,11 @@ class Core:
             return  # what the code does with it, it does when it is recovered
         if tape.history.is_large and standing.phase == FORWARD and (over := tape.history.over_limit()) is not None:
             standing.interrupt(over)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Until its code is idle."""
+        standing, loop = self.standing, self.loop
         if standing.phase == FORWARD:
             loop.run_until_idle()
             while self.unwinding.go_on_partially():
@@ -230,7 +253,8 @@ class Core:
 
     def _started(self, fact: h.SagaStarted) -> None:
         self.loop.rules = _known(fact.rules)
-        self.versions.check(self.definition)
+        if self.without_code is None:
+            self.versions.check(self.definition)
         self.dice.begin(fact.seed, fact.rules)
         self.standing.started_ms = self.tape.now_ms
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
@@ -276,6 +300,8 @@ class Core:
     def _replay_one(self, event: h.Event, seq: int, *, taken_back: bool) -> None:
         assert seq == self.history.next_seq, f"event {seq} where event {self.history.next_seq} was expected"
         kind = event.WhichOneof("kind") or kind_of(event)
+        if self.without_code is not None and self.without_code.fold(event, kind, taken_back=taken_back):
+            return
         if taken_back and kind not in MESSAGES:
             self.history.passed(event)
             self.holding.take_back(event)

@@ -36,17 +36,22 @@ class Scopes:
 
     def new(
         self, name: str, *, child: SagaDefinition | None = None, order: Callable[[list[str]], list[str]] | None = None,
-        parallel: bool = False, label: str = "",
+        parallel: bool = False, label: str = "", input: bytes = b"",
     ) -> OpenScope:  # fmt: skip
-        """For an `async with`."""
-        return OpenScope(self, Scope("", name, order, parallel, label=label), child)
+        """For an `async with`. `input`: of a child saga whose compensations need it."""
+        return OpenScope(self, Scope("", name, order, parallel, label=label), child, input)
 
-    async def enter(self, scope: Scope, child: SagaDefinition | None) -> Token[Scope | None]:
+    async def enter(self, scope: Scope, child: SagaDefinition | None, input: bytes) -> Token[Scope | None]:
         loop = self._loop
         if self._standing.refuses or loop.discarded:
             await loop.refused()
         scope.call = loop.scope().next()
-        opened = h.ScopeOpened(call=scope.call, name=scope.name)
+        opened = h.ScopeOpened(
+            call=scope.call, name=scope.name, tells_scopes=True, parallel=scope.parallel, ordered=scope.order is not None,
+            label=scope.label, scope=self._stack.told(scope.call, current_scope(self._stack)),
+        )  # fmt: skip
+        if input:
+            opened.input.data = input
         if child is not None:
             opened.saga_type = child.name
             try:
@@ -56,6 +61,8 @@ class Scopes:
             opened.version = version if version > 1 else 0
         self._tape.ask(h.Event(scope_opened=opened))
         enlist(self._stack, scope)
+        if child is not None:
+            self._stack.children[loop.scope().path] = scope
         return of_scope.set(scope)
 
     async def leave(self, scope: Scope, token: Token[Scope | None], error: BaseException | None) -> None:
@@ -112,12 +119,12 @@ class OpenScope:
     """`async with`: what is registered inside is undone when the block fails, before the error goes on to the code around
     it. What completed is undone later, as one unit, if the saga fails. When the saga is stopped, its own unwind does it."""
 
-    def __init__(self, scopes: Scopes, scope: Scope, child: SagaDefinition | None) -> None:
-        self._scopes, self._scope, self._child = scopes, scope, child
+    def __init__(self, scopes: Scopes, scope: Scope, child: SagaDefinition | None, input: bytes) -> None:
+        self._scopes, self._scope, self._child, self._input = scopes, scope, child, input
         self._token: Token[Scope | None] | None = None
 
     async def __aenter__(self) -> None:
-        self._token = await self._scopes.enter(self._scope, self._child)
+        self._token = await self._scopes.enter(self._scope, self._child, self._input)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

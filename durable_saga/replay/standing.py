@@ -18,11 +18,11 @@ class Standing:
     cancelled. `asked_for`: the reason came from outside, so the saga unwinds even where an error of its own would hold it.
     `failed_child`: the error of a child saga that is to be held. `is_over`: what is left of its code is being cancelled, for
     good. `deadline_ms`: when the saga as a whole times out, 0: never, or no more. `judging`: a condition or an order is asked,
-    which only computes."""
+    which only computes. `without_code`: it is undone from its journal, and no code of the saga runs."""
 
     __slots__ = (
         "asked_for", "cancels", "deadline_ms", "failed_child", "is_over", "judging", "main", "past_pivot", "phase",
-        "started_ms", "status", "stop",
+        "started_ms", "status", "stop", "without_code",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Standing:
         self.main: asyncio.Task[Any] | None = None
         self.stop: BaseException | None = None
         self.failed_child: BaseException | None = None
-        self.cancels = self.asked_for = self.is_over = self.past_pivot = self.judging = False
+        self.cancels = self.asked_for = self.is_over = self.past_pivot = self.judging = self.without_code = False
 
     def interrupt(self, reason: BaseException, *, cancels: bool = False, asked_for: bool = False) -> None:
         """Stop the saga's code. The first reason counts."""
@@ -53,7 +53,7 @@ class Standing:
     @property
     def is_done(self) -> bool:
         """The saga's own code is: nothing new is begun."""
-        return self.main is not None and self.main.done()
+        return self.without_code or (self.main is not None and self.main.done())
 
     def check_cancelled(self) -> None:
         """A cancellation is delivered at every await: once asked for, nothing new can be begun."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from durable_saga import codec
+from durable_saga.errors import DecodeError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay.loop import SagaLoop
@@ -52,6 +55,12 @@ class State:
         own = f"{around}/{name}" if around else name
         self._children[own] = number = self._children.get(own, 0) + 1
         return own if number == 1 else f"{own}#{number}"
+
+    def committed(self, changes: Mapping[str, p.Payload]) -> None:
+        """What the history holds, of a run without code: plain data, which only conditions read."""
+        for key, payload in changes.items():
+            with suppress(DecodeError):
+                self._values[key] = codec.decode(payload.data, where=f"state {key!r}")
 
     def _own(self, key: str) -> tuple[str, str]:
         """The key in the journal, and whose it is."""

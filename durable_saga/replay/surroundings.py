@@ -44,6 +44,7 @@ def enlist(stack: Stack, item: Entry | Scope) -> None:
     scope, handler = current_scope(stack), of_handler.get()
     if isinstance(item, Entry):
         stack.register(item, scope)
+        item.told = stack.told(item.call, scope)
     else:
         scope.items.append(item)
     if handler is not None and handler.outside is scope:

@@ -8,16 +8,26 @@ from typing import Any
 from durable_saga import codec
 from durable_saga.definition import binding
 from durable_saga.definition.definition import CompensationDefinition
+from durable_saga.errors import CannotUndo, DecodeError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.commands import RunCompensation
+from durable_saga.replay.definitions import stand_in
 from durable_saga.replay.unwind import Entry
 
 
 def attempt_of(entry: Entry) -> RunCompensation:
-    """The compensation, to be started."""
-    args, kwargs = _arguments(entry)
+    """The compensation, to be started. One that was found in a history without the code, and that can't be called as it stands
+    there, fails with the reason."""
+    definition = entry.definition
+    try:
+        args, kwargs = _arguments(entry)
+    except (DecodeError, TypeError) as error:
+        if not entry.from_journal:
+            raise
+        why = CannotUndo(f"{definition.name} can't be called with what the journal holds for step {entry.name}: {error}")
+        definition, args, kwargs = stand_in(definition.name, why), (), {}
     return RunCompensation(
-        entry.call, entry.definition, args, kwargs, entry.attempt, entry.not_before_ms, entry.interruptions,
+        entry.call, definition, args, kwargs, entry.attempt, entry.not_before_ms, entry.interruptions,
         entry.failing_since_ms,
     )  # fmt: skip
 

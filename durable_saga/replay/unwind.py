@@ -22,6 +22,9 @@ UNSETTLED = (REGISTERED, RUNNING, STUCK)
 UNDER_WAY, STANDS, IN_DOUBT = "under way", "stands", "in doubt"
 """What is known of the effect that an entry undoes: no outcome yet; it happened, and the saga knows; it may have happened."""
 
+IN_ROOT = "0"
+"""In the place of the call id of a scope: the saga itself."""
+
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     (REGISTERED, "schedule"): RUNNING,
     (REGISTERED, "not needed"): NOT_NEEDED,
@@ -59,7 +62,8 @@ class Entry:
     it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
     holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
     condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken. `cause`:
-    what led to the unwind that holds it."""
+    what led to the unwind that holds it. `told`: how its event says in which scope it stands. `from_journal`: it was found in a
+    history without the saga's code."""
 
     call: str
     name: str
@@ -79,6 +83,8 @@ class Entry:
     cause: BaseException | None = None
     interruptions: int = 0
     failing_since_ms: int = 0
+    told: str = ""
+    from_journal: bool = False
 
     @property
     def title(self) -> str:
@@ -189,11 +195,23 @@ def _calls(item: Entry | Scope) -> list[str]:
 
 @dataclass(slots=True)
 class Stack:
-    """All compensations of a run."""
+    """All compensations of a run. `children` are the scopes of child sagas, by the call ids of the tasks that run them."""
 
     root: Scope
     entries: dict[str, Entry] = field(default_factory=dict)
     last_of: dict[Any, Entry] = field(default_factory=dict)
+    children: dict[str, Scope] = field(default_factory=dict)
+
+    def child_around(self, call: str) -> Scope:
+        """The scope of the child saga to whose code the call belongs, by its id; the root for the saga's own."""
+        path = call.rpartition(".")[0] if self.children else ""
+        while path and path not in self.children:
+            path = path.rpartition(".")[0]
+        return self.children[path] if path else self.root
+
+    def told(self, call: str, scope: Scope) -> str:
+        """How an event says that its call stands in that scope: not at all where the call id does."""
+        return "" if self.child_around(call) is scope else scope.call or IN_ROOT
 
     def register(self, entry: Entry, scope: Scope) -> None:
         assert entry.call not in self.entries, f"two compensations for call {entry.call}"

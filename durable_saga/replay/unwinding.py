@@ -32,15 +32,17 @@ _VERBS = {
 
 
 class Unwinding:
-    """Owns what ends the unwind of the saga, and the unwinds before that."""
+    """Owns what ends the unwind of the saga, and the unwinds before that. `why`: what is wrong with the code of a saga that is
+    undone from its journal, else empty."""
 
-    __slots__ = ("_end", "_loop", "_partial", "_stack", "_standing", "_tape", "judging")
+    __slots__ = ("_end", "_loop", "_partial", "_stack", "_standing", "_tape", "judging", "why")
 
     def __init__(self, tape: Tape, standing: Standing, loop: SagaLoop, stack: Stack, judging: Judging) -> None:
         self._tape, self._standing, self._loop, self._stack = tape, standing, loop, stack
         self._partial: list[tuple[Scope, Callable[[], None]]] = []
         self.judging = judging
         self._end: Callable[[], None] | None = None
+        self.why = ""
 
     # --- the whole saga ------------------------------------------------------------------------------------------------
 
@@ -51,7 +53,8 @@ class Unwinding:
         stack = self._stack
         self._standing.phase = UNWINDING
         self._partial.clear()
-        self._begin(stack.root, h.UnwindStarted(failure=failure, cancelled=cancelled), error)
+        started = h.UnwindStarted(failure=failure, cancelled=cancelled, from_journal=bool(self.why), why=self.why)
+        self._begin(stack.root, started, error)
         had_entries = any(entry.state in (REGISTERED, RUNNING, STUCK) for entry in stack.entries.values())
 
         def settled() -> None:

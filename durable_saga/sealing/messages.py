@@ -26,11 +26,12 @@ from durable_saga.sealing.payload_codec import PayloadCodec, SealedData, Subject
 TEXT_CHARACTERS_MAX = 3_500
 """Of a sealed text: it stands where a plain one of 4,000 may stand, with some words around it."""
 SEALED_TEXTS = {
-    "UnwindStarted": ("notes",), "SettlingStarted": ("notes",), "StepSkipped": ("reason",), "CompensationSkipped": ("reason",),
+    "UnwindStarted": ("notes", "why"), "SettlingStarted": ("notes",), "StepSkipped": ("reason",),
+    "CompensationSkipped": ("reason",),
 }  # fmt: skip
 """By kind of message: texts of a worker that may tell values."""
 _OPENED_TEXTS = {
-    **SEALED_TEXTS, "Description": ("blocked",), "StepView": ("last_error", "compensation_error"),
+    **SEALED_TEXTS, "Description": ("blocked", "from_journal"), "StepView": ("last_error", "compensation_error"),
     "MessageReply": ("waits_for",),
 }  # fmt: skip
 _CLEAR_OF_FAILURE = ("type", "bases", "not_applied", "non_retryable")

@@ -19,6 +19,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
 from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
+from durable_saga.replay.definitions import NOTHING_KNOWN, Definitions
 from durable_saga.replay.history import INTENTS
 from durable_saga.testing.faults import NO_FAULTS, Faults
 from durable_saga.worker import outcomes
@@ -61,7 +62,7 @@ def by_call(effect: Attempt) -> tuple[int, Any]:
 class Driver:
     """`effects` lists ("do" or "undo", call, name) of every attempt that was made. `processes` counts the lives. `order` says
     which of the waiting attempts is made next: the smallest; it begins with the time before which it is not due. `version`: of
-    the saga's code, at which the run begins; 0: that of the definition."""
+    the saga's code, at which the run begins; 0: that of the definition. `definitions` and `why`: see Core."""
 
     definition: SagaDefinition
     args: tuple[Any, ...] = ()
@@ -71,6 +72,8 @@ class Driver:
     messages: Sequence[Message] = ()
     messages_before_timers: bool = True
     order: Callable[[Attempt], tuple[int, Any]] = by_call
+    definitions: Definitions = NOTHING_KNOWN
+    why: str = ""
     journal: list[h.Event] = field(default_factory=list)
     effects: list[tuple[str, str, str]] = field(default_factory=list)
     version: int = 0
@@ -119,6 +122,11 @@ class Driver:
     def kinds(self) -> list[str]:
         return [str(event.WhichOneof("kind")) for event in self.journal]
 
+    def take_over(self, journal: Sequence[h.Event]) -> None:
+        """A run that has this history, instead of `play()` from its start. `go_on()` goes on."""
+        self.journal, self.now_ms = list(journal), max(self.now_ms, journal[-1].time_ms)
+        self._revive()
+
     def inject(self, event: h.Event) -> None:
         """A request from outside, before `play()` goes on: recover, compensate, an operator's decision."""
         self._feed(event)
@@ -143,7 +151,8 @@ class Driver:
         if hasattr(self, "core"):
             self.watched.discard()
         self.processes += 1
-        self.core = Core(self.definition, h.RunKey(namespace="test", saga="saga", run=1), version=self.version)
+        key = h.RunKey(namespace="test", saga="saga", run=1)
+        self.core = Core(self.definition, key, version=self.version, definitions=self.definitions, why=self.why)
         self.watched = WatchedCore(self.core)
         self.watched.replay(self.journal)
         self._waiting, self._unsent, self._held, self._replay_again = {}, [], [], False

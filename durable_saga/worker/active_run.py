@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Protocol
 
 from durable_saga.clock import Chance
-from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
+from durable_saga.errors import DurableSagaError, NonDeterminism
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in, strip_large
@@ -26,19 +27,19 @@ from durable_saga.replay.run import to_decode
 from durable_saga.worker.arrivals import Arrivals, Reader, needed
 from durable_saga.worker.attempts import Attempts, Executor
 from durable_saga.worker.blocked import BlockedSagas
+from durable_saga.worker.catalogue import Catalogue
+from durable_saga.worker.commit_size import cut
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
 from durable_saga.worker.recording import Recording
 from durable_saga.worker.served_clock import ServedClock
-from durable_saga.worker.starts import Alarms, Starts
-from durable_saga.worker.watched_core import WatchedCore
+from durable_saga.worker.starts import Alarms, Starts, until
+from durable_saga.worker.watched_core import WatchedCore, swallowed
+from durable_saga.worker.way_out import STOPS, WayOut
 
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 ANSWER_SECONDS_MAX = 15.0
-COMMIT_BYTES_MAX = 4 * 1024 * 1024
-COMMIT_EVENTS_MAX = 2_000
-_ENDING = ("cancel", "compensate")
 
 
 class Surroundings(Reader, Protocol):
@@ -52,6 +53,9 @@ class Surroundings(Reader, Protocol):
 
     @property
     def build(self) -> str: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
 
     @property
     def chance(self) -> Chance: ...
@@ -87,6 +91,8 @@ class ActiveRun:
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
         self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
+        self._begun_with: w.Assign | None = None  # while its inbox is read for the first time
+        self._way_out = WayOut(core)
         self._starts, self._inbox = Starts(self.attempts, worker.clock), Inbox(assign.events)
         self._arrivals = Arrivals(self.key, worker, self._block, self._arm)
         self.told: Stream | None = None
@@ -98,25 +104,7 @@ class ActiveRun:
 
     def begin(self, assign: w.Assign) -> None:
         """Fetch the large values that it needs; replay the history, take what waits in the inbox, go on."""
-        self._arrivals.take(assign, needed(assign), self._begin)
-
-    def _begin(self, assign: w.Assign) -> Generator[Decode, tuple[Any] | None]:
-        try:
-            yield from self._watched.replaying(assign.events)
-            tell_interruptions(self._core, self._worker.clock.now_ms(), assign.interrupted, self._worker.chance.random)
-            self._take()
-        except BaseException as error:  # whatever it is, it is this saga's
-            _could_not_begin(self, assign, error)
-            return
-        reason = self._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
-        for message in assign.inbox:
-            if reason is None or message.WhichOneof("kind") in _ENDING:
-                yield from self._deliver(message)
-        if reason is not None:
-            self._due()
-            if not self._core.ended:
-                self._block(reason)
-        self._arm()
+        self._arrivals.take(assign, needed(assign), partial(_begin, self))
 
     # --- what happens to it ------------------------------------------------------------------------------------------
 
@@ -207,8 +195,7 @@ class ActiveRun:
             self._starts.start_all(held)
             self._arm()
             return
-        is_small = self._unsent_bytes <= COMMIT_BYTES_MAX and len(self._unsent) <= COMMIT_EVENTS_MAX
-        events, rest = (self._unsent, []) if is_small else _cut(self._unsent)
+        events, rest = cut(self._unsent, self._unsent_bytes)
         self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, more=bool(rest))
         if self._item is None:
             return
@@ -291,8 +278,13 @@ class ActiveRun:
         outcome of an attempt that led to this is committed first: it is not made again."""
         if self._over or self._wrong is not None:
             return
+        begun, is_new = self._begun_with, self._in_flight is None
+        if begun and is_new and self._next_seq == len(begun.events) and (why := self._way_out.why(self._core, error)):
+            _begin_anew(self, begun, why)
+            return
         self._alarms.clear()
         self._wrong, self._held = error, []
+        self._way_out.blocked(fact)
         if fact is not None and str(fact.WhichOneof("kind")).startswith(("step_", "compensation_")):
             self._unsent += [event for event in self._core.take().events if event.seq <= fact.seq]
         if self._in_flight is None:
@@ -303,15 +295,16 @@ class ActiveRun:
             self.flush()
         elif self._wrong is not None:
             reason, retry_ms = self._worker.blocked.again(self.key, self._wrong, self._core.definition.name)
+            retry_ms = self._way_out.again_in_ms(self._core, retry_ms, self._worker.clock.now_ms())
             self._send_release(blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
         if not blocked and not self._over and (wrong := self._watched.discard()):
-            self._block(_swallowed(wrong))
+            self._block(swallowed(wrong))
             return
         release = w.Release(
             key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            wake_in_ms=_until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
+            wake_in_ms=until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
             status=h.Status.Name(self._status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
         )  # fmt: skip
         self.via = self._worker.send(self.key, w.WorkerItem(release=release))
@@ -336,15 +329,6 @@ def _attempts_of(
     record.carried = dict(first.saga_started.carried)
     attempts.version_at = lambda call: run._core.versions.at(call)
     return attempts, record
-
-
-def _swallowed(wrong: str) -> SwallowedCancellation:
-    return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
-
-
-def _until(time_ms: int, now_ms: int) -> int:
-    """0: there is no such time."""
-    return max(time_ms - now_ms, 1) if time_ms else 0
 
 
 def _commit(
@@ -374,25 +358,50 @@ def _commit(
     return item
 
 
-def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
-    """What goes into one commit, and the rest: journals refuse writes that are too large."""
-    size = 0
-    for place, event in enumerate(events):
-        size += event.ByteSize()
-        if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
-            return events[:place], events[place:]
-    return events, []
+def _begin(run: ActiveRun, assign: w.Assign) -> Generator[Decode, tuple[Any] | None]:
+    try:
+        yield from run._watched.replaying(assign.events)
+        run._way_out.check(run._core, assign.inbox, run._worker.clock.now_ms())
+        tell_interruptions(run._core, run._worker.clock.now_ms(), assign.interrupted, run._worker.chance.random)
+        run._take()
+    except BaseException as error:  # whatever it is, it is this saga's
+        _could_not_begin(run, assign, error)
+        return
+    reason = run._core.forward.cannot_start  # nothing of it was done: it can be ended, the rest is for the right code
+    core, run._begun_with = run._core, assign
+    for message in assign.inbox:
+        if reason is None or message.WhichOneof("kind") in STOPS:
+            yield from run._deliver(message)
+        if run._core is not core:
+            return  # its code could not even be stopped: it was begun anew, without it
+    run._begun_with = None
+    if reason is not None:
+        run._due()
+        if not run._core.ended:
+            run._block(reason)
+    run._arm()
+
+
+def _begin_anew(run: ActiveRun, assign: w.Assign, why: str = "") -> None:
+    """Of which nothing is committed since. `why`: without its code."""
+    before, run._begun_with = run._core, None
+    run._watched.discard()
+    run.attempts.cancel_all()
+    is_limited, known = before.has_step_timeout, run._worker.catalogue
+    run._core = Core(before.definition, run.key, has_step_timeout=is_limited, definitions=known, why=why)
+    run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
+    run._starts, run._inbox = Starts(run.attempts, run._worker.clock), Inbox(assign.events)
+    run._unsent, run._unsent_bytes, run._held, run._urgent, run._replay_again = [], 0, [], False, False
+    run._arrivals.take(assign, missing_in(assign), partial(_begin, run))
 
 
 def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:
-    """Large arguments may differ in their bytes alone: fetch those that were left out, and begin again."""
+    """Fetch large arguments, which may differ in their bytes alone. Then see whether it is to be undone without its code."""
     if isinstance(error, GeneratorExit):  # it goes on elsewhere
         raise error
-    missing = missing_in(assign) if isinstance(error, NonDeterminism) else []
-    if missing:
-        run._core.discard()
-        run._core = Core(run._core.definition, run.key, has_step_timeout=run._core.has_step_timeout)
-        run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
-        run._arrivals.take(assign, missing, run._begin)
+    if isinstance(error, NonDeterminism) and missing_in(assign):
+        _begin_anew(run, assign)
+    elif why := run._way_out.why(run._core, error):
+        _begin_anew(run, assign, why)
     else:
         run._block(error)

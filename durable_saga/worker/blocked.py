@@ -52,7 +52,7 @@ class BlockedSagas:
     def again(self, key: h.RunKey, error: BaseException, saga_type: str = "") -> tuple[str, int]:
         """It is blocked, once more perhaps: say so, unless it was said. The reason, as a journal may
         keep it, and the milliseconds until the next try."""
-        reason = _reason(error)
+        reason = reason_of(error)
         place, now = (key.namespace, key.saga, key.run), time.monotonic()
         one = self._sagas.pop(place, None)
         if one is None or one.reason != reason or now > one.said + BLOCKED_SAID_SECONDS:
@@ -72,7 +72,7 @@ class BlockedSagas:
             self._sagas.pop((key.namespace, key.saga, key.run), None)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The user's file and line first, then the error."""
     failure = failure_from_exception(error)
     if isinstance(error, ActivationTooLong):

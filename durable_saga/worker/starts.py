@@ -10,6 +10,11 @@ from durable_saga.replay import CancelStep, Effect, RunCompensation, RunStep
 from durable_saga.worker.attempts import Attempts
 
 
+def until(time_ms: int, now_ms: int) -> int:
+    """In milliseconds, at least 1; 0: there is no such time."""
+    return max(time_ms - now_ms, 1) if time_ms else 0
+
+
 class Alarms:
     """The timers of one run; `clear()` takes them all back."""
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from durable_saga.errors import SwallowedCancellation
 from durable_saga.machine import Machine
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.log_fields import about
@@ -18,6 +19,11 @@ from durable_saga.worker.recording import attributes_of
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 
 log = logging.getLogger(__name__)
+
+
+def swallowed(wrong: str) -> SwallowedCancellation:
+    """Of code that goes on although its run was dropped."""
+    return SwallowedCancellation(f"{wrong}: let BaseException through, so that it can leave memory while it waits")
 
 
 class WatchedCore:

@@ -24,7 +24,6 @@ from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import Retry, policy_of, to_ms
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.log_fields import about
 from durable_saga.pb.process_names import new_name
 from durable_saga.replay import Core, guard
 from durable_saga.transport import grpc_guard
@@ -33,11 +32,13 @@ from durable_saga.worker.active_run import ActiveRun
 from durable_saga.worker.attempts import Executor
 from durable_saga.worker.blocked import BlockedSagas
 from durable_saga.worker.build import build_of
+from durable_saga.worker.catalogue import Catalogue
 from durable_saga.worker.heartbeat import Heartbeat
 from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
 from durable_saga.worker.links import Links, Stream
 from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX
+from durable_saga.worker.way_out import unknown, why_unknown
 
 log = logging.getLogger(__name__)
 PROTOCOL = 1
@@ -91,6 +92,7 @@ class Worker:
         self._opened, self.connected = asyncio.Event(), asyncio.Event()
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
+        self.catalogue = Catalogue(self._sagas)
         self._concurrency, self._sagas_max = concurrency, sagas_max
         self._runs: dict[_Key, ActiveRun] = {}
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
@@ -215,7 +217,7 @@ class Worker:
     def hello(self) -> w.Hello:
         return w.Hello(
             worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
-            build=self.build,
+            build=self.build, undoes_others=True,
         )  # fmt: skip
 
     def held(self) -> Iterable[ActiveRun]:
@@ -267,15 +269,11 @@ class Worker:
             self._parts[key] = assign
             return
         saga_type = assign.events[0].saga_started.saga_type
-        if (definition := self._definitions.get(saga_type)) is None:
-            _tell_unknown(assign.key, saga_type)
-            return
         if (old := self._runs.get(_key(assign.key))) is not None:
             if old.epoch >= assign.epoch:
                 return  # two servers gave us the run, and the first of them was slow to say so
             old.drop()
-        core = Core(definition, copy_of(assign.key), has_step_timeout=self._step_timeout_ms > 0)
-        run = ActiveRun(self, assign, core)
+        run = ActiveRun(self, assign, _core_of(self, saga_type, assign.key))
         self._runs[_key(assign.key)] = run
         self._links.assigned(stream, run)
         run.begin(assign)
@@ -298,15 +296,19 @@ class Worker:
         await asyncio.sleep(0.05)
 
 
+def _core_of(worker: Worker, saga_type: str, key: h.RunKey) -> Core:
+    """Of a saga that is not here, what can be told from its journal."""
+    definition, limited = worker._definitions.get(saga_type), worker._step_timeout_ms > 0
+    why = "" if definition is not None else why_unknown(saga_type)
+    definition = definition or unknown(saga_type)
+    return Core(definition, copy_of(key), has_step_timeout=limited, definitions=worker.catalogue, why=why)
+
+
 def copy_of(key: h.RunKey) -> h.RunKey:
     """A part of a message keeps the memory of all of it: of every run that came in the same frame, with its history."""
     copy = h.RunKey()
     copy.CopyFrom(key)
     return copy
-
-
-def _tell_unknown(key: h.RunKey, saga_type: str) -> None:
-    log.error("saga %s is of type %s, which this worker does not have", key.saga, saga_type, extra=about(key, saga_type))
 
 
 def _key(key: h.RunKey) -> _Key:

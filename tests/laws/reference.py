@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from durable_saga.errors import NotApplied, SagaTimedOut
-from tests.laws.sagas import FAILURES_BEFORE_OK, HANDLED, Program, Refused, execute, outcome_of, undo_outcome
+from tests.laws.sagas import FAILURES_BEFORE_OK, HANDLED, Program, Refused, child_name, execute, outcome_of, undo_outcome
 from tests.laws.units import DONE, IN_DOUBT, LEFT_OUT, PENDING, RUNNING, STANDS, STUCK, UNDER_WAY, Undo, Unit, leave_out
 from tests.laws.virtual_loop import VirtualLoop
 
@@ -120,7 +120,7 @@ class Inside:
 
     async def child(self, order: str, program: Program) -> Any:
         async def run() -> Any:
-            async with self.scope("child", order):
+            async with self.scope(child_name(order), order):
                 return await execute(program, self)
 
         return await self.loop.create_task(run())

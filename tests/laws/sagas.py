@@ -44,6 +44,10 @@ def undo_outcome(undo: str, attempt: int) -> None:
         raise Refused(undo)
 
 
+def child_name(order: str) -> str:
+    return f"child {order}".strip()
+
+
 def is_refusal(error: BaseException) -> bool:
     return isinstance(error, Refused)
 
@@ -188,8 +192,8 @@ async def run_any(program: list[Any]) -> Any:
 whole = saga(name="whole")(run_any)
 CHILDREN = {
     "": saga(name="child")(run_any),
-    "sorted": saga(name="child", compensation_order=sorted)(run_any),
-    "parallel": saga(name="child", compensation_parallel=True)(run_any),
+    "sorted": saga(name=child_name("sorted"), compensation_order=sorted)(run_any),
+    "parallel": saga(name=child_name("parallel"), compensation_parallel=True)(run_any),
 }
 
 

@@ -9,27 +9,29 @@ import os
 import sys
 import time
 
-from tests.simulation import builds, careless
+from tests.simulation import builds, careless, deployed
 from tests.simulation.plan import make
 from tests.simulation.world import Outcome, World
 
 SAY_EVERY = 50
 
 
-def play(seed: int, servers: int | None = None, workers: int | None = None) -> Outcome:
-    """One world from its seed."""
+def play(seed: int, servers: int | None = None, workers: int | None = None, *, deploys: bool = False) -> Outcome:
+    """One world from its seed. `deploys`: with sagas whose code half of the workers have in another order."""
     logging.disable(logging.CRITICAL)
     try:
         plan = make(seed, servers, workers)
         careless.make(seed, plan)
         builds.make(seed, plan)
+        if deploys:
+            deployed.make(seed, plan)
         return World(seed, plan).run()
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _play(asked: tuple[int, int | None, int | None]) -> tuple[int, str, float]:
-    outcome = play(*asked)
+def _play(asked: tuple[int, int | None, int | None, bool]) -> tuple[int, str, float]:
+    outcome = play(*asked[:3], deploys=asked[3])
     return outcome.seed, outcome.violation, outcome.virtual_seconds
 
 
@@ -39,14 +41,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--servers", type=int)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--deploys", action="store_true", help="with sagas whose code half of the workers have otherwise")
     parser.add_argument("--verbose", action="store_true", help="print the log of each world")
     asked = parser.parse_args()
     if asked.verbose:
-        outcome = play(asked.seed, asked.servers, asked.workers)
+        outcome = play(asked.seed, asked.servers, asked.workers, deploys=asked.deploys)
         print("\n".join(outcome.log), f"digest {outcome.digest}", sep="\n")
         return bool(outcome.violation)
     began, virtual, failed = time.monotonic(), 0.0, 0
-    seeds = [(seed, asked.servers, asked.workers) for seed in range(asked.seed, asked.seed + asked.seeds)]
+    seeds = [(seed, asked.servers, asked.workers, asked.deploys) for seed in range(asked.seed, asked.seed + asked.seeds)]
     with multiprocessing.Pool(os.cpu_count()) as pool:
         for done, (seed, violation, seconds) in enumerate(pool.imap_unordered(_play, seeds), 1):
             virtual += seconds

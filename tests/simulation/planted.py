@@ -26,11 +26,14 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga.replay import interruptions
 from durable_saga.replay.calls import Calls
 from durable_saga.replay.commands import NOT_DECODED
+from durable_saga.replay.rebuilding import Rebuilding
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.unwind import Scope, Stack
 from durable_saga.replay.unwinding import Unwinding
+from durable_saga.replay.without_code import WithoutCode
 from durable_saga.worker import active_run, attempts
 from durable_saga.worker.active_run import ActiveRun
+from tests.laws.test_without_code import register_below, undo_twice
 
 SEEDS_EASY = 40
 SEEDS_HARD = 120
@@ -259,3 +262,9 @@ BUGS = [
     Bug("offered again to the build that refused", SEEDS_EASY, [(Refusals, "of", _nobody_refused)]),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
 ]
+
+BUGS_OF_DEPLOYS = [
+    Bug("undone twice", 10, [(WithoutCode, "fold", undo_twice)], first=14),
+    Bug("undone in another order", 10, [(Rebuilding, "_register", register_below)]),
+]
+"""Of the unwind from the journal: looked for in worlds with deploys."""

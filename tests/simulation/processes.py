@@ -17,7 +17,7 @@ from durable_saga_server.incoming.serving import start_when_reachable
 from durable_saga_server.service import HistoryService
 
 from durable_saga import Client, Worker
-from tests.simulation import builds
+from tests.simulation import builds, deployed
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import PROCESS
 from tests.simulation.network import SimulatedTransport
@@ -64,6 +64,7 @@ class Process:
         self.world = world
         self.place = place
         self.name = f"{place}#{boot}"
+        self._boot = boot
         self.clock = clock
         self.chance = Chance(f"{world.seed}/{self.name}")
         self.is_dead = False
@@ -132,8 +133,9 @@ class WorkerProcess(Process):
         client = Client(transport, chance=self.chance)
         build = builds.build_at(self.world.plan, self.place)
         self.worker = Worker(
-            client, sagas=builds.sagas_of(build), name=self.name, clock=self.clock, chance=self.chance,
-            sagas_max=WORKER_SAGAS_MAX, build=build,
+            client, sagas=[*builds.sagas_of(build), *deployed.of_worker(self.place, self._boot, self.world.plan)],
+            name=self.name,
+            clock=self.clock, chance=self.chance, sagas_max=WORKER_SAGAS_MAX, build=build,
         )  # fmt: skip
         await self.worker.run()
         self.world.say(self.name, "has stopped")

@@ -11,7 +11,7 @@ from durable_saga_server.journal import Run
 from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
 from tests.laws.doubt import unsettled
-from tests.simulation import careless, sagas
+from tests.simulation import careless, deployed, sagas
 from tests.simulation.oracle import Record
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def _laws(record: Record) -> Iterator[tuple[str, str]]:
     for call in unsettled(events):
         yield "L2", f"it ended, and call {call} is in doubt and was not settled"
     yield from careless.broken_laws(events)
+    yield from deployed.broken(events)
 
 
 def _left_behind(world: World) -> Iterator[str]:

@@ -10,10 +10,11 @@ import sys
 import pytest
 
 from tests.simulation.__main__ import play
-from tests.simulation.planted import BUGS, Bug
+from tests.simulation.planted import BUGS, BUGS_OF_DEPLOYS, Bug
 
 SEEDS = 40
 SEEDS_PER_TEST = 10
+SEEDS_OF_DEPLOYS = 15
 FOUND_BY_SEED = {
     120: "a server took a worker for the owner of a run that it had ended by way of another server",
     148: "a signal that was sent again was read again, since the saga had continued twice meanwhile",
@@ -29,6 +30,21 @@ def test_every_promise_holds(first: int) -> None:
     for seed in range(first, first + SEEDS_PER_TEST):
         violation = play(seed).violation
         assert not violation, f"{violation}; again: make simulate SEEDS=1 SEED={seed} VERBOSE=1"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS_OF_DEPLOYS, 5))
+@pytest.mark.timeout(300)
+def test_every_promise_holds_where_a_deploy_has_changed_the_code_of_running_sagas(first: int) -> None:
+    for seed in range(first, first + 5):
+        violation = play(seed, deploys=True).violation
+        assert not violation, f"{violation}; again: python -m tests.simulation --deploys --verbose --seed {seed}"
+
+
+@pytest.mark.parametrize("bug", BUGS_OF_DEPLOYS, ids=lambda bug: bug.name)
+@pytest.mark.timeout(300)
+def test_a_planted_bug_of_the_unwind_from_the_journal_is_found(bug: Bug) -> None:
+    with bug.planted():
+        assert any(play(seed, deploys=True).violation for seed in range(bug.first, bug.first + bug.seeds_max))
 
 
 @pytest.mark.parametrize("seed", FOUND_BY_SEED)

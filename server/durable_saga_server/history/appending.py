@@ -207,6 +207,7 @@ _VALUES: dict[str, Callable[[h.Event], bool]] = {
     "compensation_registered": lambda event: (
         event.compensation_registered.input.size != 0 or event.compensation_registered.defaults.size != 0
     ),
+    "scope_opened": lambda event: event.scope_opened.input.size != 0,
     "settling_started": lambda event: event.settling_started.result.size != 0,
     "saga_ended": lambda event: event.saga_ended.result.size != 0 or event.saga_ended.next.input.size != 0,
     "state_changed": lambda event: any(one.size for one in event.state_changed.changes.values()),

@@ -167,6 +167,7 @@ def _unwind_started(into: c.Description, body: Any) -> None:
     if not body.call:
         into.failure.CopyFrom(body.failure)
         into.recoverable, into.settling, into.unwinding = False, False, True
+        into.from_journal = body.why
 
 
 def _settling_started(into: c.Description, _: Any) -> None:

@@ -31,6 +31,8 @@ from durable_saga_server.workers.waiting import BEGUN
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
+STOPS = frozenset({"cancel", "compensate"})
+"""Messages that undo a run without its code."""
 LOOKS_AT_ONCE_MAX = 64
 BRING_NEAR_MS = 3_600_000
 MISTAKE_AGAIN_MS = 30_000
@@ -282,10 +284,19 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head):
+                self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
+                return
         started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
         )  # fmt: skip
+
+    async def _is_to_be_undone(self, head: Head) -> bool:
+        """Nobody has its code, and it needs none. Raises JournalError."""
+        if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
+            return True
+        return any(one.WhichOneof("kind") in STOPS for one in await self._journal.inbox.unread(head.run))
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
@@ -303,7 +314,11 @@ class Waker:
             self._dispatcher.wake(run, head.saga_type, build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
-        """Its time has come, or it has a message. Raises JournalError."""
+        """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. Raises
+        JournalError."""
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
-        return bool(await self._journal.inbox.unread(head.run)) and not (head.blocked and head.wake_at_ms > now_ms)
+        unread = await self._journal.inbox.unread(head.run)
+        if head.blocked and head.wake_at_ms > now_ms:
+            unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
+        return bool(unread)

@@ -98,6 +98,11 @@ class Dispatcher:
         self.refusals.tried(run)
         self._add(run, saga_type, BEGUN, orphan=False, build=build)
 
+    def offer(self, run: Run, saga_type: str, session: Session, *, orphan: bool = False) -> None:
+        """To this worker, which has room, unless somebody has it by now. `orphan`: see wake()."""
+        if run not in self._assigning:
+            self._begin(run, saga_type, session, Waiting(BEGUN, orphan, ""))
+
     def pick_new(self, namespace: str, saga_type: str) -> Session | None:
         """For a run that begins. None where runs of this type wait for room, or may: it then stands behind them."""
         return None if self.has_waiting(namespace, saga_type) else self.sessions.pick(namespace, saga_type)

@@ -75,6 +75,8 @@ class Session:
     behind: dict[Run, Behind] = field(default_factory=dict)
     is_over: bool = False
     break_off: Callable[[], object] | None = None
+    undoes_others: bool = False
+    """It takes runs of types that it does not have, to undo them from their journals."""
     caller: Caller | None = None
     """Where the server asks who it is."""
     on_room: Callable[[], None] | None = None
@@ -90,22 +92,25 @@ class Session:
         return self.outbox.is_closed
 
     def can_run(self, namespace: str, saga_type: str) -> bool:
-        return (
-            self.greeted
-            and not self.draining
-            and not self.closed
-            and self.namespace == namespace
-            and saga_type in self.saga_types
-        )
+        return self._takes_runs_of(namespace) and saga_type in self.saga_types
+
+    def _takes_runs_of(self, namespace: str) -> bool:
+        return self.greeted and not self.draining and not self.closed and self.namespace == namespace
 
     @property
     def is_crowded(self) -> bool:
         return self.outbox.unread_bytes > UNREAD_BYTES_MAX
 
     def has_room(self, namespace: str, saga_type: str) -> bool:
-        if self.is_crowded:
-            return False
-        return self.can_run(namespace, saga_type) and len(self.owned) + self.reserved < self.capacity
+        return self.can_run(namespace, saga_type) and self._has_room
+
+    def can_undo(self, namespace: str) -> bool:
+        """A run of any type, without its code."""
+        return self.undoes_others and self._takes_runs_of(namespace) and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        return not self.is_crowded and len(self.owned) + self.reserved < self.capacity
 
     def send(self, item: w.ServerItem) -> None:
         self.outbox.put(item)
@@ -145,6 +150,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._all: list[Session] = []
+        self._turn = 0
         self._secrets: dict[str, list[bytes]] = {}
 
     def __iter__(self) -> Iterator[Session]:
@@ -213,3 +219,9 @@ class Sessions:
         fitting = [one for one in self._all if one.has_room(namespace, saga_type) and one.code not in refused]
         own = [one for one in fitting if one.build == build] if build else []
         return min(own or fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)
+
+    def pick_to_undo(self, namespace: str) -> Session | None:
+        """For a run whose type nobody has. Each in its turn: what one worker knows nothing of, another one may."""
+        able = [one for one in self._all if one.can_undo(namespace)]
+        self._turn += 1
+        return able[self._turn % len(able)] if able else None

@@ -165,7 +165,7 @@ class WorkStreams:
         now_ms = self._clock.now_ms()
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller, build=hello.build,
+            moved_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
         )  # fmt: skip
         welcome = w.Welcome(
             protocol=PROTOCOL, server=self._name, heartbeat_ms=self._config.heartbeat_ms,
