@@ -301,6 +301,8 @@ class Core:
         assert seq == self.history.next_seq, f"event {seq} where event {self.history.next_seq} was expected"
         kind = event.WhichOneof("kind") or kind_of(event)
         if self.without_code is not None and self.without_code.fold(event, kind, taken_back=taken_back):
+            if kind == "scope_opened":
+                self.versions.began(event.scope_opened)
             return
         if taken_back and kind not in MESSAGES:
             self.history.passed(event)

@@ -45,6 +45,11 @@ class Versions:
         self._parts[call.rpartition(".")[0]] = version
         return version
 
+    def began(self, opened: h.ScopeOpened) -> None:
+        """By a history whose code is not run."""
+        if opened.saga_type:
+            self._parts[opened.call.rpartition(".")[0]] = opened.version or 1
+
     def same(self, path: str, of: str) -> None:
         """What runs under this path belongs to the child saga whose task has the path `of`."""
         if of in self._parts:

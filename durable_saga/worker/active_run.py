@@ -12,9 +12,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from durable_saga.clock import Chance
 from durable_saga.errors import DurableSagaError, NonDeterminism
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -24,58 +23,20 @@ from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
 from durable_saga.replay.run import to_decode
-from durable_saga.worker.arrivals import Arrivals, Reader, needed
-from durable_saga.worker.attempts import Attempts, Executor
-from durable_saga.worker.blocked import BlockedSagas
-from durable_saga.worker.catalogue import Catalogue
+from durable_saga.worker.arrivals import Arrivals, needed
+from durable_saga.worker.attempts import Attempts
 from durable_saga.worker.commit_size import cut
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
 from durable_saga.worker.recording import Recording
-from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.starts import Alarms, Starts, until
+from durable_saga.worker.surroundings import Surroundings
 from durable_saga.worker.watched_core import WatchedCore, swallowed
 from durable_saga.worker.way_out import STOPS, WayOut
 
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 ANSWER_SECONDS_MAX = 15.0
-
-
-class Surroundings(Reader, Protocol):
-    """What a run needs of the worker that it is with."""
-
-    @property
-    def activation_seconds_max(self) -> float: ...
-
-    @property
-    def blocked(self) -> BlockedSagas: ...
-
-    @property
-    def build(self) -> str: ...
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def chance(self) -> Chance: ...
-
-    @property
-    def clock(self) -> ServedClock: ...
-
-    @property
-    def executor(self) -> Executor: ...
-
-    @property
-    def is_crowded(self) -> bool: ...
-
-    def send(self, key: h.RunKey, item: w.WorkerItem, /) -> Stream | None: ...
-
-    def next_request(self) -> int: ...
-
-    def flush_soon(self, run: ActiveRun, /) -> None: ...
-
-    def forget(self, run: ActiveRun, /) -> None: ...
 
 
 class ActiveRun:
