@@ -112,8 +112,13 @@ class Logged(HeldRuns):
 
     async def _is_certain(self, held: Held) -> bool:
         """Something may be told of a run that was read. Another taker may have read less of its tail: it has to stand with the
-        head before."""
-        return not held.tail or await self._settle(held)
+        head before. Where no tail was found, the log may have been dropped meanwhile, with a tail that somebody else moved:
+        what stood with the head has to stand there still."""
+        if held.tail:
+            return await self._settle(held)
+        if not is_in_log(held.head, held.log):
+            return True
+        return await read_placed(self._session, LINEARIZABLE, held.head.run) == (held.head, held.log, held.term)
 
     # --- take-over -----------------------------------------------------------------------------------------------------------
 
