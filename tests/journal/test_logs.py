@@ -300,7 +300,7 @@ def test_what_is_told_of_a_run_counts_the_tail_that_was_moved_while_its_log_was_
     async def scenario(one: CassandraJournal, other: CassandraJournal) -> None:
         await begin(one, "s")
         assert await one.runs.commit_many([commit("s", 1)]) == [Committed()]
-        read_rows = held_runs.read_rows
+        read_rows = log.read_rows
 
         async def late(*what: Any) -> Any:
             monkeypatch.setattr(held_runs, "read_rows", read_rows)

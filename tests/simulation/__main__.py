@@ -6,29 +6,34 @@ import argparse
 import logging
 import multiprocessing
 import os
+import random
 import sys
 import time
+from contextlib import nullcontext
 
 from tests.simulation import careless
+from tests.simulation.log_journal import soon
 from tests.simulation.plan import make
 from tests.simulation.world import Outcome, World
 
 SAY_EVERY = 50
 
 
-def play(seed: int, servers: int | None = None, workers: int | None = None) -> Outcome:
+def play(seed: int, servers: int | None = None, workers: int | None = None, *, has_logs: bool = False) -> Outcome:
     """One world from its seed."""
     logging.disable(logging.CRITICAL)
     try:
         plan = make(seed, servers, workers)
         careless.make(seed, plan)
-        return World(seed, plan).run()
+        with soon(random.Random(f"logs/{seed}")) if has_logs else nullcontext():
+            return World(seed, plan, has_logs=has_logs).run()
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _play(asked: tuple[int, int | None, int | None]) -> tuple[int, str, float]:
-    outcome = play(*asked)
+def _play(asked: tuple[int, int | None, int | None, bool]) -> tuple[int, str, float]:
+    seed, servers, workers, has_logs = asked
+    outcome = play(seed, servers, workers, has_logs=has_logs)
     return outcome.seed, outcome.violation, outcome.virtual_seconds
 
 
@@ -38,20 +43,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--servers", type=int)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--commits", choices=("memory", "log"), default="memory", help="log: as on Cassandra with commits=log")
     parser.add_argument("--verbose", action="store_true", help="print the log of each world")
     asked = parser.parse_args()
+    has_logs, named = asked.commits == "log", " COMMITS=log" if asked.commits == "log" else ""
     if asked.verbose:
-        outcome = play(asked.seed, asked.servers, asked.workers)
+        outcome = play(asked.seed, asked.servers, asked.workers, has_logs=has_logs)
         print("\n".join(outcome.log), f"digest {outcome.digest}", sep="\n")
         return bool(outcome.violation)
     began, virtual, failed = time.monotonic(), 0.0, 0
-    seeds = [(seed, asked.servers, asked.workers) for seed in range(asked.seed, asked.seed + asked.seeds)]
+    seeds = [(seed, asked.servers, asked.workers, has_logs) for seed in range(asked.seed, asked.seed + asked.seeds)]
     with multiprocessing.Pool(os.cpu_count()) as pool:
         for done, (seed, violation, seconds) in enumerate(pool.imap_unordered(_play, seeds), 1):
             virtual += seconds
             if violation:
                 failed += 1
-                print(f"seed {seed}: {violation}\n  again: make simulate SEEDS=1 SEED={seed} VERBOSE=1", flush=True)
+                print(f"seed {seed}: {violation}\n  again: make simulate SEEDS=1 SEED={seed} VERBOSE=1{named}", flush=True)
             if done % SAY_EVERY == 0 or done == len(seeds):
                 minutes = (time.monotonic() - began) / 60
                 print(f"{done} seeds, {failed} failed, {done / minutes:.0f} a minute, {virtual / 3600:.0f} simulated hours")
