@@ -81,10 +81,10 @@ fuzz: setup
 	FUZZ_INPUTS=$(or $(INPUTS),1000000) $(BIN)/python -m pytest -s tests/attack/test_fuzz.py
 
 simulate: setup
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(VERBOSE),--verbose) $(ARGS)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),500) --seed $(or $(SEED),0) $(if $(COMMITS),--commits $(COMMITS)) $(if $(VERBOSE),--verbose) $(ARGS)
 
 chaos: setup
-	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20) $(if $(COMMITS),--commits $(COMMITS))
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),20) $(if $(COMMITS),--commits $(COMMITS)) $(if $(NODE_DOWN),--node-down $(NODE_DOWN))
 
 model: setup
 	$(BIN)/python -m tests.model $(ARGS)

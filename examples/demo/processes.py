@@ -16,10 +16,11 @@ READY_SECONDS_MAX = 120.0
 
 
 class Process:
-    """One process; `start()` returns when it has said that it is ready."""
+    """One process; `start()` returns when it has said that it is ready. `root`: where its code is."""
 
-    def __init__(self, name: str, command: list[str], folder: pathlib.Path, ready: str) -> None:
+    def __init__(self, name: str, command: list[str], folder: pathlib.Path, ready: str, root: pathlib.Path = ROOT) -> None:
         self.name = name
+        self._root = root
         self._command = command
         self._log = folder / f"{name}.log"
         self._ready = ready
@@ -30,8 +31,9 @@ class Process:
         with self._log.open("ab") as log:
             before = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-u", *self._command], cwd=ROOT, stdout=log, stderr=log, env={**os.environ, **environment}
-            )
+                [sys.executable, "-u", *self._command],
+                cwd=self._root, stdout=log, stderr=log, env={**os.environ, **environment},
+            )  # fmt: skip
         deadline = time.monotonic() + READY_SECONDS_MAX
         while wait and time.monotonic() < deadline and self._process.poll() is None:
             text = self._log.read_bytes()[before:].decode(errors="replace")

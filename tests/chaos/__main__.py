@@ -22,7 +22,7 @@ REST_SECONDS_MAX = 300.0
 SAY_EVERY_SECONDS = 15.0
 
 
-async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int) -> int:
+async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int, down_seconds: float) -> int:
     began = time.monotonic()
 
     def say(words: str) -> None:
@@ -32,7 +32,7 @@ async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int) -> int
         await link.open()
     await asyncio.to_thread(cell.start_processes)
     async with connect(cell.url) as client:
-        work, harm = Work(client, seed, at_once), Harm(cell, seed, say)
+        work, harm = Work(client, seed, at_once), Harm(cell, seed, say, down_seconds)
         began = time.monotonic()
         registers = Registers(cell, seed * 1_000_000)
         working, harming, probing = (asyncio.create_task(one.run()) for one in (work, harm, registers))
@@ -71,6 +71,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--at-once", type=int, default=20, help="sagas of each of the two kinds under way")
     parser.add_argument("--commits", choices=("conditional", "log"), default="conditional")
+    parser.add_argument("--node-down", type=float, default=0.0, metavar="MINUTES", help="one node is down for so long, once")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -78,7 +79,7 @@ def main() -> int:
     print("starting three Cassandra nodes", flush=True)
     try:
         cell.start_nodes()
-        return asyncio.run(storm(cell, asked.seed, asked.minutes, asked.at_once))
+        return asyncio.run(storm(cell, asked.seed, asked.minutes, asked.at_once, asked.node_down * 60))
     finally:
         cell.stop()
 

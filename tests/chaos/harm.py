@@ -13,13 +13,17 @@ from tests.chaos.cell import ChaosCell, pause, resume
 from tests.chaos.links import Link
 
 PAUSE_BETWEEN_SECONDS = (1.0, 6.0)
+DOWN_AFTER_SECONDS = 60.0
 AT_ONCE_MAX = 3
 
 
 class Harm:
-    """Harms the cell until `stop()`, which returns when everything is whole again. `counts` says what was done."""
+    """Harms the cell until `stop()`; `run()` returns when everything is whole again. `counts` says what was done.
+    `down_seconds`: one node is down for so long, and comes back to what it has missed as hints of the others; no other node is
+    harmed meanwhile."""
 
-    def __init__(self, cell: ChaosCell, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, cell: ChaosCell, seed: int, say: Callable[[str], None], down_seconds: float = 0.0) -> None:
+        self._down_seconds = down_seconds
         self._cell = cell
         self._dice = random.Random(seed)
         self._say = say
@@ -29,6 +33,7 @@ class Harm:
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
+        long = asyncio.create_task(self._long_down()) if self._down_seconds else None
         while not self._stopping.is_set():
             if len(self._harmed) < AT_ONCE_MAX:
                 self._begin()
@@ -37,10 +42,21 @@ class Harm:
                     await self._stopping.wait()
             except TimeoutError:
                 pass  # time for the next one
-        await asyncio.gather(*self._under_way)
+        await asyncio.gather(*self._under_way, *([long] if long is not None else []))
 
     def stop(self) -> None:
         self._stopping.set()
+
+    async def _long_down(self) -> None:
+        await asyncio.sleep(DOWN_AFTER_SECONDS)
+        while any(isinstance(one, CassandraNode) for one in self._harmed):
+            await asyncio.sleep(0.2)
+        node = self._dice.choice(self._cell.nodes)
+        self._say(f"kill -9 node {node.host} for {self._down_seconds:.0f} s")
+        self.counts["node down for long"] += 1
+        self._harmed.add(node)
+        await self._settled(node, self._node(node, kill=True, seconds=self._down_seconds))
+        self._say(f"node {node.host} is back")
 
     def _begin(self) -> None:
         victims: list[CassandraNode | Process | Link] = [*self._cell.servers, *self._cell.workers, *self._cell.links]

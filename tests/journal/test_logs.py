@@ -292,6 +292,33 @@ def test_the_log_of_a_process_that_is_gone_is_emptied_and_goes_and_a_paused_one_
     play(cassandra, scenario)
 
 
+def test_what_is_told_of_a_run_counts_the_tail_that_was_moved_while_its_log_was_dropped(
+    cassandra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its head and its tail. The simulation has found it."""
+
+    async def scenario(one: CassandraJournal, other: CassandraJournal) -> None:
+        await begin(one, "s")
+        assert await one.runs.commit_many([commit("s", 1)]) == [Committed()]
+        read_rows = log.read_rows
+
+        async def late(*what: Any) -> Any:
+            monkeypatch.setattr(held_runs, "read_rows", read_rows)
+            assert await other._logs.collect(2**62) >= 1
+            return await read_rows(*what)
+
+        third = CassandraJournal([cassandra], one._keyspace, strict=False, replication_factor=1, commits="log")
+        await third.initialize()
+        monkeypatch.setattr(held_runs, "read_rows", late)
+        told = await third.runs.acquire(Run("n", "s"), INCARNATION, 9, "w2", 50)
+        await third.close()
+        assert isinstance(told, Fenced)
+        assert told.head is not None
+        assert told.head.next_seq == 3
+
+    play(cassandra, scenario)
+
+
 KILLED = """
 import asyncio, sys
 from durable_saga_server.journal.open import open_journal

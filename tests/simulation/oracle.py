@@ -6,6 +6,7 @@ violation stops the world.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,20 +89,20 @@ class Oracle:
 
     def carried_out(self, process: Process, name: str, args: Any, outcome: Any) -> None:
         if name == "runs.create":
-            self._look(args[0].run)
+            self.look(args[0].run)
         elif name == "runs.advance":
-            self._look(args[0])
+            self.look(args[0])
         elif name == "runs.acquire":
             self._acquired(args[0], outcome)
         elif name == "runs.commit_many":
             self._committed(process, args[0][0], outcome[0])
         elif name == "runs.purge":
-            self._purged(args[0])
+            self.purged(args[0])
         elif name == "inbox.put":
             self.record(args[0]).put_us.setdefault(args[1].message_id, self._world.loop.now_us)
             self.record(args[0]).put_by.setdefault(args[1].message_id, getattr(process, "service", None))
 
-    def _purged(self, run: Run) -> None:
+    def purged(self, run: Run) -> None:
         record = self.record(run)
         if record.head is None or record.purged or run in self._world.memory.tables.heads:
             return
@@ -113,7 +114,7 @@ class Oracle:
 
     def _acquired(self, run: Run, outcome: Any) -> None:
         before = self.record(run).head
-        self._look(run)
+        self.look(run)
         if isinstance(outcome, Committed) and before is not None and outcome.head is not None:
             self._world.say("journal", f"{run.saga} is taken over, epoch {outcome.head.epoch}")
             if outcome.head.epoch <= before.epoch:
@@ -122,7 +123,7 @@ class Oracle:
     def _committed(self, process: Process, commit: Commit, outcome: Any) -> None:
         record = self.record(commit.run)
         before = record.head
-        self._look(commit.run)
+        self.look(commit.run)
         kind = type(outcome).__name__
         kinds = " ".join(str(event.WhichOneof("kind")) for event in commit.events)
         self._world.say("journal", f"{process.name} {commit.run.saga} epoch {commit.epoch} {commit.next_seq}: {kinds} {kind}")
@@ -142,7 +143,22 @@ class Oracle:
         kept = self.record(run).events
         return all(event.seq < len(kept) and kept[event.seq] == event.SerializeToString() for event in events)
 
-    def _look(self, run: Run) -> None:
+    def shown(self, process: Process, run: Run, head: Head | None, events: Sequence[h.Event] = ()) -> None:
+        """A server has read this, to go on with it or to show it."""
+        record = self.record(run)
+        there = record.head
+        if there is None or run.saga in self.may_begin_again or self._world.plan.again is not None:
+            return  # of which of its lives it is, nobody can say
+        if (
+            head is not None
+            and head.incarnation == there.incarnation
+            and (head.next_seq > len(record.events) or head.epoch > there.epoch)
+        ):
+            self.broken("G2", f"{run.saga}: {process.name} has read a head that is not committed: {head}")
+        if events and not self.holds(run, events):
+            self.broken("G2", f"{run.saga}: {process.name} has read events up to {events[-1].seq} that are not committed")
+
+    def look(self, run: Run) -> None:
         """Compare the run with the copy, and take what is new."""
         record = self.record(run)
         if record.purged:

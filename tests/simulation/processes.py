@@ -19,6 +19,7 @@ from durable_saga_server.service import HistoryService
 from durable_saga import Client, Worker
 from tests.simulation import builds, deployed
 from tests.simulation.journal import SimulatedJournal
+from tests.simulation.log_journal import LoggedJournal
 from tests.simulation.loop import PROCESS
 from tests.simulation.network import SimulatedTransport
 
@@ -103,7 +104,7 @@ class ServerProcess(Process):
         self.spawn(self._run())
 
     async def _run(self) -> None:
-        journal = SimulatedJournal(self.world, self)
+        journal = self._journal()
         retention_ms = self.world.plan.retention_seconds * 1000
         self.service = HistoryService(
             journal, clock=self.clock, ids=self.chance, config=Config(retention_ms=retention_ms), name=self.name
@@ -112,6 +113,11 @@ class ServerProcess(Process):
         self.listening = True
         self.world.say(self.name, "listens")
         await self.service.join(self.place)
+
+    def _journal(self) -> SimulatedJournal:
+        if self.world.logs is None:
+            return SimulatedJournal(self.world, self)
+        return LoggedJournal(self.world, self, self.world.logs)
 
     async def stop(self) -> None:
         """An orderly end, as after SIGTERM."""

@@ -18,6 +18,7 @@ from durable_saga_server.journal.memory import MemoryJournal
 
 from tests.simulation import rest
 from tests.simulation.hostile import HostileProcess
+from tests.simulation.log_tables import LogTables
 from tests.simulation.loop import PROCESS, SimulationLoop
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
@@ -57,18 +58,19 @@ class _Outside:
 
 
 class World:
-    """Owns the clock, the journal's store, the places and the blows."""
+    """Owns the clock, the journal's store, the places and the blows. `has_logs`: steps are rows of logs, as on Cassandra."""
 
-    def __init__(self, seed: int, plan: Plan) -> None:
+    def __init__(self, seed: int, plan: Plan, *, has_logs: bool = False, judge: type[Oracle] = Oracle) -> None:
         self.seed, self.plan = seed, plan
         self.dice = random.Random(f"world/{seed}")
         self.log: list[str] = []
-        self.oracle = Oracle(self)
+        self.oracle = judge(self)
         self.loop = SimulationLoop(lambda words: self.oracle.broken("an error of ours", words))
         self.start_us = self.loop.now_us
         self.context = contextvars.copy_context()
         self.context.run(PROCESS.set, _Outside())
         self.memory = MemoryJournal()
+        self.logs = LogTables(self.memory.tables, self.oracle.look, self.oracle.purged) if has_logs else None
         self.network = Network(self)
         self.services = Services(self)
         self.faults_now = plan.faults

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -72,7 +71,7 @@ class HeldRuns:
         if held.log and (held.log, held.term) != (log, term):
             self._logs.left(held.log, term_of(held))
         held.keep(head, log, term)
-        held.used = time.monotonic()
+        held.used = asyncio.get_running_loop().time()
         own = self._logs.of(log)
         if own is not None:
             own.terms[term_of(held)] = None
@@ -89,7 +88,7 @@ class HeldRuns:
         async with self._alone(run):
             held = self._held.get(run)
             if held is not None and held.log == log:
-                if held.used > time.monotonic() - IDLE_SECONDS:
+                if held.used > asyncio.get_running_loop().time() - IDLE_SECONDS:
                     return False
                 self._forget(held)
                 if not held.unsettled and await self._settle(held):

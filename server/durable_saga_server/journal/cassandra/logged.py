@@ -7,7 +7,6 @@ validated, a conditional write that names the term, or an unknown outcome, after
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -60,7 +59,7 @@ class Logged(HeldRuns):
         """None: the fence says no, so somebody else may have the run."""
         log = self._logs.of(held.log)
         assert log is not None, "its own"
-        held.unsettled, held.used = commit.commit_id, time.monotonic()
+        held.unsettled, held.used = commit.commit_id, asyncio.get_running_loop().time()
         try:
             is_committed = await log.append(term_of(held), row_of(commit, events))
         except JournalUnavailable as error:
@@ -79,7 +78,7 @@ class Logged(HeldRuns):
             after.next_seq, after.last_commit, after.status, after.updated_ms, after.ended_ms, after.wake_at_ms, after.blocked,
             after.owner, log or None, term, *run, *held.condition,
         )  # fmt: skip
-        held.unsettled, held.by_condition, held.used = commit.commit_id, True, time.monotonic()
+        held.unsettled, held.by_condition, held.used = commit.commit_id, True, asyncio.get_running_loop().time()
         rows = event_rows(run, held.base, [*held.tail, *events])
         outcome = await self._conditional(("turn", values), *rows, *mark_rows(commit))
         if isinstance(outcome, Unknown):
@@ -113,8 +112,13 @@ class Logged(HeldRuns):
 
     async def _is_certain(self, held: Held) -> bool:
         """Something may be told of a run that was read. Another taker may have read less of its tail: it has to stand with the
-        head before."""
-        return not held.tail or await self._settle(held)
+        head before. Where no tail was found, the log may have been dropped meanwhile, with a tail that somebody else moved:
+        what stood with the head has to stand there still."""
+        if held.tail:
+            return await self._settle(held)
+        if not is_in_log(held.head, held.log):
+            return True
+        return await read_placed(self._session, LINEARIZABLE, held.head.run) == (held.head, held.log, held.term)
 
     # --- take-over -----------------------------------------------------------------------------------------------------------
 

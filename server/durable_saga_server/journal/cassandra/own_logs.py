@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 
-from durable_saga_server.clock import Clock
+from durable_saga_server.clock import Clock, Ids, RandomIds
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, JournalError, Run
 from durable_saga_server.journal.cassandra.log import Log, Term, open_log
@@ -28,10 +27,11 @@ MoveOut = Callable[[Run, str], Awaitable[bool]]
 
 
 class OwnLogs:
-    """`writes`: new rows go into logs. `move_out(run, log)` tells whether a run's head names a log no more, and sees to it."""
+    """`writes`: new rows go into logs, each with a name of its own from `ids`. `move_out(run, log)` tells whether a run's head
+    names a log no more, and sees to it."""
 
-    def __init__(self, session: Session, clock: Clock, *, writes: bool) -> None:
-        self._session, self._clock = session, clock
+    def __init__(self, session: Session, clock: Clock, *, writes: bool, ids: Ids | None = None) -> None:
+        self._session, self._clock, self._ids = session, clock, ids or RandomIds()
         self.writes = writes
         self.current: Log | None = None
         self._all: dict[str, Log] = {}
@@ -40,8 +40,8 @@ class OwnLogs:
         self._looked = 0.0
 
     async def start(self) -> None:
-        """Raises JournalUnavailable."""
-        if self.writes:
+        """Once more too, after a start of the server that did not come to its end. Raises JournalUnavailable."""
+        if self.writes and self._task is None:
             await self._open()
             self._task = tend("logs", self._look_after, self._clock)
 
@@ -70,7 +70,7 @@ class OwnLogs:
             one.terms.pop(term, None)
 
     async def _open(self) -> None:
-        one = await open_log(self._session, uuid.uuid4().hex, self._clock.now_ms())
+        one = await open_log(self._session, self._ids.new().hex(), self._clock.now_ms())
         self._all[one.name] = one
         self.current = one
 

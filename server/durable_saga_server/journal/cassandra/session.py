@@ -93,6 +93,7 @@ class Session:
 
     async def open(self) -> None:
         """All that is asked later is asked on this loop. Raises JournalUnavailable."""
+        await self.close()  # of a start before, which did not come to its end
         self._answers = Answers(asyncio.get_running_loop())
         await asyncio.to_thread(self._open)
 

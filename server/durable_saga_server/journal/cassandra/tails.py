@@ -37,7 +37,7 @@ class Held:
     `head` is what follows from all that is committed. `base` is how many of its events stand with the head in the journal,
     after the commit `stands`; `tail` are the others. `log` is "" for a run that is in none. `unsettled`: the id of a commit
     whose outcome is unknown, `by_condition` whether it was a conditional write. `used`: when it was last written, by
-    time.monotonic()."""
+    the clock of the loop."""
 
     head: Head
     base: int
