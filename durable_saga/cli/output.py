@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import click
@@ -54,7 +54,7 @@ def when(ms: int) -> str:
 
 
 def status_of(one: c.Description) -> str:
-    return status_name(one.status) + (" (blocked)" if one.blocked else "")
+    return status_name(one.status) + (" (blocked)" if one.blocked else "") + (" (paused)" if one.paused else "")
 
 
 def shown(text: str) -> str:
@@ -90,10 +90,8 @@ def print_description(one: c.Description) -> None:
         )
     if one.status == h.HELD:
         console.print("[magenta]held:[/] a step failed, and the saga waits for `recover` or `compensate`", highlight=False)
-    if one.settling:
-        console.print("settling: the code has finished; steps in doubt are undone before the saga ends", highlight=False)
-    if one.past_pivot:
-        console.print("past its pivot: the saga can only go forward", highlight=False)
+    for words in _standing(one):
+        console.print(words, highlight=False)
     if one.warning:
         console.print(f"[yellow]warning:[/] {shown(one.warning)}", highlight=False)
     if one.damaged:
@@ -118,6 +116,15 @@ def print_description(one: c.Description) -> None:
         console.print(printable(f"result {_plain(one.result)}"), markup=False)
     if one.HasField("failure") and one.status != h.COMPLETED:
         console.print(printable(render_failure(failure_info(one.failure))), markup=False, highlight=False)
+
+
+def _standing(one: c.Description) -> Iterator[str]:
+    if one.paused:
+        yield f"[yellow]paused[/] {shown(one.paused)}"
+    if one.settling:
+        yield "settling: the code has finished; steps in doubt are undone before the saga ends"
+    if one.past_pivot:
+        yield "past its pivot: the saga can only go forward"
 
 
 def _plain(payload: p.Payload) -> str:

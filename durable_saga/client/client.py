@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from durable_saga import codec, errors, redaction
 from durable_saga.authoring.event_type import EventType
@@ -149,6 +149,21 @@ class Handle(Generic[R]):
         AlreadyEnded if the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("recover", request)).waits_for)
+
+    async def pause(self, reason: str = "", *, who: str | None = None, clocks: Literal["run", "stop"] = "run") -> str:
+        """Let nothing of the saga begin until `resume()`: no step, no further attempt, no compensation. What is under way
+        ends. `clocks="stop"` lets its timers and its time-out stand meanwhile. The request is durable when this returns.
+        Returns why it can't take effect yet, or "". Raises AlreadyEnded, and InvalidArgument for other `clocks`."""
+        if clocks not in ("run", "stop"):
+            raise errors.InvalidArgument(f"clocks is {clocks!r}: use 'run' or 'stop'")
+        words = _words(reason, who)
+        request = c.PauseRequest(key=self._key, message_id=self._message_id(), stop_clocks=clocks == "stop", **words)
+        return str((await self._client.transport.call("pause", request)).waits_for)
+
+    async def resume(self, reason: str = "", *, who: str | None = None) -> str:
+        """End a pause. Returns as cancel() does. Raises AlreadyEnded, also for a saga that is not paused itself."""
+        request = c.ResumeRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        return str((await self._client.transport.call("resume", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now, without undoing anything. Raises AlreadyEnded."""

@@ -52,7 +52,8 @@ class Description:
     `damaged` what of the history can't be read, and `warning` that the history is growing towards a limit, or that a step
     without a time-out has been running for more than a minute; each is "" if it does not apply. `unread` are names of
     messages that the run did not take. `previous_run` and `next_run` are 0 if there is none. `result` is what the saga
-    returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
+    returned, as plain data; `Handle.result()` gives it as its type. `paused` says by whom and why nothing begins, of this
+    saga or of all of its type. Times are UTC."""
 
     id: str
     run: int
@@ -84,6 +85,7 @@ class Description:
     """The saga as a whole unwinds, or did."""
     previous_run: int = 0
     next_run: int = 0
+    paused: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +155,7 @@ def description_of(one: c.Description) -> Description:
         unwinding=one.unwinding,
         previous_run=one.previous_run,
         next_run=one.next_run,
+        paused=one.paused,
     )
 
 

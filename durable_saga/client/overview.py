@@ -23,8 +23,8 @@ _UNDONE = ("done", "resolved")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What was sent to a saga. `kind`: signal, cancel, compensate, recover or decision; `state`: waiting, taken, unread or
-    rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
+    """What was sent to a saga. `kind`: signal, cancel, compensate, recover, decision, pause or resume; `state`: waiting, taken,
+    unread or rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
 
     id: str
     kind: str
@@ -86,6 +86,8 @@ class Overview:
     """Its search attributes."""
     waiting_for: list[Waiting] = field(default_factory=list)
     """As far as the journal tells; empty while its code runs, when it is blocked, and when it has ended."""
+    paused: str = ""
+    """By whom and why nothing of it begins, by itself or by its type."""
 
     @property
     def is_open(self) -> bool:
@@ -130,6 +132,7 @@ def overview_of(one: c.Description) -> Overview:
         run=one.key.run,
         attributes=dict(one.attributes),
         waiting_for=_waiting_for(one, working) if status_of(one.status).is_open and not one.blocked else [],
+        paused=one.paused,
     )
 
 

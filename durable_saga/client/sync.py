@@ -116,6 +116,8 @@ class SyncHandle(Generic[R]):
     cancel = _of_handle(Handle.cancel)
     compensate = _of_handle(Handle.compensate)
     recover = _of_handle(Handle.recover)
+    pause = _of_handle(Handle.pause)
+    resume = _of_handle(Handle.resume)
     terminate = _of_handle(Handle.terminate)
     retry_compensation = _of_handle(Handle.retry_compensation)
     skip_compensation = _of_handle(Handle.skip_compensation)

@@ -72,6 +72,16 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
                 _registered_method=True)
+        self.Pause = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Pause',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.PauseRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Resume',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Publish',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.PublishRequest.SerializeToString,
@@ -174,6 +184,19 @@ class SagasServicer(object):
     def Compensate(self, request, context):
         """stop forward work and unwind
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """nothing of the run begins until it is resumed
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -287,6 +310,16 @@ def add_SagasServicer_to_server(servicer, server):
             'Compensate': grpc.unary_unary_rpc_method_handler(
                     servicer.Compensate,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
             ),
             'Publish': grpc.unary_unary_rpc_method_handler(
@@ -534,6 +567,60 @@ class Sagas(object):
             target,
             '/durable_saga.v1.Sagas/Compensate',
             durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Pause',
+            durable__saga_dot_v1_dot_client__pb2.PauseRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Resume',
+            durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
             options,
             channel_credentials,

@@ -59,7 +59,7 @@ class Entry:
     it returned. `effect` is one of UNDER_WAY, STANDS and IN_DOUBT, `error` that of a step that failed. `planned`: an unwind
     holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
     condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken. `cause`:
-    what led to the unwind that holds it."""
+    what led to the unwind that holds it. `is_kept_back`: as of a step."""
 
     call: str
     name: str
@@ -79,6 +79,7 @@ class Entry:
     cause: BaseException | None = None
     interruptions: int = 0
     failing_since_ms: int = 0
+    is_kept_back: bool = False
 
     @property
     def title(self) -> str:

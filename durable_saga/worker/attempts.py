@@ -85,9 +85,7 @@ class Attempts:
         self._executor = executor
         self._run_number, self.saga_type = key.run, ""
         self._saga, self._calls = key.saga, key_prefix(key, incarnation)
-        self._epoch = epoch
-        self._report = report
-        self._forward_only = forward_only
+        self._epoch, self._report, self._forward_only = epoch, report, forward_only
         self._last: dict[str, Attempt] = {}
         self._wanted = 0
 
@@ -118,6 +116,13 @@ class Attempts:
         for attempt in list(self._last.values()):
             self._drop(attempt)
             self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, attempt.give_room_back)
+
+    def take_back(self) -> list[RunStep | RunCompensation]:
+        """Those that have not begun, and don't begin now."""
+        found = [one for one in self._last.values() if one.is_wanted and not one.began]
+        for attempt in found:
+            self._drop(attempt)
+        return [one.effect for one in found]
 
     def tell_slow(self) -> None:
         """A warning, once, for each attempt that nothing ends and that is at work for long."""

@@ -86,8 +86,8 @@ class HistoryService:
         reading, admitted = self.reading, Admission(self.config.calls_at_once_max).admitted
         writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
-            "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish,
-            "Terminate": terminating.terminate,
+            "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish, "Pause": messages.pause,
+            "Resume": messages.resume, "Terminate": terminating.terminate,
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,

@@ -108,7 +108,33 @@ class Messages:
         described = await self._describe(c.DescribeRequest(key=key))
         if reason := why_without_effect(described):
             raise ServiceError("FAILED_PRECONDITION", reason)
-        return described.blocked
+        return described.blocked or (f"it is paused {described.paused}" if described.paused else "")
+
+    @guard_journal
+    @_repeatable
+    async def pause(self, request: c.PauseRequest) -> c.MessageReply:
+        pause = h.PauseRequested(
+            message_id=request.message_id, reason=request.reason, who=request.who, stop_clocks=request.stop_clocks
+        )
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, pause=pause))
+
+    @guard_journal
+    @_repeatable
+    async def resume(self, request: c.ResumeRequest) -> c.MessageReply:
+        await self._resumable(request.key)
+        resume = h.ResumeRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, resume=resume))
+
+    async def _resumable(self, key: h.RunKey) -> None:
+        """Raises ServiceError where the run is not paused, and no pause is on its way to it."""
+        await self._heads.open_head(key)
+        for _ in range(2):  # a pause may go from the inbox into the history while both are read
+            described = await self._describe(c.DescribeRequest(key=key))
+            waits = any(one.kind == "pause" and one.state == "waiting" for one in described.messages)
+            if waits or any(not one.saga_type for one in described.pauses):
+                return
+        whole = next((f": its type {one.saga_type} is. Resume the type" for one in described.pauses), "")
+        raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} is not paused itself{whole}")
 
     @guard_journal
     async def publish(self, request: c.PublishRequest) -> c.PublishReply:
