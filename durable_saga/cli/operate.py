@@ -123,6 +123,8 @@ def start(
         handle = await client.start(what, *given, id=saga_id, timeout=timeout)
         if handle.already_started and (wait or output.is_terminal()):
             click.echo(f"saga {handle.id} was started before with the same arguments; there is no second one", err=True)
+        if handle.waits_for:
+            click.echo(printable(f"saga {handle.id} is accepted and waits: {handle.waits_for}"), err=True)
         return await _result(handle) if wait else handle
 
     result = with_client(work, url, namespace)
@@ -204,6 +206,7 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
     help="Only sagas with this search attribute. May be given more than once; all must match.",
 )
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
+@click.option("--paused", is_flag=True, help="Only sagas that are paused themselves.")
 @click.option("--started-after", type=TIME, metavar=TIME_FORM, help=f"Only sagas started at this time or later. {TIME_HELP}")
 @click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
@@ -211,7 +214,7 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
 @NAMESPACE
 def list_sagas(
     saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
-    started_before: datetime | None, limit: int, url: str, namespace: str,
+    started_before: datetime | None, paused: bool, limit: int, url: str, namespace: str,
 ) -> None:  # fmt: skip
     """List sagas, newest first."""
     attributes = dict(_attribute(one) for one in where)
@@ -219,7 +222,7 @@ def list_sagas(
     async def work(client: Client) -> Any:
         found = rows(
             client, type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
-            started_after=_zoned(started_after), started_before=_zoned(started_before),
+            started_after=_zoned(started_after), started_before=_zoned(started_before), paused=paused,
         )  # fmt: skip
         return [one async for one in found]
 

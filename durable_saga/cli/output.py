@@ -143,10 +143,15 @@ def _last_error(step: c.StepView) -> str:
 
 def print_statistics(found: Statistics) -> None:
     if not is_terminal():
-        print_json({"by_status": found.by_status, "by_type": found.by_type})
+        shown_alone = {"paused": found.paused, "paused_types": found.paused_types}
+        print_json({"by_status": found.by_status, "by_type": found.by_type} | {k: v for k, v in shown_alone.items() if v})
         return
     statuses = [name.lower() for name in h.Status.keys()[1:] if found.by_status.get(name.lower())]
     rows = [
         (saga_type, *(str(counts.get(status, 0)) for status in statuses)) for saga_type, counts in sorted(found.by_type.items())
     ]
     table(("type", *statuses), [*rows, ("all", *(str(found.by_status[status]) for status in statuses))])
+    for saga_type, count in sorted(found.paused.items()):
+        print(printable(f"{saga_type}: {count} paused"))
+    for saga_type, words in found.paused_types.items():
+        print(printable(f"{saga_type}: paused with all sagas of the type {words}"))

@@ -1,4 +1,4 @@
-"""Commands that let sagas stand still, and go on."""
+"""Commands that let sagas stand still, and go on: one by one, or all of a type."""
 
 from __future__ import annotations
 
@@ -13,30 +13,63 @@ from durable_saga.client.client import Client, Handle
 from durable_saga.client.readable import printable
 from durable_saga.errors import ClientError
 
+_ids = click.argument("saga_ids", nargs=-1)
+_type = click.option("--type", "saga_type", default="", help="All sagas of this type, also those that are started later.")
+
 
 @click.command()
-@click.argument("saga_ids", nargs=-1, required=True)
+@_ids
+@_type
 @click.option("--stop-clocks", is_flag=True, help="Let timers and the time-out of the saga stand still until the resume.")
 @REASON
 @url_option
 @NAMESPACE
-def pause(saga_ids: tuple[str, ...], stop_clocks: bool, reason: str, url: str, namespace: str) -> None:
+def pause(
+    saga_ids: tuple[str, ...], saga_type: str, stop_clocks: bool, reason: str, url: str, namespace: str
+) -> None:  # fmt: skip
     """Pause sagas. What is under way ends, and nothing begins until `resume`."""
+    _check(saga_ids, saga_type)
+    if saga_type and stop_clocks:
+        raise click.UsageError("--stop-clocks is for single sagas: the clocks of a type run on")
 
     async def one(handle: Handle[Any]) -> str:
         return await handle.pause(reason, clocks="stop" if stop_clocks else "run")
 
-    _each("pause", "is paused: nothing begins until it is resumed", saga_ids, one, url, namespace)
+    if saga_type:
+        was = with_client(lambda client: client.pause(type=saga_type, reason=reason), url, namespace)
+        said = "all sagas of this type are paused" if was else "all sagas of this type were paused already; the reason is new"
+        _said("pause", saga_type, f"{said}. Starts are accepted and wait")
+    else:
+        _each("pause", "is paused: nothing begins until it is resumed", saga_ids, one, url, namespace)
 
 
 @click.command()
-@click.argument("saga_ids", nargs=-1, required=True)
+@_ids
+@_type
 @REASON
 @url_option
 @NAMESPACE
-def resume(saga_ids: tuple[str, ...], reason: str, url: str, namespace: str) -> None:
-    """End the pause of sagas."""
-    _each("resume", "goes on", saga_ids, lambda handle: handle.resume(reason), url, namespace)
+def resume(saga_ids: tuple[str, ...], saga_type: str, reason: str, url: str, namespace: str) -> None:
+    """End the pause of sagas, or of a type."""
+    _check(saga_ids, saga_type)
+    if saga_type:
+        was = with_client(lambda client: client.resume(type=saga_type, reason=reason), url, namespace)
+        said = "the sagas of this type go on" if was else "the sagas of this type were not paused"
+        _said("resume", saga_type, f"{said}. Sagas that are paused themselves stay so")
+    else:
+        _each("resume", "goes on", saga_ids, lambda handle: handle.resume(reason), url, namespace)
+
+
+def _check(saga_ids: tuple[str, ...], saga_type: str) -> None:
+    if bool(saga_ids) == bool(saga_type):
+        raise click.UsageError("give ids of sagas, or --type")
+
+
+def _said(verb: str, saga_type: str, words: str) -> None:
+    if output.is_terminal():
+        click.echo(printable(f"{saga_type}: {words}"))
+    else:
+        output.print_json({"type": saga_type, "done": verb})
 
 
 def _each(

@@ -37,6 +37,8 @@ class Listed:
     ended_at: datetime | None
     blocked: str
     attributes: dict[str, str]
+    paused: str = ""
+    """By whom and why nothing of it begins, by itself or by its type."""
 
     @property
     def is_open(self) -> bool:
@@ -60,6 +62,7 @@ class Filters(TypedDict, total=False):
     attributes: Mapping[str, str | int | bool] | None
     started_after: datetime | None
     started_before: datetime | None
+    paused: bool
 
 
 def listed(one: c.Description) -> Listed:
@@ -73,6 +76,7 @@ def listed(one: c.Description) -> Listed:
         ended_at=time_of(one.ended_ms),
         blocked=one.blocked,
         attributes=dict(one.attributes),
+        paused=one.paused,
     )
 
 
@@ -97,7 +101,7 @@ async def rows(client: Asker, *, limit: int | None = None, **filters: Unpack[Fil
 def _request(
     namespace: str, limit: int, page: str, *, type: str = "", status: Sequence[str] = (), key: str = "",
     attributes: Mapping[str, str | int | bool] | None = None, started_after: datetime | None = None,
-    started_before: datetime | None = None,
+    started_before: datetime | None = None, paused: bool = False,
 ) -> c.ListRequest:  # fmt: skip
     status = [name.upper() for name in status]
     unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -110,7 +114,7 @@ def _request(
     return c.ListRequest(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
         attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
-        limit=limit, page=text("page", page), correlation_key=text("key", key),
+        limit=limit, page=text("page", page), correlation_key=text("key", key), paused=paused,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from durable_saga.failures.remade import failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import seconds_of
+from durable_saga.pb.pausing import words
 
 _WORKING = ("pending", "running", "retrying")
 _UNDONE = ("done", "resolved")
@@ -179,20 +180,27 @@ def time_of(ms: int) -> datetime | None:
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Counts of sagas by `Status`, over all types and for each type; a status without sagas is missing. `active` is running
-    plus compensating."""
+    plus compensating. `paused` counts the open sagas of each type that are paused themselves; `paused_types` says of each type
+    that is paused as a whole by whom and why."""
 
     by_status: dict[str, int]
     by_type: dict[str, dict[str, int]]
+    paused: dict[str, int] = field(default_factory=dict)
+    paused_types: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reply: c.StatisticsReply) -> Statistics:
         total: Counter[str] = Counter()
         by_type: dict[str, Counter[str]] = {}
+        paused: Counter[str] = Counter()
         for one in reply.tallies:
             status = status_of(one.status)
             total[status] += one.count
             by_type.setdefault(one.saga_type, Counter())[status] += one.count
-        return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()})
+            if one.paused:
+                paused[one.saga_type] += one.count
+        types = {one.saga_type: words(one.who, one.reason) for one in reply.paused_types}
+        return cls(dict(total), {saga_type: dict(counted) for saga_type, counted in by_type.items()}, dict(paused), types)
 
     def count(self, *statuses: Status) -> int:
         """How many sagas are in one of these statuses."""

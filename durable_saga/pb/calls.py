@@ -23,3 +23,8 @@ STREAMED_BYTES_MAX = 64 * 1024
 """Of a request; a larger one is a call of its own."""
 STREAMED_CALLS_MAX = 100_000
 """Under way at once on one stream."""
+
+
+def name_of(method: str) -> str:
+    """pause_type is PauseType."""
+    return "".join(part.capitalize() for part in method.split("_"))

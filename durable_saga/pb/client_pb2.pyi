@@ -200,6 +200,18 @@ class PauseTypeRequest(_message.Message):
     who: str
     def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class ResumeTypeRequest(_message.Message):
+    __slots__ = ("namespace", "saga_type", "reason", "who")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga_type: str
+    reason: str
+    who: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
 class PauseTypeReply(_message.Message):
     __slots__ = ("changed",)
     CHANGED_FIELD_NUMBER: _ClassVar[int]

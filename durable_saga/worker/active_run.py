@@ -17,6 +17,7 @@ from durable_saga.clock import Chance
 from durable_saga.errors import DurableSagaError, NonDeterminism, SwallowedCancellation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.pausing import paused_after
 from durable_saga.pb.payloads import missing_in, strip_large
 from durable_saga.replay import Core, Effect, Pause, RunStep
 from durable_saga.replay.aside import Decode
@@ -26,6 +27,7 @@ from durable_saga.replay.run import to_decode
 from durable_saga.worker.arrivals import Arrivals, Reader, needed
 from durable_saga.worker.attempts import Attempts, Executor
 from durable_saga.worker.blocked import BlockedSagas
+from durable_saga.worker.cutting import cut
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
 from durable_saga.worker.served_clock import ServedClock
@@ -36,8 +38,6 @@ log = logging.getLogger(__name__)
 PARK_AFTER_IDLE_SECONDS = 1.0
 PARK_BEYOND_MS = 5_000
 ANSWER_SECONDS_MAX = 15.0
-COMMIT_BYTES_MAX = 4 * 1024 * 1024
-COMMIT_EVENTS_MAX = 2_000
 _ENDING = ("cancel", "compensate")
 
 
@@ -213,8 +213,7 @@ class ActiveRun:
             self._starts.start_all(held)
             self._arm()
             return
-        is_small = self._unsent_bytes <= COMMIT_BYTES_MAX and len(self._unsent) <= COMMIT_EVENTS_MAX
-        events, rest = (self._unsent, []) if is_small else _cut(self._unsent)
+        events, rest = cut(self._unsent, self._unsent_bytes)
         self._item = _commit(self, self._worker.next_request(), self._worker.chance.new(), events, more=bool(rest))
         if self._item is None:
             return
@@ -365,6 +364,9 @@ def _commit(
         events[0].build = run._worker.build
     commit.events.extend(events)
     commit.consumed.extend(run._inbox.consumed(events))
+    core = run._core
+    if (paused := paused_after(events, ends_paused=core.ended and core.standing.is_paused and not more)) is not None:
+        commit.paused = paused
     strip_large(commit)
     if run._worker.sealing is not None:
         try:
@@ -375,16 +377,6 @@ def _commit(
             run._go_on_blocking()
             return None
     return item
-
-
-def _cut(events: list[h.Event]) -> tuple[list[h.Event], list[h.Event]]:
-    """What goes into one commit, and the rest: journals refuse writes that are too large."""
-    size = 0
-    for place, event in enumerate(events):
-        size += event.ByteSize()
-        if place and (size > COMMIT_BYTES_MAX or place >= COMMIT_EVENTS_MAX):
-            return events[:place], events[place:]
-    return events, []
 
 
 def _could_not_begin(run: ActiveRun, assign: w.Assign, error: BaseException) -> None:

@@ -1,6 +1,6 @@
 """The saga types of which nothing may begin now, as the servers tell that a worker is connected to.
 
-Servers see a switch within SETTINGS_SECONDS of each other: what one of them says is paused, is. A server that is not connected
+Servers see a switch within some seconds of each other: what one of them says is paused, is. A server that is not connected
 any more has no say, unless there is no other: then what was known stays.
 """
 
@@ -18,7 +18,7 @@ class PausedTypes:
         self._told: dict[Stream, frozenset[str]] = {}
         self._types: frozenset[str] = frozenset()
 
-    def __contains__(self, saga_type: str) -> bool:
+    def has(self, saga_type: str, /) -> bool:
         return saga_type in self._types
 
     def told(self, stream: Stream, saga_types: Iterable[str]) -> bool:

@@ -83,6 +83,7 @@ class Worker:
         self.build = build_of(sagas, build)
         self.blocked = BlockedSagas(client.sealing)
         self._paused = PausedTypes()
+        self.is_type_paused = self._paused.has
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = text("name", name) if name else new_name(self.chance.new())
@@ -178,9 +179,6 @@ class Worker:
 
     def send(self, key: h.RunKey, item: w.WorkerItem) -> Stream | None:
         return self._links.send(key, item)
-
-    def is_type_paused(self, saga_type: str) -> bool:
-        return saga_type in self._paused
 
     def next_request(self) -> int:
         self._requests += 1

@@ -36,6 +36,8 @@ TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Compensate": (OPERATE, c.CompensateRequest(key=KEY, message_id="k")),
     "Recover": (OPERATE, c.RecoverRequest(key=KEY, message_id="r")), "Terminate": (OPERATE, c.TerminateRequest(key=KEY)),
     "Pause": (OPERATE, c.PauseRequest(key=KEY, message_id="a")), "Resume": (OPERATE, c.ResumeRequest(key=KEY, message_id="b")),
+    "PauseType": (OPERATE, c.PauseTypeRequest(namespace="shop", saga_type="t")),
+    "ResumeType": (OPERATE, c.ResumeTypeRequest(namespace="shop", saga_type="t")),
     "Decide": (OPERATE, c.DecideRequest(key=KEY, decision=h.CompensationDecided(verb=h.CompensationDecided.SKIP, call="1"))),
     "Claim": ({"monitor", "admin"}, c.ClaimRequest(namespace="shop", group="g", item="i", lease_ms=1)),
     "Beat": ({"worker", "admin"}, worker_pb2.BeatRequest(worker="nobody")),

@@ -12,7 +12,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import history as bounds
 from durable_saga.replay.history import History
-from durable_saga.worker.active_run import COMMIT_BYTES_MAX, _cut
+from durable_saga.worker.cutting import COMMIT_BYTES_MAX, cut
 from tests.laws.driver import Driver
 
 
@@ -105,8 +105,8 @@ def test_what_came_up_at_once_is_cut_into_commits_that_journals_take() -> None:
     large = h.Event(step_completed=h.StepCompleted(call="1", result=p.Payload(data=b"x" * (COMMIT_BYTES_MAX // 3))))
     events, pieces = [large] * 7, []
     while events:
-        piece, events = _cut(events)
+        piece, events = cut(events, COMMIT_BYTES_MAX + 1)
         pieces.append(len(piece))
     assert sum(pieces) == 7
     assert max(pieces) == 2
-    assert _cut([large]) == ([large], [])
+    assert cut([large], COMMIT_BYTES_MAX + 1) == ([large], [])

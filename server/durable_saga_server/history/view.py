@@ -11,7 +11,7 @@ from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import MESSAGE_KINDS, Messages
-from durable_saga_server.history.pausing import pause_of, words
+from durable_saga_server.history.pausing import pause_of
 
 _VERBS = {
     h.CompensationDecided.RETRY: "pending",
@@ -138,7 +138,6 @@ def _child_around(path: str, children: dict[str, str]) -> str:
 def _pause(into: c.Description, asked: Sequence[h.PauseRequested], since_ms: int) -> None:
     del into.pauses[:]
     into.pauses.extend(pause_of(one, since_ms) for one in asked)
-    into.paused = "; ".join(map(words, into.pauses))
 
 
 def _ended(body: Any, into: c.Description) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.pausing import words
 from durable_saga.pb.payloads import DETERMINISM_RULES, payloads
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
@@ -166,6 +167,7 @@ class Chains:
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
             wake_at_ms=now_ms, attributes=attributes_in([event]),
+            paused=words(end.pause.who, end.pause.reason) if end.HasField("pause") else "",
         )  # fmt: skip
         hint = Hint(now_ms + self._config.message_hint_ms, following)
         attempt = 0

@@ -163,11 +163,12 @@ class WorkStreams:
         now_ms = self._clock.now_ms()
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller, build=hello.build,
+            moved_ms=now_ms, caller=caller, build=hello.build, paused_types=self._sessions.paused.names(hello.namespace),
         )  # fmt: skip
         welcome = w.Welcome(
             protocol=PROTOCOL, server=self._name, heartbeat_ms=self._config.heartbeat_ms,
             lease_ms=self._config.lease_ms, cell=self._cell.view(), secret=secret,
+            paused_types=sorted(session.paused_types),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
         if caller is not None:
