@@ -12,7 +12,7 @@ import click
 from durable_saga.authoring.check import check_paths
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen
-from durable_saga.cli.operate import namespace_option, url_option
+from durable_saga.cli.operate import NAMESPACE, url_option
 from durable_saga.cli.processes import find_sagas
 from durable_saga.client.client import Client
 from durable_saga.client.connect import connect
@@ -88,7 +88,7 @@ def _definitions(app: str) -> list[SagaDefinition]:
     help="Folder for recorded histories, a few for each type and shape, for tests. They hold the values of the sagas.",
 )  # fmt: skip
 @url_option
-@namespace_option
+@NAMESPACE
 def rehearsal(
     app: str, saga_type: str, limit: int, share: str, record: pathlib.Path | None, url: str, namespace: str
 ) -> None:  # fmt: skip

@@ -43,7 +43,7 @@ def url_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return _servers(client_options(command))
 
 
-namespace_option = click.option(
+NAMESPACE = click.option(
     "--namespace", envvar="DURABLE_SAGA_NAMESPACE", default="default", show_default=True, help="Namespace of the saga."
 )
 
@@ -110,7 +110,7 @@ def _zoned(time: datetime | None) -> datetime | None:
     "--app", envvar="DURABLE_SAGA_APP", help="Module of the saga. With it, the arguments are checked before the start."
 )
 @url_option
-@namespace_option
+@NAMESPACE
 def start(
     saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
     namespace: str,
@@ -124,6 +124,8 @@ def start(
         handle = await client.start(what, *given, id=saga_id, timeout=timeout)
         if handle.already_started and (wait or output.is_terminal()):
             click.echo(f"saga {handle.id} was started before with the same arguments; there is no second one", err=True)
+        if handle.waits_for:
+            click.echo(printable(f"saga {handle.id} is accepted and waits: {handle.waits_for}"), err=True)
         return await _result(handle) if wait else handle
 
     result = with_client(work, url, namespace)
@@ -153,7 +155,7 @@ async def _result(handle: Handle[Any]) -> Any:
 @click.argument("saga_id")
 @_run
 @url_option
-@namespace_option
+@NAMESPACE
 def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
     """Show one saga: its status, steps, compensations and error."""
     output.print_description(with_client(lambda client: raw.describe(client.handle(saga_id, run=run)), url, namespace))
@@ -166,7 +168,7 @@ def describe(saga_id: str, run: int, url: str, namespace: str) -> None:
 )
 @_run
 @url_option
-@namespace_option
+@NAMESPACE
 def history(saga_id: str, file: str | None, run: int, url: str, namespace: str) -> None:
     """Show the events of one saga."""
     events: list[h.Event] = with_client(lambda client: raw.history(client.handle(saga_id, run=run)), url, namespace)
@@ -202,16 +204,17 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
     help="Only sagas with this search attribute. May be given more than once; all must match.",
 )
 @click.option("--key", default="", help="Only open sagas that declared this correlation key.")
+@click.option("--paused", is_flag=True, help="Only sagas that are paused themselves.")
 @click.option("--started-after", type=TIME, metavar=TIME_FORM, help=f"Only sagas started at this time or later. {TIME_HELP}")
 @click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
 @click.option("--blocked", is_flag=True, help="Only sagas that no connected worker can continue, with the reasons.")
 @click.option("--build", default="", help="Only sagas that began with this build of the code.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
 @url_option
-@namespace_option
+@NAMESPACE
 def list_sagas(
     saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
-    started_before: datetime | None, blocked: bool, build: str, limit: int, url: str, namespace: str,
+    started_before: datetime | None, paused: bool, blocked: bool, build: str, limit: int, url: str, namespace: str,
 ) -> None:  # fmt: skip
     """List sagas, newest first."""
     attributes = dict(_attribute(one) for one in where)
@@ -220,6 +223,7 @@ def list_sagas(
         found = rows(
             client, type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
             started_after=_zoned(started_after), started_before=_zoned(started_before), build=build, blocked=blocked,
+            paused=paused,
         )  # fmt: skip
         return [one async for one in found]
 
@@ -253,13 +257,13 @@ def _verb(
             click.echo(f"{saga_id}: {words.replace('CALL', options.get('call', ''))}")
 
     decorated: Any = command
-    for parameter in (namespace_option, url_option, *reversed(more)):
+    for parameter in (NAMESPACE, url_option, *reversed(more)):
         decorated = parameter(decorated)
     decorated.__doc__ = explains
     return click.command(name=name)(click.argument("saga_id")(decorated))
 
 
-_reason = click.option("--reason", default="", help="The reason, for the history.")
+REASON = click.option("--reason", default="", help="The reason, for the history.")
 _call = click.argument("call")
 _note = click.option("--note", default="", help="The reason, for the history.")
 _note_needed = click.option("--note", required=True, help="What was done by hand, for the history.")
@@ -271,7 +275,7 @@ _note_needed = click.option("--note", required=True, help="What was done by hand
 @click.argument("arguments", nargs=-1)
 @click.option("--message-id", help="Id of this signal. A second signal with the same id has no effect.")
 @url_option
-@namespace_option
+@NAMESPACE
 def signal(
     saga_id: str, name: str, arguments: tuple[str, ...], message_id: str | None, url: str, namespace: str
 ) -> None:  # fmt: skip
@@ -287,7 +291,7 @@ def signal(
 @click.option("--key", help="Send it to every open saga that declared this correlation key.")
 @click.option("--message-id", help="Id of this event. A second event with the same id has no effect.")
 @url_option
-@namespace_option
+@NAMESPACE
 def publish(
     event: str, arguments: tuple[str, ...], saga_id: str | None, key: str | None, message_id: str | None, url: str,
     namespace: str,
@@ -304,7 +308,7 @@ def publish(
 
 @click.command()
 @url_option
-@namespace_option
+@NAMESPACE
 def stats(url: str, namespace: str) -> None:
     """Count sagas by type and status. The latest changes may not be counted yet."""
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
@@ -320,19 +324,19 @@ COMMANDS: tuple[click.Command, ...] = (
     stats,
     _verb(
         "cancel", "Cancel a saga. The saga stops, undoes what it has done, and ends as CANCELLED.",
-        "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), _reason,
+        "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), REASON,
     ),
     _verb(
         "compensate", "Undo a saga. The saga stops, undoes what it has done, and ends as COMPENSATED.",
-        "asked to stop and to undo what it has done", lambda one, o: one.compensate(o["reason"]), _reason,
+        "asked to stop and to undo what it has done", lambda one, o: one.compensate(o["reason"]), REASON,
     ),
     _verb(
         "recover", "Continue a held saga from its failed step.",
-        "continues from its failed step", lambda one, o: one.recover(o["reason"]), _reason,
+        "continues from its failed step", lambda one, o: one.recover(o["reason"]), REASON,
     ),
     _verb(
         "terminate", "End a saga at once, without undoing anything.",
-        "ended at once, and nothing was undone", lambda one, o: one.terminate(o["reason"]), _reason,
+        "ended at once, and nothing was undone", lambda one, o: one.terminate(o["reason"]), REASON,
     ),
     _verb(
         "retry-compensation", "Try a stuck compensation again. CALL is its number in `describe`.",

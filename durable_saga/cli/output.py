@@ -55,7 +55,7 @@ def when(ms: int) -> str:
 
 
 def status_of(one: c.Description) -> str:
-    return status_name(one.status) + (" (blocked)" if one.blocked else "")
+    return status_name(one.status) + (" (blocked)" if one.blocked else "") + (" (paused)" if one.paused else "")
 
 
 def shown(text: str) -> str:
@@ -120,6 +120,8 @@ def print_description(one: c.Description) -> None:
 
 
 def _where_it_stands(one: c.Description) -> Iterator[str]:
+    if one.paused:
+        yield f"[yellow]paused[/] {shown(one.paused)}"
     if one.settling:
         yield "settling: the code has finished; steps in doubt are undone before the saga ends"
     if one.from_journal:
@@ -144,7 +146,9 @@ def _last_error(step: c.StepView) -> str:
 
 def print_statistics(found: Statistics) -> None:
     if not is_terminal():
-        print_json({"by_status": found.by_status, "by_type": found.by_type, "blocked_by_type": found.blocked_by_type})
+        shown_alone = {"paused": found.paused, "paused_types": found.paused_types}
+        counted = {"by_status": found.by_status, "by_type": found.by_type, "blocked_by_type": found.blocked_by_type}
+        print_json(counted | {name: value for name, value in shown_alone.items() if value})
         return
     statuses = [name.lower() for name in h.Status.keys()[1:] if found.by_status.get(name.lower())]
     rows = [
@@ -153,6 +157,10 @@ def print_statistics(found: Statistics) -> None:
     ]
     every = ("all", *(str(found.by_status[status]) for status in statuses), str(found.blocked))
     table(("type", *statuses, "of these blocked"), [*rows, every])
+    for saga_type, count in sorted(found.paused.items()):
+        print(printable(f"{saga_type}: {count} paused"))
+    for saga_type, words in found.paused_types.items():
+        print(printable(f"{saga_type}: paused with all sagas of the type {words}"))
 
 
 def print_reasons(blocked: Sequence[c.Description]) -> None:

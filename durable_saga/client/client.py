@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from durable_saga import codec, errors, redaction
 from durable_saga.authoring.event_type import EventType
 from durable_saga.authoring.saga import SagaFunction
-from durable_saga.client import arguments, raw
+from durable_saga.client import raw
 from durable_saga.client.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.overview import Overview, Statistics, overview_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
+from durable_saga.client.starting import check_same
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declared.compiled import function_of
@@ -28,7 +28,6 @@ from durable_saga.definition.starting import check_start
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.pb.payloads import is_same_value
 from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
@@ -46,11 +45,12 @@ WAIT_MS = 20_000
 class Handle(Generic[R]):
     """One saga, by its id: its newest run, or the earlier run `run`. Every method raises NotFound and Unavailable. The
     history keeps `who` with the reason; by default it is the user of this process. `already_started` is true if the start
-    that returned this handle found the saga already started with the same arguments."""
+    that returned this handle found the saga already started with the same arguments; `waits_for` says why a saga that was
+    started can't begin yet, and is empty if nothing is known."""
 
     def __init__(
         self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
-        already_started: bool = False,
+        already_started: bool = False, waits_for: str = "",
     ) -> None:  # fmt: skip
         self._client = client
         self._result_type = definition.result_type if definition is not None else Any
@@ -58,6 +58,7 @@ class Handle(Generic[R]):
         self._run = run
         self.id = text("id", saga)
         self.already_started = already_started
+        self.waits_for = waits_for
 
     @property
     def _key(self) -> h.RunKey:
@@ -153,6 +154,21 @@ class Handle(Generic[R]):
         AlreadyEnded if the saga is not held."""
         request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
         return str((await self._client.transport.call("recover", request)).waits_for)
+
+    async def pause(self, reason: str = "", *, who: str | None = None, clocks: Literal["run", "stop"] = "run") -> str:
+        """Let nothing of the saga begin until `resume()`: no step, no further attempt, no compensation. What is under way
+        ends. `clocks="stop"` lets its timers and its time-out stand meanwhile. The request is durable when this returns.
+        Returns why it can't take effect yet, or "". Raises AlreadyEnded, and InvalidArgument for other `clocks`."""
+        if clocks not in ("run", "stop"):
+            raise errors.InvalidArgument(f"clocks is {clocks!r}: use 'run' or 'stop'")
+        words = _words(reason, who)
+        request = c.PauseRequest(key=self._key, message_id=self._message_id(), stop_clocks=clocks == "stop", **words)
+        return str((await self._client.transport.call("pause", request)).waits_for)
+
+    async def resume(self, reason: str = "", *, who: str | None = None) -> str:
+        """End a pause. Returns as cancel() does. Raises AlreadyEnded, also for a saga that is not paused itself."""
+        request = c.ResumeRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        return str((await self._client.transport.call("resume", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now, without undoing anything. Raises AlreadyEnded."""
@@ -262,24 +278,8 @@ class Client:
             request.carried.update(carried)
             reply = await self.transport.call("start", request)
         if reply.already_started:
-            await self._check_same(request, reply, definition.signature if definition is not None else None)
-        return Handle(self, saga_id, definition, already_started=reply.already_started)
-
-    async def _check_same(self, asked: c.StartRequest, there: c.StartReply, signature: inspect.Signature | None) -> None:
-        """Raises AlreadyStarted."""
-        first, second = there.input, asked.input
-        if there.saga_type == asked.saga_type:
-            if not there.HasField("input") or (not first.HasField("seal") and is_same_value(first, second)):
-                return  # an earlier server does not tell the input
-            await raw.fill(self, there.key, there)
-            check_open(self.sealing, there.key, first)
-            if arguments.are_same(first.data, second.data, signature):
-                return
-        was = f"{there.saga_type}{arguments.shown(first.data) if first.data else ''}"
-        raise errors.AlreadyStarted(
-            f"saga {asked.saga!r} was started before, as {was}; this start is"
-            f" {asked.saga_type}{arguments.shown(second.data)}: use another id, or give the same arguments"
-        )
+            await check_same(self, request, reply, definition.signature if definition is not None else None)
+        return Handle(self, saga_id, definition, already_started=reply.already_started, waits_for=reply.waits_for)
 
     @overload
     def handle(self, id: str, saga: None = None, *, run: int = 0) -> Handle[Any]: ...
@@ -321,6 +321,17 @@ class Client:
             request.carried.update(carried)
             return int((await self.transport.call("publish", request)).delivered)
 
+    async def pause(self, *, type: str, reason: str = "", who: str | None = None) -> bool:
+        """Let nothing begin of all sagas of a type, until `resume()`. Starts are accepted and wait. Whether it was not paused
+        before; if it was, the new reason counts. All servers know it within seconds (docs/pausing.md)."""
+        asked = c.PauseTypeRequest(namespace=self.namespace, saga_type=text("type", type), **_words(reason, who))
+        return bool((await self.transport.call("pause_type", asked)).changed)
+
+    async def resume(self, *, type: str, reason: str = "", who: str | None = None) -> bool:
+        """End the pause of a type. Whether it was paused. A saga that is paused itself stays so."""
+        asked = c.ResumeTypeRequest(namespace=self.namespace, saga_type=text("type", type), **_words(reason, who))
+        return bool((await self.transport.call("resume_type", asked)).changed)
+
     async def statistics(self) -> Statistics:
         """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""
         return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
@@ -336,16 +347,18 @@ class Client:
         started_before: datetime | None = None,
         build: str = "",
         blocked: bool = False,
+        paused: bool = False,
         limit: int | None = None,
     ) -> AsyncIterator[Listed]:
         """The sagas that match all conditions, newest first, page by page; eventually consistent. They have all of these
         search attributes, one of these statuses (in capital or small letters), and were started at `started_after` or later
         and before `started_before`. With a correlation `key`: the open sagas that declared it. `build`: those that began with
-        it. `blocked`: those that no connected worker can continue. Raises InvalidArgument for an unknown status, for a name
-        or value that no attribute can have, and for a time without a time zone."""
+        it. `blocked`: those that no connected worker can continue. `paused`: those that are paused themselves. Raises
+        InvalidArgument for an unknown status, for a name or value that no attribute can have, and for a time without a time
+        zone."""
         found = rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, build=build, blocked=blocked, limit=limit,
+            started_before=started_before, build=build, blocked=blocked, limit=limit, paused=paused,
         )  # fmt: skip
         async for one in found:
             yield listed(one)
@@ -361,6 +374,7 @@ class Client:
         started_before: datetime | None = None,
         build: str = "",
         blocked: bool = False,
+        paused: bool = False,
         limit: int = 100,
         page: str = "",
     ) -> ListPage:
@@ -369,7 +383,7 @@ class Client:
         are those of `list()`."""
         found = await page_of_rows(
             self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, build=build, blocked=blocked, limit=limit, page=page,
+            started_before=started_before, build=build, blocked=blocked, limit=limit, page=page, paused=paused,
         )  # fmt: skip
         return ListPage([listed(one) for one in found.sagas], found.next_page)
 

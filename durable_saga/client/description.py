@@ -53,7 +53,8 @@ class Description:
     without a time-out has been running for more than a minute. `from_journal` says that the run is undone, or was, from its
     journal alone, and what was wrong with its code. Each is "" if it does not apply. `unread` are names of
     messages that the run did not take. `previous_run` and `next_run` are 0 if there is none. `result` is what the saga
-    returned, as plain data; `Handle.result()` gives it as its type. Times are UTC."""
+    returned, as plain data; `Handle.result()` gives it as its type. `paused` says by whom and why nothing begins, of this
+    saga or of all of its type. Times are UTC."""
 
     id: str
     run: int
@@ -88,6 +89,7 @@ class Description:
     next_run: int = 0
     version: int = 0
     """Of its code, at which it began, 0: it has not begun."""
+    paused: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -159,6 +161,7 @@ def description_of(one: c.Description) -> Description:
         previous_run=one.previous_run,
         next_run=one.next_run,
         version=one.version,
+        paused=one.paused,
     )
 
 

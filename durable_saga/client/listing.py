@@ -39,6 +39,8 @@ class Listed:
     blocked: str
     attributes: dict[str, str]
     build: str = ""
+    paused: str = ""
+    """By whom and why nothing of it begins, by itself or by its type."""
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +66,7 @@ class Filters(TypedDict, total=False):
     started_before: datetime | None
     build: str
     blocked: bool
+    paused: bool
 
 
 def listed(one: c.Description) -> Listed:
@@ -78,6 +81,7 @@ def listed(one: c.Description) -> Listed:
         blocked=one.blocked,
         attributes=dict(one.attributes),
         build=one.build,
+        paused=one.paused,
     )
 
 
@@ -102,7 +106,7 @@ async def rows(client: Asker, *, limit: int | None = None, **filters: Unpack[Fil
 def _request(
     namespace: str, limit: int, page: str, *, type: str = "", status: Sequence[str] = (), key: str = "",
     attributes: Mapping[str, str | int | bool] | None = None, started_after: datetime | None = None,
-    started_before: datetime | None = None, build: str = "", blocked: bool = False,
+    started_before: datetime | None = None, build: str = "", blocked: bool = False, paused: bool = False,
 ) -> c.ListRequest:  # fmt: skip
     status = [name.upper() for name in status]
     unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -116,7 +120,7 @@ def _request(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
         attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
         limit=limit, page=text("page", page), correlation_key=text("key", key), build=text("build", build),
-        blocked=blocked,
+        blocked=blocked, paused=paused,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from durable_saga.failures.remade import failure_info
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import seconds_of
+from durable_saga.pb.pausing import words
 
 _WORKING = ("pending", "running", "retrying")
 _UNDONE = ("done", "resolved")
@@ -23,8 +24,8 @@ _UNDONE = ("done", "resolved")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What was sent to a saga. `kind`: signal, cancel, compensate, recover or decision; `state`: waiting, taken, unread or
-    rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
+    """What was sent to a saga. `kind`: signal, cancel, compensate, recover, decision, pause or resume; `state`: waiting, taken,
+    unread or rejected, with the `error` of its handler. `call`: of the compensation that a decision is for."""
 
     id: str
     kind: str
@@ -88,6 +89,8 @@ class Overview:
     """Its search attributes."""
     waiting_for: list[Waiting] = field(default_factory=list)
     """As far as the journal tells; empty while its code runs, when it is blocked, and when it has ended."""
+    paused: str = ""
+    """By whom and why nothing of it begins, by itself or by its type."""
 
     @property
     def is_open(self) -> bool:
@@ -133,6 +136,7 @@ def overview_of(one: c.Description) -> Overview:
         run=one.key.run,
         attributes=dict(one.attributes),
         waiting_for=_waiting_for(one, working) if status_of(one.status).is_open and not one.blocked else [],
+        paused=one.paused,
     )
 
 
@@ -180,19 +184,23 @@ def time_of(ms: int) -> datetime | None:
 class Statistics:
     """Counts of sagas by `Status`, over all types and for each type; a status without sagas is missing. `active` is running
     plus compensating. Open sagas, and the blocked ones among them, are counted by build too; "" is for those whose build is
-    not known."""
+    not known. `paused` counts the open sagas of each type that are paused themselves; `paused_types` says of each type that is
+    paused as a whole by whom and why."""
 
     by_status: dict[str, int]
     by_type: dict[str, dict[str, int]]
     blocked_by_type: dict[str, int] = field(default_factory=dict)
     open_by_build: dict[str, int] = field(default_factory=dict)
     blocked_by_build: dict[str, int] = field(default_factory=dict)
+    paused: dict[str, int] = field(default_factory=dict)
+    paused_types: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reply: c.StatisticsReply) -> Statistics:
         total: Counter[str] = Counter()
         by_type: dict[str, Counter[str]] = {}
         blocked, of_build, blocked_of_build = Counter[str](), Counter[str](), Counter[str]()
+        paused: Counter[str] = Counter()
         for one in reply.tallies:
             status = status_of(one.status)
             total[status] += one.count
@@ -202,8 +210,11 @@ class Statistics:
             if one.blocked:
                 blocked[one.saga_type] += one.count
                 blocked_of_build[one.build] += one.count
+            if one.paused:
+                paused[one.saga_type] += one.count
         types = {saga_type: dict(counted) for saga_type, counted in by_type.items()}
-        return cls(dict(total), types, dict(blocked), dict(of_build), dict(blocked_of_build))
+        of_types = {one.saga_type: words(one.who, one.reason) for one in reply.paused_types}
+        return cls(dict(total), types, dict(blocked), dict(of_build), dict(blocked_of_build), dict(paused), of_types)
 
     def count(self, *statuses: Status) -> int:
         """How many sagas are in one of these statuses."""

@@ -91,6 +91,7 @@ class SyncHandle(Generic[R]):
         self._handle = handle
         self.id = handle.id
         self.already_started = handle.already_started
+        self.waits_for = handle.waits_for
 
     @_words_of(Handle.result)
     def result(self, timeout: float | timedelta | None = None) -> R:
@@ -116,6 +117,8 @@ class SyncHandle(Generic[R]):
     cancel = _of_handle(Handle.cancel)
     compensate = _of_handle(Handle.compensate)
     recover = _of_handle(Handle.recover)
+    pause = _of_handle(Handle.pause)
+    resume = _of_handle(Handle.resume)
     terminate = _of_handle(Handle.terminate)
     retry_compensation = _of_handle(Handle.retry_compensation)
     skip_compensation = _of_handle(Handle.skip_compensation)
@@ -214,6 +217,8 @@ class SyncClient:
         return self.run(self._client.publish(event, *args, saga=saga, key=key, message_id=message_id))
 
     statistics = _of_client(Client.statistics)
+    pause = _of_client(Client.pause)
+    resume = _of_client(Client.resume)
     identify = _of_client(Client.identify)
     list_page = _of_client(Client.list_page)
     list = _collected(Client.list)

@@ -76,6 +76,16 @@ VERBS: Mapping[str, Verb] = {
         "Recover the saga", "The saga continues from its failed step.",
         lambda saga, _, reason, who: saga.recover(reason, who=who),
     ),
+    "pause": Verb(
+        "Pause", "Pause", "What is under way ends. Nothing begins until the saga is resumed. Its timers and time-out run on.",
+        "Pause the saga", "The saga is paused. Nothing begins until it is resumed.",
+        lambda saga, _, reason, who: saga.pause(reason, who=who),
+    ),
+    "resume": Verb(
+        "Resume", "Resume", "The saga goes on: what was kept back begins.",
+        "Resume the saga", "The saga goes on.",
+        lambda saga, _, reason, who: saga.resume(reason, who=who),
+    ),
     "terminate": Verb(
         "Terminate", "Terminate",
         "The saga ends now and for good. Nothing is undone: what its steps did stays as it is.",

@@ -115,6 +115,8 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "cancel_requested": lambda body, _: _by(body, "asked to cancel the saga"),
     "compensate_requested": lambda body, _: _by(body, "asked to compensate the saga"),
     "recover_requested": lambda body, _: _by(body, "recovered the saga"),
+    "pause_requested": lambda body, _: _by(body, "paused the saga" + (" and its clocks" if body.stop_clocks else "")),
+    "resume_requested": lambda body, _: _by(body, "resumed the saga"),
     "saga_terminated": lambda body, _: _by(body, "terminated the saga"),
     "saga_timed_out": lambda body, _: "the saga took longer than its time-out",
     "compensation_registered": lambda body, name: f"{name} was registered as an undo",

@@ -163,6 +163,7 @@ def _verbs(one: c.Description) -> list[str]:
         found.append("recover")
     if one.status in (h.RUNNING, h.HELD) and not one.past_pivot and not one.settling:
         found += ["cancel", "compensate"]
+    found.append("resume" if any(not one.saga_type for one in one.pauses) else "pause")
     return [*found, "terminate"]
 
 

@@ -224,7 +224,7 @@ def waits_for(one: c.Description, now_ms: int) -> list[str]:
         return []
     if not one.owner and 0 < one.wake_at_ms <= now_ms:
         return [f"A worker that runs {one.saga_type}. The saga could continue now."]
-    found = []
+    found = ["A person, who resumes it: it is paused."] if one.paused else []
     if one.status == h.HELD:
         found.append("A person: the saga failed and is held. Recover it or compensate it.")
     if stuck := [step for step in one.steps if step.compensation_state == "stuck"]:

@@ -15,10 +15,16 @@ ACCESS_REQUESTS: dict[str, Any] = {one.name: GetMessageClass(one.input_type) for
 """Of the service Access."""
 REPLIES: dict[str, Any] = {one.name: GetMessageClass(one.output_type) for one in _METHODS}
 STREAMED = frozenset((
-    "Start", "Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish", "Wait", "Claim",
+    "Start", "Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish", "Wait", "Claim", "Pause",
+    "Resume",
 ))  # fmt: skip
 """Many and small; what may be large would keep those behind it waiting."""
 STREAMED_BYTES_MAX = 64 * 1024
 """Of a request; a larger one is a call of its own."""
 STREAMED_CALLS_MAX = 100_000
 """Under way at once on one stream."""
+
+
+def name_of(method: str) -> str:
+    """pause_type is PauseType."""
+    return "".join(part.capitalize() for part in method.split("_"))

@@ -86,18 +86,20 @@ class StartRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartReply(_message.Message):
-    __slots__ = ("key", "already_started", "saga_type", "status", "input")
+    __slots__ = ("key", "already_started", "saga_type", "status", "input", "waits_for")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     already_started: bool
     saga_type: str
     status: _history_pb2.Status
     input: _payload_pb2.Payload
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("key", "message_id", "name", "input", "carried")
@@ -178,6 +180,62 @@ class CompensateRequest(_message.Message):
     who: str
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class PauseRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who", "stop_clocks")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    STOP_CLOCKS_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    stop_clocks: bool
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., stop_clocks: bool = ...) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class PauseTypeRequest(_message.Message):
+    __slots__ = ("namespace", "saga_type", "reason", "who")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga_type: str
+    reason: str
+    who: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class ResumeTypeRequest(_message.Message):
+    __slots__ = ("namespace", "saga_type", "reason", "who")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    saga_type: str
+    reason: str
+    who: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class PauseTypeReply(_message.Message):
+    __slots__ = ("changed",)
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    changed: bool
+    def __init__(self, changed: bool = ...) -> None: ...
+
 class PublishRequest(_message.Message):
     __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input", "carried")
     class CarriedEntry(_message.Message):
@@ -216,10 +274,12 @@ class StatisticsRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ...) -> None: ...
 
 class StatisticsReply(_message.Message):
-    __slots__ = ("tallies",)
+    __slots__ = ("tallies", "paused_types")
     TALLIES_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_TYPES_FIELD_NUMBER: _ClassVar[int]
     tallies: _containers.RepeatedCompositeFieldContainer[Tally]
-    def __init__(self, tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ...) -> None: ...
+    paused_types: _containers.RepeatedCompositeFieldContainer[Pause]
+    def __init__(self, tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., paused_types: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ...) -> None: ...
 
 class Tally(_message.Message):
     __slots__ = ("saga_type", "status", "count", "build", "blocked", "paused")
@@ -284,7 +344,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "damaged")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "damaged")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -328,6 +388,8 @@ class Description(_message.Message):
     FROM_JOURNAL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PAUSES_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     saga_type: str
@@ -358,8 +420,24 @@ class Description(_message.Message):
     from_journal: str
     version: int
     build: str
+    paused: str
+    pauses: _containers.RepeatedCompositeFieldContainer[Pause]
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., damaged: _Optional[str] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., damaged: _Optional[str] = ...) -> None: ...
+
+class Pause(_message.Message):
+    __slots__ = ("who", "reason", "since_ms", "stop_clocks", "saga_type")
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    STOP_CLOCKS_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    who: str
+    reason: str
+    since_ms: int
+    stop_clocks: bool
+    saga_type: str
+    def __init__(self, who: _Optional[str] = ..., reason: _Optional[str] = ..., since_ms: _Optional[int] = ..., stop_clocks: bool = ..., saga_type: _Optional[str] = ...) -> None: ...
 
 class MessageView(_message.Message):
     __slots__ = ("message_id", "kind", "state", "name", "received_ms", "who", "reason", "call", "failure")

@@ -72,6 +72,26 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
                 _registered_method=True)
+        self.Pause = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Pause',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.PauseRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Resume',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.PauseType = channel.unary_unary(
+                '/durable_saga.v1.Sagas/PauseType',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
+                _registered_method=True)
+        self.ResumeType = channel.unary_unary(
+                '/durable_saga.v1.Sagas/ResumeType',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Publish',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.PublishRequest.SerializeToString,
@@ -174,6 +194,32 @@ class SagasServicer(object):
     def Compensate(self, request, context):
         """stop forward work and unwind
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """nothing of the run begins until it is resumed
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseType(self, request, context):
+        """the same for all runs of a type, present and future
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeType(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -288,6 +334,26 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.Compensate,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.CompensateRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'PauseType': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseType,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.SerializeToString,
+            ),
+            'ResumeType': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeType,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.SerializeToString,
             ),
             'Publish': grpc.unary_unary_rpc_method_handler(
                     servicer.Publish,
@@ -535,6 +601,114 @@ class Sagas(object):
             '/durable_saga.v1.Sagas/Compensate',
             durable__saga_dot_v1_dot_client__pb2.CompensateRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Pause',
+            durable__saga_dot_v1_dot_client__pb2.PauseRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Resume',
+            durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/PauseType',
+            durable__saga_dot_v1_dot_client__pb2.PauseTypeRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/ResumeType',
+            durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,20 +40,22 @@ class ServerFrame(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ServerItem, _Mapping]]] = ...) -> None: ...
 
 class ServerItem(_message.Message):
-    __slots__ = ("welcome", "assign", "commit_reply", "deliver", "revoke", "cell")
+    __slots__ = ("welcome", "assign", "commit_reply", "deliver", "revoke", "cell", "paused_types")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
     COMMIT_REPLY_FIELD_NUMBER: _ClassVar[int]
     DELIVER_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FIELD_NUMBER: _ClassVar[int]
     CELL_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_TYPES_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assign: Assign
     commit_reply: CommitReply
     deliver: Deliver
     revoke: Revoke
     cell: _cell_pb2.Cell
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ...) -> None: ...
+    paused_types: PausedTypes
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., paused_types: _Optional[_Union[PausedTypes, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "build", "undoes_others")
@@ -96,7 +98,7 @@ class Capacity(_message.Message):
     def __init__(self, sagas: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("protocol", "server", "heartbeat_ms", "lease_ms", "cell", "secret", "now_ms")
+    __slots__ = ("protocol", "server", "heartbeat_ms", "lease_ms", "cell", "secret", "now_ms", "paused_types")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     SERVER_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +106,7 @@ class Welcome(_message.Message):
     CELL_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
     NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_TYPES_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     server: str
     heartbeat_ms: int
@@ -111,7 +114,8 @@ class Welcome(_message.Message):
     cell: _cell_pb2.Cell
     secret: bytes
     now_ms: int
-    def __init__(self, protocol: _Optional[int] = ..., server: _Optional[str] = ..., heartbeat_ms: _Optional[int] = ..., lease_ms: _Optional[int] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., secret: _Optional[bytes] = ..., now_ms: _Optional[int] = ...) -> None: ...
+    paused_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, protocol: _Optional[int] = ..., server: _Optional[str] = ..., heartbeat_ms: _Optional[int] = ..., lease_ms: _Optional[int] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., secret: _Optional[bytes] = ..., now_ms: _Optional[int] = ..., paused_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Assign(_message.Message):
     __slots__ = ("key", "incarnation", "epoch", "events", "inbox", "more", "interrupted")
@@ -250,6 +254,12 @@ class BeatReply(_message.Message):
     KNOWN_FIELD_NUMBER: _ClassVar[int]
     known: bool
     def __init__(self, known: bool = ...) -> None: ...
+
+class PausedTypes(_message.Message):
+    __slots__ = ("saga_types",)
+    SAGA_TYPES_FIELD_NUMBER: _ClassVar[int]
+    saga_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, saga_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ()

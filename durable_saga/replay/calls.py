@@ -96,6 +96,7 @@ class Calls:
         pending = Pending(call, definition, data, plain, self._loop.create_future(), tape.activation, retry)
         if defaults:
             pending.defaults = defaults
+        pending.is_kept_back = standing.is_paused
         pending.no_timeout = not (definition.timeout_ms or self.has_step_timeout)
         self.pending[call] = pending
         undo = definition.compensation
@@ -128,13 +129,15 @@ class Calls:
         pending = self.pending.pop(call, None)
         if pending is None or self._loop.discarded:
             return
-        never_started = pending.activation == tape.activation
+        is_new = pending.activation == tape.activation
+        never_started = is_new or (pending.is_kept_back and pending.attempt == 1)
         if never_started:
             self._stack.not_needed(call)
             tape.effects[:] = [one for one in tape.effects if one.call != call]
         else:
-            tape.want(partial(CancelStep, call))
             self._in_doubt(pending)
+        if not is_new:
+            tape.want(partial(CancelStep, call))
         tape.ask(h.Event(step_cancelled=h.StepCancelled(call=call, never_started=never_started)))
 
     def cancel_all(self) -> None:
@@ -145,7 +148,7 @@ class Calls:
     def committed(self, body: h.StepScheduled) -> None:
         """Replay met the intent: an attempt may have started, and what it was given is what stands in the history."""
         if (pending := self.pending.get(body.call)) is not None:
-            pending.from_history, pending.data, pending.plain = True, body.input.data, None
+            pending.from_history, pending.data, pending.plain = not pending.is_kept_back, body.input.data, None
         if (entry := self._stack.entries.get(body.call)) is not None:
             entry.data = body.input.data
             if body.HasField("defaults"):
@@ -218,7 +221,8 @@ class Calls:
         pending.attempt = fact.attempt + 1
         pending.not_before_ms = fact.retry_at_ms
         pending.interruptions += fact.interrupted
-        pending.from_history = tape.is_replaying  # the next attempt may have started where this was committed
+        pending.is_kept_back = self._standing.is_paused
+        pending.from_history = tape.is_replaying and not pending.is_kept_back  # it may have started where this was committed
         tape.urgent |= fact.interrupted or fact.retry_at_ms - tape.now_ms > BACKOFF_UNCOMMITTED_MS_MAX
         tape.want(pending.effect)
 

@@ -58,9 +58,25 @@ class CancelStep:
     call: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing begins from now on, also of what was asked for before. It holds at once, and does not wait for the commit."""
+
+    number: int
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The end of the pause of this number: what was kept back begins, unless the run is paused again by now."""
+
+    number: int
+    call: str = ""
+
+
 NOT_DECODED: Any = object()
 """In the place of a result that stands in its event alone."""
-Effect = RunStep | RunCompensation | CancelStep
+Effect = RunStep | RunCompensation | CancelStep | Pause | Resume
 
 
 @dataclass(slots=True)

@@ -88,7 +88,7 @@ class Ending:
     def _continue(self, data: bytes) -> None:
         self._end(h.CONTINUED, following=h.Continuation(
             input=p.Payload(data=data), keys=list(self._keys.held), carried=self._signals.kept(),
-            attributes=self._attributes.values,
+            attributes=self._attributes.values, pause=self._standing.pause,
         ))  # fmt: skip
 
     def _end(

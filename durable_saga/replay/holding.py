@@ -21,7 +21,10 @@ from durable_saga.replay.standing import Standing
 from durable_saga.replay.tape import Tape
 from durable_saga.replay.unwind import Stack
 
-MESSAGES = frozenset({"signal_received", "cancel_requested", "compensation_decided", "compensate_requested"})
+MESSAGES = frozenset({
+    "signal_received", "cancel_requested", "compensation_decided", "compensate_requested", "pause_requested",
+    "resume_requested",
+})  # fmt: skip
 
 
 class Holding:
@@ -75,6 +78,7 @@ class Holding:
             pending = calls.get(call)
             if pending is not None:
                 pending.attempt, pending.not_before_ms, pending.from_history = attempt + 1, 0, False
+                pending.is_kept_back = self._standing.is_paused
         self._failed_calls.clear()
 
 

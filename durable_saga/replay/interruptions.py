@@ -30,7 +30,8 @@ def tell_interruptions(core: Core, now_ms: int, interrupted: bool = True, random
     if not interrupted:
         return
     facts = [_of_step(core, one, now_ms, random()) for one in core.calls.pending.values() if _may_have_begun(one, now_ms)]
-    undoing = [one for one in core.stack.entries.values() if one.state == RUNNING and one.not_before_ms <= now_ms]
+    running = (one for one in core.stack.entries.values() if one.state == RUNNING and not one.is_kept_back)
+    undoing = [one for one in running if one.not_before_ms <= now_ms]
     facts += [_of_compensation(one, now_ms, random()) for one in undoing]
     if not facts:
         return
@@ -49,7 +50,7 @@ def back_off_ms(interruptions: int, random: float = 0.5) -> int:
 
 def _may_have_begun(pending: Pending, now_ms: int) -> bool:
     """A step without effects begins before its intent is committed. One that is at_most_once is not repeated at all."""
-    if pending.definition.at_most_once or pending.not_before_ms > now_ms:
+    if pending.definition.at_most_once or pending.is_kept_back or pending.not_before_ms > now_ms:
         return False
     return pending.from_history or not pending.definition.effect
 

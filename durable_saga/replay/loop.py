@@ -194,10 +194,10 @@ class SagaLoop(asyncio.AbstractEventLoop):
             self._lazy.clear()
 
     def next_timer_ms(self) -> int:
-        """When the earliest timer is due; 0 without timers."""
+        """When the earliest timer is due, in Unix time; 0 without timers."""
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else 0
+        return self._timers[0][0] + self._tape.stood_ms if self._timers else 0
 
     def fire_timers(self, due_ms: int) -> None:
         """Make ready every timer that is due at `due_ms` or before, in order of (due, birth)."""
@@ -232,7 +232,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
     # --- what asyncio needs ----------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self._tape.now_ms / 1000
+        return self._tape.clock_ms / 1000
 
     def call_soon(  # type: ignore[override]  # the supertype is generic in the arguments, to no use here
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
@@ -258,7 +258,7 @@ class SagaLoop(asyncio.AbstractEventLoop):
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         birth = self.next_birth()
         if not when > NEVER_SECONDS:
-            heapq.heappush(self._timers, (max(_ceil_ms(when), self._tape.now_ms), birth, handle))
+            heapq.heappush(self._timers, (max(_ceil_ms(when), self._tape.clock_ms), birth, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

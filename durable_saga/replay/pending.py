@@ -22,7 +22,7 @@ from durable_saga.replay.unwind import Entry
 class Pending:
     """What runs, and what a replay compares with the history. `from_history`: this attempt may
     have started in another process. `defaults` are what the call left open and its compensation will get, `kept_defaults` the
-    same as the history has them."""
+    same as the history has them. `is_kept_back`: this attempt came up in a pause that is not over, so it has not begun."""
 
     call: str
     definition: StepDefinition
@@ -39,6 +39,7 @@ class Pending:
     kept_defaults: bytes = b""
     interruptions: int = 0
     no_timeout: bool = False
+    is_kept_back: bool = False
 
     @property
     def name(self) -> str:

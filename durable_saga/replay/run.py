@@ -44,6 +44,7 @@ from durable_saga.replay.holding import MESSAGES, Holding, taken_back
 from durable_saga.replay.judging import Judging
 from durable_saga.replay.keys import Declared, Keys
 from durable_saga.replay.loop import SagaLoop
+from durable_saga.replay.pausing import Pausing
 from durable_saga.replay.phases import ENDED, FORWARD, HELD, REPLAY_AGAIN, SETTLING, UNWINDING
 from durable_saga.replay.scopes import Scopes
 from durable_saga.replay.signals import Signals
@@ -87,8 +88,7 @@ class Core:
         `definitions` are for that, and for a history that says so."""
         self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
         self.tape, self.standing, self.dice = tape, standing, dice = Tape(), Standing(), Dice()
-        self.history = tape.history
-        self.versions = versions = Versions(definition, tape.history, version)
+        self.history, self.versions = tape.history, (versions := Versions(definition, tape.history, version))
         self.loop = loop = SagaLoop(self, key.saga, tape, standing)  # type: ignore[abstract]  # what it lacks is put in as refusals
         order, parallel = definition.compensation_order, definition.compensation_parallel
         self.stack = stack = Stack(Scope("", definition.name, order, parallel))
@@ -101,6 +101,7 @@ class Core:
         self.scopes = Scopes(tape, standing, loop, stack, self.unwinding, versions)
         self.signals = signals = Signals(definition, tape, standing, loop, self.scopes)
         self.children = Children(standing, loop, self.scopes, self.state, signals, self.declared, self.unawaited)
+        self.pausing = Pausing(tape, standing, stack, calls)
         self.continuing = Continuing(definition, standing, stack, calls, signals)
         ending = Ending(definition, tape, standing, calls, self.state, self.attributes, self.keys, signals, holding, unwinding)
         self.ending, self._definitions = ending, definitions
@@ -110,8 +111,7 @@ class Core:
         )  # fmt: skip
         if why:
             self._leave_code_out(why)
-        self.is_repeating = False
-        self._timeout_ms = 0
+        self.is_repeating, self._timeout_ms = False, 0
 
     def _leave_code_out(self, why: str) -> None:
         self.forward = self.without_code = WithoutCode(
@@ -131,8 +131,14 @@ class Core:
 
     @property
     def next_timer_ms(self) -> int:
-        """When the earliest timer of the saga's code is due, 0: none."""
-        return self.loop.next_timer_ms() if self.standing.phase == FORWARD else 0
+        """When the earliest timer of the saga's code is due, 0: none, or its clock stands."""
+        return self.loop.next_timer_ms() if self.standing.phase == FORWARD and not self.tape.clock_stands else 0
+
+    @property
+    def deadline_ms(self) -> int:
+        """When the saga as a whole times out, 0: never, or its clock stands."""
+        deadline_ms = self.standing.deadline_ms
+        return deadline_ms + self.tape.stood_ms if deadline_ms and not self.tape.clock_stands else 0
 
     @property
     def past_pivot(self) -> bool:
@@ -172,7 +178,7 @@ class Core:
         self.is_repeating = False
         self.history.finish_replay(self.tape.now_ms)
         self.declared.replayed()
-        self.tape.effects = [*self.calls.effects(), *self.unwinding.effects()]
+        self.tape.effects = [*self.pausing.effects(), *self.calls.effects(), *self.unwinding.effects()]
 
     def feed(self, event: h.Event, now_ms: int, result: Any = NOT_DECODED) -> bool:
         """Take one new fact and run until idle. `result`: of a completed step, a copy that nobody else has. False: the fact is
@@ -260,13 +266,15 @@ class Core:
         self._timeout_ms = fact.timeout_ms or self.definition.timeout_ms or fact.default_timeout_ms
         self.keys.start(fact.keys)
         self.attributes.committed(fact.attributes)
+        if fact.HasField("pause"):
+            self.pausing.pause(fact.pause)
         self._set_deadline()
         self.forward.start(fact)
 
     def _set_deadline(self) -> None:
         """A saga that is recovered has its whole time again."""
         if self._timeout_ms and not self.standing.past_pivot:
-            self.standing.deadline_ms = self.tape.now_ms + self._timeout_ms
+            self.standing.deadline_ms = self.tape.clock_ms + self._timeout_ms
 
     def _cancel_requested(self, fact: h.CancelRequested) -> None:
         self._stop_for(asyncio.CancelledError(fact.reason or "cancelled"), cancels=True)
@@ -381,5 +389,7 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "compensation_attempt_failed": lambda core, fact: core.unwinding.attempt_failed(fact),
     "compensation_stuck": lambda core, fact: core.unwinding.stuck(fact),
     "compensation_decided": lambda core, fact: core.unwinding.decided(fact),
+    "pause_requested": lambda core, fact: core.pausing.pause(fact),
+    "resume_requested": lambda core, fact: core.pausing.resume(fact),
     "saga_terminated": lambda core, _: core.ending.terminate(),
 }

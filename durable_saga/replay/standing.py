@@ -17,11 +17,12 @@ class Standing:
     """`main` runs the saga's own code, and `stop` is the reason why it is being stopped. `cancels`: the saga then ends as
     cancelled. `asked_for`: the reason came from outside, so the saga unwinds even where an error of its own would hold it.
     `failed_child`: the error of a child saga that is to be held. `is_over`: what is left of its code is being cancelled, for
-    good. `deadline_ms`: when the saga as a whole times out, 0: never, or no more. `judging`: a condition or an order is asked,
-    which only computes. `without_code`: it is undone from its journal, and no code of the saga runs."""
+    good. `deadline_ms`: when the saga as a whole times out, by the clock of the tape, 0: never, or no more. `judging`: a
+    condition or an order is asked, which only computes. `without_code`: it is undone from its journal, and no code of the saga
+    runs. `pause`: under which nothing begins, None: the run is not paused."""
 
     __slots__ = (
-        "asked_for", "cancels", "deadline_ms", "failed_child", "is_over", "judging", "main", "past_pivot", "phase",
+        "asked_for", "cancels", "deadline_ms", "failed_child", "is_over", "judging", "main", "past_pivot", "pause", "phase",
         "started_ms", "status", "stop", "without_code",
     )  # fmt: skip
 
@@ -31,6 +32,7 @@ class Standing:
         self.main: asyncio.Task[Any] | None = None
         self.stop: BaseException | None = None
         self.failed_child: BaseException | None = None
+        self.pause: h.PauseRequested | None = None
         self.cancels = self.asked_for = self.is_over = self.past_pivot = self.judging = self.without_code = False
 
     def interrupt(self, reason: BaseException, *, cancels: bool = False, asked_for: bool = False) -> None:
@@ -39,6 +41,10 @@ class Standing:
             self.stop, self.cancels, self.asked_for = reason, cancels, asked_for
             if self.main is not None:
                 self.main.cancel(str(reason))
+
+    @property
+    def is_paused(self) -> bool:
+        return self.pause is not None
 
     @property
     def refuses(self) -> bool:

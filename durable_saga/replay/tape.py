@@ -17,9 +17,13 @@ from durable_saga.replay.history import History
 class Tape:
     """`now_ms` is Unix time in milliseconds as the saga sees it: it moves only with facts, and `activation` counts those that
     were told. `back_to`: from where a recovery takes back, if the saga is held now. `takes_back`: a message is told that came
-    in a part of the history that a recovery took back. `urgent`: something came up that must be committed now."""
+    in a part of the history that a recovery took back. `urgent`: something came up that must be committed now. Timers and
+    the deadline of the run go by `clock_ms`: Unix time less `stood_ms`, for which the clock stood in pauses."""
 
-    __slots__ = ("activation", "back_to", "effects", "given", "history", "now_ms", "takes_back", "urgent")
+    __slots__ = (
+        "_stands_since_ms", "activation", "back_to", "effects", "given", "history", "now_ms", "stood_ms", "takes_back",
+        "urgent",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.history = History()
@@ -27,10 +31,26 @@ class Tape:
         self.effects: list[Effect] = []
         self.given: Any = NOT_DECODED  # the value in the fact that is being told, a copy that nobody else has
         self.takes_back = self.urgent = False
+        self.stood_ms = self._stands_since_ms = 0
 
     @property
     def is_replaying(self) -> bool:
         return self.history.replaying
+
+    @property
+    def clock_ms(self) -> int:
+        return (self._stands_since_ms or self.now_ms) - self.stood_ms
+
+    @property
+    def clock_stands(self) -> bool:
+        return self._stands_since_ms > 0
+
+    def stop_clock(self) -> None:
+        self._stands_since_ms = self._stands_since_ms or self.now_ms
+
+    def start_clock(self) -> None:
+        if self._stands_since_ms:
+            self.stood_ms, self._stands_since_ms = self.stood_ms + self.now_ms - self._stands_since_ms, 0
 
     def ask(self, event: h.Event, type: Any = Any) -> None:
         """`type`: see History.intent()."""

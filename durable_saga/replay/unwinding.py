@@ -204,6 +204,7 @@ class Unwinding:
         for entry in entries:
             moved = entry.step("schedule")
             assert moved, f"compensation {entry.call} can't be scheduled while {entry.state}"
+            entry.is_kept_back = self._standing.is_paused
             self._tape.ask(h.Event(compensation_scheduled=h.CompensationScheduled(
                 call=entry.call, name=entry.definition.name,
             )))  # fmt: skip
@@ -226,7 +227,7 @@ class Unwinding:
     def attempt_failed(self, fact: h.CompensationAttemptFailed) -> None:
         entry = self._step(fact.call, "attempt failed")
         entry.attempt = fact.attempt + 1
-        entry.not_before_ms = fact.retry_at_ms
+        entry.not_before_ms, entry.is_kept_back = fact.retry_at_ms, self._standing.is_paused
         entry.interruptions += fact.interrupted
         entry.failing_since_ms = entry.failing_since_ms or self._tape.now_ms
         self._tape.want(partial(attempt_of, entry))

@@ -29,7 +29,8 @@ from durable_saga.replay.unwinding import Unwinding
 
 _TOLD = frozenset({
     "saga_started", "cancel_requested", "compensate_requested", "saga_timed_out", "recover_requested", "saga_terminated",
-    "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided",
+    "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "pause_requested",
+    "resume_requested",
 })  # fmt: skip
 """Facts that do in the fold what they always do. Of the others, the code alone would have made something."""
 Tell = Callable[[str, Any], None]
@@ -92,7 +93,7 @@ class WithoutCode:
     def is_being_undone(self, now_ms: int) -> bool:
         """A stop stands in its history, or is due."""
         standing = self._standing
-        is_due = 0 < standing.deadline_ms <= now_ms
+        is_due = 0 < standing.deadline_ms <= now_ms - self._tape.stood_ms and not self._tape.clock_stands
         return self.can_be_undone and (standing.stop is not None or standing.phase == UNWINDING or is_due)
 
     # --- the history -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
-from durable_saga.replay import CancelStep, Core, Effect, RunCompensation, RunStep
+from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RunCompensation, RunStep
 from durable_saga.replay.definitions import NOTHING_KNOWN, Definitions
 from durable_saga.replay.history import INTENTS
 from durable_saga.testing.faults import NO_FAULTS, Faults
@@ -108,7 +108,7 @@ class Driver:
                 self._revive()
             elif self._cancel_is_due():
                 self._feed(h.Event(cancel_requested=h.CancelRequested(message_id="cancel", reason="test")))
-            elif self._waiting:
+            elif self._waiting and not self.core.standing.is_paused:
                 yield from self._attempt()
             elif not self._wait():
                 return
@@ -140,7 +140,7 @@ class Driver:
                 self._revive()
             elif self.core.ended:
                 return
-            elif self._waiting:
+            elif self._waiting and not self.core.standing.is_paused:
                 yield from self._attempt()
             elif not self._wait():
                 return
@@ -181,7 +181,7 @@ class Driver:
         for effect in self._held:
             if isinstance(effect, CancelStep):
                 self._waiting.pop(effect.call, None)
-            else:
+            elif not isinstance(effect, Pause | Resume):
                 self._waiting[effect.call] = effect
         self._held = []
         return True
@@ -213,12 +213,12 @@ class Driver:
 
     def _timer_comes_first(self, at_ms: int) -> bool:
         """A back-off may be longer than what the saga's code waits for; an attempt itself takes no virtual time."""
-        times = [ms for ms in (self.core.next_timer_ms, self.core.standing.deadline_ms) if ms]
+        times = [ms for ms in (self.core.next_timer_ms, self.core.deadline_ms) if ms]
         return bool(times) and at_ms > min(times)
 
     def _wait(self) -> bool:
         """Nothing runs: a message, or the earliest timer. False: nothing will happen by itself."""
-        timers = [ms for ms in (self.core.next_timer_ms, self.core.standing.deadline_ms) if ms]
+        timers = [ms for ms in (self.core.next_timer_ms, self.core.deadline_ms) if ms]
         message = self._next_message()
         if message is not None and (not timers or self._comes_first(message, min(timers))):
             self.now_ms = max(self.now_ms, message.at_ms)

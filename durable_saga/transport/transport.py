@@ -18,7 +18,7 @@ from durable_saga.pb import access_pb2 as a
 from durable_saga.pb import access_pb2_grpc, cell_pb2, client_pb2_grpc, worker_pb2_grpc
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import worker_pb2 as w
-from durable_saga.pb.calls import ACCESS_REQUESTS, REPLIES, STREAMED, STREAMED_BYTES_MAX
+from durable_saga.pb.calls import ACCESS_REQUESTS, REPLIES, STREAMED, STREAMED_BYTES_MAX, name_of
 from durable_saga.transport.call_stream import Broken, CallStream
 from durable_saga.transport.credentials import Credentials, Metadata
 from durable_saga.transport.grpc_guard import refuse_client_in_saga
@@ -257,7 +257,7 @@ class GrpcTransport:
 
     async def call(self, method: str, request: Any) -> Any:
         refuse_client_in_saga(f"a client's {method}()")
-        name = method.capitalize()
+        name = name_of(method)
 
         async def ask(target: str) -> Any:
             try:
@@ -361,7 +361,7 @@ class LocalTransport:
 
         async def ask(_: str) -> Any:
             try:
-                return await self._service.calls[method.capitalize()](request)
+                return await self._service.calls[name_of(method)](request)
             except Exception as error:
                 raise _translated(error) from error
 

@@ -17,8 +17,9 @@ from typing import Any
 from durable_saga.errors import DurableSagaError, NonDeterminism
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.pausing import paused_after
 from durable_saga.pb.payloads import missing_in, strip_large
-from durable_saga.replay import Core, Effect, RunStep
+from durable_saga.replay import Core, Effect, Pause, RunStep
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
@@ -29,7 +30,7 @@ from durable_saga.worker.commit_size import cut
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
 from durable_saga.worker.recording import Recording
-from durable_saga.worker.starts import Alarms, Starts, until
+from durable_saga.worker.starts import Alarms, Gate, Starts, until
 from durable_saga.worker.surroundings import Surroundings
 from durable_saga.worker.watched_core import WatchedCore, swallowed
 from durable_saga.worker.way_out import STOPS, WayOut
@@ -54,7 +55,8 @@ class ActiveRun:
         self._wrong: BaseException | None = None  # it is blocked, once what is known is committed
         self._begun_with: w.Assign | None = None  # while its inbox is read for the first time
         self._way_out = WayOut(core)
-        self._starts, self._inbox = Starts(self.attempts, worker.clock), Inbox(assign.events)
+        self._gate = Gate(lambda: self._core, worker.is_type_paused)
+        self._starts, self._inbox = Starts(self.attempts, worker.clock, self._gate), Inbox(assign.events)
         self._arrivals = Arrivals(self.key, worker, self._block, self._arm)
         self.told: Stream | None = None
         self._in_flight: w.Commit | None = None
@@ -140,7 +142,9 @@ class ActiveRun:
         self._urgent |= output.must_commit
         self._replay_again |= output.replay_again
         for effect in output.effects:
-            if isinstance(effect, RunStep) and not effect.definition.effect and not effect.interruptions:
+            if isinstance(effect, Pause):
+                self._starts.pause(effect)
+            elif isinstance(effect, RunStep) and not effect.definition.effect and not effect.interruptions:
                 self._starts.start(effect)
             else:
                 self._held.append(effect)
@@ -196,7 +200,7 @@ class ActiveRun:
 
     def _wake_at_ms(self) -> int:
         """The next thing to do without a message, 0: none."""
-        times = self._core.next_timer_ms, self._core.standing.deadline_ms, self._starts.next_ms
+        times = self._core.next_timer_ms, self._core.deadline_ms, self._starts.next_ms
         return min(filter(None, times)) if any(times) else 0
 
     def _arm(self) -> None:
@@ -216,7 +220,7 @@ class ActiveRun:
         self._starts.due(now_ms)
         if (due_ms := self._core.next_timer_ms) and due_ms <= now_ms:
             self.fact(h.Event(timer_fired=h.TimerFired(due_ms=due_ms)))
-        elif self._core.standing.deadline_ms and self._core.standing.deadline_ms <= now_ms:
+        elif self._core.deadline_ms and self._core.deadline_ms <= now_ms:
             self._core.standing.deadline_ms = 0
             self.fact(h.Event(saga_timed_out=h.SagaTimedOut()))
         self._arm()
@@ -227,12 +231,16 @@ class ActiveRun:
 
     def _release(self) -> None:
         """Park: it holds no memory until its timer or a message."""
-        if self._over or self._wrong is not None or not self._only_waits():
-            return
-        if self._unsent:
-            self.flush()  # parks after the reply
-        else:
-            self._send_release(wake_at_ms=self._wake_at_ms())
+        if not self._over and self._wrong is None and self._only_waits():
+            self.flush() if self._unsent else self._park()  # what is not sent: it parks after the reply
+
+    def _park(self, *, soon: bool = False) -> None:
+        now_ms = self._worker.clock.now_ms()
+        self._send_release(wake_at_ms=now_ms if self._starts.waits_for_type else self._wake_at_ms() or now_ms * soon)
+
+    def look_at_gate(self) -> None:
+        self._starts.look_at_gate()
+        self._arm()
 
     def _block(self, error: BaseException, fact: h.Event | None = None) -> None:
         """Nobody can go on with it as things are: give it back with the reason; it is tried again, ever more slowly. The
@@ -263,20 +271,13 @@ class ActiveRun:
         if not blocked and not self._over and (wrong := self._watched.discard()):
             self._block(swallowed(wrong))
             return
-        release = w.Release(
-            key=self.key, incarnation=self.incarnation, epoch=self.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
-            wake_in_ms=until(wake_at_ms, self._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=self._next_seq,
-            status=h.Status.Name(self._status), saga_type=self._core.definition.name, consumed=self._inbox.spent,
-        )  # fmt: skip
-        self.via = self._worker.send(self.key, w.WorkerItem(release=release))
+        self.via = self._worker.send(self.key, _release(self, wake_at_ms, blocked, retry_after_ms))
         self.drop()
 
     def give_back(self) -> bool:
         """For a drain: True once the run is no longer here. An attempt under way is let finish."""
-        if not self._over and self._only_waits() and not self._unsent:
-            self._send_release(wake_at_ms=self._wake_at_ms() or self._worker.clock.now_ms())
-        elif not self._over and self._only_waits():
-            self.flush()
+        if not self._over and self._only_waits():
+            self.flush() if self._unsent else self._park(soon=True)
         return self._over
 
 
@@ -290,6 +291,15 @@ def _attempts_of(
     record.carried = dict(first.saga_started.carried)
     attempts.version_at = lambda call: run._core.versions.at(call)
     return attempts, record
+
+
+def _release(run: ActiveRun, wake_at_ms: int, blocked: str, retry_after_ms: int) -> w.WorkerItem:
+    release = w.Release(
+        key=run.key, incarnation=run.incarnation, epoch=run.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
+        wake_in_ms=until(wake_at_ms, run._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=run._next_seq,
+        status=h.Status.Name(run._status), saga_type=run._core.definition.name, consumed=run._inbox.spent,
+    )  # fmt: skip
+    return w.WorkerItem(release=release)
 
 
 def _commit(
@@ -307,6 +317,9 @@ def _commit(
         events[0].build = run._worker.build
     commit.events.extend(events)
     commit.consumed.extend(run._inbox.consumed(events))
+    core = run._core
+    if (paused := paused_after(events, ends_paused=core.ended and core.standing.is_paused and not more)) is not None:
+        commit.paused = paused
     strip_large(commit)
     if run._worker.sealing is not None:
         try:
@@ -351,7 +364,7 @@ def _begin_anew(run: ActiveRun, assign: w.Assign, why: str = "") -> None:
     is_limited, known = before.has_step_timeout, run._worker.catalogue
     run._core = Core(before.definition, run.key, has_step_timeout=is_limited, definitions=known, why=why)
     run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
-    run._starts, run._inbox = Starts(run.attempts, run._worker.clock), Inbox(assign.events)
+    run._starts, run._inbox = Starts(run.attempts, run._worker.clock, run._gate), Inbox(assign.events)
     run._unsent, run._unsent_bytes, run._held, run._urgent, run._replay_again = [], 0, [], False, False
     run._arrivals.take(assign, missing_in(assign), partial(_begin, run))
 

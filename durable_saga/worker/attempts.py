@@ -89,9 +89,7 @@ class Attempts:
         self._executor = executor
         self._key, self.record = key, Recording(key, executor.failures)
         self._calls = key_prefix(key, incarnation)
-        self._epoch = epoch
-        self._report = report
-        self._forward_only = forward_only
+        self._epoch, self._report, self._forward_only = epoch, report, forward_only
         self.version_at: Callable[[str], int] = lambda call: 1  # of its saga's code, for a step
         self._last: dict[str, Attempt] = {}
         self._wanted = 0
@@ -123,6 +121,13 @@ class Attempts:
         for attempt in list(self._last.values()):
             self._drop(attempt)
             self._executor.loop.call_later(SWALLOWED_AFTER_SECONDS, attempt.give_room_back)
+
+    def take_back(self) -> list[RunStep | RunCompensation]:
+        """Those that have not begun, and don't begin now."""
+        found = [one for one in self._last.values() if one.is_wanted and not one.began]
+        for attempt in found:
+            self._drop(attempt)
+        return [one.effect for one in found]
 
     def tell_slow(self) -> None:
         """A warning, once, for each attempt that nothing ends and that is at work for long."""
@@ -178,18 +183,10 @@ class Attempts:
         attempt.set_off(now := self._executor.time(), timeout_ms, timer)
         self.record.attempt_began(now - attempt.due_at)
         with self.record.span(effect) as span:
-            value, error = await attempt.call(partial(self._context, attempt), self._executor.threads)
+            value, error = await attempt.call(partial(_context, self, attempt), self._executor.threads)
             if error is not None:
                 span.failed(error)
             return value, error
-
-    def _context(self, attempt: Attempt) -> StepContext:
-        effect = attempt.effect
-        key = f"{self._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
-        return StepContext(
-            key, self._epoch, self._key.saga, effect.call, effect.attempt, effect.definition.name, self._key.run,
-            self.record.saga_type, self.version_at(effect.call), attempt.stop,
-        )  # fmt: skip
 
     def _expired(self, attempt: Attempt) -> None:
         attempt.expire()
@@ -331,3 +328,12 @@ class Attempts:
 
 def _is_proof(attempt: Attempt, error: BaseException | None) -> bool:
     return error is not None and isinstance(attempt.effect, RunStep) and is_proof(attempt.effect.definition, error)
+
+
+def _context(attempts: Attempts, attempt: Attempt) -> StepContext:
+    effect, key = attempt.effect, attempts._key
+    of_call = f"{attempts._calls}{effect.call}{'' if isinstance(effect, RunStep) else '/undo'}"
+    return StepContext(
+        of_call, attempts._epoch, key.saga, effect.call, effect.attempt, effect.definition.name, key.run,
+        attempts.record.saga_type, attempts.version_at(effect.call), attempt.stop,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""When something begins in one run: its timers, and its attempts, at once or when their back-off is over."""
+"""When something begins in one run: its timers, and its attempts, at once or after their back-off; in a pause nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from durable_saga.clock import Clock
-from durable_saga.replay import CancelStep, Effect, RunCompensation, RunStep
+from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RunCompensation, RunStep
 from durable_saga.worker.attempts import Attempts
 
 
@@ -32,12 +32,41 @@ class Alarms:
             self._set.clear()
 
 
-class Starts:
-    """Owns those that wait for their time."""
+class Gate:
+    """Whether something of a run may begin now. It is shut by a pause of the run until the resume is committed, and while
+    its type is paused, which `is_type_paused` tells."""
 
-    def __init__(self, attempts: Attempts, clock: Clock) -> None:
+    def __init__(self, core: Callable[[], Core], is_type_paused: Callable[[str], bool]) -> None:
+        self._core, self._is_type_paused = core, is_type_paused
+        self._pause = 0
+
+    def take(self, effect: Pause | Resume) -> None:
+        if isinstance(effect, Pause):
+            self._pause = effect.number
+        elif effect.number == self._pause:
+            self._pause = 0
+
+    @property
+    def is_shut(self) -> bool:
+        return self._pause > 0 or self._is_type_paused(self._core().definition.name)
+
+    @property
+    def is_shut_by_type(self) -> bool:
+        """And by nothing else."""
+        return self.is_shut and not self._pause
+
+    def is_kept_back(self, call: str) -> bool:
+        """The history proves that the attempt of this call has not begun."""
+        return self._core().pausing.is_kept_back(call)
+
+
+class Starts:
+    """Owns those that wait for their time, or for the end of a pause."""
+
+    def __init__(self, attempts: Attempts, clock: Clock, gate: Gate) -> None:
         self._attempts = attempts
         self._clock = clock
+        self._gate = gate
         self._delayed: dict[str, RunStep | RunCompensation] = {}
 
     def start_all(self, effects: Iterable[Effect]) -> None:
@@ -45,26 +74,53 @@ class Starts:
             if isinstance(effect, CancelStep):
                 self._delayed.pop(effect.call, None)
                 self._attempts.cancel(effect.call)
-            else:
+            elif isinstance(effect, Resume):
+                self._gate.take(effect)
+                self.look_at_gate()
+            elif not isinstance(effect, Pause):
                 self.start(effect)
 
     def start(self, effect: RunStep | RunCompensation) -> None:
-        if effect.not_before_ms and effect.not_before_ms > self._clock.now_ms():
+        if self._gate.is_shut or (effect.not_before_ms and effect.not_before_ms > self._clock.now_ms()):
             self._delayed[effect.call] = effect
         else:
             self._attempts.start(effect)
 
     def due(self, now_ms: int) -> None:
         """Begin those whose time has come."""
+        if not self._delayed or self._gate.is_shut:
+            return
         for call in [call for call, effect in self._delayed.items() if effect.not_before_ms <= now_ms]:
             self._attempts.start(self._delayed.pop(call))
 
+    def pause(self, effect: Pause) -> None:
+        """At once."""
+        self._gate.take(effect)
+        self.look_at_gate()
+
+    def look_at_gate(self) -> None:
+        """It may be shut now, or open: what has not begun is taken back, or begins."""
+        if self._gate.is_shut:
+            self._delayed |= {effect.call: effect for effect in self._attempts.take_back()}
+        else:
+            self.due(self._clock.now_ms())
+
     @property
     def next_ms(self) -> int:
-        """When the first one is due, 0: none waits."""
-        return min(effect.not_before_ms for effect in self._delayed.values()) if self._delayed else 0
+        """When the first one is due, 0: none waits for its time."""
+        if not self._delayed or self._gate.is_shut:
+            return 0
+        return min(effect.not_before_ms for effect in self._delayed.values())
+
+    @property
+    def waits_for_type(self) -> bool:
+        """It is for the end of the pause of its type alone, of which no message tells a run without a worker."""
+        return bool(self._delayed) and self._gate.is_shut_by_type
 
     @property
     def is_bound(self) -> bool:
         """Another process could not tell that one of these never began, and would not make it."""
-        return any(isinstance(effect, RunStep) and effect.definition.at_most_once for effect in self._delayed.values())
+        return any(
+            isinstance(effect, RunStep) and effect.definition.at_most_once and not self._gate.is_kept_back(effect.call)
+            for effect in self._delayed.values()
+        )

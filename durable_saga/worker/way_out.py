@@ -63,7 +63,7 @@ class WayOut:
         """Of a run that is blocked: at once where a stop was asked for, and not later than its time-out."""
         if self._is_urgent:
             return STOP_AGAIN_MS
-        left_ms = core.standing.deadline_ms - now_ms
+        left_ms = core.deadline_ms - now_ms
         return min(retry_ms, left_ms) if left_ms > 0 else retry_ms
 
 

@@ -36,6 +36,7 @@ from durable_saga.worker.catalogue import Catalogue
 from durable_saga.worker.heartbeat import Heartbeat
 from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
 from durable_saga.worker.links import Links, Stream
+from durable_saga.worker.paused_types import PausedTypes
 from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker.way_out import unknown, why_unknown
@@ -83,6 +84,8 @@ class Worker:
         self.activation_seconds_max = to_ms(activation_seconds_max, name="activation_seconds_max") / 1000
         self.build = build_of(sagas, build)
         self.blocked = BlockedSagas(client.sealing)
+        self._paused = PausedTypes()
+        self.is_type_paused = self._paused.has
         self.chance = chance or SystemChance()
         self._heartbeat_seconds = to_ms(heartbeat, name="heartbeat") / 1000
         self.name = text("name", name) if name else new_name(self.chance.new())
@@ -125,7 +128,7 @@ class Worker:
         connection = asyncio.create_task(self._links.run())
         beats = asyncio.create_task(self._beat())
         try:
-            await self._until_stopped(connection, beats)
+            await _until_stopped(self._stopping, connection, beats)
             await self._drain()
         finally:
             connection.cancel()
@@ -136,17 +139,6 @@ class Worker:
             if heartbeat is not None:
                 await heartbeat.stop()
             self.executor.close()
-
-    async def _until_stopped(self, *tasks: asyncio.Task[None]) -> None:
-        """Raises what ended one of them for good, such as a journal with weak settings."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-        for task in tasks:
-            if task.done():
-                task.result()
 
     def register(self, saga: AnySaga) -> None:
         """Run sagas of this kind too. A worker that is connected reconnects, to tell the servers. Raises as the constructor
@@ -227,6 +219,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
             self._links.send_all(w.WorkerItem(heartbeat=w.Heartbeat()))
+            self._look_at_gates(self._paused.look_again())
             for run in list(self._runs.values()):
                 run.resend_overdue()
                 run.attempts.tell_slow()
@@ -247,14 +240,21 @@ class Worker:
             self._heartbeat_seconds = min(self._heartbeat_seconds, item.welcome.lease_ms / 3000)
             self.clock.told(item.welcome.server, item.welcome.now_ms)
             self._links.welcomed(stream, item.welcome)
+            self._look_at_gates(self._paused.told(stream, item.welcome.paused_types))
             self.connected.set()
         elif kind == "cell":
             self._links.learn(stream, item.cell)
+        elif kind == "paused_types":
+            self._look_at_gates(self._paused.told(stream, item.paused_types.saga_types))
         elif kind == "deliver":
             if (run := self._owned(item.deliver.key, item.deliver.epoch)) is not None:
                 run.deliver(item.deliver.message)
         elif kind == "revoke" and (run := self._owned(item.revoke.key, item.revoke.epoch)) is not None:
             run.drop()
+
+    def _look_at_gates(self, is_changed: bool) -> None:
+        for run in list(self._runs.values()) if is_changed else ():
+            run.look_at_gate()
 
     def _owned(self, key: h.RunKey, epoch: int) -> ActiveRun | None:
         run = self._runs.get(_key(key))
@@ -302,6 +302,18 @@ def _core_of(worker: Worker, saga_type: str, key: h.RunKey) -> Core:
     why = "" if definition is not None else why_unknown(saga_type)
     definition = definition or unknown(saga_type)
     return Core(definition, copy_of(key), has_step_timeout=limited, definitions=worker.catalogue, why=why)
+
+
+async def _until_stopped(is_stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Raises what ended one of them for good, such as a journal with weak settings."""
+    stopping = asyncio.create_task(is_stopping.wait())
+    try:
+        await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 def copy_of(key: h.RunKey) -> h.RunKey:

@@ -38,6 +38,8 @@ class Config:
     """A member of the cell whose counter stands still for this long is dead; its shards get new homes."""
     claim_grace_ms: int = 10_000
     """A connected worker that was just given a run by another server may take this long to tell its home."""
+    switches_ms: int = 1_000
+    """How often what operators have set is read: paused types."""
     mailbox_ms: int = 1_000
     foreign_hint_ms: int = 1_000
     """The home of a run that was started elsewhere looks at it after this."""
@@ -52,6 +54,7 @@ class Config:
     """An unknown outcome is resolved by sending the same write again for this long; then the worker goes on with it."""
     assignments_at_once_max: int = 32
     runnable_max: int = 100_000
+    """Runs that wait for a worker, in memory; those of paused types are half of them at most."""
     wait_ms_max: int = 30_000
     events_per_read: int = 2_000
     list_max: int = 1_000

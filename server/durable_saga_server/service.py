@@ -25,6 +25,7 @@ from durable_saga_server.runs.delivery import Delivery
 from durable_saga_server.runs.endings import Endings
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
+from durable_saga_server.runs.pausing import Pausing
 from durable_saga_server.runs.reading import Reading
 from durable_saga_server.runs.starting import Starting
 from durable_saga_server.runs.terminating import Terminating
@@ -33,7 +34,9 @@ from durable_saga_server.waking.wake import Waker
 from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
 from durable_saga_server.workers.hooks import Hooks
+from durable_saga_server.workers.paused_types import PausedTypes
 from durable_saga_server.workers.sessions import Sessions
+from durable_saga_server.workers.switches import Switches
 from durable_saga_server.workers.work import WorkStreams
 
 
@@ -55,7 +58,8 @@ class HistoryService:
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         """What needs the journal until the end."""
         means = Means(journal, self.clock, self.ids, self.config)
-        self.sessions = Sessions()
+        self.switches = Switches(journal, self.clock, self.config)
+        self.sessions = Sessions(PausedTypes(self.switches))
         self.cell = Cell(journal, self.clock, self.config, member or f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
@@ -68,25 +72,28 @@ class HistoryService:
         hooks = Hooks(self.waker.hint, chains.follow, waiters.notify)
         self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)
+        self.sessions.paused.on_change(self.sessions.tell_pauses)
+        self.sessions.paused.on_change(self.dispatcher.look_again)
         self._cell_watches = CellWatches(self.cell)
         self.reading = Reading(means, self.sessions, heads, waiters)
-        messages = Messages(means, large, chains, heads, delivery, self.reading.describe)
+        messages = Messages(means, large, chains, heads, delivery, self.reading.describe, self.sessions.paused)
         starting = Starting(means, self.cell, self.dispatcher, large, self.waker)
         terminating = Terminating(
             means, heads, self.dispatcher, self.committer,
             hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,
         )  # fmt: skip
-        self.calls = self._gated(starting, messages, terminating, large)
+        self.calls = self._gated(starting, messages, terminating, Pausing(means, self.sessions.paused), large)
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
     def _gated(
-        self, starting: Starting, messages: Messages, terminating: Terminating, large: LargePayloads
+        self, starting: Starting, messages: Messages, terminating: Terminating, pausing: Pausing, large: LargePayloads
     ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
         """By name. Only so many of those that write are let in at once."""
         reading, admitted = self.reading, Admission(self.config.calls_at_once_max).admitted
         writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
-            "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish,
+            "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish, "Pause": messages.pause,
+            "Resume": messages.resume, "PauseType": pausing.pause_type, "ResumeType": pausing.resume_type,
             "Terminate": terminating.terminate,
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -100,6 +107,7 @@ class HistoryService:
     async def start_up(self) -> None:
         """Make the tables, read the hints, begin to hand out. Raises JournalError."""
         await self.journal.initialize()
+        await self.switches.start()
         self.committer.start()
         self.dispatcher.start()
         await self.cell.start()
@@ -112,6 +120,7 @@ class HistoryService:
         await self.cell.stop()
         await self.waker.stop()
         await self.dispatcher.stop()
+        await self.switches.stop()
         await self.committer.stop()
         for close in self.before_close:
             await close()

@@ -17,6 +17,7 @@ from durable_saga_server.failures import ServiceError
 
 from durable_saga.errors import Unavailable
 from durable_saga.pb import worker_pb2 as w
+from durable_saga.pb.calls import name_of
 from durable_saga.transport.credentials import Credentials
 from durable_saga.transport.routes import Routes
 from durable_saga.transport.transport import Unreached, call_any, error_for
@@ -235,7 +236,7 @@ class Network:
     ) -> None:
         reply, error = None, None
         try:
-            reply = copy_of(await server.service.calls[method.capitalize()](request))
+            reply = copy_of(await server.service.calls[name_of(method)](request))
         except ServiceError as refusal:
             error = error_for(refusal.code, refusal.message)
         except Exception as bug:

@@ -149,11 +149,8 @@ class Oracle:
         there = record.head
         if there is None or run.saga in self.may_begin_again or self._world.plan.again is not None:
             return  # of which of its lives it is, nobody can say
-        if (
-            head is not None
-            and head.incarnation == there.incarnation
-            and (head.next_seq > len(record.events) or head.epoch > there.epoch)
-        ):
+        count = len(record.events)
+        if head is not None and head.incarnation == there.incarnation and (head.next_seq > count or head.epoch > there.epoch):
             self.broken("G2", f"{run.saga}: {process.name} has read a head that is not committed: {head}")
         if events and not self.holds(run, events):
             self.broken("G2", f"{run.saga}: {process.name} has read events up to {events[-1].seq} that are not committed")
@@ -182,8 +179,7 @@ class Oracle:
         record.events = there
         for event in events[known:]:
             self._new(run, record, event)
-        is_refused = self._world.plan.new_build and "NonDeterminism" in head.blocked if head is not None else False
-        if head is not None and head.blocked and not is_refused and head.saga_type != deployed.NAME:
+        if head is not None and head.blocked and not _may_be_blocked(self._world, head):
             self.broken("L1", f"{run.saga} is blocked: {head.blocked.splitlines()[-1]}")
         if head is not None and head.status not in OPEN and not record.ended_us:
             record.ended_us = self._world.loop.now_us
@@ -313,3 +309,8 @@ class Oracle:
         ]
         if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")
+
+
+def _may_be_blocked(world: World, head: Head) -> bool:
+    """Some of its workers have other code."""
+    return head.saga_type == deployed.NAME or bool(world.plan.new_build and "NonDeterminism" in head.blocked)

@@ -46,7 +46,7 @@ class Hand:
         for effect in output.effects:
             if isinstance(effect, CancelStep):
                 self._effects.pop(effect.call, None)
-            else:
+            elif isinstance(effect, RunStep | RunCompensation):
                 self._effects[effect.call] = effect
                 if effect.args:
                     self._names.setdefault(str(effect.args[0]), effect.call)

@@ -98,3 +98,13 @@ def test_a_server_that_comes_up_again_hands_out_in_the_order_of_the_starts() -> 
         assert begun == [*numbers, SAGAS]
 
     asyncio.run(scenario())
+
+
+def test_runs_of_paused_types_are_counted_apart() -> None:
+    waiting = WaitingRuns()
+    for number in range(5):
+        waiting.add(Run("n", f"p{number}"), Kind("n", "paused"), BEGUN, orphan=False)
+    waiting.add(Run("n", "q"), Kind("n", "paused", frozenset({"b"})), BEGUN, orphan=False)
+    waiting.add(Run("n", "r"), Kind("n", "other"), BEGUN, orphan=False)
+    assert waiting.length_of("n", {"paused": None}) == 6
+    assert waiting.length_of("m", {"paused": None}) == 0

@@ -22,6 +22,7 @@ _VERBS = {
 }
 _TAKEN = frozenset({
     "signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested",
+    "pause_requested", "resume_requested",
 })  # fmt: skip
 
 

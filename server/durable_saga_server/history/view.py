@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from durable_saga.pb import client_pb2 as c
@@ -11,6 +11,7 @@ from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import MESSAGE_KINDS, Messages
+from durable_saga_server.history.pausing import pause_of
 
 _VERBS = {
     h.CompensationDecided.RETRY: "pending",
@@ -61,6 +62,9 @@ class Folding:
             self._messages.ended(body)
         elif kind == "saga_started":
             into.previous_run = body.previous_run
+            _pause(into, [body.pause] if body.HasField("pause") else [], event.time_ms)
+        elif kind in ("pause_requested", "resume_requested"):
+            _pause(into, [body] if kind == "pause_requested" else [], event.time_ms)
         elif kind in _RUN_CHANGES:
             _RUN_CHANGES[kind](into, body)
             if kind in ("unwind_started", "settling_started"):
@@ -133,8 +137,14 @@ def _child_around(path: str, children: dict[str, str]) -> str:
     return children.get(path, "")
 
 
+def _pause(into: c.Description, asked: Sequence[h.PauseRequested], since_ms: int) -> None:
+    del into.pauses[:]
+    into.pauses.extend(pause_of(one, since_ms) for one in asked)
+
+
 def _ended(body: Any, into: c.Description) -> None:
     into.settling = False
+    _pause(into, [], 0)
     into.result.CopyFrom(body.result)
     if body.HasField("failure"):
         into.failure.CopyFrom(body.failure)

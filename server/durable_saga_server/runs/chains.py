@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.log_fields import about
+from durable_saga.pb.pausing import words
 from durable_saga.pb.payloads import DETERMINISM_RULES, payloads
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.history.appending import OPEN
@@ -26,8 +27,8 @@ from durable_saga_server.waking.wake import Waker
 log = logging.getLogger(__name__)
 CREATE_ATTEMPTS_MAX = 20
 CREATE_AGAIN_SECONDS = 0.25
-CARRIED = frozenset({"signal", "cancel", "compensate"})
-_TAKEN = ("signal_received", "cancel_requested", "compensate_requested")
+CARRIED = frozenset({"signal", "cancel", "compensate", "pause", "resume"})
+_TAKEN = ("signal_received", "cancel_requested", "compensate_requested", "pause_requested", "resume_requested")
 
 
 class Chains:
@@ -129,10 +130,10 @@ class Chains:
             if not page:
                 raise JournalError(f"{head.run.saga}: the history ends at event {seq}, but the head says {head.next_seq}")
             for event in page:
-                if event.WhichOneof("kind") not in _TAKEN:
+                if (kind := event.WhichOneof("kind")) not in _TAKEN:
                     continue
+                taken.add(getattr(event, str(kind)).message_id)
                 signal = event.signal_received
-                taken.add(signal.message_id or event.cancel_requested.message_id or event.compensate_requested.message_id)
                 if signal.message_id in carried:
                     kept.append(h.InboxMessage(message_id=signal.message_id, received_ms=event.seq, signal=signal))
             seq += len(page)
@@ -165,9 +166,12 @@ class Chains:
             default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
             carried=begun.carried,
         ))  # fmt: skip
+        if end.HasField("pause"):
+            event.saga_started.pause.CopyFrom(end.pause)
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
             wake_at_ms=now_ms, attributes=attributes_in([event]),
+            paused=words(end.pause.who, end.pause.reason) if end.HasField("pause") else "",
         )  # fmt: skip
         hint = Hint(now_ms + self._config.message_hint_ms, following)
         attempt = 0

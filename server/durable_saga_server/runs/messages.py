@@ -16,12 +16,13 @@ from durable_saga.pb.limits import status_name
 from durable_saga_server.failures import ServiceError, check_carried, check_name, check_payload, guard_journal
 from durable_saga_server.history.asking import why_without_effect
 from durable_saga_server.history.view import DECIDABLE
-from durable_saga_server.journal import Run
+from durable_saga_server.journal import Head, Run
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.means import Means
 from durable_saga_server.runs.chains import Chains
 from durable_saga_server.runs.delivery import Delivery
 from durable_saga_server.runs.heads import Heads
+from durable_saga_server.workers.paused_types import PausedTypes
 
 REMEMBERING_RUNS = 8
 """So many runs of a saga, before the newest, know a message that one of them got and that comes again."""
@@ -56,7 +57,7 @@ class Messages:
 
     def __init__(
         self, means: Means, large: LargePayloads, chains: Chains, heads: Heads, delivery: Delivery,
-        describe: Callable[[c.DescribeRequest], Awaitable[c.Description]],
+        describe: Callable[[c.DescribeRequest], Awaitable[c.Description]], paused: PausedTypes,
     ) -> None:  # fmt: skip
         self._journal = means.journal
         self._clock = means.clock
@@ -66,6 +67,7 @@ class Messages:
         self._heads = heads
         self._delivery = delivery
         self._describe = describe
+        self._paused = paused
         self._last = (0, 0)
 
     @guard_journal
@@ -111,7 +113,33 @@ class Messages:
         described = await self._describe(c.DescribeRequest(key=key))
         if reason := why_without_effect(described):
             raise ServiceError("FAILED_PRECONDITION", reason)
-        return described.blocked
+        return described.blocked or (f"it is paused {described.paused}" if described.paused else "")
+
+    @guard_journal
+    @_repeatable
+    async def pause(self, request: c.PauseRequest) -> c.MessageReply:
+        pause = h.PauseRequested(
+            message_id=request.message_id, reason=request.reason, who=request.who, stop_clocks=request.stop_clocks
+        )
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, pause=pause))
+
+    @guard_journal
+    @_repeatable
+    async def resume(self, request: c.ResumeRequest) -> c.MessageReply:
+        await self._resumable(request.key)
+        resume = h.ResumeRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, resume=resume))
+
+    async def _resumable(self, key: h.RunKey) -> None:
+        """Raises ServiceError where the run is not paused, and no pause is on its way to it."""
+        await self._heads.open_head(key)
+        for _ in range(2):  # a pause may go from the inbox into the history while both are read
+            described = await self._describe(c.DescribeRequest(key=key))
+            waits = any(one.kind == "pause" and one.state == "waiting" for one in described.messages)
+            if waits or any(not one.saga_type for one in described.pauses):
+                return
+        whole = next((f": its type {one.saga_type} is. Resume the type" for one in described.pauses), "")
+        raise ServiceError("FAILED_PRECONDITION", f"saga {key.saga!r} is not paused itself{whole}")
 
     @guard_journal
     async def publish(self, request: c.PublishRequest) -> c.PublishReply:
@@ -167,11 +195,17 @@ class Messages:
         message = await self._large.detach(head.run, message)
         message.received_ms, message.place = self._next_place()
         if await self._had_before(head.run, message.message_id):
-            return c.MessageReply(duplicate=True, waits_for=blocked or head.blocked)
+            return c.MessageReply(duplicate=True, waits_for=blocked or self._why_it_waits(head, message))
         new = await self._delivery.put(head, message)
         if not self._delivery.has_owner(head.run):
             await self._chains.follow(head.run)  # it may have ended, and the next one begun, without this message
-        return c.MessageReply(duplicate=not new, waits_for=blocked or head.blocked)
+        return c.MessageReply(duplicate=not new, waits_for=blocked or self._why_it_waits(head, message))
+
+    def _why_it_waits(self, head: Head, message: h.InboxMessage) -> str:
+        """Empty: nothing is known. A pause and a resume don't wait for the end of a pause."""
+        is_of_pause = message.WhichOneof("kind") in ("pause", "resume")
+        paused = "" if is_of_pause else self._paused.why_of(head)
+        return head.blocked or (f"it is paused {paused}" if paused else "")
 
     def _next_place(self) -> tuple[int, int]:
         """Milliseconds, and a place in them: after all that this server gave before, even where the clock stands still."""

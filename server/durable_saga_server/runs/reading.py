@@ -70,6 +70,8 @@ class Reading:
         if seq < head.next_seq and not view.damaged:
             view.damaged = f"the history is damaged: {head.next_seq - seq} of its events, from {seq} on, are missing"
         view.blocked = view.blocked or view.damaged
+        if (pause := self._sessions.paused.pause_of(head.run.namespace, head.saga_type)) and head.status in OPEN:
+            view.pauses.append(pause)
         return view
 
     @guard_journal
@@ -190,7 +192,7 @@ class Reading:
                 paused=one.paused,
             )
             for one in tallies
-        ])  # fmt: skip
+        ], paused_types=self._sessions.paused.of(request.namespace).values())  # fmt: skip
 
     @guard_journal
     async def changes(self, request: c.ChangesRequest) -> c.ListReply:
@@ -215,6 +217,7 @@ class Reading:
     def _view(self, head: Head) -> c.Description:
         """With the reason why it stands still, where this server knows one that the journal does not."""
         view = describe_head(head)
+        view.paused = self._sessions.paused.why_of(head) if head.status in OPEN else ""
         overdue = 0 < head.wake_at_ms <= self._clock.now_ms() - UNCLAIMED_MS
         if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
             workers = [one for one in self._sessions if one.namespace == head.run.namespace]

@@ -81,7 +81,10 @@ class Starting:
             finally:
                 if session is not None:
                     session.reserved -= 1
-        return c.StartReply(key=key_of(run), saga_type=head.saga_type, status=h.RUNNING)
+        paused = self._dispatcher.sessions.paused.why(run.namespace, head.saga_type)
+        return c.StartReply(
+            key=key_of(run), saga_type=head.saga_type, status=h.RUNNING, waits_for=paused and f"it is paused {paused}"
+        )  # fmt: skip
 
     async def _create(self, head: Head, event: h.Event, hint: Hint) -> Created | Exists:
         """The identical write again until its outcome is known."""

@@ -57,6 +57,7 @@ class Terminating:
                     h.TERMINATED,
                     self._clock.now_ms(),
                     release=True,
+                    paused="" if owned.paused else None,
                 )
             )
             if isinstance(outcome, Committed):

@@ -75,7 +75,7 @@ class Dispatcher:
         return self._add(run, saga_type, started_ms, orphan=orphan, build=build)
 
     def _add(self, run: Run, saga_type: str, started_ms: int, *, orphan: bool, build: str) -> bool:
-        if len(self._placing) >= self._config.runnable_max:
+        if not self._placing.has_place(run.namespace, saga_type, self._config.runnable_max):
             return False
         for one in self._handing.get(run, ()):
             one.look = True  # whoever wakes it may have written to it

@@ -21,6 +21,12 @@ class Placing:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def has_place(self, namespace: str, saga_type: str, runs_max: int) -> bool:
+        """For one more of that type. Those of paused types leave half of the places to the others."""
+        if saga_type not in (paused := self._sessions.paused.of(namespace)):
+            return len(self._waiting) < runs_max
+        return self._waiting.length_of(namespace, paused) < runs_max // 2
+
     def add(self, run: Run, saga_type: str, started_ms: int, *, orphan: bool, build: str) -> None:
         kind = Kind(run.namespace, saga_type, self.refusals.of(run))
         self._waiting.add(run, kind, started_ms, orphan=orphan, build=build)

@@ -17,6 +17,7 @@ from durable_saga.pb.outbox import Outbox
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import Head, Run
+from durable_saga_server.workers.paused_types import PausedTypes
 
 UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """Waits to be sent to a worker: beyond it, it is given no runs and no messages, and nothing more that it says is read."""
@@ -68,6 +69,8 @@ class Session:
     refusal: ServiceError | None = None
     """Why this side ended it."""
     outbox: Outbox[w.ServerItem] = field(default_factory=Outbox)
+    paused_types: frozenset[str] = frozenset()
+    """Of these it is given nothing."""
     moved_ms: int = 0
     """When something last left."""
     under_way: int = 0
@@ -102,7 +105,7 @@ class Session:
         return self.outbox.unread_bytes > UNREAD_BYTES_MAX
 
     def has_room(self, namespace: str, saga_type: str) -> bool:
-        return self.can_run(namespace, saga_type) and self._has_room
+        return saga_type not in self.paused_types and self.can_run(namespace, saga_type) and self._has_room
 
     def can_undo(self, namespace: str) -> bool:
         """A run of any type, without its code."""
@@ -146,9 +149,10 @@ class Session:
 
 
 class Sessions:
-    """All of them, in order of connecting."""
+    """All of them, in order of connecting. `paused`: the types of which nothing is given to any."""
 
-    def __init__(self) -> None:
+    def __init__(self, paused: PausedTypes) -> None:
+        self.paused = paused
         self._all: list[Session] = []
         self._turn = 0
         self._secrets: dict[str, list[bytes]] = {}
@@ -162,6 +166,14 @@ class Sessions:
     def remove(self, session: Session) -> None:
         if session in self._all:
             self._all.remove(session)
+
+    def tell_pauses(self) -> None:
+        """To the workers: which types are paused now."""
+        for session in self._all:
+            types = self.paused.names(session.namespace)
+            if types != session.paused_types:
+                session.paused_types = types
+                session.send(w.ServerItem(paused_types=w.PausedTypes(saga_types=sorted(types))))
 
     def secret(self, name: str, shown: bytes, new: bytes) -> bytes:
         """The secret of a name, the new one where none was given or shown. Whoever had the name first can take it back from one

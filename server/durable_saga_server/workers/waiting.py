@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -78,6 +79,11 @@ class WaitingRuns:
 
     def any_of(self, kind: Kind) -> bool:
         return kind in self._queues
+
+    def length_of(self, namespace: str, saga_types: Collection[str]) -> int:
+        """How many of these types wait."""
+        kinds = [kind for kind in self._queues if kind.namespace == namespace and kind.saga_type in saga_types]
+        return sum(len(self._queues[kind].runs) for kind in kinds)
 
     def add(self, run: Run, kind: Kind, started_ms: int, *, orphan: bool, build: str = "") -> None:
         """`started_ms`: of one that has not begun, Unix milliseconds; BEGUN of any other. One that waits already keeps its

@@ -48,14 +48,9 @@ class WorkStreams:
         self, means: Means, name: str, cell: Cell, dispatcher: Dispatcher, committer: Committer, large: LargePayloads,
         hooks: Hooks,
     ) -> None:  # fmt: skip
-        self._clock = means.clock
-        self._ids = means.ids
-        self._config = means.config
-        self._name = name
-        self._cell = cell
-        self._dispatcher = dispatcher
-        self._sessions = dispatcher.sessions
-        self._large = large
+        self._clock, self._ids, self._config = means.clock, means.ids, means.config
+        self._name, self._cell, self._large = name, cell, large
+        self._dispatcher, self._sessions = dispatcher, dispatcher.sessions
         self._parking = Parking(means, committer, dispatcher, hooks.hint)
         self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
         self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
@@ -166,10 +161,12 @@ class WorkStreams:
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
             moved_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
+            paused_types=self._sessions.paused.names(hello.namespace),
         )  # fmt: skip
         welcome = w.Welcome(
             protocol=PROTOCOL, server=self._name, heartbeat_ms=self._config.heartbeat_ms,
             lease_ms=self._config.lease_ms, cell=self._cell.view(), secret=secret,
+            paused_types=sorted(session.paused_types),
         )  # fmt: skip
         session.send(w.ServerItem(welcome=welcome))
         if caller is not None:
