@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Run
+from durable_saga_server.journal import Head, Run
 from durable_saga_server.journal.cassandra.heads import head_of
 from durable_saga_server.journal.cassandra.tails import TailRow, adopted, is_in_log
 from durable_saga_server.journal.memory import Tables
@@ -74,6 +74,8 @@ class LogTables:
                 self.events.setdefault(run, {})[more[3]] = more[4]
             elif other == "set_attributes":
                 self.rows[run]["attributes"] = {**self.rows[run]["attributes"], **more[0]}
+            elif other in ("set_build", "set_paused"):
+                self.rows[run][other.removeprefix("set_")] = more[0]
             else:
                 assert other == "purge_events", other
         self.refresh(run)
@@ -92,7 +94,8 @@ class LogTables:
         if run in self.rows:
             return False, run
         self.rows[run] = {
-            **dict(zip(_HEAD, values[3:15], strict=True)), "newest": 0, "attributes": {}, "log": values[15], "term": values[16],
+            **dict(zip(_HEAD, values[3:15], strict=True)), "newest": 0, "attributes": {}, "build": values[15], "paused": None,
+            "log": values[16], "term": values[17],
         }  # fmt: skip
         self.events[run] = {}
         return True, run
@@ -163,7 +166,7 @@ class LogTables:
         row = self.rows.get(Run(*values))
         if row is None:
             return []
-        return [(*(row[name] for name in _HEAD), row["newest"], dict(row["attributes"]) or None, row["log"], row["term"])]
+        return [(*(row[name] for name in _HEAD), *_beside(row))]
 
     head_seen = head
 
@@ -223,7 +226,7 @@ class LogTables:
             self._purged(run)
             return
         columns = [row[name] for name in _HEAD]
-        head, log, term = head_of(run, columns, row["attributes"], row["newest"]), row["log"] or "", row["term"]
+        head, log, term = _head_of(run, columns, row), row["log"] or "", row["term"]
         events = [data for _, data in sorted(self.events[run].items())]
         if is_in_log(head, log):
             rows = self._counted.get((log, run, self._in_key(head.incarnation), term or 0), {})
@@ -241,3 +244,12 @@ class LogTables:
         if data not in self._parsed:
             self._parsed[data] = h.Event.FromString(data)
         return self._parsed[data]
+
+
+def _beside(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a read of a head gives behind its own columns."""
+    return row["newest"], dict(row["attributes"]) or None, row["build"], row["paused"], row["log"], row["term"]
+
+
+def _head_of(run: Run, columns: Values, row: dict[str, Any]) -> Head:
+    return head_of(run, columns, row["attributes"], row["build"], row["paused"], row["newest"])
