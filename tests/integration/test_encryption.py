@@ -13,7 +13,7 @@ import pytest
 
 from durable_saga import Client, Worker, connect, saga, signal, state
 from durable_saga.client import raw
-from durable_saga.errors import AlreadyStarted, MissingKey, SagaCompensated
+from durable_saga.errors import AlreadyStarted, MissingKey, SagaCancelled, SagaCompensated
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.sealing import KeyFolder, KeyRing, Sealed
@@ -245,10 +245,12 @@ def test_why_a_run_is_blocked_is_sealed_where_it_tells_values(tmp_path: pathlib.
             found = await until(client, "7/a", lambda one: bool(one.blocked))
             assert found.blocked.startswith("NonDeterminism: ")
             assert f"dear {s.SECRET}" in found.blocked
+            async with connect(f"sqlite:///{tmp_path}/j.db") as stranger:
+                shown = await raw.describe(stranger.handle("7/a"))
+                assert shown.blocked.startswith("NonDeterminism: [sealed customer-7:1 ")
             assert await client.handle("7/a").cancel("wrong code") == found.blocked
-        async with connect(f"sqlite:///{tmp_path}/j.db") as client:
-            found = await raw.describe(client.handle("7/a"))
-            assert found.blocked.startswith("NonDeterminism: [sealed customer-7:1 ")
+            with pytest.raises(SagaCancelled):
+                await client.handle("7/a").result(timeout=20)  # undone from its journal
         assert s.SECRET.encode() not in written(tmp_path)
 
     play(scenario())

@@ -54,4 +54,4 @@ class Delivery:
         elif (member := self._cell.with_worker(head.owner)) is not None:
             await self._waker.mailbox.nudge(member, head.run)
         elif not head.owner:
-            await self._waker.wake(head)
+            await self._waker.wake(head, messages)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -276,15 +276,16 @@ class Waker:
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
 
-    async def wake(self, head: Head) -> None:
-        """Somebody is to go on with it: a worker of ours, or of a member that alone can reach one. Raises JournalError."""
+    async def wake(self, head: Head, came: Sequence[h.InboxMessage] | None = None) -> None:
+        """Somebody is to go on with it: a worker of ours, or of a member that alone can reach one. `came`: for these messages
+        alone; None: for whatever is in its inbox. Raises JournalError."""
         namespace = head.run.namespace
         if not self._sessions.fits(namespace, head.saga_type):
             member = self._cell.with_type(f"{namespace}/{head.saga_type}")
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head):
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
         started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
@@ -292,11 +293,12 @@ class Waker:
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
         )  # fmt: skip
 
-    async def _is_to_be_undone(self, head: Head) -> bool:
+    async def _is_to_be_undone(self, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
         """Nobody has its code, and it needs none. Raises JournalError."""
         if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
             return True
-        return any(one.WhichOneof("kind") in STOPS for one in await self._journal.inbox.unread(head.run))
+        messages = came if came is not None else await self._journal.inbox.unread(head.run)
+        return any(one.WhichOneof("kind") in STOPS for one in messages)
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
