@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.cassandra, pytest.mark.kill, pytest.mark.timeout(500)]
 BEFORE_LOGS = "9950510"
 """The last commit whose tables have schema version 5."""
 FIRST_LOGS = "ec9da91"
-"""A commit of schema version 6, whose servers know logs."""
+"""A commit of schema version 6, whose servers know logs: `UPGRADE_FROM=9950510,ec9da91` takes both."""
 STAGES, SAGAS_PER_STAGE, BUSY_SAGAS = 7, 4, 4
 GO_ON_SECONDS_MAX = 60.0
 SAGAS = """
@@ -62,7 +62,7 @@ async def busy(name: str, count: int) -> int:
 """
 
 
-@pytest.fixture(scope="module", params=[BEFORE_LOGS, FIRST_LOGS])
+@pytest.fixture(scope="module", params=os.environ.get("UPGRADE_FROM", BEFORE_LOGS).split(","))
 def old_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """The whole tree of that commit."""
     if shutil.which("git") is None:
