@@ -264,8 +264,9 @@ class ActiveRun:
             self.flush()
         elif self._wrong is not None:
             reason, retry_ms = self._worker.blocked.again(self.key, self._wrong, self._core.definition.name)
-            retry_ms = self._way_out.again_in_ms(self._core, retry_ms, self._worker.clock.now_ms())
-            self._send_release(blocked=reason, retry_after_ms=retry_ms)
+            at_ms = self._way_out.again_at_ms(self._core, now_ms := self._worker.clock.now_ms())
+            retry_ms = min(retry_ms, at_ms - now_ms) if at_ms else retry_ms  # earlier servers know this alone
+            self._send_release(wake_at_ms=at_ms, blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
         if not blocked and not self._over and (wrong := self._watched.discard()):

@@ -59,12 +59,12 @@ class WayOut:
         """By this fact."""
         self._is_urgent = fact is not None and fact.WhichOneof("kind") in _STOPPED
 
-    def again_in_ms(self, core: Core, retry_ms: int, now_ms: int) -> int:
-        """Of a run that is blocked: at once where a stop was asked for, and not later than its time-out."""
+    def again_at_ms(self, core: Core, now_ms: int) -> int:
+        """When a run that is blocked is tried again, however long others would wait: at once where a stop was asked for, and
+        at its time-out. 0: there is no such time."""
         if self._is_urgent:
-            return STOP_AGAIN_MS
-        left_ms = core.deadline_ms - now_ms
-        return min(retry_ms, left_ms) if left_ms > 0 else retry_ms
+            return now_ms + STOP_AGAIN_MS
+        return core.deadline_ms if core.deadline_ms > now_ms else 0
 
 
 def why_unknown(saga_type: str) -> str:

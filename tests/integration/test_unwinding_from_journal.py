@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from durable_saga_server.workers import refusals
 
 from durable_saga import (
     Client,
@@ -179,6 +180,24 @@ def test_a_blocked_saga_whose_time_out_comes_is_undone_then() -> None:
                 with pytest.raises(SagaCompensated, match="SagaTimedOut"):
                     await handle.result()
                 assert [one.split()[0] for one in UNDONE] == ALL_OF
+
+    play(scene)
+
+
+def test_its_time_out_does_not_wait_for_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "BLOCKED_RETRY_MS_MIN", 600_000)  # as after many of them
+
+    async def scene() -> None:
+        async with connect("memory:") as client:
+            async with Worker(client, sagas=[place_order]):
+                handle = await client.start(place_order, "o", id="o", timeout=4)
+                await waiting(handle, 9)
+            async with Worker(client, sagas=[other_order]):
+                await handle.signal("go", 1)
+                found = await blocked(handle)
+                assert found.wake_at_ms <= found.started_ms + 4_100
+                with pytest.raises(SagaCompensated, match="SagaTimedOut"):
+                    await handle.result(timeout=30)
 
     play(scene)
 

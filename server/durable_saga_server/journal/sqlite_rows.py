@@ -83,7 +83,7 @@ def find_head(db: sqlite3.Connection, run: Run) -> tuple[int, Head | None]:
 
 
 def head_of(row: tuple[object, ...]) -> Head:
-    return Head(Run(*row[:3]), *row[3:-3], _attributes(row[-3]), *row[-2:])  # type: ignore[arg-type,call-arg]
+    return Head(Run(*row[:3]), *row[3:-3], _attributes(row[-3]), *row[-2:])  # type: ignore[arg-type,call-arg]  # columns come untyped
 
 
 def _attributes(text: object) -> Attributes:

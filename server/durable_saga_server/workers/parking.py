@@ -50,7 +50,8 @@ class Parking:
         now_ms = self._clock.now_ms()
         wake_at_ms, blocked = wake_ms(request, now_ms), ""
         if request.blocked:
-            wake_at_ms, blocked = self._refused(session, request, saga_type, build, now_ms)
+            again_ms, blocked = self._refused(session, request, saga_type, build, now_ms)
+            wake_at_ms = min(again_ms, wake_at_ms or again_ms)  # at its time-out, however long it would wait
         commit = Commit(
             run, request.incarnation, request.epoch, self._ids.new(), request.next_seq, [], request.status, now_ms,
             wake_at_ms, request.consumed, release=True, blocked=blocked,
@@ -78,13 +79,8 @@ class Parking:
         run = run_of(said.key)
         refused = self._refusals.add(run, saga_type, build, session.code)
         if self._dispatcher.sessions.fits(run.namespace, saga_type, refused):
-            log.info(
-                "build %s can't continue saga %s, which goes to another: %s",
-                session.build,
-                run.saga,
-                said.blocked,
-                extra=about(run),
-            )
+            text = "build %s can't continue saga %s, which goes to another: %s"
+            log.info(text, session.build, run.saga, said.blocked, extra=about(run))
             return now_ms, ""
         reason = said.blocked[:BLOCKED_CHARACTERS_MAX]
         retry_ms = self._refusals.blocked(run, reason, now_ms)
