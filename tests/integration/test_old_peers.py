@@ -4,12 +4,9 @@ of this repository. Nothing is blocked, lost or done twice, whoever has a saga f
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import pathlib
 import shutil
-import subprocess
-import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ import pytest
 from durable_saga import Client, connect
 from durable_saga.errors import SagaCancelled
 from examples.demo.processes import ROOT, Process, free_address
+from tests.integration.old_code import tree_of
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 OLD = "c6fa316"
@@ -60,14 +58,7 @@ async def order(name: str) -> int:
 @pytest.fixture(scope="module")
 def old_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """The whole tree of that commit."""
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed, and the old code is in its history")
-    found = subprocess.run(["git", "archive", "--format=tar", OLD], cwd=ROOT, capture_output=True)
-    if found.returncode:
-        pytest.skip(f"this clone has no commit {OLD} (a full clone has): {found.stderr.decode(errors='replace')}")
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as tree:
-        tree.extractall(folder, filter="data")
+    folder = tree_of(OLD, tmp_path_factory.mktemp("old"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -6,13 +6,11 @@ Real processes on a real Cassandra, the old ones with code from the history of t
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import uuid
 from collections import Counter
@@ -28,6 +26,7 @@ from durable_saga import Client, Handle, connect
 from durable_saga.errors import Unavailable
 from durable_saga.pb.payloads import DETERMINISM_RULES
 from examples.demo.processes import ROOT, Process, free_address
+from tests.integration.old_code import tree_of
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.kill, pytest.mark.timeout(500)]
 BEFORE_LOGS = "9950510"
@@ -65,14 +64,7 @@ async def busy(name: str, count: int) -> int:
 @pytest.fixture(scope="module", params=os.environ.get("UPGRADE_FROM", BEFORE_LOGS).split(","))
 def old_code(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """The whole tree of that commit."""
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed, and the old code is in its history")
-    found = subprocess.run(["git", "archive", "--format=tar", request.param], cwd=ROOT, capture_output=True)
-    if found.returncode:
-        pytest.skip(f"this clone has no commit {request.param} (a full clone has): {found.stderr.decode(errors='replace')}")
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as tree:
-        tree.extractall(folder, filter="data")
+    folder = tree_of(request.param, tmp_path_factory.mktemp("old"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
