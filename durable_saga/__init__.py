@@ -54,12 +54,14 @@ from durable_saga.declared.declarative import Parallel, Saga, SagaState, SagaSte
 from durable_saga.definition.retry import Retry
 from durable_saga.errors import NotApplied
 from durable_saga.failure_info import FailureInfo
+from durable_saga.hooks import Call, Hook, hook
 from durable_saga.manager.monitor import SagaMonitor
 from durable_saga.manager.orchestrator import EventBus, SagaManager, SagaOrchestrator
 from durable_saga.worker.lifespan import WorkerLifespan, worker_lifespan
 from durable_saga.worker.worker import Worker
 
 __all__ = [
+    "Call",
     "Client",
     "DescribedStep",
     "Description",
@@ -68,6 +70,7 @@ __all__ = [
     "FailureInfo",
     "Handle",
     "HistoryEvent",
+    "Hook",
     "Identity",
     "ListPage",
     "Listed",
@@ -104,6 +107,7 @@ __all__ = [
     "correlate",
     "event",
     "event_type",
+    "hook",
     "now",
     "on_failure",
     "pivot",

@@ -24,6 +24,7 @@
     │   └── ResultRejected         a result does not fit its annotation or can't be journaled; its effect happened
     ├── NotApplied                 raised by a step: the effect did not happen, there is nothing to undo
     ├── LifespanFailed             a worker's resources could not be opened: it does not start
+    ├── HookFailed                 a hook did not call go_on(), called it twice or took too long; the message names it
     ├── SagaTimedOut               the saga took longer than its timeout; it unwinds
     ├── DefinitionError            the table of a declared saga is wrong; names file and line
     ├── CompensationRequested      somebody asked for the saga to be compensated; it unwinds
@@ -188,6 +189,11 @@ class NotApplied(DurableSagaError):
 class LifespanFailed(DurableSagaError):
     """A worker's resources could not be opened, so it does not start. The message has file and line; the cause is what went
     wrong."""
+
+
+class HookFailed(DurableSagaError):
+    """A hook did not call `go_on()`, called it twice, or took too long. An attempt that ends so is tried again as its policy
+    says."""
 
 
 class SagaTimedOut(DurableSagaError):

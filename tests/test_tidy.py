@@ -28,18 +28,19 @@ ARROWS = {
     "definition": ("codec", "errors"),
     "replay": ("codec", "definition", "errors", "failures", "machine", "pb", "redaction"),
     "authoring": ("codec", "definition", "errors", "pb", "replay"),
+    "hooks": ("authoring", "definition", "errors"),
     "declared": ("authoring", "codec", "definition", "errors", "pb", "replay"),
     "transport": ("definition", "errors", "machine", "pb", "replay"),
     "sealing": ("codec", "errors", "pb", "transport"),
     "client": (
-        "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "machine", "pb",
+        "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "hooks", "machine", "pb",
         "redaction", "replay", "sealing", "telemetry", "transport",
     ),
     "recorded": ("errors", "pb"),
     "rehearsal": ("client", "definition", "errors", "pb", "recorded", "replay", "worker"),
     "worker": (
-        "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "machine",
-        "pb", "redaction", "replay", "sealing", "telemetry", "transport",
+        "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "hooks",
+        "machine", "pb", "redaction", "replay", "sealing", "telemetry", "transport",
     ),
     "manager": ("client", "clock", "codec", "declared", "definition", "errors", "pb", "sealing", "worker"),
 }  # fmt: skip
@@ -71,11 +72,11 @@ SERVER_ARROWS = {
 }  # fmt: skip
 """What each part of the server may import of the others. All of them stand here."""
 PUBLIC = [
-    "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Identity",
-    "ListPage", "Listed", "NotApplied", "Outcomes", "Overview", "Parallel", "Retry", "Rights", "Saga", "SagaContext",
-    "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics", "Status",
-    "Step", "StepContext", "StepFunction", "SubSaga", "SyncClient", "SyncHandle", "WaitForEvent", "Waiting", "Worker",
-    "WorkerLifespan", "all_of", "compensation", "connect", "continue_as_new", "correlate", "event", "event_type", "now",
+    "Call", "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Hook",
+    "Identity", "ListPage", "Listed", "NotApplied", "Outcomes", "Overview", "Parallel", "Retry", "Rights", "Saga",
+    "SagaContext", "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics",
+    "Status", "Step", "StepContext", "StepFunction", "SubSaga", "SyncClient", "SyncHandle", "WaitForEvent", "Waiting", "Worker",
+    "WorkerLifespan", "all_of", "compensation", "connect", "continue_as_new", "correlate", "event", "event_type", "hook", "now",
     "on_failure", "pivot", "saga", "saga_context", "scope", "set_attributes", "signal", "since", "sleep", "state", "step",
     "step_context", "uuid4", "wait_until", "worker_lifespan",
 ]  # fmt: skip

@@ -52,7 +52,7 @@ def chosen() -> PayloadCodec | None:
     name = os.environ.get(CODEC, "")
     if not name:
         return None
-    found = _named("--codec", name)
+    found = named("--codec", name)
     if not (callable(getattr(found, "seal", None)) and callable(getattr(found, "open", None))):
         raise click.ClickException(f"--codec {name} isn't a codec such as Sealed(KeyFolder('keys')): {found!r:.100}")
     return found  # type: ignore[no-any-return]
@@ -63,13 +63,14 @@ def redact_chosen() -> Redact | None:
     name = os.environ.get(REDACT, "")
     if not name:
         return None
-    found = _named("--redact", name)
+    found = named("--redact", name)
     if not callable(found):
         raise click.ClickException(f"--redact {name} isn't a function from text to text: {found!r:.100}")
     return found  # type: ignore[no-any-return]
 
 
-def _named(option: str, name: str) -> Any:
+def named(option: str, name: str) -> Any:
+    """What an option names as MODULE:NAME. Raises ClickException."""
     module_name, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

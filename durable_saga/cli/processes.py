@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,7 @@ import click
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.cli import output
 from durable_saga.cli.codecs import chosen, redact_chosen
+from durable_saga.cli.hooked import find_hooks, hooks_option
 from durable_saga.cli.logs import LogStyle, log_options
 from durable_saga.cli.metrics import begin_otel, metrics_option, of_process, otel_option, worker_readiness
 from durable_saga.cli.purging import purge, retention
@@ -28,6 +29,7 @@ from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.errors import DurableSagaError, render_failure
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
+from durable_saga.hooks import Hook
 from durable_saga.machine import Machine
 from durable_saga.telemetry.telling import Telling
 from durable_saga.worker.build import BUILD_VARIABLE, checked_build
@@ -132,32 +134,35 @@ def _build(_: click.Context, __: click.Parameter, name: str | None) -> str | Non
 @click.option(
     "--build", envvar=BUILD_VARIABLE, callback=_build, help="Name of this build of the code; default: made from its files."
 )
+@hooks_option
 @client_options
 @metrics_option
 @otel_option
 @log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, build: str | None, metrics: str, otel: bool, log: LogStyle,
+    step_timeout: float | None, build: str | None, hooks: tuple[str, ...], metrics: str, otel: bool, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     log.begin()
     sagas = find_sagas(app)  # a mistake in APP is told once, not by each process
+    found = find_hooks(hooks)
     options = url, namespace, concurrency, activation_seconds_max, step_timeout, build
     if processes > 1:  # each of them opens its own lifespans
         try:
             addresses = [of_process(metrics, number) for number in range(processes)]
         except ValueError as error:
             raise click.ClickException(str(error)) from error
-        supervise(_child, [(log, otel, app, *options, address) for address in addresses])
+        supervise(_child, [(log, otel, app, hooks, *options, address) for address in addresses])
     else:
         begin_otel(otel)
-        output.run(run_worker(sagas, find_lifespans(app), *options, metrics))
+        output.run(run_worker(sagas, find_lifespans(app), *options, metrics, found))
 
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
     seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, build: str | None = None, metrics: str = "",
+    hooks: Sequence[Hook] = (),
 ) -> None:  # fmt: skip
     stopping = asyncio.Event()
     async with (
@@ -168,7 +173,7 @@ async def run_worker(
         told.health.checks.append(worker_readiness(stopping.is_set))
         one = Worker(
             client, sagas=sagas, concurrency=concurrency, activation_seconds_max=seconds, lifespans=lifespans,
-            step_timeout=step_timeout, build=build,
+            step_timeout=step_timeout, build=build, hooks=hooks,
         )  # fmt: skip
         stop_on_signals(partial(_stop, stopping, one))
         watch_the_lock()
@@ -252,12 +257,13 @@ def _sagas_in(module: ModuleType, attribute: str) -> list[AnySaga]:
     return found
 
 
-def _child(log: LogStyle, otel: bool, app: str, *options: Any) -> None:
+def _child(log: LogStyle, otel: bool, app: str, hooks: Sequence[str], *options: Any) -> None:
     log.begin()
     end_with_parent()
     try:
         begin_otel(otel)
-        output.run(run_worker(find_sagas(app), find_lifespans(app), *options))
+        sagas = find_sagas(app)
+        output.run(run_worker(sagas, find_lifespans(app), *(*options, find_hooks(hooks))))
     except click.ClickException as error:
         error.show()
         sys.exit(1)

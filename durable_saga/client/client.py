@@ -15,6 +15,7 @@ from durable_saga.client import raw
 from durable_saga.client.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Listed, ListPage, listed, page_of_rows, rows
+from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, overview_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
 from durable_saga.client.starting import check_same
@@ -25,6 +26,7 @@ from durable_saga.declared.declarative import Saga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
 from durable_saga.definition.starting import check_start
+from durable_saga.hooks import Hook, checked
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
@@ -32,7 +34,6 @@ from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
-from durable_saga.telemetry.tracing import sending
 from durable_saga.transport.transport import Transport
 
 P = ParamSpec("P")
@@ -132,9 +133,7 @@ class Handle(Generic[R]):
         name, data = checked_signal(signal, args, self._definition)
         once = text("message_id", message_id or self._message_id())
         request = c.SignalRequest(key=self._key, message_id=once, name=name, input=p.Payload(data=data))
-        with sending(f"signal {name}", {"durable_saga.saga": self._key.saga, "durable_saga.signal": name}) as carried:
-            request.carried.update(carried)
-            await self._client.transport.call("signal", request)
+        await sent(self._client, "signal", request, name, self.id, args)
 
     async def cancel(self, reason: str = "", *, who: str | None = None) -> str:
         """Ask the saga to stop. It then undoes what it did and ends as CANCELLED. The request is durable when this returns;
@@ -203,13 +202,16 @@ class Client:
     def __init__(
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
         saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
-        payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None,
+        payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None, hooks: Sequence[Hook] = (),
     ) -> None:  # fmt: skip
         """`payload_codec` seals what leaves this client and its workers (docs/encryption.md). `redact` removes secrets from
-        failures and log lines, in the whole process (docs/security.md). `saga_timeout` (seconds or a timedelta) is for sagas
-        that declare none. `converters={Money: (to, from)}` lets values of your own type be journaled: `to` turns such a value
-        into plain data, `from` turns the data back into a value. A third item is the name in the journal; by default it is
-        that of the class. Converters apply to the whole process. Raises TypeError and ValueError for any other mapping."""
+        failures and log lines, in the whole process (docs/security.md). `hooks` are around each start and message that this
+        client sends, and around each attempt of steps and compensations of its workers (docs/hooks.md). `saga_timeout`
+        (seconds or a timedelta) is for sagas that declare none. `converters={Money: (to, from)}` lets values of your own type
+        be journaled: `to` turns such a value into plain data, `from` turns the data back into a value. A third item is the
+        name in the journal; by default it is that of the class. Converters apply to the whole process. Raises TypeError and
+        ValueError for any other mapping, and TypeError for what is no hook."""
+        self.hooks = checked(hooks)
         codec.register(converters or {})
         redaction.use(redact)
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None
@@ -274,9 +276,7 @@ class Client:
             timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
             default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
         )  # fmt: skip
-        with sending(f"start {name}", {"durable_saga.saga": saga_id, "durable_saga.saga_type": name}) as carried:
-            request.carried.update(carried)
-            reply = await self.transport.call("start", request)
+        reply = await sent(self, "start", request, name, saga_id, args, kwargs)
         if reply.already_started:
             await check_same(self, request, reply, definition.signature if definition is not None else None)
         return Handle(self, saga_id, definition, already_started=reply.already_started, waits_for=reply.waits_for)
@@ -317,9 +317,7 @@ class Client:
             correlation_key=text("key", key or ""), message_id=text("message_id", message_id or self.chance.new().hex()),
             input=p.Payload(data=data),
         )  # fmt: skip
-        with sending(f"publish {name}", {"durable_saga.event": name}) as carried:
-            request.carried.update(carried)
-            return int((await self.transport.call("publish", request)).delivered)
+        return int((await sent(self, "publish", request, name, request.saga, args)).delivered)
 
     async def pause(self, *, type: str, reason: str = "", who: str | None = None) -> bool:
         """Let nothing begin of all sagas of a type, until `resume()`. Starts are accepted and wait. Whether it was not paused

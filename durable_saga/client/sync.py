@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
@@ -23,6 +23,7 @@ from durable_saga.client.sending import SignalHandler
 from durable_saga.codec import Converters
 from durable_saga.declared.declarative import Saga
 from durable_saga.errors import UnsupportedOperation
+from durable_saga.hooks import Hook
 from durable_saga.redaction import Redact
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.transport.credentials import Token
@@ -132,12 +133,12 @@ class SyncClient:
         self, url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
         converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
         token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
-        timeout: float | timedelta | None = None,
+        timeout: float | timedelta | None = None, hooks: Sequence[Hook] = (),
     ) -> None:  # fmt: skip
         """Takes what `connect()` takes, and raises what it raises."""
         self._client: Client = connect(
             url, namespace=namespace, strict=strict, saga_timeout=saga_timeout, converters=converters, ca=ca, cert=cert,
-            key=key, token=token, codec=codec, redact=redact, timeout=timeout,
+            key=key, token=token, codec=codec, redact=redact, timeout=timeout, hooks=hooks,
         )  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)

@@ -17,6 +17,8 @@ from functools import partial
 from typing import Any
 
 from durable_saga.authoring.step_context import StepContext, Stop, current
+from durable_saga.errors import StepTimedOut
+from durable_saga.hooks import Call, Hook, around
 from durable_saga.replay.commands import RunCompensation, RunStep
 from durable_saga.worker.threads import Threads, Work
 
@@ -27,8 +29,25 @@ class Attempt:
     """Use it on the worker's loop. `before` is the attempt that must be over first; `due_at`: it may begin since then."""
 
     __slots__ = (
-        "_began_at", "_over", "_release", "_timer", "before", "began", "due_at", "effect", "is_dropped", "is_expired",
-        "is_over", "is_wanted", "stop", "task", "timeout_ms", "was_told", "work",
+        "_began_at",
+        "_over",
+        "_release",
+        "_timer",
+        "before",
+        "began",
+        "due_at",
+        "effect",
+        "is_called",
+        "is_dropped",
+        "is_expired",
+        "is_hooked",
+        "is_over",
+        "is_wanted",
+        "stop",
+        "task",
+        "timeout_ms",
+        "was_told",
+        "work",
     )  # fmt: skip
 
     def __init__(self, effect: RunStep | RunCompensation, before: Attempt | None, due_at: float) -> None:
@@ -38,7 +57,8 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.work: Work | None = None
         self.stop = Stop()
-        self.began = self.is_over = self.is_dropped = self.is_expired = False
+        self.began = self.is_over = self.is_dropped = self.is_expired = self.is_hooked = False
+        self.is_called = False
         self.is_wanted, self.was_told = True, False
         self.timeout_ms = 0
         self._began_at = 0.0
@@ -51,6 +71,11 @@ class Attempt:
         """No attempt of this call before it can have had an effect."""
         effect = self.effect
         return effect.attempt == 1 and not (isinstance(effect, RunStep) and effect.interrupted)
+
+    @property
+    def is_without_effect(self) -> bool:
+        """Proven: none before it can have had one, and its function was not called."""
+        return self.is_first and (not self.began or (self.is_hooked and not self.is_called))
 
     @property
     def is_working(self) -> bool:
@@ -139,11 +164,37 @@ class Attempt:
             return await work.value, None
         return work.value, work.error
 
+    async def call_within(
+        self, hooks: tuple[Hook, ...], call: Call, make_context: Callable[[], StepContext], threads: Threads
+    ) -> tuple[Any, BaseException | None]:  # fmt: skip
+        """As call(), with hooks around it: they are part of the attempt, and learn of its time-out as the saga does."""
+        self.is_hooked = True  # from here on: its function is called by the last of them, or not at all
+        current.set(make_context)
+
+        async def function() -> Any:
+            if self.stop.reason:  # a hook has swallowed that
+                raise asyncio.CancelledError(self.stop.reason)
+            self.is_called = True
+            try:
+                value, error = await self.call(make_context, threads)
+            except asyncio.CancelledError as cancelled:
+                if not self.is_expired:
+                    raise
+                raise self.timed_out() from cancelled
+            if error is not None:
+                raise error
+            return value
+
+        return await around(hooks, call, function), None
+
+    def timed_out(self) -> StepTimedOut:
+        return StepTimedOut(f"{self.effect.definition.name} took longer than {self.timeout_ms / 1000} s")
+
     def is_too_late(self, now: float) -> bool:
         """Its time-out was over when it ended, also where nothing could interrupt it."""
         seconds = self.timeout_ms / 1000
         if not seconds:
             return False
-        if self.work is not None:
+        if self.work is not None and not self.is_hooked:
             return self.work.seconds > seconds  # by its own thread: the loop may have been busy
         return self.is_expired or now - self._began_at > seconds

@@ -13,6 +13,7 @@ import contextvars
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from durable_saga.authoring.step_context import StepContext, key_prefix
@@ -20,6 +21,7 @@ from durable_saga.clock import Chance, Clock
 from durable_saga.codec.decode import ASIDE_ABOVE_BYTES
 from durable_saga.definition.retry import Retry
 from durable_saga.errors import StepInterrupted, StepTimedOut
+from durable_saga.hooks import Call, Hook
 from durable_saga.machine import Machine
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
@@ -33,6 +35,7 @@ from durable_saga.worker.outcomes import (
     ended,
     failed,
     is_proof,
+    is_tried_again,
     late,
     not_applied,
     rejected,
@@ -55,8 +58,10 @@ class Executor:
     """What attempts of a worker have in common."""
 
     def __init__(
-        self, concurrency: int, clock: Clock, retry: Retry, chance: Chance, step_timeout_ms: int = 0
+        self, concurrency: int, clock: Clock, retry: Retry, chance: Chance, step_timeout_ms: int = 0,
+        hooks: tuple[Hook, ...] = (),
     ) -> None:  # fmt: skip
+        self.hooks = hooks
         self.step_timeout_ms = step_timeout_ms  # of steps without one of their own, 0: none
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()  # of the worker, with what its lifespans set
@@ -167,7 +172,7 @@ class Attempts:
         if attempt.is_working:
             self._leave_its_thread(attempt)
             return
-        if attempt.work is not None:
+        if attempt.work is not None and not attempt.is_hooked:
             value, error = attempt.work.value, attempt.work.error
         if (large := self._ended(attempt, value, error)) is not None:
             await self._check_aside(attempt, value, large)
@@ -183,7 +188,11 @@ class Attempts:
         attempt.set_off(now := self._executor.time(), timeout_ms, timer)
         self.record.attempt_began(now - attempt.due_at)
         with self.record.span(effect) as span:
-            value, error = await attempt.call(partial(_context, self, attempt), self._executor.threads)
+            make_context, threads, hooks = partial(_context, self, attempt), self._executor.threads, self._executor.hooks
+            if hooks:
+                value, error = await attempt.call_within(hooks, _call_of(self, effect), make_context, threads)
+            else:
+                value, error = await attempt.call(make_context, threads)
             if error is not None:
                 span.failed(error)
             return value, error
@@ -264,17 +273,16 @@ class Attempts:
             self._time_out(attempt)
 
     def _time_out(self, attempt: Attempt, cause: BaseException | None = None) -> None:
-        definition = attempt.effect.definition
-        error = StepTimedOut(f"{definition.name} took longer than {attempt.timeout_ms / 1000} s")
-        error.__cause__ = cause
+        error = attempt.timed_out()
+        error.__cause__ = cause.__cause__ if isinstance(cause, StepTimedOut) else cause
         event = failed(attempt.effect, error, self._around())
-        if not attempt.began and attempt.is_first and event.HasField("step_failed"):
-            event.step_failed.failure.not_applied = True
         self._settle(attempt, event)
 
     def _settle(self, attempt: Attempt, event: h.Event, result: Any = NOT_DECODED) -> None:
         """Its outcome is told."""
         self._unwant(attempt)
+        if event.HasField("step_failed") and attempt.is_without_effect:
+            event.step_failed.failure.not_applied = True
         if attempt.is_over:
             self._forget(attempt)
         executor = self._executor
@@ -336,4 +344,14 @@ def _context(attempts: Attempts, attempt: Attempt) -> StepContext:
     return StepContext(
         of_call, attempts._epoch, key.saga, effect.call, effect.attempt, effect.definition.name, key.run,
         attempts.record.saga_type, attempts.version_at(effect.call), attempt.stop,
+    )  # fmt: skip
+
+
+def _call_of(attempts: Attempts, effect: RunStep | RunCompensation) -> Call:
+    """What hooks see of it."""
+    key = attempts._key
+    return Call(
+        "step" if isinstance(effect, RunStep) else "compensation", effect.definition.name, key.namespace, key.saga,
+        tuple(effect.args), MappingProxyType(effect.kwargs), attempts.record.saga_type, key.run, effect.call, effect.attempt,
+        lambda error: is_tried_again(effect, error, attempts._around()),
     )  # fmt: skip

@@ -130,6 +130,11 @@ def is_proof(definition: StepDefinition, error: BaseException) -> bool:
     return issubclass(type(error), (NotApplied, *definition.not_applied))
 
 
+def is_tried_again(effect: Attempted, error: BaseException, around: Circumstances) -> bool:
+    """Whether another attempt follows one that ends with this error."""
+    return _wait_ms(effect, error, around)[0] is not None
+
+
 def _wait_ms(effect: Attempted, error: BaseException, around: Circumstances) -> tuple[int | None, str]:
     """None: no further attempt; and what is to be said of a policy that could not be followed."""
     retry = effect.definition.retry if isinstance(effect, RunCompensation) else effect.retry

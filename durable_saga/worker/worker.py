@@ -22,6 +22,8 @@ from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import Retry, policy_of, to_ms
+from durable_saga.hooks import Hook
+from durable_saga.hooks import checked as hooks_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.process_names import new_name
@@ -59,6 +61,7 @@ class Worker:
       server's lease (8 s) counts as dead.
     - `lifespans`: its resources, open before its first step and closed after its last (`@worker_lifespan`).
     - `activation_seconds_max`: saga code that runs longer than this without waiting is stopped, and its saga is blocked.
+    - `hooks`: around each attempt of a step or compensation, within those of the client (`@hook`).
     - `build`: the name of this state of the code (docs/builds.md); else DURABLE_SAGA_BUILD, or one made from the files.
 
     Raises ValueError and TypeError for wrong values and for two sagas with the same name, and DefinitionError for a wrong
@@ -70,6 +73,7 @@ class Worker:
         heartbeat: float | timedelta = HEARTBEAT_SECONDS, chance: Chance | None = None,
         converters: codec.Converters | None = None, activation_seconds_max: float = ACTIVATION_SECONDS_MAX,
         lifespans: Sequence[WorkerLifespan] = (), step_timeout: float | timedelta | None = None, build: str | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:  # fmt: skip
         """`converters` are those of `Client`."""
         for option, value in (("concurrency", concurrency), ("sagas_max", sagas_max)):
@@ -92,6 +96,7 @@ class Worker:
         self.clock = ServedClock(clock or SystemClock())
         self._client = client
         self._lifespans = checked(lifespans)
+        self._hooks = (*client.hooks, *hooks_of(hooks))
         self._opened, self.connected = asyncio.Event(), asyncio.Event()
         self._sagas = list(sagas)
         self._definitions = _by_name(sagas)
@@ -116,7 +121,7 @@ class Worker:
             await self._run()
 
     async def _run(self) -> None:
-        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, self._step_timeout_ms)
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, self._step_timeout_ms, self._hooks)
         transport = self._client.transport
         heartbeat = (
             Heartbeat(transport.routes, self.name, transport.credentials, self._links.secret)
