@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, developing, health, operate, pausing, processes, web
+from durable_saga.cli import access, backups, checking, codecs, developing, finding, health, operate, pausing, processes, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ for _command in (
     *backups.COMMANDS,
     *codecs.COMMANDS,
     *operate.COMMANDS,
+    *finding.COMMANDS,
     *pausing.COMMANDS,
     *checking.COMMANDS,
     *access.COMMANDS,

@@ -18,8 +18,8 @@ from durable_saga.cli.secured import client_options
 from durable_saga.client import raw
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
-from durable_saga.client.listing import rows
 from durable_saga.client.readable import as_dict, printable
+from durable_saga.client.times import EXAMPLES, time_in
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.errors import DecodeError, InvalidArgument
@@ -48,9 +48,19 @@ NAMESPACE = click.option(
 )
 
 
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+class _Time(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return value if isinstance(value, datetime) else time_in(str(value), datetime.now().astimezone())
+        except InvalidArgument as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME = _Time()
 TIME_FORM = "TIME"
-TIME_HELP = "2026-05-31 or 2026-05-31T14:30, in local time or with an offset (+0100)."
+TIME_HELP = f"For example {EXAMPLES}. Without a zone it is local."
 _run = click.option(
     "--run", type=int, default=0, help="Number of one run, for a saga that continued as new; default: the newest run."
 )
@@ -83,17 +93,6 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
     except DecodeError as error:
         raise InvalidArgument(f"saga {definition.name} can't be started with this: {error}") from error
     return args
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} isn't NAME=VALUE", param_hint="--where")
-    return name, value
-
-
-def _zoned(time: datetime | None) -> datetime | None:
-    return time if time is None or time.tzinfo is not None else time.astimezone()
 
 
 @click.command()
@@ -194,53 +193,6 @@ def _write_raw(path: str, events: Sequence[h.Event]) -> None:
         raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
 
 
-@click.command(name="list")
-@click.option("--type", "saga_type", default="", help="Only sagas of this type.")
-@click.option("--status", multiple=True, help="Only sagas in this status. May be given more than once.")
-@click.option(
-    "--where",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Only sagas with this search attribute. May be given more than once; all must match.",
-)
-@click.option("--key", default="", help="Only open sagas that declared this correlation key.")
-@click.option("--paused", is_flag=True, help="Only sagas that are paused themselves.")
-@click.option("--started-after", type=TIME, metavar=TIME_FORM, help=f"Only sagas started at this time or later. {TIME_HELP}")
-@click.option("--started-before", type=TIME, metavar=TIME_FORM, help="Only sagas started before this time.")
-@click.option("--blocked", is_flag=True, help="Only sagas that no connected worker can continue, with the reasons.")
-@click.option("--build", default="", help="Only sagas that began with this build of the code.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many sagas to show.")
-@url_option
-@NAMESPACE
-def list_sagas(
-    saga_type: str, status: tuple[str, ...], where: tuple[str, ...], key: str, started_after: datetime | None,
-    started_before: datetime | None, paused: bool, blocked: bool, build: str, limit: int, url: str, namespace: str,
-) -> None:  # fmt: skip
-    """List sagas, newest first."""
-    attributes = dict(_attribute(one) for one in where)
-
-    async def work(client: Client) -> Any:
-        found = rows(
-            client, type=saga_type, status=status, attributes=attributes, key=key, limit=limit,
-            started_after=_zoned(started_after), started_before=_zoned(started_before), build=build, blocked=blocked,
-            paused=paused,
-        )  # fmt: skip
-        return [one async for one in found]
-
-    found = with_client(work, url, namespace)
-    if not output.is_terminal():
-        for one in found:
-            output.print_json(as_dict(one))
-        return
-    lines = [
-        (one.key.saga, one.saga_type, output.status_of(one), output.when(one.started_ms), output.when(one.ended_ms))
-        for one in found
-    ]
-    output.table(("saga", "type", "status", "started", "ended"), lines)
-    if blocked:
-        output.print_reasons(found)
-
-
 def _verb(
     name: str, explains: str, words: str, work: Callable[[Handle[Any], dict[str, Any]], Awaitable[str | None]], *more: Any
 ) -> click.Command:  # fmt: skip
@@ -306,22 +258,12 @@ def publish(
     output.print_json({"event": event, "delivered": with_client(work, url, namespace)})
 
 
-@click.command()
-@url_option
-@NAMESPACE
-def stats(url: str, namespace: str) -> None:
-    """Count sagas by type and status. The latest changes may not be counted yet."""
-    output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
-
-
 COMMANDS: tuple[click.Command, ...] = (
     start,
     describe,
     history,
-    list_sagas,
     signal,
     publish,
-    stats,
     _verb(
         "cancel", "Cancel a saga. The saga stops, undoes what it has done, and ends as CANCELLED.",
         "asked to stop and to undo what it has done", lambda one, o: one.cancel(o["reason"]), REASON,

@@ -146,7 +146,7 @@ def _last_error(step: c.StepView) -> str:
 
 def print_statistics(found: Statistics) -> None:
     if not is_terminal():
-        shown_alone = {"paused": found.paused, "paused_types": found.paused_types}
+        shown_alone = {"paused": found.paused, "paused_types": found.paused_types, "by_state": found.by_state}
         counted = {"by_status": found.by_status, "by_type": found.by_type, "blocked_by_type": found.blocked_by_type}
         print_json(counted | {name: value for name, value in shown_alone.items() if value})
         return
@@ -157,6 +157,9 @@ def print_statistics(found: Statistics) -> None:
     ]
     every = ("all", *(str(found.by_status[status]) for status in statuses), str(found.blocked))
     table(("type", *statuses, "of these blocked"), [*rows, every])
+    for saga_type, states in sorted(found.by_state.items()):
+        counted_so = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
+        print(printable(f"{saga_type}: {'at least ' if found.at_least else ''}{counted_so}"))
     for saga_type, count in sorted(found.paused.items()):
         print(printable(f"{saga_type}: {count} paused"))
     for saga_type, words in found.paused_types.items():

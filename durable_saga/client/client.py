@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -14,7 +14,7 @@ from durable_saga.authoring.saga import SagaFunction
 from durable_saga.client import raw
 from durable_saga.client.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.client.endings import error_of
-from durable_saga.client.listing import Listed, ListPage, listed, page_of_rows, rows
+from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, overview_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
@@ -334,55 +334,18 @@ class Client:
         """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""
         return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
 
-    async def list(
-        self,
-        *,
-        type: str = "",
-        status: Sequence[str] = (),
-        key: str = "",
-        attributes: Mapping[str, str | int | bool] | None = None,
-        started_after: datetime | None = None,
-        started_before: datetime | None = None,
-        build: str = "",
-        blocked: bool = False,
-        paused: bool = False,
-        limit: int | None = None,
-    ) -> AsyncIterator[Listed]:
-        """The sagas that match all conditions, newest first, page by page; eventually consistent. They have all of these
-        search attributes, one of these statuses (in capital or small letters), and were started at `started_after` or later
-        and before `started_before`. With a correlation `key`: the open sagas that declared it. `build`: those that began with
-        it. `blocked`: those that no connected worker can continue. `paused`: those that are paused themselves. Raises
-        InvalidArgument for an unknown status, for a name or value that no attribute can have, and for a time without a time
-        zone."""
-        found = rows(
-            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, build=build, blocked=blocked, limit=limit, paused=paused,
-        )  # fmt: skip
-        async for one in found:
+    async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[Listed]:
+        """The sagas that match all conditions (`Filters`), newest first, page by page; eventually consistent. Raises
+        InvalidArgument for an unknown status or state, for a name or value that no attribute can have, and for a time without
+        a time zone."""
+        async for one in rows(self, limit=limit, **filters):
             yield listed(one)
 
-    async def list_page(
-        self,
-        *,
-        type: str = "",
-        status: Sequence[str] = (),
-        key: str = "",
-        attributes: Mapping[str, str | int | bool] | None = None,
-        started_after: datetime | None = None,
-        started_before: datetime | None = None,
-        build: str = "",
-        blocked: bool = False,
-        paused: bool = False,
-        limit: int = 100,
-        page: str = "",
-    ) -> ListPage:
+    async def list_page(self, *, limit: int = 100, page: str = "", **filters: Unpack[Filters]) -> ListPage:
         """One page: its `sagas`, and `next_page`, which is the `page` of the next call and empty at the end. A page may be
         short or empty without being the last. Sagas that are started in the meantime do not move the pages. The conditions
         are those of `list()`."""
-        found = await page_of_rows(
-            self, type=type, status=status, key=key, attributes=attributes, started_after=started_after,
-            started_before=started_before, build=build, blocked=blocked, limit=limit, page=page, paused=paused,
-        )  # fmt: skip
+        found = await page_of_rows(self, limit=limit, page=page, **filters)
         return ListPage([listed(one) for one in found.sagas], found.next_page)
 
 

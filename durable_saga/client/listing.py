@@ -15,6 +15,7 @@ from durable_saga.client.asking import Asker
 from durable_saga.client.overview import time_of
 from durable_saga.client.sending import text
 from durable_saga.client.status import Status, status_of
+from durable_saga.client.sub_states import numbers_of, word_of
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.attributes import texts_of
@@ -41,6 +42,19 @@ class Listed:
     build: str = ""
     paused: str = ""
     """By whom and why nothing of it begins, by itself or by its type."""
+    state: str = ""
+    """What an open saga does: `running`, `retrying`, `waiting`, `sleeping`, `blocked`, `no_worker`, `paused`, `stuck`, `held`,
+    `settling` or `unwinding`; empty once it has ended."""
+    step: str = ""
+    """The step or the compensation that fails, or that made the saga fail; of one that waits, the names of the signals."""
+    failure_type: str = ""
+    """Of the last attempt that failed; of a saga that has ended, why it failed."""
+    attempt: int = 0
+    """That failed last."""
+    next_at: datetime | None = None
+    """When it goes on without a message: the next attempt, or the end of a sleep."""
+    since: datetime | None = None
+    """When it began to do this."""
 
     @property
     def is_open(self) -> bool:
@@ -56,17 +70,34 @@ class ListPage:
 
 
 class Filters(TypedDict, total=False):
-    """Those of `Client.list()`."""
+    """Conditions of `Client.list()`; all of those that are given must hold."""
 
     type: str
+    """The saga's type."""
     status: Sequence[str]
+    """One of these, in capital or small letters."""
     key: str
+    """Open sagas that declared this correlation key."""
     attributes: Mapping[str, str | int | bool] | None
+    """All of these search attributes."""
     started_after: datetime | None
+    """At this time or later."""
     started_before: datetime | None
     build: str
+    """They began with it."""
     blocked: bool
+    """Those that no connected worker can continue."""
     paused: bool
+    """Those that are paused themselves."""
+    state: Sequence[str]
+    """Open sagas that do one of these, as `Listed.state` has it."""
+    failure_type: str
+    """As `Listed.failure_type` has it: the whole name."""
+    ended_after: datetime | None
+    """At this time or later."""
+    ended_before: datetime | None
+    id_prefix: str
+    """The id begins with it."""
 
 
 def listed(one: c.Description) -> Listed:
@@ -82,6 +113,12 @@ def listed(one: c.Description) -> Listed:
         attributes=dict(one.attributes),
         build=one.build,
         paused=one.paused,
+        state=word_of(one.sub_state) if status_of(one.status).is_open else "",
+        step=one.doing.name,
+        failure_type=one.doing.failure_type,
+        attempt=one.doing.attempt,
+        next_at=time_of(one.doing.next_ms),
+        since=time_of(one.doing.since_ms),
     )
 
 
@@ -107,6 +144,8 @@ def _request(
     namespace: str, limit: int, page: str, *, type: str = "", status: Sequence[str] = (), key: str = "",
     attributes: Mapping[str, str | int | bool] | None = None, started_after: datetime | None = None,
     started_before: datetime | None = None, build: str = "", blocked: bool = False, paused: bool = False,
+    state: Sequence[str] = (), failure_type: str = "", ended_after: datetime | None = None,
+    ended_before: datetime | None = None, id_prefix: str = "",
 ) -> c.ListRequest:  # fmt: skip
     status = [name.upper() for name in status]
     unknown = [name for name in status if name not in h.Status.keys()]  # noqa: SIM118
@@ -120,7 +159,8 @@ def _request(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
         attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
         limit=limit, page=text("page", page), correlation_key=text("key", key), build=text("build", build),
-        blocked=blocked, paused=paused,
+        blocked=blocked, paused=paused, sub_state=numbers_of(state), failure_type=text("failure_type", failure_type),
+        ended_after_ms=_ms_of(ended_after), ended_before_ms=_ms_of(ended_before), id_prefix=text("id_prefix", id_prefix),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from durable_saga.client.readable import value_of
 from durable_saga.client.status import Status, status_of
+from durable_saga.client.sub_states import word_of
 from durable_saga.errors import render_failure
 from durable_saga.failure_info import FailureInfo
 from durable_saga.failures.remade import failure_info
@@ -180,6 +181,13 @@ def time_of(ms: int) -> datetime | None:
     return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
 
 
+def _by_state(reply: c.StatisticsReply) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for one in reply.standings:
+        found.setdefault(one.saga_type, Counter())[word_of(one.sub_state)] += one.count
+    return {saga_type: dict(counted) for saga_type, counted in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Counts of sagas by `Status`, over all types and for each type; a status without sagas is missing. `active` is running
@@ -194,6 +202,10 @@ class Statistics:
     blocked_by_build: dict[str, int] = field(default_factory=dict)
     paused: dict[str, int] = field(default_factory=dict)
     paused_types: dict[str, str] = field(default_factory=dict)
+    by_state: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What the open sagas of each type do, as `Listed.state` has it; those that are simply at work are not in it."""
+    at_least: bool = False
+    """There are more in `by_state` than were counted."""
 
     @classmethod
     def of(cls, reply: c.StatisticsReply) -> Statistics:
@@ -214,7 +226,17 @@ class Statistics:
                 paused[one.saga_type] += one.count
         types = {saga_type: dict(counted) for saga_type, counted in by_type.items()}
         of_types = {one.saga_type: words(one.who, one.reason) for one in reply.paused_types}
-        return cls(dict(total), types, dict(blocked), dict(of_build), dict(blocked_of_build), dict(paused), of_types)
+        return cls(
+            dict(total),
+            types,
+            dict(blocked),
+            dict(of_build),
+            dict(blocked_of_build),
+            dict(paused),
+            of_types,
+            _by_state(reply),
+            reply.at_least,
+        )
 
     def count(self, *statuses: Status) -> int:
         """How many sagas are in one of these statuses."""

@@ -274,12 +274,30 @@ class StatisticsRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ...) -> None: ...
 
 class StatisticsReply(_message.Message):
-    __slots__ = ("tallies", "paused_types")
+    __slots__ = ("tallies", "paused_types", "standings", "at_least")
     TALLIES_FIELD_NUMBER: _ClassVar[int]
     PAUSED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
     tallies: _containers.RepeatedCompositeFieldContainer[Tally]
     paused_types: _containers.RepeatedCompositeFieldContainer[Pause]
-    def __init__(self, tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., paused_types: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ...) -> None: ...
+    standings: _containers.RepeatedCompositeFieldContainer[Standing]
+    at_least: bool
+    def __init__(self, tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., paused_types: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., at_least: bool = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("saga_type", "sub_state", "name", "failure_type", "count")
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SUB_STATE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    saga_type: str
+    sub_state: _history_pb2.SubState
+    name: str
+    failure_type: str
+    count: int
+    def __init__(self, saga_type: _Optional[str] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., name: _Optional[str] = ..., failure_type: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Tally(_message.Message):
     __slots__ = ("saga_type", "status", "count", "build", "blocked", "paused")
@@ -344,7 +362,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "damaged")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "sub_state", "doing", "damaged")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -390,6 +408,8 @@ class Description(_message.Message):
     BUILD_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     PAUSES_FIELD_NUMBER: _ClassVar[int]
+    SUB_STATE_FIELD_NUMBER: _ClassVar[int]
+    DOING_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     saga_type: str
@@ -422,8 +442,10 @@ class Description(_message.Message):
     build: str
     paused: str
     pauses: _containers.RepeatedCompositeFieldContainer[Pause]
+    sub_state: _history_pb2.SubState
+    doing: _history_pb2.Doing
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., damaged: _Optional[str] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ..., damaged: _Optional[str] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("who", "reason", "since_ms", "stop_clocks", "saga_type")
@@ -536,7 +558,7 @@ class WaitRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., wait_ms: _Optional[int] = ..., outcome: bool = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "started_after_ms", "attributes", "correlation_key", "build", "blocked", "paused")
+    __slots__ = ("namespace", "saga_type", "status", "limit", "page", "started_before_ms", "started_after_ms", "attributes", "correlation_key", "build", "blocked", "paused", "sub_state", "failure_type", "ended_after_ms", "ended_before_ms", "id_prefix")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -556,6 +578,11 @@ class ListRequest(_message.Message):
     BUILD_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    SUB_STATE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BEFORE_MS_FIELD_NUMBER: _ClassVar[int]
+    ID_PREFIX_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga_type: str
     status: _containers.RepeatedScalarFieldContainer[_history_pb2.Status]
@@ -568,7 +595,12 @@ class ListRequest(_message.Message):
     build: str
     blocked: bool
     paused: bool
-    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ..., started_after_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., correlation_key: _Optional[str] = ..., build: _Optional[str] = ..., blocked: bool = ..., paused: bool = ...) -> None: ...
+    sub_state: _containers.RepeatedScalarFieldContainer[_history_pb2.SubState]
+    failure_type: str
+    ended_after_ms: int
+    ended_before_ms: int
+    id_prefix: str
+    def __init__(self, namespace: _Optional[str] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Iterable[_Union[_history_pb2.Status, str]]] = ..., limit: _Optional[int] = ..., page: _Optional[str] = ..., started_before_ms: _Optional[int] = ..., started_after_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., correlation_key: _Optional[str] = ..., build: _Optional[str] = ..., blocked: bool = ..., paused: bool = ..., sub_state: _Optional[_Iterable[_Union[_history_pb2.SubState, str]]] = ..., failure_type: _Optional[str] = ..., ended_after_ms: _Optional[int] = ..., ended_before_ms: _Optional[int] = ..., id_prefix: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("sagas", "next_page")

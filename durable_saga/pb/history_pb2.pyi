@@ -21,6 +21,20 @@ class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TERMINATED: _ClassVar[Status]
     HELD: _ClassVar[Status]
     CONTINUED: _ClassVar[Status]
+
+class SubState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUB_STATE_UNSPECIFIED: _ClassVar[SubState]
+    BLOCKED: _ClassVar[SubState]
+    PAUSED: _ClassVar[SubState]
+    STUCK: _ClassVar[SubState]
+    FAILED_AND_HELD: _ClassVar[SubState]
+    RETRYING: _ClassVar[SubState]
+    NO_WORKER: _ClassVar[SubState]
+    WAITING: _ClassVar[SubState]
+    SLEEPING: _ClassVar[SubState]
+    SETTLING: _ClassVar[SubState]
+    UNWINDING: _ClassVar[SubState]
 STATUS_UNSPECIFIED: Status
 RUNNING: Status
 COMPENSATING: Status
@@ -32,6 +46,33 @@ CANCELLED: Status
 TERMINATED: Status
 HELD: Status
 CONTINUED: Status
+SUB_STATE_UNSPECIFIED: SubState
+BLOCKED: SubState
+PAUSED: SubState
+STUCK: SubState
+FAILED_AND_HELD: SubState
+RETRYING: SubState
+NO_WORKER: SubState
+WAITING: SubState
+SLEEPING: SubState
+SETTLING: SubState
+UNWINDING: SubState
+
+class Doing(_message.Message):
+    __slots__ = ("sub_state", "name", "failure_type", "attempt", "next_ms", "since_ms")
+    SUB_STATE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_MS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    sub_state: SubState
+    name: str
+    failure_type: str
+    attempt: int
+    next_ms: int
+    since_ms: int
+    def __init__(self, sub_state: _Optional[_Union[SubState, str]] = ..., name: _Optional[str] = ..., failure_type: _Optional[str] = ..., attempt: _Optional[int] = ..., next_ms: _Optional[int] = ..., since_ms: _Optional[int] = ...) -> None: ...
 
 class RunKey(_message.Message):
     __slots__ = ("namespace", "saga", "run")

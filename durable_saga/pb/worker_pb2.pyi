@@ -136,7 +136,7 @@ class Assign(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., inbox: _Optional[_Iterable[_Union[_history_pb2.InboxMessage, _Mapping]]] = ..., more: bool = ..., interrupted: bool = ...) -> None: ...
 
 class Commit(_message.Message):
-    __slots__ = ("request", "key", "incarnation", "epoch", "commit_id", "events", "status", "wake_at_ms", "consumed", "release", "wake_in_ms", "paused")
+    __slots__ = ("request", "key", "incarnation", "epoch", "commit_id", "events", "status", "wake_at_ms", "consumed", "release", "wake_in_ms", "paused", "doing")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class Commit(_message.Message):
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     WAKE_IN_MS_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    DOING_FIELD_NUMBER: _ClassVar[int]
     request: int
     key: _history_pb2.RunKey
     incarnation: bytes
@@ -161,7 +162,8 @@ class Commit(_message.Message):
     release: bool
     wake_in_ms: int
     paused: str
-    def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: bool = ..., wake_in_ms: _Optional[int] = ..., paused: _Optional[str] = ...) -> None: ...
+    doing: _history_pb2.Doing
+    def __init__(self, request: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commit_id: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., wake_at_ms: _Optional[int] = ..., consumed: _Optional[_Iterable[str]] = ..., release: bool = ..., wake_in_ms: _Optional[int] = ..., paused: _Optional[str] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ...) -> None: ...
 
 class CommitReply(_message.Message):
     __slots__ = ("request", "outcome", "reason", "retry_after_ms", "key")
@@ -190,7 +192,7 @@ class CommitReply(_message.Message):
     def __init__(self, request: _Optional[int] = ..., outcome: _Optional[_Union[CommitReply.Outcome, str]] = ..., reason: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status", "saga_type", "consumed", "wake_in_ms")
+    __slots__ = ("key", "incarnation", "epoch", "wake_at_ms", "blocked", "retry_after_ms", "next_seq", "status", "saga_type", "consumed", "wake_in_ms", "doing")
     KEY_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +204,7 @@ class Release(_message.Message):
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     CONSUMED_FIELD_NUMBER: _ClassVar[int]
     WAKE_IN_MS_FIELD_NUMBER: _ClassVar[int]
+    DOING_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     incarnation: bytes
     epoch: int
@@ -213,7 +216,8 @@ class Release(_message.Message):
     saga_type: str
     consumed: _containers.RepeatedScalarFieldContainer[str]
     wake_in_ms: int
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., saga_type: _Optional[str] = ..., consumed: _Optional[_Iterable[str]] = ..., wake_in_ms: _Optional[int] = ...) -> None: ...
+    doing: _history_pb2.Doing
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., incarnation: _Optional[bytes] = ..., epoch: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., next_seq: _Optional[int] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., saga_type: _Optional[str] = ..., consumed: _Optional[_Iterable[str]] = ..., wake_in_ms: _Optional[int] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ...) -> None: ...
 
 class Deliver(_message.Message):
     __slots__ = ("key", "epoch", "message")

@@ -113,6 +113,10 @@ class Signals:
         self._match(name)
         return await waiter.future
 
+    def awaited(self) -> list[str]:
+        """Names of those that code waits for, in order of the first wait."""
+        return [name for name, waiting in self._waiting.items() if any(not one.future.done() for one in waiting)]
+
     def unread(self) -> list[str]:
         return self.undecodable + self.kept()
 

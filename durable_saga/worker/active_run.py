@@ -27,6 +27,7 @@ from durable_saga.replay.run import to_decode
 from durable_saga.worker.arrivals import Arrivals, needed
 from durable_saga.worker.attempts import Attempts
 from durable_saga.worker.commit_size import cut
+from durable_saga.worker.doing import DoingNow, waits_for
 from durable_saga.worker.inbox import Inbox
 from durable_saga.worker.links import Stream
 from durable_saga.worker.recording import Recording
@@ -48,7 +49,7 @@ class ActiveRun:
         self.key, self.incarnation, self.epoch = core.key, assign.incarnation, assign.epoch
         self._core, self._watched = core, WatchedCore(core, worker.activation_seconds_max)
         self.attempts, self.record = _attempts_of(self, worker, assign, lambda: self._core.past_pivot)
-        self._next_seq = len(assign.events)
+        self._next_seq, self._doing = len(assign.events), DoingNow(assign.events)
         self._unsent, self._unsent_bytes = list[h.Event](), 0
         self._held, self._held_in_flight = list[Effect](), list[Effect]()
         self._urgent = self._replay_again = self._over = False
@@ -137,6 +138,7 @@ class ActiveRun:
     def _take(self) -> None:
         output = self._watched.take()
         self._status = self.record.status(output.status, self._status, output.events)
+        self._doing.add(output.events)
         self._unsent += output.events
         self._unsent_bytes += output.size
         self._urgent |= output.must_commit
@@ -295,10 +297,12 @@ def _attempts_of(
 
 
 def _release(run: ActiveRun, wake_at_ms: int, blocked: str, retry_after_ms: int) -> w.WorkerItem:
+    doing = None if blocked else run._doing.now(waits_for(run._core, wake_at_ms, run._worker.clock.now_ms()))
     release = w.Release(
         key=run.key, incarnation=run.incarnation, epoch=run.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
         wake_in_ms=until(wake_at_ms, run._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=run._next_seq,
         status=h.Status.Name(run._status), saga_type=run._core.definition.name, consumed=run._inbox.spent,
+        doing=doing,
     )  # fmt: skip
     return w.WorkerItem(release=release)
 
@@ -321,6 +325,8 @@ def _commit(
     core = run._core
     if (paused := paused_after(events, ends_paused=core.ended and core.standing.is_paused and not more)) is not None:
         commit.paused = paused
+    if (doing := run._doing.news(commit.status)) is not None:
+        commit.doing.CopyFrom(doing)
     strip_large(commit)
     if run._worker.sealing is not None:
         try:
@@ -366,6 +372,7 @@ def _begin_anew(run: ActiveRun, assign: w.Assign, why: str = "") -> None:
     run._core = Core(before.definition, run.key, has_step_timeout=is_limited, definitions=known, why=why)
     run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
     run._starts, run._inbox = Starts(run.attempts, run._worker.clock, run._gate), Inbox(assign.events)
+    run._doing = DoingNow(assign.events)
     run._unsent, run._unsent_bytes, run._held, run._urgent, run._replay_again = [], 0, [], False, False
     run._arrivals.take(assign, missing_in(assign), partial(_begin, run))
 

@@ -23,6 +23,7 @@ from durable_saga_server.means import Means
 from durable_saga_server.runs.chains import Chains
 from durable_saga_server.runs.delivery import Delivery
 from durable_saga_server.runs.endings import Endings
+from durable_saga_server.runs.finding import Finding
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
 from durable_saga_server.runs.pausing import Pausing
@@ -76,6 +77,7 @@ class HistoryService:
         self.sessions.paused.on_change(self.dispatcher.look_again)
         self._cell_watches = CellWatches(self.cell)
         self.reading = Reading(means, self.sessions, heads, waiters)
+        self._finding = Finding(means, self.sessions.paused, heads, self.reading.view)
         messages = Messages(means, large, chains, heads, delivery, self.reading.describe, self.sessions.paused)
         starting = Starting(means, self.cell, self.dispatcher, large, self.waker)
         terminating = Terminating(
@@ -98,7 +100,8 @@ class HistoryService:
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
-            "Wait": reading.wait, "List": reading.list, "Statistics": reading.statistics, "Changes": reading.changes,
+            "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
+            "Changes": reading.changes,
             "Claim": reading.claim, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}

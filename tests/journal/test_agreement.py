@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +18,7 @@ from durable_saga_server.journal import (
     Commit,
     Committed,
     Created,
+    Doing,
     Exists,
     Fenced,
     Filter,
@@ -25,6 +27,7 @@ from durable_saga_server.journal import (
     Journal,
     JournalUnavailable,
     Run,
+    Standings,
     Switch,
     Tally,
     Unknown,
@@ -51,6 +54,20 @@ faults = st.sampled_from([Fault.NONE] * 5 + [Fault.LOST_ANSWER, Fault.LOST_REQUE
 attributes = st.dictionaries(st.sampled_from(["customer", "tier"]), st.sampled_from(["c-7", "c-8", "x=y"]), max_size=2)
 builds = st.sampled_from(["", "", "b1", "b2"])
 statuses = st.sampled_from([h.RUNNING, h.RUNNING, h.COMPENSATING, h.COMPLETED, h.FAILED])
+
+
+doings = st.none() | st.builds(
+    Doing, st.sampled_from([0, h.RETRYING, h.WAITING]), st.sampled_from(["", "charge"]), st.sampled_from(["", "OSError"]),
+    st.integers(0, 2),
+)  # fmt: skip
+does = st.fixed_dictionaries(
+    {},
+    optional={
+        "sub_states": st.frozensets(st.sampled_from([0, h.BLOCKED, h.PAUSED, h.RETRYING, h.WAITING, h.UNWINDING]), max_size=2),
+        "failure_type": st.sampled_from(["OSError", "ValueError"]),
+        "id_prefix": st.sampled_from(["a", "b", "ab"]),
+    },
+)
 
 
 class Asking(RuleBasedStateMachine):
@@ -218,11 +235,11 @@ class Agreement(Asking):
     @rule(
         saga=st.sampled_from(SAGAS), fault=faults, status=statuses, count=st.integers(1, 3), old_epoch=st.booleans(),
         wrong_seq=st.booleans(), release=st.booleans(), twice=st.booleans(), again=st.booleans(), attributes=attributes,
-        build=builds, paused=st.sampled_from([None, None, "", "ann: bank"]), blocked=st.booleans(),
+        build=builds, paused=st.sampled_from([None, None, "", "ann: bank"]), blocked=st.booleans(), doing=doings,
     )  # fmt: skip
     def commit(
         self, saga: str, fault: Fault, status: int, count: int, old_epoch: bool, wrong_seq: bool, release: bool, twice: bool,
-        again: bool, attributes: dict[str, str], build: str, paused: str | None, blocked: bool,
+        again: bool, attributes: dict[str, str], build: str, paused: str | None, blocked: bool, doing: Doing | None,
     ) -> None:  # fmt: skip
         if (head := self.owned(saga)) is None:
             return
@@ -240,7 +257,7 @@ class Agreement(Asking):
         commit = Commit(
             head.run, head.incarnation, head.epoch - old_epoch, uuid.uuid4().bytes, first, events, status, self.now_ms,
             wake_at_ms=self.now_ms + 5, consumed=consumed, release=release,
-            blocked="why" if release and blocked and status in OPEN else "", build=build, paused=paused,
+            blocked="why" if release and blocked and status in OPEN else "", build=build, paused=paused, doing=doing,
         )  # fmt: skip
         for _ in range(2 if twice else 1):
             outcome = self.ask(fault, "runs.commit_many", [commit], again=again)
@@ -372,16 +389,22 @@ class Agreement(Asking):
     @rule(
         saga_type=st.sampled_from(["", "order", "refund"]), wanted_statuses=st.frozensets(statuses, max_size=2),
         attributes=attributes, after=st.integers(-3, 1), before=st.integers(-3, 1), limit=st.integers(1, 2),
-        exact=st.booleans(), build=builds, blocked=st.booleans(), paused=st.booleans(),
+        exact=st.booleans(), build=builds, blocked=st.booleans(), paused=st.booleans(), does=does, ended=st.integers(0, 2),
     )  # fmt: skip
     def list_some(
         self, saga_type: str, wanted_statuses: frozenset[int], attributes: dict[str, str], after: int, before: int, limit: int,
-        exact: bool, build: str, blocked: bool, paused: bool,
+        exact: bool, build: str, blocked: bool, paused: bool, does: dict[str, Any], ended: int,
     ) -> None:  # fmt: skip
         after_ms, before_ms = (self.began_ms + days * DAY_MS + exact for days in (after, before))
         named = tuple(sorted(attributes.items()))
         bounds = (after_ms if after > -3 else 0, before_ms if before > -3 else 0)
-        self.list_all(Filter(self.namespace, saga_type, wanted_statuses, named, *bounds, build, blocked, paused), limit)
+        wanted = Filter(self.namespace, saga_type, wanted_statuses, named, *bounds, build, blocked, paused)
+        if ended:
+            at_ms = self.began_ms + 10
+            wanted = replace(wanted, ended_after_ms=at_ms * (ended == 1), ended_before_ms=at_ms * (ended == 2))
+        if len(self.stores.journals) == 2:  # what a run does stands in no head on Cassandra: its next owner tells it again
+            wanted = replace(wanted, **does)
+        self.list_all(wanted, limit)
 
     @invariant()
     def the_stores_show_the_same(self) -> None:
@@ -402,6 +425,8 @@ class Agreement(Asking):
         self.late_writes_arrive()
         self.the_stores_show_the_same()
         self.ask(Fault.NONE, "index.tallies", self.namespace)
+        if len(self.stores.journals) == 2:
+            self.ask(Fault.NONE, "index.standings", self.namespace)
         for limit in (1, 10):
             seen = [self.stores.runner.run(self.changes(journal, limit)) for journal in self.stores.journals]
             assert seen == [seen[0]] * len(seen)
@@ -427,7 +452,7 @@ def _shape(answer: Any) -> Any:
             marks,
             answer.next_page,
         )
-    if isinstance(answer, Head | bool):
+    if isinstance(answer, Head | bool | Standings):
         return answer
     if isinstance(answer, list) and answer and isinstance(answer[0], Tally):
         return answer

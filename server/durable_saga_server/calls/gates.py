@@ -24,18 +24,20 @@ WORDS: Mapping[str, int] = {
     "call": limits.CALL_CHARACTERS_MAX, "group": limits.ITEM_CHARACTERS_MAX, "item": limits.ITEM_CHARACTERS_MAX,
     "reason": limits.REASON_CHARACTERS_MAX, "who": limits.WHO_CHARACTERS_MAX, "note": limits.NOTE_CHARACTERS_MAX,
     "page": limits.PAGE_CHARACTERS_MAX, "blocked_at": limits.REASON_CHARACTERS_MAX, "build": limits.BUILD_CHARACTERS_MAX,
+    "failure_type": limits.ID_CHARACTERS_MAX, "id_prefix": limits.ID_CHARACTERS_MAX,
 }  # fmt: skip
 """Characters of a text, or of each in a list."""
 NUMBERS: Mapping[str, int] = {
     "run": limits.RUN_NUMBER_MAX, "limit": limits.RUN_NUMBER_MAX, "from_seq": limits.SEQ_MAX, "size": limits.NUMBER_MAX,
     "timeout_ms": limits.DURATION_MS_MAX, "default_timeout_ms": limits.DURATION_MS_MAX, "lease_ms": limits.DURATION_MS_MAX,
     "wait_ms": limits.DURATION_MS_MAX, "after_ms": limits.TIME_MS_MAX, "started_before_ms": limits.TIME_MS_MAX,
-    "started_after_ms": limits.TIME_MS_MAX,
+    "started_after_ms": limits.TIME_MS_MAX, "ended_after_ms": limits.TIME_MS_MAX, "ended_before_ms": limits.TIME_MS_MAX,
 }  # fmt: skip
 """From 0 on."""
 _WORDS_OF = {"saga": "saga id", "keys": "correlation key", "name": "signal name", "event": "event name"}
 LISTS: Mapping[str, int] = {
-    "keys": limits.KEYS_PER_START_MAX, "status": limits.STATUSES_MAX, "attributes": limits.KEYS_PER_START_MAX,
+    "keys": limits.KEYS_PER_START_MAX, "status": limits.STATUSES_MAX, "sub_state": limits.STATUSES_MAX,
+    "attributes": limits.KEYS_PER_START_MAX,
 }  # fmt: skip
 
 

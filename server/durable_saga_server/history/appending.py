@@ -26,6 +26,7 @@ OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK, h.HELD})
 CLOSED = frozenset({h.COMPLETED, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.CONTINUED})
 HASH_BYTES = 32
 EPOCH_MAX = 2**62
+_SUB_STATES_TOLD = frozenset({h.SUB_STATE_UNSPECIFIED, h.RETRYING, h.WAITING, h.SLEEPING, h.SETTLING})
 _ENDS = frozenset({"saga_ended", "saga_terminated"})
 
 
@@ -109,12 +110,21 @@ def _check_common(said: w.Commit | w.Release) -> None:
         raise Rejected(f"the epoch is {said.epoch}")
     if said.wake_at_ms < 0 or said.wake_in_ms < 0:
         raise Rejected(f"the wake-up time is {said.wake_at_ms} ms, in {said.wake_in_ms} ms")
+    if said.HasField("doing"):
+        _check_doing(said.doing)
     if said.consumed and (
         len(said.consumed) > limits.CONSUMED_PER_COMMIT_MAX or len(max(said.consumed, key=len)) > limits.ID_CHARACTERS_MAX
     ):
         raise Rejected(
             f"{len(said.consumed)} messages are consumed, more than CONSUMED_PER_COMMIT_MAX ({limits.CONSUMED_PER_COMMIT_MAX})"
         )
+
+
+def _check_doing(doing: h.Doing) -> None:
+    is_named = max(len(doing.name), len(doing.failure_type)) <= limits.ID_CHARACTERS_MAX
+    is_in_time = all(0 <= time_ms <= limits.TIME_MS_MAX for time_ms in (doing.next_ms, doing.since_ms))
+    if not is_named or not is_in_time or doing.attempt > limits.RUN_NUMBER_MAX or doing.sub_state not in _SUB_STATES_TOLD:
+        raise Rejected(f"what the run does is told as {str(doing)[:200]!r}")
 
 
 def check_release(release: w.Release) -> None:

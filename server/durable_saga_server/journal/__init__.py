@@ -32,6 +32,7 @@ from durable_saga_server.journal.values import (
     Commit,
     Committed,
     Created,
+    Doing,
     Exists,
     Fenced,
     Filter,
@@ -41,6 +42,8 @@ from durable_saga_server.journal.values import (
     Member,
     Outcome,
     Run,
+    Standing,
+    Standings,
     Switch,
     Tally,
     Unknown,
@@ -50,10 +53,10 @@ from durable_saga_server.journal.values import (
 
 __all__ = [
     "CHUNK_BYTES", "FAR_AFTER_MS", "INBOX_BYTES_MAX", "INBOX_MESSAGES_MAX", "MEMBER_KEPT_MS", "SHARDS", "Attributes", "Chunks",
-    "Claims", "Commit", "Committed", "Created", "Exists", "Fenced", "Filter", "Head", "Hint", "Hints", "Inbox", "InboxFull",
-    "Index", "Journal", "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable", "Ledger", "Listed", "Member",
-    "Members", "Outcome", "Run", "Runs", "SchemaTooNew", "Switch", "Switches", "Tally", "Unknown", "WeakSettings", "mailbox_of",
-    "shard_of",
+    "Claims", "Commit", "Committed", "Created", "Doing", "Exists", "Fenced", "Filter", "Head", "Hint", "Hints", "Inbox",
+    "InboxFull", "Index", "Journal", "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable", "Ledger", "Listed",
+    "Member", "Members", "Outcome", "Run", "Runs", "SchemaTooNew", "Standing", "Standings", "Switch", "Switches", "Tally",
+    "Unknown", "WeakSettings", "mailbox_of", "shard_of",
 ]  # fmt: skip
 
 

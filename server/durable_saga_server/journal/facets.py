@@ -21,6 +21,7 @@ from durable_saga_server.journal.values import (
     Member,
     Outcome,
     Run,
+    Standings,
     Switch,
     Tally,
     Unknown,
@@ -143,6 +144,9 @@ class Index(Protocol):
 
     async def tallies(self, namespace: str) -> Sequence[Tally]:
         """How many runs of each type are in each status, from maintained rows; in order."""
+
+    async def standings(self, namespace: str) -> Standings:
+        """The open runs that are not simply at work, by what they do: from maintained rows, or bounded."""
 
     def list_again(self, run: Run) -> None:
         """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""

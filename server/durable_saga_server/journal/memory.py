@@ -26,6 +26,7 @@ from durable_saga_server.journal import (
     Member,
     Outcome,
     Run,
+    Standings,
     Switch,
     Tally,
     Unknown,
@@ -45,6 +46,8 @@ from durable_saga_server.journal.rules import (
     page_token,
     passes,
     read_page_token,
+    standing_kind,
+    standings_of,
     tallies_of,
     tally_kind,
 )
@@ -255,6 +258,10 @@ class MemoryIndex(_Part):
     async def tallies(self, namespace: str) -> Sequence[Tally]:
         heads = [one for one in self._tables.heads.values() if one.run.namespace == namespace]
         return tallies_of(Counter(map(tally_kind, heads)))
+
+    async def standings(self, namespace: str) -> Standings:
+        heads = [one for one in self._tables.heads.values() if one.run.namespace == namespace]
+        return Standings(standings_of(Counter(map(standing_kind, heads))))
 
     def list_again(self, run: Run) -> None: ...
 

@@ -23,6 +23,7 @@ from durable_saga_server.journal import (
     Hint,
     Outcome,
     Run,
+    Standing,
     Switch,
     Tally,
 )
@@ -32,6 +33,9 @@ _WITH_KEYS = frozenset({"saga_started", "key_declared"})
 _WITH_ATTRIBUTES = frozenset({"saga_started", "attributes_set"})
 TallyKind = tuple[str, int, str, bool, bool]
 """Type, status, build, whether it is blocked, and paused."""
+StandingKind = tuple[str, int, str, str]
+"""Type, sub-state, name, type of failure."""
+_BY_STATUS: dict[int, int] = {h.COMPENSATION_STUCK: h.STUCK, h.HELD: h.FAILED_AND_HELD}
 NOTEWORTHY = frozenset({h.COMPENSATION_STUCK, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.HELD})
 
 
@@ -75,6 +79,28 @@ def tally_kind(head: Head) -> TallyKind:
     return head.saga_type, head.status, head.build, bool(head.blocked), bool(head.paused)
 
 
+def sub_state(head: Head) -> int:
+    """What an open run does or waits for, the first that counts; 0: it is at work, or has ended."""
+    if head.status not in OPEN:
+        return h.SUB_STATE_UNSPECIFIED
+    if head.blocked:
+        return h.BLOCKED
+    if head.paused:
+        return h.PAUSED
+    if head.status in _BY_STATUS:
+        return _BY_STATUS[head.status]
+    return head.doing.state or (h.UNWINDING if head.status == h.COMPENSATING else h.SUB_STATE_UNSPECIFIED)
+
+
+def standing_kind(head: Head) -> StandingKind:
+    """What it is counted as where its sub-state is not 0."""
+    return head.saga_type, sub_state(head), head.doing.name, head.doing.failure_type
+
+
+def standings_of(counted: Mapping[StandingKind, int]) -> list[Standing]:
+    return sorted(Standing(*kind, count) for kind, count in counted.items() if kind[1] and count > 0)
+
+
 def tallies_of(counted: Mapping[TallyKind, int]) -> list[Tally]:
     found = []
     for (saga_type, status, build, is_blocked, is_paused), count in counted.items():
@@ -95,7 +121,7 @@ def after_commit(head: Head, commit: Commit) -> Head:
         commit.next_seq + len(commit.events), commit.commit_id, head.started_ms, commit.now_ms,
         commit.now_ms if closed else 0, commit.wake_at_ms, commit.blocked if commit.release else "", head.newest,
         attributes_in(commit.events, head.attributes), commit.build or head.build,
-        head.paused if commit.paused is None else commit.paused,
+        head.paused if commit.paused is None else commit.paused, head.doing if commit.doing is None else commit.doing,
     )  # fmt: skip
 
 
@@ -124,6 +150,11 @@ def passes(head: Head, wanted: Filter) -> bool:
         and (not wanted.build or head.build == wanted.build)
         and (not wanted.blocked or bool(head.blocked))
         and (not wanted.paused or bool(head.paused))
+        and (not wanted.sub_states or (head.status in OPEN and sub_state(head) in wanted.sub_states))
+        and (not wanted.failure_type or head.doing.failure_type == wanted.failure_type)
+        and (not wanted.ended_after_ms or head.ended_ms >= wanted.ended_after_ms)
+        and (not wanted.ended_before_ms or 0 < head.ended_ms < wanted.ended_before_ms)
+        and head.run.saga.startswith(wanted.id_prefix)
     )
 
 

@@ -32,6 +32,11 @@ def migrate(db: sqlite3.Connection) -> None:
             db.execute(f"ALTER TABLE heads ADD COLUMN {column} TEXT DEFAULT ''")
         db.execute("DROP INDEX IF EXISTS heads_by_change")
         db.execute("DROP TABLE IF EXISTS tallies")
+    if there is not None and version < 7:
+        for column in ("state", "sub_state", "attempt", "next_ms", "since_ms"):
+            db.execute(f"ALTER TABLE heads ADD COLUMN {column} INTEGER DEFAULT 0")
+        for column in ("doing", "failure_type"):
+            db.execute(f"ALTER TABLE heads ADD COLUMN {column} TEXT DEFAULT ''")
     if version < 5:
         _set_aside(db)
     for statement in TABLES.split(";\n"):
@@ -41,6 +46,8 @@ def migrate(db: sqlite3.Connection) -> None:
         _number(db)
     if version < 6:
         _count(db)
+    if version < 7:
+        _tell_standing(db)
     if version < 3:  # version 2 had hints without shards
         for row in db.execute("SELECT due_ms, namespace, saga, run FROM hints").fetchall():
             add_hint(db, Hint(row[0], Run(*row[1:])))
@@ -67,6 +74,12 @@ def _count(db: sqlite3.Connection) -> None:
     """Version 5 counted without builds, and blocked runs with the others."""
     kind = f"namespace, saga_type, status, '', {IS_OPEN} AND blocked <> '', 0"
     db.execute(f"INSERT INTO tallies SELECT {kind}, count(*) FROM heads GROUP BY 1, 2, 3, 5")
+
+
+def _tell_standing(db: sqlite3.Connection) -> None:
+    """Version 6 knew what blocks, pauses or holds a run, and not yet what its worker tells of it."""
+    known = "CASE WHEN blocked <> '' THEN 1 WHEN paused <> '' THEN 2 WHEN status = 3 THEN 3 WHEN status = 9 THEN 4 ELSE 14 END"
+    db.execute(f"UPDATE heads SET sub_state = {known} WHERE {IS_OPEN} AND (status <> 1 OR blocked <> '' OR paused <> '')")
 
 
 def _number(db: sqlite3.Connection) -> None:

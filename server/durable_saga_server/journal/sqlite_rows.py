@@ -9,31 +9,57 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from durable_saga_server.journal import Attributes, Head, Run
+from durable_saga_server.journal import Attributes, Doing, Head, Run
+from durable_saga_server.journal.rules import sub_state
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 RUN_IS = "namespace = ? AND saga = ? AND run = ?"
 HEAD_COLUMNS = (
     "namespace, saga, run, incarnation, saga_type, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms,"
-    " ended_ms, wake_at_ms, blocked, newest, attributes, build, paused"
+    " ended_ms, wake_at_ms, blocked, newest, attributes, build, paused,"
+    " state, doing, failure_type, attempt, next_ms, since_ms"
 )
 NOTEWORTHY = "(status NOT IN (1, 2, 4) OR blocked <> '')"
 """What a partial index holds: `rules.is_noteworthy`, and runs that continue in another."""
 IS_OPEN = "status IN (1, 2, 3, 9)"
 _FORGET_ATTRIBUTES = "DELETE FROM search_attributes WHERE namespace = OLD.namespace AND saga = OLD.saga AND run = OLD.run;"
+_STANDING = "namespace = {0}.namespace AND sub_state = {0}.sub_state AND saga_type = {0}.saga_type AND name = {0}.doing" \
+    " AND failure_type = {0}.failure_type"  # fmt: skip
+_NOT_AS_BEFORE = (
+    "UPDATE standings SET count = count - 1 WHERE OLD.sub_state > 0 AND OLD.status IN (1, 2, 3, 9) AND "
+    + _STANDING.format("OLD") + "; DELETE FROM standings WHERE count <= 0 AND " + _STANDING.format("OLD") + ";"
+)  # fmt: skip
+_AS_NOW = (
+    "INSERT INTO standings SELECT NEW.namespace, NEW.sub_state, NEW.saga_type, NEW.doing, NEW.failure_type, 1"
+    " WHERE NEW.sub_state > 0 AND NEW.status IN (1, 2, 3, 9) ON CONFLICT DO UPDATE SET count = count + 1;"
+)
+"""Triggers count, so that a server of an earlier version that ends a run is counted too. Most writes touch none of it."""
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS journal_schema (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS heads (
   id INTEGER PRIMARY KEY, namespace TEXT, saga TEXT, run INTEGER, incarnation BLOB, saga_type TEXT, status INTEGER,
   owner TEXT, epoch INTEGER, next_seq INTEGER, last_commit BLOB, started_ms INTEGER, updated_ms INTEGER,
   ended_ms INTEGER, wake_at_ms INTEGER, blocked TEXT, newest INTEGER DEFAULT 0, attributes TEXT DEFAULT '',
-  build TEXT DEFAULT '', paused TEXT DEFAULT '', UNIQUE (namespace, saga, run));
+  build TEXT DEFAULT '', paused TEXT DEFAULT '', state INTEGER DEFAULT 0, sub_state INTEGER DEFAULT 0,
+  doing TEXT DEFAULT '', failure_type TEXT DEFAULT '', attempt INTEGER DEFAULT 0, next_ms INTEGER DEFAULT 0,
+  since_ms INTEGER DEFAULT 0, UNIQUE (namespace, saga, run));
 CREATE INDEX IF NOT EXISTS heads_by_start ON heads (namespace, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_by_status ON heads (namespace, status, started_ms DESC, saga, run);
 CREATE INDEX IF NOT EXISTS heads_of_build ON heads (namespace, build, started_ms DESC, saga, run)
   WHERE build <> '' AND {IS_OPEN};
 CREATE INDEX IF NOT EXISTS heads_blocked ON heads (namespace, started_ms DESC, saga, run) WHERE blocked <> '';
 CREATE INDEX IF NOT EXISTS heads_paused ON heads (namespace, started_ms DESC, saga, run) WHERE paused <> '';
+CREATE INDEX IF NOT EXISTS heads_by_type ON heads (namespace, saga_type, status, started_ms DESC, saga, run);
+CREATE INDEX IF NOT EXISTS heads_by_state ON heads (namespace, sub_state, started_ms DESC, saga, run) WHERE sub_state <> 0;
+CREATE INDEX IF NOT EXISTS heads_by_failure ON heads (namespace, failure_type, started_ms DESC, saga, run)
+  WHERE failure_type <> '';
+CREATE INDEX IF NOT EXISTS heads_by_end ON heads (namespace, ended_ms) WHERE ended_ms > 0;
+CREATE TABLE IF NOT EXISTS standings (
+  namespace TEXT, sub_state INTEGER, saga_type TEXT, name TEXT, failure_type TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (namespace, sub_state, saga_type, name, failure_type)) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS heads_begun AFTER INSERT ON heads WHEN NEW.sub_state > 0 BEGIN {_AS_NOW} END;
+CREATE TRIGGER IF NOT EXISTS heads_standing AFTER UPDATE OF status, sub_state, doing, failure_type ON heads
+  WHEN OLD.sub_state > 0 OR NEW.sub_state > 0 BEGIN {_NOT_AS_BEFORE} {_AS_NOW} END;
 CREATE TABLE IF NOT EXISTS events (head INTEGER, seq INTEGER, event BLOB NOT NULL, PRIMARY KEY (head, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (
   namespace TEXT, saga TEXT, run INTEGER, message_id TEXT, received_ms INTEGER, message BLOB,
@@ -83,7 +109,8 @@ def find_head(db: sqlite3.Connection, run: Run) -> tuple[int, Head | None]:
 
 
 def head_of(row: tuple[object, ...]) -> Head:
-    return Head(Run(*row[:3]), *row[3:-3], _attributes(row[-3]), *row[-2:])  # type: ignore[arg-type,call-arg]  # columns come untyped
+    told = Doing(*row[-6:])  # type: ignore[arg-type]  # columns come untyped
+    return Head(Run(*row[:3]), *row[3:-9], _attributes(row[-9]), *row[-8:-6], told)  # type: ignore[arg-type,call-arg]
 
 
 def _attributes(text: object) -> Attributes:
@@ -95,9 +122,10 @@ def _attributes(text: object) -> Attributes:
 
 
 def values_of(head: Head) -> tuple[object, ...]:
+    """For HEAD_COLUMNS and the sub-state."""
     return (
         head.run.namespace, head.run.saga, head.run.run, head.incarnation, head.saga_type, head.status, head.owner,
         head.epoch, head.next_seq, head.last_commit, head.started_ms, head.updated_ms, head.ended_ms, head.wake_at_ms,
         head.blocked, head.newest, json.dumps(head.attributes) if head.attributes else "", head.build,
-        head.paused,
+        head.paused, *head.doing, sub_state(head),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from durable_saga_server.journal import (
     Unknown,
 )
 from durable_saga_server.journal.damage import cut_bytes, read_events
-from durable_saga_server.journal.rules import decide_acquire, decide_commit, decide_purge, keys_in, tally_kind
+from durable_saga_server.journal.rules import decide_acquire, decide_commit, decide_purge, keys_in, sub_state, tally_kind
 from durable_saga_server.journal.sqlite_hands import Hands
 from durable_saga_server.journal.sqlite_hints import add_hint
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, RUN_IS, find_head, read_head, run_key, values_of
@@ -31,7 +31,9 @@ from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, RUN_IS, find_h
 _SET = "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, attributes = ?"
 _UPDATE_HEAD = f"UPDATE heads SET {_SET} WHERE id = ?"
 """Leaves most indexes alone, and what is counted, which most writes do not change."""
-_UPDATE_ALL = f"UPDATE heads SET status = ?, blocked = ?, build = ?, paused = ?, {_SET} WHERE id = ?"
+_MARKS = "status = ?, blocked = ?, build = ?, paused = ?, sub_state = ?, state = ?, doing = ?, failure_type = ?, attempt = ?"
+_UPDATE_ALL = f"UPDATE heads SET {_MARKS}, next_ms = ?, since_ms = ?, {_SET} WHERE id = ?"
+_INSERT = f"INSERT INTO heads ({HEAD_COLUMNS}, sub_state) VALUES ({', '.join('?' * (HEAD_COLUMNS.count(',') + 2))})"
 _ID = f"(SELECT id FROM heads WHERE {RUN_IS})"
 
 
@@ -132,7 +134,7 @@ def _purge(db: sqlite3.Connection, run: Run, incarnation: bytes, before_ms: int)
 
 def _insert_head(db: sqlite3.Connection, head: Head) -> int:
     """Its number."""
-    done = db.execute(f"INSERT INTO heads ({HEAD_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values_of(head))
+    done = db.execute(_INSERT, values_of(head))
     if head.attributes:
         _write_attributes(db, head)
     _count(db, head, 1)
@@ -146,14 +148,19 @@ def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) 
     )  # fmt: skip
     if head.attributes != before.attributes:
         _write_attributes(db, head)
-    marks = head.status, head.blocked, head.build, head.paused
-    if marks == (before.status, before.blocked, before.build, before.paused):
+    if _marks(head) == _marks(before):
         db.execute(_UPDATE_HEAD, changed)
         return
+    marks = head.status, head.blocked, head.build, head.paused, sub_state(head), *head.doing
     db.execute(_UPDATE_ALL, (*marks, *changed))
     if tally_kind(head) != tally_kind(before):
         _count(db, head, 1)
         _count(db, before, -1)
+
+
+def _marks(head: Head) -> tuple[object, ...]:
+    """What most writes do not change."""
+    return head.status, head.blocked, head.build, head.paused, head.doing
 
 
 def _count(db: sqlite3.Connection, head: Head, more: int) -> None:

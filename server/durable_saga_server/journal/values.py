@@ -31,6 +31,19 @@ class Run(NamedTuple):
     run: int = 1
 
 
+class Doing(NamedTuple):
+    """What its worker tells of a run beside its status. `state` is a value of `history_pb2.SubState`, `name` the step or the
+    compensation that fails or failed, or what is waited for; `attempt` the one that failed last, `next_ms` the time of the next
+    one; `since_ms` when this began. Of a run that has ended, `failure_type` and `name` say why."""
+
+    state: int = 0
+    name: str = ""
+    failure_type: str = ""
+    attempt: int = 0
+    next_ms: int = 0
+    since_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head row. Times are Unix milliseconds; 0 means none.
@@ -40,6 +53,7 @@ class Head:
     `newest`, of a saga's first run: a run that is there and is not newer than the newest (0: only this one is known).
     `attributes`: (name, text) of each search attribute that its events have set, in order of name. `build`: of the code
     with which the run began, empty: not known. `paused` tells who had it stand still and why, else empty.
+    `doing` is for listings: elsewhere a store may leave it out.
     """
 
     run: Run
@@ -59,6 +73,7 @@ class Head:
     attributes: Attributes = ()
     build: str = ""
     paused: str = ""
+    doing: Doing = field(default=Doing(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,7 @@ class Commit:
     Sets next_seq, last_commit, status, wake_at_ms, updated_ms (and ended_ms when `status` is closed); `consumed` names the
     inbox messages which these events hold: they are deleted after the commit, no later than the next `inbox.unread`.
     `release` empties the owner and sets `blocked`; otherwise the owner stays and `blocked` is cleared. `build` empty, and
-    `paused` None, leave what is there.
+    `paused` and `doing` None, leave what is there.
     """
 
     run: Run
@@ -85,6 +100,7 @@ class Commit:
     blocked: str = ""
     build: str = ""
     paused: str | None = None
+    doing: Doing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +196,29 @@ class Tally:
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Standing:
+    """How many open runs of a type do the same: a value of `history_pb2.SubState` above 0, and what `Doing` has of it."""
+
+    saga_type: str
+    sub_state: int
+    name: str
+    failure_type: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """In order; with `at_least` there are more runs than were counted."""
+
+    groups: Sequence[Standing]
+    at_least: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All of it holds. An empty field, or False, asks nothing; `started_after_ms` is within, `started_before_ms` is not."""
+    """All of it holds. An empty field, or False, asks nothing; what begins at a time is within, what ends at one is not.
+    `sub_states`: those of `rules.sub_state`, of open runs alone."""
 
     namespace: str
     saga_type: str = ""
@@ -193,6 +229,11 @@ class Filter:
     build: str = ""
     blocked: bool = False
     paused: bool = False
+    sub_states: frozenset[int] = field(default_factory=frozenset)
+    failure_type: str = ""
+    ended_after_ms: int = 0
+    ended_before_ms: int = 0
+    id_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

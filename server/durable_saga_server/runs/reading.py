@@ -8,12 +8,11 @@ from typing import Any
 
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
-from durable_saga_server.failures import ServiceError, check_attributes, check_name, guard_journal
+from durable_saga_server.failures import check_name, guard_journal
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import taken_ids
 from durable_saga_server.history.view import Folding, fold
-from durable_saga_server.journal import Filter, Head, JournalDamaged, Run
-from durable_saga_server.journal.rules import passes
+from durable_saga_server.journal import Head, JournalDamaged, Run
 from durable_saga_server.keys import key_of
 from durable_saga_server.means import Means
 from durable_saga_server.runs.heads import Heads
@@ -49,7 +48,7 @@ class Reading:
 
     async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
         """`events` are what is known of its history, from the start."""
-        view = self._view(head)
+        view = self.view(head)
         folding = Folding(view)
         folding.add(events[: head.next_seq])
         waiting = await self._journal.inbox.unread(head.run) if head.status != h.CONTINUED else []
@@ -128,7 +127,7 @@ class Reading:
     async def _outcome(self, head: Head) -> c.Description | None:
         """Of a completed run: its last event tells it. One that is at work has none yet."""
         if head.status in (h.RUNNING, h.COMPENSATING):
-            return self._view(head)
+            return self.view(head)
         try:
             last = await self._journal.runs.events(head.run, head.next_seq - 1, 1) if head.status == h.COMPLETED else []
         except JournalDamaged:
@@ -160,41 +159,6 @@ class Reading:
         return head.status not in OPEN
 
     @guard_journal
-    async def list(self, request: c.ListRequest) -> c.ListReply:
-        check_name("namespace", request.namespace, self._config.id_characters_max)
-        check_attributes(request.attributes)
-        wanted = Filter(
-            request.namespace, request.saga_type, frozenset(request.status), tuple(sorted(request.attributes.items())),
-            request.started_after_ms, request.started_before_ms, request.build, request.blocked, request.paused,
-        )  # fmt: skip
-        if request.correlation_key:
-            return await self._keyed(wanted, request.correlation_key)
-        try:
-            limit = min(request.limit or 100, self._config.list_max)
-            found = await self._journal.index.listing(wanted, limit, request.page)
-        except ValueError as error:
-            raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-        return c.ListReply(sagas=[self._view(head) for head in found.heads], next_page=found.next_page)
-
-    async def _keyed(self, wanted: Filter, correlation_key: str) -> c.ListReply:
-        """All of them in one page, as many as a key may have."""
-        found = await self._heads.open_keyed(wanted.namespace, correlation_key)
-        heads = sorted((head for head in found if passes(head, wanted)), key=lambda head: (-head.started_ms, head.run.saga))
-        return c.ListReply(sagas=[self._view(head) for head in heads])
-
-    @guard_journal
-    async def statistics(self, request: c.StatisticsRequest) -> c.StatisticsReply:
-        check_name("namespace", request.namespace, self._config.id_characters_max)
-        tallies = await self._journal.index.tallies(request.namespace)
-        return c.StatisticsReply(tallies=[
-            c.Tally(
-                saga_type=one.saga_type, status=shown(one.status), count=one.count, build=one.build, blocked=one.blocked,
-                paused=one.paused,
-            )
-            for one in tallies
-        ], paused_types=self._sessions.paused.of(request.namespace).values())  # fmt: skip
-
-    @guard_journal
     async def changes(self, request: c.ChangesRequest) -> c.ListReply:
         check_name("namespace", request.namespace, self._config.id_characters_max)
         limit = min(request.limit or 100, self._config.list_max)
@@ -214,7 +178,7 @@ class Reading:
         claimed = await self._journal.claims.claim(request.namespace, request.group, request.item, now_ms, until_ms)
         return c.ClaimReply(claimed=claimed)
 
-    def _view(self, head: Head) -> c.Description:
+    def view(self, head: Head) -> c.Description:
         """With the reason why it stands still, where this server knows one that the journal does not."""
         view = describe_head(head)
         view.paused = self._sessions.paused.why_of(head) if head.status in OPEN else ""

@@ -22,6 +22,7 @@ from durable_saga_server.keys import run_of
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.means import Means
 from durable_saga_server.workers.committer import Answer, Committer
+from durable_saga_server.workers.doing import doing_in
 from durable_saga_server.workers.hooks import Hooks
 from durable_saga_server.workers.parking import Parking
 from durable_saga_server.workers.sessions import Session
@@ -115,7 +116,7 @@ class Commits:
             Commit(
                 run, request.incarnation, request.epoch, request.commit_id, request.events[0].seq, request.events,
                 request.status, now_ms, wake_ms(request, now_ms), request.consumed, request.release, build=build_in(request),
-                paused=request.paused if request.HasField("paused") else None,
+                paused=request.paused if request.HasField("paused") else None, doing=doing_in(request),
             ),
             done,
         )  # fmt: skip

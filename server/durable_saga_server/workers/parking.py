@@ -15,6 +15,7 @@ from durable_saga_server.keys import run_of
 from durable_saga_server.means import Means
 from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
+from durable_saga_server.workers.doing import doing_in
 from durable_saga_server.workers.sessions import Session
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Parking:
             wake_at_ms = min(again_ms, wake_at_ms or again_ms)  # at its time-out, however long it would wait
         commit = Commit(
             run, request.incarnation, request.epoch, self._ids.new(), request.next_seq, [], request.status, now_ms,
-            wake_at_ms, request.consumed, release=True, blocked=blocked,
+            wake_at_ms, request.consumed, release=True, blocked=blocked, doing=doing_in(request),
         )  # fmt: skip
         while True:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from durable_saga_server.journal import Head, Run
+from durable_saga_server.journal import Doing, Head, Run
 from durable_saga_server.journal.cassandra.session import Session
 
 LINEARIZABLE, GLANCE = "head", "head_seen"
@@ -36,10 +36,16 @@ def head_columns(head: Head) -> tuple[Any, ...]:
 
 def head_of(
     run: Run, row: Sequence[Any], attributes: Mapping[str, str] | None = None, build: str | None = "",
-    paused: str | None = "", newest: int = 0,
+    paused: str | None = "", newest: int = 0, doing: Doing | None = None,
 ) -> Head:  # fmt: skip
     saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started, updated, ended, wake, blocked = row
     return Head(
         run, incarnation, saga_type, status, owner or "", epoch, next_seq, last_commit, started, updated, ended, wake,
-        blocked or "", newest, tuple(sorted((attributes or {}).items())), build or "", paused or "",
+        blocked or "", newest, tuple(sorted((attributes or {}).items())), build or "", paused or "", doing or Doing(),
     )  # fmt: skip
+
+
+def doing_of(row: Sequence[Any]) -> Doing:
+    """Of schema.DOING_COLUMNS, which may be empty."""
+    state, name, failure_type, attempt, next_ms, since_ms = row
+    return Doing(state or 0, name or "", failure_type or "", attempt or 0, next_ms or 0, since_ms or 0)

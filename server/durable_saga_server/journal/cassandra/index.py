@@ -14,11 +14,11 @@ from typing import Any
 
 from durable_saga_server.clock import Clock
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Filter, Head, Listed, Run, Tally
+from durable_saga_server.journal import Filter, Head, Listed, Run, Standings, Tally
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import head_of
 from durable_saga_server.journal.cassandra.listing import Listing
-from durable_saga_server.journal.cassandra.pages import read_page
+from durable_saga_server.journal.cassandra.pages import read_page, read_standings
 from durable_saga_server.journal.cassandra.parts import DAYS_MAX, ends_ms
 from durable_saga_server.journal.cassandra.session import Session
 from durable_saga_server.journal.rules import TallyKind, cut_changes, tallies_of
@@ -46,6 +46,10 @@ class CassandraIndex:
     async def listing(self, filter: Filter, limit: int, page: str) -> Listed:
         await self._listing.settle()
         return await read_page(self._session, filter, limit, page)
+
+    async def standings(self, namespace: str) -> Standings:
+        await self._listing.settle()
+        return await read_standings(self._session, namespace)
 
     def list_again(self, run: Run) -> None:
         self._listing.changed(run)

@@ -20,12 +20,13 @@ from typing import Any
 from cassandra.query import UNSET_VALUE
 
 from durable_saga_server.clock import Clock
-from durable_saga_server.journal import Commit, Head, JournalError, Run
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Commit, Doing, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
-from durable_saga_server.journal.cassandra.heads import GLANCE, head_columns, read_head
+from durable_saga_server.journal.cassandra.heads import GLANCE, doing_of, head_columns, read_head
 from durable_saga_server.journal.cassandra.parts import Parts
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import after_commit, attributes_in, is_noteworthy
+from durable_saga_server.journal.rules import after_commit, attributes_in, is_noteworthy, sub_state
 
 log = logging.getLogger(__name__)
 READS_AT_ONCE_MAX = 16
@@ -33,6 +34,7 @@ ROWS_TOGETHER_MAX = 32
 CHANGES_WAITING_MAX = 100_000
 DELAY_SECONDS = 0.2
 BEGUN_SECONDS = 1.0
+ID_BYTES = 16
 CHANGE_LATE_MS = 2_000
 """A change that is written later than this is late. Less than the seconds that a monitor looks back."""
 _Partition = tuple[str, int]
@@ -46,6 +48,7 @@ class Listing:
         self._session, self._clock = session, clock
         self._begun: dict[Run, tuple[Head, float]] = {}
         self._changed: dict[Run, Head | None] = {}
+        self._told: dict[Run, Doing] = {}  # of those that changed, what they do: their heads do not tell it
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._round_over = asyncio.Event()
@@ -65,6 +68,8 @@ class Listing:
         if self._has_room():
             known = None if run in self._changed or begun is None or commit is None else _after(begun[0], commit)
             self._changed[run] = known
+            if known is not None or (commit is not None and commit.doing is not None):
+                self._told[run] = known.doing if known is not None else commit.doing  # type: ignore[union-attr,assignment]
             self._start()
 
     def told_build(self, run: Run, commit: Commit) -> None:
@@ -97,24 +102,26 @@ class Listing:
                         await self._wanted.wait()
                 except TimeoutError:
                     pass  # what has come meanwhile is written together
-                rows, self._writing = self._take(all_begun=self._wanted.is_set()), True
+                (rows, told), self._writing = self._take(all_begun=self._wanted.is_set()), True
                 self._wanted.clear()
-                await self._write(rows)
+                await self._write(rows, told)
                 self._end_round()
         finally:
             self._task = None
             self._end_round()
 
-    def _take(self, *, all_begun: bool) -> dict[Run, Head | None]:
+    def _take(self, *, all_begun: bool) -> tuple[dict[Run, Head | None], dict[Run, Doing]]:
         """What is due: changes, and what has begun a while ago."""
         rows, self._changed = self._changed, {}
+        told, self._told = self._told, {}
         until = time.monotonic() - BEGUN_SECONDS
         for run, (head, since) in list(self._begun.items()):
             if since > until and not all_begun:
                 break
             rows[run] = head if head.owner else None  # one without an owner may have got it
             del self._begun[run]
-        return rows
+            told[run] = head.doing
+        return rows, told
 
     def _end_round(self) -> None:
         self._writing = False
@@ -122,7 +129,7 @@ class Listing:
         self._round_over.set()
         self._round_over = asyncio.Event()
 
-    async def _write(self, rows: Mapping[Run, Head | None]) -> None:
+    async def _write(self, rows: Mapping[Run, Head | None], told: Mapping[Run, Doing]) -> None:
         heads = [head for head in rows.values() if head is not None]
         unknown = [run for run, head in rows.items() if head is None]
         for start in range(0, len(unknown), READS_AT_ONCE_MAX):
@@ -134,7 +141,10 @@ class Listing:
             except JournalError as error:
                 log.warning("the listing row of %s is written later: %s", head.run.saga, error)
                 continue
-            partitions.setdefault((head.run.namespace, part), []).append(head)
+            doing = told.get(head.run, Doing() if head.status not in OPEN else None)
+            if doing is None and (doing := await self._read_doing(head, part)) is None:
+                continue
+            partitions.setdefault((head.run.namespace, part), []).append(replace(head, doing=doing))
         for partition, several in partitions.items():
             for start in range(0, len(several), ROWS_TOGETHER_MAX):
                 await self._put(partition, several[start : start + ROWS_TOGETHER_MAX])
@@ -145,6 +155,16 @@ class Listing:
         except JournalError as error:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
             return None
+
+    async def _read_doing(self, head: Head, part: int) -> Doing | None:
+        """As it was told last."""
+        run = head.run
+        try:
+            rows = await self._session.read("list_doing", run.namespace, part, head.started_ms, run.saga, run.run)
+        except JournalError as error:
+            log.warning("the listing row of %s is written later: %s", run.saga, error)
+            return None
+        return doing_of(rows[0]) if rows else Doing()
 
     async def _put(self, partition: _Partition, heads: Sequence[Head]) -> None:
         try:
@@ -196,8 +216,13 @@ def list_row(head: Head, part: int) -> tuple[Any, ...]:
     attributes = dict(head.attributes) or UNSET_VALUE
     return (
         head.run.namespace, part, head.run.saga, head.run.run, *head_columns(head), attributes, head.build or UNSET_VALUE,
-        head.paused, bool(head.blocked), bool(head.paused), timestamp,
+        head.paused, bool(head.blocked), bool(head.paused), id_number(head.run.saga), sub_state(head), *head.doing, timestamp,
     )  # fmt: skip
+
+
+def id_number(saga: str, filled_with: bytes = b"\0") -> int:
+    """Ids in their order as numbers, by their first ID_BYTES bytes: an index of Cassandra 5 knows ranges of numbers alone."""
+    return int.from_bytes(saga.encode()[:ID_BYTES].ljust(ID_BYTES, filled_with), "big")
 
 
 def _change_key(head: Head) -> _Partition:

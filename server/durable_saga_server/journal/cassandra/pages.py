@@ -9,20 +9,36 @@ key, so what is started meanwhile does not move it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from durable_saga_server.journal import Filter, Head, Listed, Run
+from durable_saga_server.history.appending import OPEN
+from durable_saga_server.journal import Filter, Head, Listed, Run, Standings
 from durable_saga_server.journal.cassandra import schema
-from durable_saga_server.journal.cassandra.heads import head_of
+from durable_saga_server.journal.cassandra.heads import doing_of, head_of
+from durable_saga_server.journal.cassandra.listing import id_number
 from durable_saga_server.journal.cassandra.parts import DAYS_MAX, begins_ms, day_of
 from durable_saga_server.journal.cassandra.session import Session
-from durable_saga_server.journal.rules import page_token, page_token_before, read_page_token
+from durable_saga_server.journal.rules import (
+    StandingKind,
+    page_token,
+    page_token_before,
+    passes,
+    read_page_token,
+    standings_of,
+)
 
 PARTS_PER_PAGE_MAX = 128
 PARTS_AT_ONCE_MAX = 8
+STANDINGS_ROWS_MAX = 10_000
+"""Rows that are counted for each of trouble and waiting; beyond it the counts are what there is at least."""
+TROUBLE_MAX = 9
 END_OF_TIME_MS = 2**53
-_SELECT = f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes, build, paused FROM listing WHERE namespace = ? AND day = ?"
+_SELECT = (
+    f"SELECT saga, run, {schema.HEAD_COLUMNS}, attributes, build, paused, {schema.DOING_COLUMNS} FROM listing"
+    " WHERE namespace = ? AND day = ?"
+)
 _Position = tuple[int, str, int]
 
 
@@ -42,9 +58,27 @@ async def read_page(session: Session, wanted: Filter, limit: int, page: str) -> 
     return Listed(heads)
 
 
+async def read_standings(session: Session, namespace: str) -> Standings:
+    """Trouble apart from what only waits, so that neither takes the other's room; the newest parts first."""
+    parts = await _parts(session, Filter(namespace), None)
+    counted, at_least = Counter[StandingKind](), len(parts) > PARTS_PER_PAGE_MAX
+    for first, last in ((1, TROUBLE_MAX), (TROUBLE_MAX + 1, 99)):
+        left = STANDINGS_ROWS_MAX
+        for several in _groups(parts[:PARTS_PER_PAGE_MAX]):
+            reads = (session.read("standings", namespace, part, first, last, left + 1) for part in several)
+            rows = [row for found in await asyncio.gather(*reads) for row in found]
+            at_least, left = at_least or len(rows) > left, left - len(rows)
+            for saga_type, status, state, name, failure_type in rows:
+                if status in OPEN:
+                    counted[saga_type, state, name or "", failure_type or ""] += 1
+            if left <= 0:
+                break
+    return Standings(standings_of(counted), at_least)
+
+
 async def _parts(session: Session, wanted: Filter, after: _Position | None) -> Sequence[int]:
     """In which there are rows, from the newest; one more than a page looks at."""
-    until_ms = (wanted.started_before_ms or END_OF_TIME_MS) - 1
+    until_ms = min(wanted.started_before_ms or END_OF_TIME_MS, wanted.ended_before_ms or END_OF_TIME_MS) - 1
     if after is not None:
         until_ms = min(until_ms, after[0])
     first, last = wanted.started_after_ms // schema.LISTING_DAY_MS, until_ms // schema.LISTING_DAY_MS
@@ -67,7 +101,7 @@ async def _read_part(session: Session, wanted: Filter, part: int, after: _Positi
     heads: list[Head] = []
     while True:
         found = await _read_rows(session, wanted, part, after, limit)
-        heads += [head for head in found if head.status != schema.PURGED]
+        heads += [head for head in found if head.status != schema.PURGED and passes(head, wanted)]
         if len(found) < limit or len(heads) >= limit:
             return heads[:limit]
         after = (found[-1].started_ms, found[-1].run.saga, found[-1].run.run)
@@ -88,8 +122,13 @@ async def _read_rows(session: Session, wanted: Filter, part: int, after: _Positi
             bound = (wanted.namespace, part, *values, *more_values, limit)
             reads.append(session.select(f"{_SELECT}{text}{more} LIMIT ?", *bound))
     rows = [row for found in await asyncio.gather(*reads) for row in found]
-    heads = [head_of(Run(wanted.namespace, row[0], row[1]), row[2:-3], *row[-3:]) for row in rows]
+    heads = [_head_of(wanted.namespace, row) for row in rows]
     return sorted(heads, key=lambda one: (-one.started_ms, one.run.saga, one.run.run))[:limit]
+
+
+def _head_of(namespace: str, row: Sequence[Any]) -> Head:
+    attributes, build, paused, *doing = row[-9:]
+    return head_of(Run(namespace, row[0], row[1]), row[2:-9], attributes, build, paused, doing=doing_of(doing))
 
 
 def _conditions(wanted: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -102,7 +141,17 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
     text += " AND is_blocked = true" * wanted.blocked + " AND is_paused = true" * wanted.paused
     for name, value in wanted.attributes:
         text, values = text + " AND attributes[?] = ?", [*values, name, value]
-    if not wanted.statuses:
-        yield text, tuple(values)
-    for status in sorted(wanted.statuses):
-        yield f"{text} AND status = ?", (*values, status)
+    if wanted.failure_type:
+        text, values = text + " AND failure_type = ?", [*values, wanted.failure_type]
+    if wanted.ended_after_ms or wanted.ended_before_ms:
+        ended = max(wanted.ended_after_ms, 1), wanted.ended_before_ms or END_OF_TIME_MS
+        text, values = text + " AND ended_ms >= ? AND ended_ms < ?", [*values, *ended]
+    if wanted.id_prefix:
+        of_prefix = id_number(wanted.id_prefix), id_number(wanted.id_prefix, b"\xff")
+        text, values = text + " AND id_number >= ? AND id_number <= ?", [*values, *of_prefix]
+    states = sorted(wanted.sub_states) if 0 not in wanted.sub_states else []
+    statuses = sorted(wanted.statuses or (OPEN if wanted.sub_states and not states else ()))
+    for more in [f" AND sub_state = {int(state)}" for state in states] or [""]:
+        yield from ((f"{text}{more} AND status = ?", (*values, status)) for status in statuses)
+        if not statuses:
+            yield text + more, tuple(values)

@@ -137,7 +137,7 @@ class CassandraRuns:
         if commit.run in self._blocked and not commit.blocked:
             del self._blocked[commit.run]
             return True
-        if commit.status != h.RUNNING or commit.blocked or commit.paused is not None:
+        if commit.status != h.RUNNING or commit.blocked or commit.paused is not None or commit.doing is not None:
             return True
         return any(event.WhichOneof("kind") in ("recover_requested", "attributes_set") for event in commit.events)
 

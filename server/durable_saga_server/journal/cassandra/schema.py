@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from durable_saga_server.journal import MEMBER_KEPT_MS
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 HEAD_SEQ = -1
 HINT_BUCKET_MS = 60_000
 HINT_KEPT_SECONDS = 30 * 86_400
@@ -58,7 +58,8 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS listing (namespace text, day bigint, started_ms bigint, saga text, run int,"
     " incarnation blob, saga_type text, status int, owner text, epoch bigint, next_seq bigint, last_commit blob,"
     " updated_ms bigint, ended_ms bigint, wake_at_ms bigint, blocked text, attributes map<text, text>, build text,"
-    " paused text, is_blocked boolean, is_paused boolean,"
+    " paused text, is_blocked boolean, is_paused boolean, state int, sub_state int, doing text, failure_type text,"
+    " attempt int, next_ms bigint, since_ms bigint, id_number varint,"
     " PRIMARY KEY ((namespace, day), started_ms, saga, run)) WITH CLUSTERING ORDER BY (started_ms DESC, saga ASC, run ASC)",
     "CREATE TABLE IF NOT EXISTS listing_days (namespace text, day bigint, PRIMARY KEY (namespace, day))"
     " WITH CLUSTERING ORDER BY (day DESC)",
@@ -94,6 +95,14 @@ CHANGES = (
     "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS paused text",
     "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS is_blocked boolean",
     "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS is_paused boolean",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS state int",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS sub_state int",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS doing text",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS failure_type text",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS attempt int",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS next_ms bigint",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS since_ms bigint",
+    "ALTER TABLE IF EXISTS listing ADD IF NOT EXISTS id_number varint",
 )
 """Of tables that an earlier version made."""
 
@@ -104,9 +113,14 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS listing_build ON listing (build) USING 'sai'",
     "CREATE INDEX IF NOT EXISTS listing_blocked ON listing (is_blocked) USING 'sai'",
     "CREATE INDEX IF NOT EXISTS listing_paused ON listing (is_paused) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_sub_state ON listing (sub_state) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_failure ON listing (failure_type) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_ended ON listing (ended_ms) USING 'sai'",
+    "CREATE INDEX IF NOT EXISTS listing_id ON listing (id_number) USING 'sai'",
 )
 INDEX_PROBES = (
     "status = 0", "saga_type = '-'", "attributes['-'] = '-'", "build = '-'", "is_blocked = true", "is_paused = true",
+    "sub_state = 1", "failure_type = '-'", "ended_ms = 1", "id_number = 1",
 )  # fmt: skip
 
 _RUN = "namespace = ? AND saga = ? AND run = ?"
@@ -114,6 +128,7 @@ HEAD_COLUMNS = (
     "saga_type, incarnation, status, owner, epoch, next_seq, last_commit, started_ms, updated_ms, ended_ms, wake_at_ms, blocked"
 )
 _HEAD = f"SELECT {HEAD_COLUMNS}, newest, attributes, build, paused, log, term FROM runs"
+DOING_COLUMNS = "state, doing, failure_type, attempt, next_ms, since_ms"
 TALLIED = "saga_type, status, build, is_blocked, is_paused"
 _SET = "SET next_seq = ?, last_commit = ?, status = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, blocked = ?"
 _FENCE = f"WHERE {_RUN} AND seq = {HEAD_SEQ} IF incarnation = ? AND epoch = ? AND next_seq = ? AND last_commit != ?"
@@ -183,7 +198,12 @@ STATEMENTS = {
     "members": "SELECT name, address, beat, seen_ms, workers, saga_types FROM members WHERE one = 1",
     "leave": "DELETE FROM members WHERE one = 1 AND name = ?",
     "list_put": f"INSERT INTO listing (namespace, day, saga, run, {HEAD_COLUMNS}, attributes, build, paused,"
-    " is_blocked, is_paused) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+    f" is_blocked, is_paused, id_number, sub_state, {DOING_COLUMNS})"
+    f" VALUES ({', '.join('?' * 29)}) USING TIMESTAMP ?",
+    "list_doing": f"SELECT {DOING_COLUMNS} FROM listing WHERE namespace = ? AND day = ? AND started_ms = ? AND saga = ?"
+    " AND run = ?",
+    "standings": "SELECT saga_type, status, sub_state, doing, failure_type FROM listing"
+    " WHERE namespace = ? AND day = ? AND sub_state >= ? AND sub_state <= ? LIMIT ?",
     "list_purged": f"UPDATE listing USING TIMESTAMP ? SET status = {PURGED}"
     " WHERE namespace = ? AND day = ? AND started_ms = ? AND saga = ? AND run = ?",
     "list_drop_day": "DELETE FROM listing USING TIMESTAMP ? WHERE namespace = ? AND day = ?",
