@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import nullcontext
 
-from tests.simulation import builds, careless, deployed
+from tests.simulation import builds, careless, deployed, pauses
 from tests.simulation.log_journal import soon
 from tests.simulation.plan import make
 from tests.simulation.world import Outcome, World
@@ -31,6 +31,7 @@ def play(
         builds.make(seed, plan)
         if deploys:
             deployed.make(seed, plan)
+        pauses.make(seed, plan)
         with soon(random.Random(f"logs/{seed}")) if has_logs else nullcontext():
             return World(seed, plan, has_logs=has_logs).run()
     finally:

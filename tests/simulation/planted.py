@@ -33,6 +33,7 @@ from durable_saga.replay.unwinding import Unwinding
 from durable_saga.replay.without_code import WithoutCode
 from durable_saga.worker import active_run, attempts
 from durable_saga.worker.active_run import ActiveRun
+from durable_saga.worker.starts import Gate
 from tests.laws.test_without_code import register_below, undo_twice
 
 SEEDS_EASY = 40
@@ -62,6 +63,9 @@ class Bug:
 
 async def _go_on(self: Any, commit: Any, done: Callable[[Any], None]) -> None:
     done(Committed())
+
+
+def _take_nothing(self: Any, effect: Any) -> None: ...
 
 
 async def _create_unknown(self: Any, head: Any, event: h.Event, hint: Hint) -> Any:
@@ -261,6 +265,7 @@ BUGS = [
     Bug("beginning again at once what was cut off", SEEDS_HARD, [(interruptions, "back_off_ms", _at_once)], first=189),
     Bug("offered again to the build that refused", SEEDS_EASY, [(Refusals, "of", _nobody_refused)]),
     Bug("a key without the incarnation", SEEDS_EASY, [(attempts, "key_prefix", _key_without_incarnation)], first=8),
+    Bug("taking no notice of a pause", SEEDS_EASY, [(Gate, "take", _take_nothing)]),
 ]
 
 BUGS_OF_DEPLOYS = [
