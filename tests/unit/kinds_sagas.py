@@ -204,7 +204,7 @@ async def play(client: Client) -> list[Handle[Any]]:
         await asyncio.sleep(0.01)
     await going.recover("let it go")
     skips = await client.start(Skips, "c-7", id="skips")
-    handles = [first, paused, ended, late, settled, going, skips]
+    handles: list[Handle[Any]] = [first, paused, ended, late, settled, going, skips]
     for handle in handles:
         await _end(handle)
     return handles
