@@ -93,5 +93,4 @@ def is_found(bug: Bug, *, deploys: bool = False) -> bool:
 @pytest.mark.parametrize("file", sorted(pinned.PLANS.glob("*.json")), ids=lambda file: file.stem)
 def test_a_plan_in_which_a_bug_is_found_breaks_nothing_without_the_bug(file: pathlib.Path) -> None:
     assert file in [pinned.path_of(bug.name) for bug in [*BUGS, *BUGS_OF_DEPLOYS]]
-    for world in range(pinned.WORLDS):
-        assert not play_plan(world, pinned.from_value(json.loads(file.read_text()))).violation
+    assert not play_plan(0, pinned.from_value(json.loads(file.read_text()))).violation
