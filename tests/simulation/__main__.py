@@ -11,9 +11,9 @@ import sys
 import time
 from contextlib import nullcontext
 
-from tests.simulation import builds, careless, deployed
+from tests.simulation import builds, careless, deployed, pauses
 from tests.simulation.log_journal import soon
-from tests.simulation.plan import make
+from tests.simulation.plan import Plan, make
 from tests.simulation.world import Outcome, World
 
 SAY_EVERY = 50
@@ -24,13 +24,24 @@ def play(
 ) -> Outcome:  # fmt: skip
     """One world from its seed. `deploys`: with sagas whose code half of the workers have in another order. `has_logs`: as on
     Cassandra with commits=log."""
+    return play_plan(seed, plan_of(seed, servers, workers, deploys=deploys), has_logs=has_logs)
+
+
+def plan_of(seed: int, servers: int | None = None, workers: int | None = None, *, deploys: bool = False) -> Plan:
+    """Each part draws from dice of its own: what is added to one leaves the others as they are."""
+    plan = make(seed, servers, workers)
+    careless.make(seed, plan)
+    builds.make(seed, plan)
+    if deploys:
+        deployed.make(seed, plan)
+    pauses.make(seed, plan)
+    return plan
+
+
+def play_plan(seed: int, plan: Plan, *, has_logs: bool = False) -> Outcome:
+    """One world of that plan. Its seed says what chance makes of it."""
     logging.disable(logging.CRITICAL)
     try:
-        plan = make(seed, servers, workers)
-        careless.make(seed, plan)
-        builds.make(seed, plan)
-        if deploys:
-            deployed.make(seed, plan)
         with soon(random.Random(f"logs/{seed}")) if has_logs else nullcontext():
             return World(seed, plan, has_logs=has_logs).run()
     finally:

@@ -25,12 +25,20 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MESSAGES = frozenset(
-    {"signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested"}
+    {
+        "signal_received",
+        "cancel_requested",
+        "compensation_decided",
+        "recover_requested",
+        "compensate_requested",
+        "pause_requested",
+        "resume_requested",
+    }
 )
 CLOCKS_DIFFER_SECONDS_MAX = 15
 UNCOUNTED_MAX = 3
 """An attempt that was due by the clock of one worker may not be due yet by that of the next: then it is not counted at once."""
-MESSAGE_CALLS = frozenset({"signal", "cancel", "compensate", "recover"})
+MESSAGE_CALLS = frozenset({"signal", "cancel", "compensate", "recover", "pause", "resume"})
 
 
 @dataclass(slots=True)
@@ -53,6 +61,7 @@ class Record:
     ended_us: int = 0
     purged: bool = False
     pivot: bool = False
+    paused: bool = False
 
     def of_call(self, kind: str, call: str) -> Any:
         """The last event of that kind for that call, or None."""
@@ -204,7 +213,10 @@ class Oracle:
             record.undo_names.clear()
         elif kind == "saga_ended":
             record.unread.update(body.unread)
+        elif kind == "saga_started":
+            record.paused = body.HasField("pause")
         elif kind in MESSAGES:
+            record.paused = kind == "pause_requested" or (record.paused and kind != "resume_requested")
             if body.message_id in record.messages:
                 self.broken("G6", f"{run.saga}: message {body.message_id} took effect twice")
             record.messages.add(body.message_id)
@@ -239,6 +251,9 @@ class Oracle:
         incarnation = record.head.incarnation if record.head is not None else b""
         if not self._world.services.attempted(run, incarnation, call, undo, account):
             self.broken("G4", f"{run.saga}: the key {context.idempotency_key} was used before, for something else")
+        owner = record.head.owner if record.head is not None and context.fencing_token == record.head.epoch else ""
+        if record.paused and not free and step is not None and process.name == owner:
+            self.broken("G3", f"{run.saga}: {'the undo of ' * undo}call {call} begins in a pause")
         if undo and call not in record.undo_due:
             self.broken("G3", f"{run.saga}: the compensation of {call} runs, and its intent is not committed")
         if not undo and step is None and not free:

@@ -64,6 +64,15 @@ class Event:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TypePause:
+    """All sagas of a kind stand still, from `at` on for `seconds`."""
+
+    at: float
+    kind: str
+    seconds: float
+
+
 @dataclass(slots=True)
 class Plan:
     servers: int
@@ -80,6 +89,7 @@ class Plan:
     is_attacked: bool = False
     new_build: frozenset[int] = frozenset()
     """The numbers of the workers that have it."""
+    type_pauses: list[TypePause] = field(default_factory=list)
 
     @property
     def rest_seconds(self) -> float:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from durable_saga_server.journal import Run
 
-from durable_saga.errors import ClientError, NotFound, SagaError, SagaStuck, Unavailable
+from durable_saga.errors import AlreadyEnded, ClientError, NotFound, SagaError, SagaStuck, Unavailable
 from tests.simulation import sagas
-from tests.simulation.plan import Act, Start
+from tests.simulation.plan import Act, Start, TypePause
 
 if TYPE_CHECKING:
     from tests.simulation.processes import ClientProcess
@@ -91,6 +91,24 @@ class Scripts:
                 except ClientError:
                     pass  # it went on, or ended, meanwhile
 
+    async def _pause(self, handle: Any, seconds: float, clocks: Any) -> None:
+        """And see to it that it goes on afterwards. Raises ClientError."""
+        await self._insist(lambda: handle.pause("the plan", clocks=clocks))
+        await asyncio.sleep(seconds)
+        while (await self._insist(handle.describe)).is_open:
+            try:
+                await self._insist(lambda: handle.resume("the plan"))
+            except AlreadyEnded:
+                pass  # it is not paused, or it was paused in a run before, and the pause is on its way
+            await asyncio.sleep(30)
+
+    async def pause_type(self, pause: TypePause) -> None:
+        await asyncio.sleep(pause.at)
+        client = self._world.clients["client-1"].client
+        await self._insist(lambda: client.pause(type=pause.kind, reason="the plan"))
+        await asyncio.sleep(pause.seconds)
+        await self._insist(lambda: client.resume(type=pause.kind))
+
     async def _act(self, saga: str, act: Act, number: int) -> None:
         await asyncio.sleep(act.after)
         handle: Any = self._world.clients["client-1"].client.handle(saga)
@@ -98,6 +116,8 @@ class Scripts:
             if act.what == "signal":
                 name, *values = act.argument
                 await self._insist(lambda: handle.signal(name, *values, message_id=f"{saga}/{number}"))
+            elif act.what == "pause":
+                await self._pause(handle, *act.argument)
             else:
                 await self._insist(lambda: getattr(handle, act.what)("the plan"))
         except ClientError as error:

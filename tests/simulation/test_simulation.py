@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from tests.simulation.__main__ import play
+from tests.simulation import pinned
+from tests.simulation.__main__ import play, play_plan
 from tests.simulation.planted import BUGS, BUGS_OF_DEPLOYS, Bug
 
 SEEDS = 40
@@ -43,8 +46,7 @@ def test_every_promise_holds_where_a_deploy_has_changed_the_code_of_running_saga
 @pytest.mark.parametrize("bug", BUGS_OF_DEPLOYS, ids=lambda bug: bug.name)
 @pytest.mark.timeout(300)
 def test_a_planted_bug_of_the_unwind_from_the_journal_is_found(bug: Bug) -> None:
-    with bug.planted():
-        assert any(play(seed, deploys=True).violation for seed in range(bug.first, bug.first + bug.seeds_max))
+    assert is_found(bug, deploys=True)
 
 
 @pytest.mark.parametrize("seed", FOUND_BY_SEED)
@@ -75,7 +77,20 @@ def test_a_planted_bug_takes_what_it_is_planted_for_takes(bug: Bug) -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 @pytest.mark.timeout(300)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
+    assert is_found(bug)
+
+
+def is_found(bug: Bug, *, deploys: bool = False) -> bool:
+    """In worlds of its own plan, if it has one, else in the worlds of seeds."""
+    if pinned.path_of(bug.name).exists():
+        plans = ((world, pinned.read(bug.name)) for world in range(pinned.WORLDS))
+        with bug.planted():
+            return any(play_plan(world, plan).violation for world, plan in plans)
     with bug.planted():
-        assert any(play(seed).violation for seed in range(bug.first, bug.first + bug.seeds_max)), (
-            f"{bug.name}: not in {bug.seeds_max} seeds"
-        )
+        return any(play(seed, deploys=deploys).violation for seed in range(bug.first, bug.first + bug.seeds_max))
+
+
+@pytest.mark.parametrize("file", sorted(pinned.PLANS.glob("*.json")), ids=lambda file: file.stem)
+def test_a_plan_in_which_a_bug_is_found_breaks_nothing_without_the_bug(file: pathlib.Path) -> None:
+    assert file in [pinned.path_of(bug.name) for bug in [*BUGS, *BUGS_OF_DEPLOYS]]
+    assert not play_plan(0, pinned.from_value(json.loads(file.read_text()))).violation

@@ -162,6 +162,8 @@ class World:
         for event in self.plan.events:
             self._later(event.at, getattr(self, f"_{event.what}_blow"), event)
         self._later(self.plan.chaos_seconds, self._calm_down)
+        for pause in self.plan.type_pauses:
+            self._scripts.run(self._scripts.pause_type(pause))
         for start in self.plan.starts:
             self._scripts.run(self._scripts.follow(start, self.clients["client-0"]))
             if start.twice:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 
 import pytest
 
+from durable_saga.declared.compiled import function_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.recorded import read_history
 from durable_saga.replay import Core
 from durable_saga.replay.history import INTENTS
 from tests.laws.programs import run_program
+from tests.unit.kinds_sagas import SAGAS
 from tests.unit.settled_sagas import caught, forgets, typed, wallet
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "histories"
@@ -59,5 +62,37 @@ def test_a_history_of_before_settling_replays_to_the_end_that_it_had(name: str) 
         core = Core(BEFORE[name].definition, h.RunKey(namespace="n", saga="s", run=1))
         core.replay(events[:cut])
         assert core.history.next_seq == cut + len(core.take().events)
+        core.discard()
+    assert core.ended
+
+
+KINDS = FOLDER.glob("kinds-*.history")
+
+
+def test_every_kind_of_event_has_a_recorded_history() -> None:
+    found = {event.WhichOneof("kind") for file in FOLDER.glob("*.history") for event in read_history(file)}
+    missing = {one.name for one in h.Event.DESCRIPTOR.oneofs_by_name["kind"].fields} - found
+    assert not missing, (
+        f"no recorded history holds {', '.join(sorted(missing))}: add a saga to tests/unit/kinds_sagas.py that comes to it,"
+        " then `python -m tests.unit.kinds_sagas`, and commit the new file and SHA256SUMS"
+    )
+
+
+def test_what_is_recorded_stays_as_it_is_byte_for_byte() -> None:
+    lines = (FOLDER / "SHA256SUMS").read_text().splitlines()
+    sums = {name: found for found, _, name in (line.partition("  ") for line in lines)}
+    assert sums == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in FOLDER.glob("*.history")}
+
+
+@pytest.mark.parametrize("file", sorted(KINDS), ids=lambda file: file.stem)
+def test_a_history_of_every_kind_replays_to_the_end_that_it_had(file: pathlib.Path) -> None:
+    events = read_history(file)
+    definitions = {one.name: one for one in (function_of(saga).definition for saga in SAGAS)}
+    whole = [place for place, event in enumerate(events) if place and event.WhichOneof("kind") not in INTENTS]
+    for cut in [*whole, len(events)]:  # a commit holds all that its facts led to
+        core = Core(definitions[events[0].saga_started.saga_type], h.RunKey(namespace="n", saga="s", run=1))
+        core.replay(events[:cut])
+        added = [comparable(event) for event in core.take().events]
+        assert added == [comparable(event) for event in read_history(file)[cut : cut + len(added)]]
         core.discard()
     assert core.ended
