@@ -41,6 +41,8 @@ class Listed:
     build: str = ""
     paused: str = ""
     """By whom and why nothing of it begins, by itself or by its type."""
+    starts_at: datetime | None = None
+    """It has not begun, and will then."""
 
     @property
     def is_open(self) -> bool:
@@ -82,6 +84,7 @@ def listed(one: c.Description) -> Listed:
         attributes=dict(one.attributes),
         build=one.build,
         paused=one.paused,
+        starts_at=time_of(one.starts_ms),
     )
 
 
@@ -118,13 +121,13 @@ def _request(
         raise errors.InvalidArgument(str(error)) from None
     return c.ListRequest(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
-        attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
+        attributes=wanted, started_after_ms=ms_of(started_after), started_before_ms=ms_of(started_before),
         limit=limit, page=text("page", page), correlation_key=text("key", key), build=text("build", build),
         blocked=blocked, paused=paused,
     )  # fmt: skip
 
 
-def _ms_of(time: datetime | None) -> int:
+def ms_of(time: datetime | None) -> int:
     """Unix milliseconds, rounded up; 0 for None."""
     if time is None:
         return 0

@@ -26,7 +26,7 @@ OPEN = frozenset({h.RUNNING, h.COMPENSATING, h.COMPENSATION_STUCK, h.HELD})
 CLOSED = frozenset({h.COMPLETED, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINATED, h.CONTINUED})
 HASH_BYTES = 32
 EPOCH_MAX = 2**62
-_ENDS = frozenset({"saga_ended", "saga_terminated"})
+_ENDS = frozenset({"saga_ended", "saga_terminated", "stopped_before_start"})
 
 
 class Rejected(Exception):
@@ -170,6 +170,10 @@ def _terminated(_: Any, __: w.Commit) -> None:
     raise Rejected("a worker can't terminate a run")
 
 
+def _stopped(_: Any, __: w.Commit) -> None:
+    raise Rejected("a worker has only runs that have begun")
+
+
 def _declared(body: h.KeyDeclared, _: w.Commit) -> None:
     _check_keys([body.key])
 
@@ -194,6 +198,7 @@ def _check_attributes(attributes: Any) -> None:
 _CHECKS: dict[str, Callable[[Any, w.Commit], None]] = {
     "saga_ended": _ended,
     "saga_terminated": _terminated,
+    "stopped_before_start": _stopped,
     "key_declared": _declared,
     "attributes_set": _attributes_set,
 }

@@ -23,6 +23,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
+from durable_saga_server.journal.rules import begins_later
 from durable_saga_server.tending import mistake, tend
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
@@ -40,6 +41,7 @@ _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
 Ended = Callable[[Run, Head | None], Awaitable[None]]
+Stop = Callable[[Head, Sequence[h.InboxMessage]], Awaitable[None]]
 
 
 @dataclass(eq=False)
@@ -79,6 +81,7 @@ class Waker:
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
+        self.stop_not_begun: Stop | None = None
         self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
         self._clock = clock
@@ -273,6 +276,8 @@ class Waker:
             await self.wake(head)
         else:
             _list_again(self._journal, head)
+            if begins_later(head, now_ms) and self.stop_not_begun is not None:
+                await self.stop_not_begun(head, await self._journal.inbox.unread(run))
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
 
@@ -288,7 +293,7 @@ class Waker:
             if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
-        started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
+        started_ms = max(head.started_ms, head.wake_at_ms) if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
         )  # fmt: skip
@@ -320,6 +325,8 @@ class Waker:
         JournalError."""
         if head.wake_at_ms and head.wake_at_ms <= now_ms:
             return True
+        if begins_later(head, now_ms):
+            return False
         unread = await self._journal.inbox.unread(head.run)
         if head.blocked and head.wake_at_ms > now_ms:
             unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
