@@ -76,6 +76,27 @@ def _list_again(journal: Journal, head: Head) -> None:
         journal.index.list_again(head.run)
 
 
+async def _is_to_be_undone(journal: Journal, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
+    """Nobody has its code, and it needs none. Raises JournalError."""
+    if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
+        return True
+    messages = came if came is not None else await journal.inbox.unread(head.run)
+    return any(one.WhichOneof("kind") in STOPS for one in messages)
+
+
+async def can_go_on(journal: Journal, head: Head, now_ms: int) -> bool:
+    """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. One that is
+    to begin later waits for its time. Raises JournalError."""
+    if head.wake_at_ms and head.wake_at_ms <= now_ms:
+        return True
+    if begins_later(head, now_ms):
+        return False
+    unread = await journal.inbox.unread(head.run)
+    if head.blocked and head.wake_at_ms > now_ms:
+        unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
+    return bool(unread)
+
+
 class Waker:
     """Owns the hints that are due soon."""
 
@@ -290,20 +311,15 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await _is_to_be_undone(
+                self._journal, head, came
+            ):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
         started_ms = max(head.started_ms, head.wake_at_ms) if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
         )  # fmt: skip
-
-    async def _is_to_be_undone(self, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
-        """Nobody has its code, and it needs none. Raises JournalError."""
-        if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
-            return True
-        messages = came if came is not None else await self._journal.inbox.unread(head.run)
-        return any(one.WhichOneof("kind") in STOPS for one in messages)
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
@@ -321,13 +337,5 @@ class Waker:
             self._dispatcher.wake(run, head.saga_type, build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
-        """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. Raises
-        JournalError."""
-        if head.wake_at_ms and head.wake_at_ms <= now_ms:
-            return True
-        if begins_later(head, now_ms):
-            return False
-        unread = await self._journal.inbox.unread(head.run)
-        if head.blocked and head.wake_at_ms > now_ms:
-            unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
-        return bool(unread)
+        """As the function. Raises JournalError."""
+        return await can_go_on(self._journal, head, now_ms)
