@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from durable_saga.cli import output
-from durable_saga.cli.operate import NAMESPACE, TIME, TIME_FORM, TIME_HELP, url_option, with_client
+from durable_saga.cli.operate import NAMESPACE, TIME, TIME_FORM, TIME_HELP, named_value, url_option, with_client
 from durable_saga.client.client import Client
 from durable_saga.client.listing import rows
 from durable_saga.client.readable import as_dict
@@ -17,13 +17,6 @@ from durable_saga.client.times import shown
 from durable_saga.pb import client_pb2 as c
 
 _TIMES = ("started_after", "started_before", "ended_after", "ended_before")
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} isn't NAME=VALUE", param_hint="--where")
-    return name, value
 
 
 @click.command(name="list")
@@ -70,7 +63,7 @@ def _attribute(text: str) -> tuple[str, str]:
 @NAMESPACE
 def list_sagas(limit: int, where: tuple[str, ...], url: str, namespace: str, **filters: Any) -> None:
     """List sagas, newest first, with what they do. All conditions must hold."""
-    attributes = dict(_attribute(one) for one in where)
+    attributes = dict(named_value(one, "--where") for one in where)
 
     async def work(client: Client) -> Any:
         return [one async for one in rows(client, limit=limit + 1, attributes=attributes, **filters)]

@@ -48,6 +48,13 @@ NAMESPACE = click.option(
 )
 
 
+def named_value(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} isn't NAME=VALUE", param_hint=option)
+    return name, value
+
+
 class _Time(click.ParamType[datetime]):
     name = "time"
 
@@ -102,6 +109,17 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
     "--id", "saga_id", help="Your own id for the saga. A second start with the same id and arguments returns the first saga."
 )
 @click.option("--timeout", type=float, help="Seconds for the whole saga. When they are over, the saga is undone.")
+@click.option("--after", type=float, help="Begin so many seconds later.")
+@click.option("--at", type=TIME, metavar=TIME_FORM, help=f"Begin at this time. {TIME_HELP}")
+@click.option(
+    "--if-exists",
+    default="same",
+    show_default=True,
+    type=click.Choice(["same", "fail", "again-after-failure", "again"]),
+    help="What a start of an id does that is there: take it for the same start, fail, or start it again after its end.",
+)
+@click.option("--window", type=float, help="An id whose saga ended more seconds ago than this can be started again.")
+@click.option("--memo", multiple=True, metavar="NAME=VALUE", help="A note that `describe` shows. May be given more than once.")
 @click.option(
     "--wait", is_flag=True, help="Wait until the saga ends, and print its result. The exit code is 1 unless the saga completed."
 )
@@ -111,18 +129,24 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
 @url_option
 @NAMESPACE
 def start(
-    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, wait: bool, app: str | None, url: str,
-    namespace: str,
+    saga: str, arguments: tuple[str, ...], saga_id: str | None, timeout: float | None, after: float | None, at: datetime | None,
+    if_exists: str, window: float | None, memo: tuple[str, ...], wait: bool, app: str | None, url: str, namespace: str,
 ) -> None:  # fmt: skip
     """Start a saga. ARGUMENTS are JSON, or plain strings: 7 is a number, '"7"' a string."""
     what = saga if app is None else find_saga(app, saga)
+    options: dict[str, Any] = {
+        "id": saga_id, "timeout": timeout, "after": after, "at": at, "if_exists": if_exists.replace("-", "_"),
+        "window": window, "memo": dict(named_value(one, "--memo") for one in memo) or None,
+    }  # fmt: skip
 
     async def work(client: Client) -> Any:
         values = _values(arguments)
         given = values if isinstance(what, str) else _typed(what, values)
-        handle = await client.start(what, *given, id=saga_id, timeout=timeout)
+        handle = await client.start(what, *given, **options)
         if handle.already_started and (wait or output.is_terminal()):
             click.echo(f"saga {handle.id} was started before with the same arguments; there is no second one", err=True)
+        if handle.starts_at is not None:
+            click.echo(f"saga {handle.id} starts at {handle.starts_at.astimezone():%Y-%m-%d %H:%M:%S %Z}", err=True)
         if handle.waits_for:
             click.echo(printable(f"saga {handle.id} is accepted and waits: {handle.waits_for}"), err=True)
         return await _result(handle) if wait else handle

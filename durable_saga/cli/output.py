@@ -55,7 +55,12 @@ def when(ms: int) -> str:
 
 
 def status_of(one: c.Description) -> str:
-    return status_name(one.status) + (" (blocked)" if one.blocked else "") + (" (paused)" if one.paused else "")
+    return (
+        status_name(one.status)
+        + (" (blocked)" if one.blocked else "")
+        + (" (paused)" if one.paused else "")
+        + (f" (starts {when(one.starts_ms)})" if one.starts_ms else "")
+    )
 
 
 def shown(text: str) -> str:
@@ -120,6 +125,10 @@ def print_description(one: c.Description) -> None:
 
 
 def _where_it_stands(one: c.Description) -> Iterator[str]:
+    if one.starts_ms:
+        yield f"starts {when(one.starts_ms)}: it has not begun"
+    if one.HasField("memo"):
+        yield f"memo {shown(_plain(one.memo))}"
     if one.paused:
         yield f"[yellow]paused[/] {shown(one.paused)}"
     if one.settling:

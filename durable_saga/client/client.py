@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -16,21 +16,18 @@ from durable_saga.client.description import Description, HistoryEvent, Identity,
 from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.outgoing import sent
-from durable_saga.client.overview import Overview, Statistics, overview_of
+from durable_saga.client.overview import Overview, Statistics, overview_of, time_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
-from durable_saga.client.starting import check_same
+from durable_saga.client.starting import StartOptions, check_same, options_in, request_of
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.clock import Chance, SystemChance
-from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import Saga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
-from durable_saga.definition.starting import check_start
 from durable_saga.hooks import Hook, checked
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
-from durable_saga.replay.attributes import texts_of
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
@@ -47,11 +44,11 @@ class Handle(Generic[R]):
     """One saga, by its id: its newest run, or the earlier run `run`. Every method raises NotFound and Unavailable. The
     history keeps `who` with the reason; by default it is the user of this process. `already_started` is true if the start
     that returned this handle found the saga already started with the same arguments; `waits_for` says why a saga that was
-    started can't begin yet, and is empty if nothing is known."""
+    started can't begin yet, and is empty if nothing is known; `starts_at` is when one will begin that begins later."""
 
     def __init__(
         self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
-        already_started: bool = False, waits_for: str = "",
+        already_started: bool = False, waits_for: str = "", starts_at: datetime | None = None,
     ) -> None:  # fmt: skip
         self._client = client
         self._result_type = definition.result_type if definition is not None else Any
@@ -60,6 +57,7 @@ class Handle(Generic[R]):
         self.id = text("id", saga)
         self.already_started = already_started
         self.waits_for = waits_for
+        self.starts_at = starts_at
 
     @property
     def _key(self) -> h.RunKey:
@@ -240,46 +238,30 @@ class Client:
     async def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
     @overload
     async def start(
-        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> Handle[R]: ...  # fmt: skip
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
     @overload
-    async def start(
-        self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
-    ) -> Handle[Any]: ...  # fmt: skip
-    async def start(  # type: ignore[misc]  # a saga's own `id` or `timeout` is refused at @saga
-        self, saga: Any, /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
-    ) -> Handle[Any]:  # fmt: skip
-        """Start a saga. The saga is durable when this returns. If you give an option, type checkers want the saga's own
+    async def start(self, saga: str | Saga | type[Saga], /, *args: Any, **kwargs: Any) -> Handle[Any]: ...
+    async def start(self, saga: Any, /, *args: Any, **kwargs: Any) -> Handle[Any]:  # type: ignore[misc]  # options are taken by name
+        """Start a saga. The saga is durable when this returns. The options are those of StartOptions: `id`, `timeout`,
+        `after` or `at`, `if_exists`, `window` and `memo`. If you give an option, type checkers want the saga's own
         arguments by place. A second start of an id with the same arguments returns the first run (`handle.already_started`);
-        its `timeout`, keys and attributes do not count. Raises AlreadyStarted if the id belongs to a saga of another type or
-        with other arguments, TypeError if the arguments don't fit the parameters, InvalidArgument if an argument does not
-        have its parameter's type (a start by name can't check this), NotSerializable, and ValueError for bad values of the
-        saga's `attributes=`."""
-        name, timeout_ms = text("the type of the saga", saga) if isinstance(saga, str) else function_of(saga).definition.name, 0
-        definition: SagaDefinition | None = None
-        keys: Sequence[str] = ()
-        attributes: dict[str, str] = {}
-        data = codec.encode_message(args, kwargs, where=f"saga {saga}") if isinstance(saga, str) else b""
-        if not isinstance(saga, str):
-            definition = function_of(saga).definition
-            data = check_start(definition, args, kwargs)
-            timeout_ms = definition.timeout_ms
-            keys = definition.keys(*args, **kwargs) if definition.keys is not None else ()
-            attributes = texts_of(definition.attributes(*args, **kwargs)) if definition.attributes is not None else {}
-        saga_id = text("id", id) if id is not None else self.chance.new().hex()
-        request = c.StartRequest(
-            namespace=self.namespace, saga=saga_id, saga_type=name, keys=keys,
-            input=p.Payload(data=data),
-            timeout_ms=timeout_ms if timeout is None else to_ms(timeout, name="timeout"),
-            default_timeout_ms=self._default_timeout_ms, attributes=attributes, start_id=self.chance.new(),
-        )  # fmt: skip
-        reply = await sent(self, "start", request, name, saga_id, args, kwargs)
+        its other options do not count. Raises AlreadyStarted if the id belongs to a saga of another type or with other
+        arguments, TypeError if the arguments don't fit the parameters, InvalidArgument for an option that means nothing and
+        if an argument does not have its parameter's type (a start by name can't check this), NotSerializable, and ValueError
+        for bad values of the saga's `attributes=`."""
+        options = options_in(saga, kwargs)
+        request, definition = request_of(self.namespace, saga, args, kwargs, options)
+        name, request.start_id = request.saga_type, self.chance.new()
+        request.saga = request.saga or (self.chance.new().hex() if options.get("id") is None else "")
+        request.default_timeout_ms = self._default_timeout_ms
+        reply = await sent(self, "start", request, name, request.saga, args, kwargs)
         if reply.already_started:
             await check_same(self, request, reply, definition.signature if definition is not None else None)
-        return Handle(self, saga_id, definition, already_started=reply.already_started, waits_for=reply.waits_for)
+        return Handle(
+            self, request.saga, definition, already_started=reply.already_started, waits_for=reply.waits_for,
+            starts_at=time_of(reply.starts_ms),
+        )  # fmt: skip
 
     @overload
     def handle(self, id: str, saga: None = None, *, run: int = 0) -> Handle[Any]: ...

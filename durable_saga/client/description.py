@@ -90,6 +90,9 @@ class Description:
     version: int = 0
     """Of its code, at which it began, 0: it has not begun."""
     paused: str = ""
+    starts_at: datetime | None = None
+    """It has not begun, and will then."""
+    memo: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -162,7 +165,16 @@ def description_of(one: c.Description) -> Description:
         next_run=one.next_run,
         version=one.version,
         paused=one.paused,
+        starts_at=time_of(one.starts_ms),
+        memo=_memo(one),
     )
+
+
+def _memo(one: c.Description) -> dict[str, Any]:
+    if not one.HasField("memo"):
+        return {}
+    value = value_of(one.memo)
+    return value if isinstance(value, dict) else {"": value}
 
 
 def _step(view: c.StepView) -> DescribedStep:

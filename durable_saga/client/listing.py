@@ -55,6 +55,8 @@ class Listed:
     """When it goes on without a message: the next attempt, or the end of a sleep."""
     since: datetime | None = None
     """When it began to do this."""
+    starts_at: datetime | None = None
+    """It has not begun, and will then."""
 
     @property
     def is_open(self) -> bool:
@@ -119,6 +121,7 @@ def listed(one: c.Description) -> Listed:
         attempt=one.doing.attempt,
         next_at=time_of(one.doing.next_ms),
         since=time_of(one.doing.since_ms),
+        starts_at=time_of(one.starts_ms),
     )
 
 
@@ -157,14 +160,14 @@ def _request(
         raise errors.InvalidArgument(str(error)) from None
     return c.ListRequest(
         namespace=namespace, saga_type=text("type", type), status=[h.Status.Name(h.Status.Value(name)) for name in status],
-        attributes=wanted, started_after_ms=_ms_of(started_after), started_before_ms=_ms_of(started_before),
+        attributes=wanted, started_after_ms=ms_of(started_after), started_before_ms=ms_of(started_before),
         limit=limit, page=text("page", page), correlation_key=text("key", key), build=text("build", build),
         blocked=blocked, paused=paused, sub_state=numbers_of(state), failure_type=text("failure_type", failure_type),
-        ended_after_ms=_ms_of(ended_after), ended_before_ms=_ms_of(ended_before), id_prefix=text("id_prefix", id_prefix),
+        ended_after_ms=ms_of(ended_after), ended_before_ms=ms_of(ended_before), id_prefix=text("id_prefix", id_prefix),
     )  # fmt: skip
 
 
-def _ms_of(time: datetime | None) -> int:
+def ms_of(time: datetime | None) -> int:
     """Unix milliseconds, rounded up; 0 for None."""
     if time is None:
         return 0

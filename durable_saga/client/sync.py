@@ -20,6 +20,7 @@ from durable_saga.authoring.saga import SagaFunction
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
 from durable_saga.client.sending import SignalHandler
+from durable_saga.client.starting import StartOptions
 from durable_saga.codec import Converters
 from durable_saga.declared.declarative import Saga
 from durable_saga.errors import UnsupportedOperation
@@ -93,6 +94,7 @@ class SyncHandle(Generic[R]):
         self.id = handle.id
         self.already_started = handle.already_started
         self.waits_for = handle.waits_for
+        self.starts_at = handle.starts_at
 
     @_words_of(Handle.result)
     def result(self, timeout: float | timedelta | None = None) -> R:
@@ -175,20 +177,13 @@ class SyncClient:
     def start(self, saga: SagaFunction[P, R], /, *args: P.args, **kwargs: P.kwargs) -> SyncHandle[R]: ...
     @overload
     def start(
-        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, id: str | None = None,
-        timeout: float | timedelta | None = None,
-    ) -> SyncHandle[R]: ...  # fmt: skip
+        self, saga: Callable[[Unpack[Ts]], Coroutine[Any, Any, R]], /, *args: *Ts, **options: Unpack[StartOptions]
+    ) -> SyncHandle[R]: ...
     @overload
-    def start(
-        self, saga: str | Saga | type[Saga], /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
-    ) -> SyncHandle[Any]: ...  # fmt: skip
+    def start(self, saga: str | Saga | type[Saga], /, *args: Any, **kwargs: Any) -> SyncHandle[Any]: ...
     @_words_of(Client.start)  # type: ignore[misc]  # as there
-    def start(
-        self, saga: Any, /, *args: Any, id: str | None = None,
-        timeout: float | timedelta | None = None, **kwargs: Any,
-    ) -> SyncHandle[Any]:  # fmt: skip
-        return SyncHandle(self, self.run(self._client.start(saga, *args, id=id, timeout=timeout, **kwargs)))
+    def start(self, saga: Any, /, *args: Any, **kwargs: Any) -> SyncHandle[Any]:
+        return SyncHandle(self, self.run(self._client.start(saga, *args, **kwargs)))
 
     @overload
     def handle(self, id: str, saga: None = None, *, run: int = 0) -> SyncHandle[Any]: ...

@@ -117,6 +117,7 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "recover_requested": lambda body, _: _by(body, "recovered the saga"),
     "pause_requested": lambda body, _: _by(body, "paused the saga" + (" and its clocks" if body.stop_clocks else "")),
     "resume_requested": lambda body, _: _by(body, "resumed the saga"),
+    "stopped_before_start": lambda body, _: _by(body, "stopped the saga before it began"),
     "saga_terminated": lambda body, _: _by(body, "terminated the saga"),
     "saga_timed_out": lambda body, _: "the saga took longer than its time-out",
     "compensation_registered": lambda body, name: f"{name} was registered as an undo",
@@ -149,5 +150,5 @@ _TONES = {
     "settling_started": "undo", "signal_rejected": "bad",
     "saga_held": "bad", "saga_timed_out": "bad", "signal_received": "person", "cancel_requested": "person",
     "compensate_requested": "person", "recover_requested": "person", "saga_terminated": "person",
-    "compensation_decided": "person", "step_cancelled": "bad",
+    "stopped_before_start": "person",    "compensation_decided": "person", "step_cancelled": "bad",
 }  # fmt: skip

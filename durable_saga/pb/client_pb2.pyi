@@ -2,12 +2,24 @@ from durable_saga.pb import payload_pb2 as _payload_pb2
 from durable_saga.pb import history_pb2 as _history_pb2
 from durable_saga.pb import cell_pb2 as _cell_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class IfExists(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SAME: _ClassVar[IfExists]
+    FAIL: _ClassVar[IfExists]
+    AGAIN_AFTER_FAILURE: _ClassVar[IfExists]
+    AGAIN: _ClassVar[IfExists]
+SAME: IfExists
+FAIL: IfExists
+AGAIN_AFTER_FAILURE: IfExists
+AGAIN: IfExists
 
 class CallFrame(_message.Message):
     __slots__ = ("calls",)
@@ -48,7 +60,7 @@ class Reply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., reply: _Optional[bytes] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id", "carried")
+    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id", "start_at_ms", "after_ms", "if_exists", "window_ms", "memo", "carried")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +84,11 @@ class StartRequest(_message.Message):
     DEFAULT_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     START_ID_FIELD_NUMBER: _ClassVar[int]
+    START_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    IF_EXISTS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga: str
@@ -82,24 +99,31 @@ class StartRequest(_message.Message):
     default_timeout_ms: int
     attributes: _containers.ScalarMap[str, str]
     start_id: bytes
+    start_at_ms: int
+    after_ms: int
+    if_exists: IfExists
+    window_ms: int
+    memo: _payload_pb2.Payload
     carried: _containers.ScalarMap[str, str]
-    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., start_at_ms: _Optional[int] = ..., after_ms: _Optional[int] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., window_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartReply(_message.Message):
-    __slots__ = ("key", "already_started", "saga_type", "status", "input", "waits_for")
+    __slots__ = ("key", "already_started", "saga_type", "status", "input", "waits_for", "starts_ms")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ALREADY_STARTED_FIELD_NUMBER: _ClassVar[int]
     SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    STARTS_MS_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     already_started: bool
     saga_type: str
     status: _history_pb2.Status
     input: _payload_pb2.Payload
     waits_for: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., waits_for: _Optional[str] = ...) -> None: ...
+    starts_ms: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., waits_for: _Optional[str] = ..., starts_ms: _Optional[int] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
     __slots__ = ("key", "message_id", "name", "input", "carried")
@@ -362,7 +386,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "sub_state", "doing", "damaged")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "sub_state", "doing", "damaged", "starts_ms", "memo")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -411,6 +435,8 @@ class Description(_message.Message):
     SUB_STATE_FIELD_NUMBER: _ClassVar[int]
     DOING_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    STARTS_MS_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     saga_type: str
     status: _history_pb2.Status
@@ -445,7 +471,9 @@ class Description(_message.Message):
     sub_state: _history_pb2.SubState
     doing: _history_pb2.Doing
     damaged: str
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ..., damaged: _Optional[str] = ...) -> None: ...
+    starts_ms: int
+    memo: _payload_pb2.Payload
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ..., damaged: _Optional[str] = ..., starts_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("who", "reason", "since_ms", "stop_clocks", "saga_type")

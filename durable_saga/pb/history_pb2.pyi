@@ -85,7 +85,7 @@ class RunKey(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "pause_requested", "resume_requested", "sealed", "version", "build")
+    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "pause_requested", "resume_requested", "stopped_before_start", "sealed", "version", "build")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,7 @@ class Event(_message.Message):
     SIGNAL_REJECTED_FIELD_NUMBER: _ClassVar[int]
     PAUSE_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     RESUME_REQUESTED_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_BEFORE_START_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -161,13 +162,14 @@ class Event(_message.Message):
     signal_rejected: SignalRejected
     pause_requested: PauseRequested
     resume_requested: ResumeRequested
+    stopped_before_start: StoppedBeforeStart
     sealed: bool
     version: int
     build: str
-    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., pause_requested: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume_requested: _Optional[_Union[ResumeRequested, _Mapping]] = ..., sealed: bool = ..., version: _Optional[int] = ..., build: _Optional[str] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., pause_requested: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume_requested: _Optional[_Union[ResumeRequested, _Mapping]] = ..., stopped_before_start: _Optional[_Union[StoppedBeforeStart, _Mapping]] = ..., sealed: bool = ..., version: _Optional[int] = ..., build: _Optional[str] = ...) -> None: ...
 
 class SagaStarted(_message.Message):
-    __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules", "pause", "carried")
+    __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules", "pause", "asked_ms", "memo", "first_run", "carried")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +194,9 @@ class SagaStarted(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_MS_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
+    FIRST_RUN_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
     saga_type: str
     input: _payload_pb2.Payload
@@ -203,8 +208,11 @@ class SagaStarted(_message.Message):
     attributes: _containers.ScalarMap[str, str]
     rules: int
     pause: PauseRequested
+    asked_ms: int
+    memo: _payload_pb2.Payload
+    first_run: int
     carried: _containers.ScalarMap[str, str]
-    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., asked_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., first_run: _Optional[int] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
     __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults", "no_timeout", "scope")
@@ -451,6 +459,18 @@ class Continuation(_message.Message):
     attributes: _containers.ScalarMap[str, str]
     pause: PauseRequested
     def __init__(self, input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., keys: _Optional[_Iterable[str]] = ..., carried: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ...) -> None: ...
+
+class StoppedBeforeStart(_message.Message):
+    __slots__ = ("message_id", "reason", "who", "status")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    status: Status
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ...) -> None: ...
 
 class SagaTerminated(_message.Message):
     __slots__ = ("reason", "who")

@@ -74,9 +74,9 @@ class Ending:
         self._leave_forward()
         self._unwinding.settle(partial(self._continue, data))
 
-    def terminate(self) -> None:
+    def terminate(self, status: h.Status = h.TERMINATED) -> None:
         """At once; that is all that is recorded."""
-        self._standing.phase, self._standing.status = ENDED, h.TERMINATED
+        self._standing.phase, self._standing.status = ENDED, status
 
     def _leave_forward(self) -> None:
         self._calls.cancel_all()

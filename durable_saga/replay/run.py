@@ -392,4 +392,5 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "pause_requested": lambda core, fact: core.pausing.pause(fact),
     "resume_requested": lambda core, fact: core.pausing.resume(fact),
     "saga_terminated": lambda core, _: core.ending.terminate(),
+    "stopped_before_start": lambda core, fact: core.ending.terminate(fact.status),
 }

@@ -29,6 +29,7 @@ from durable_saga.replay.unwinding import Unwinding
 
 _TOLD = frozenset({
     "saga_started", "cancel_requested", "compensate_requested", "saga_timed_out", "recover_requested", "saga_terminated",
+    "stopped_before_start",
     "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "pause_requested",
     "resume_requested",
 })  # fmt: skip

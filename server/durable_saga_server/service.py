@@ -26,6 +26,7 @@ from durable_saga_server.runs.endings import Endings
 from durable_saga_server.runs.finding import Finding
 from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
+from durable_saga_server.runs.not_begun import NotBegun
 from durable_saga_server.runs.pausing import Pausing
 from durable_saga_server.runs.reading import Reading
 from durable_saga_server.runs.starting import Starting
@@ -66,7 +67,9 @@ class HistoryService:
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
         large, waiters = LargePayloads(journal, self.clock, self.config), Waiters()
-        delivery = Delivery(journal, self.config, self.cell, self.dispatcher, self.waker)
+        not_begun = NotBegun(means, self.dispatcher, self.committer, waiters.notify)
+        self.waker.stop_not_begun = not_begun.stop
+        delivery = Delivery(means, self.cell, self.dispatcher, self.waker, not_begun)
         chains = Chains(means, large, self.waker, delivery, waiters.notify)
         heads = Heads(journal, self.clock, self.config, chains)
         self.waker.ended = Endings(means, chains, self.waker.hint).look
@@ -79,7 +82,7 @@ class HistoryService:
         self.reading = Reading(means, self.sessions, heads, waiters)
         self._finding = Finding(means, self.sessions.paused, heads, self.reading.view)
         messages = Messages(means, large, chains, heads, delivery, self.reading.describe, self.sessions.paused)
-        starting = Starting(means, self.cell, self.dispatcher, large, self.waker)
+        starting = Starting(means, self.cell, self.dispatcher, large, self.waker, chains)
         terminating = Terminating(
             means, heads, self.dispatcher, self.committer,
             hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,

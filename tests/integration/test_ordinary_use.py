@@ -155,7 +155,7 @@ def test_what_is_no_text_or_number_is_told_in_the_words_of_the_caller() -> None:
     async def scenario() -> None:
         async with connect("memory:") as client:
             with pytest.raises(InvalidArgument, match="id must be a str, not 7 of type int"):
-                await client.start("waits", id=7)  # type: ignore[call-overload]
+                await client.start("waits", id=7)
             with pytest.raises(InvalidArgument, match="saga must be a str, not 3 of type int"):
                 await client.publish("x", saga=3)  # type: ignore[call-overload]
             with pytest.raises(ValueError, match="max_concurrent_sagas is 0"):

@@ -27,7 +27,7 @@ CLOSED = frozenset({h.COMPLETED, h.COMPENSATED, h.FAILED, h.CANCELLED, h.TERMINA
 HASH_BYTES = 32
 EPOCH_MAX = 2**62
 _SUB_STATES_TOLD = frozenset({h.SUB_STATE_UNSPECIFIED, h.RETRYING, h.WAITING, h.SLEEPING, h.SETTLING})
-_ENDS = frozenset({"saga_ended", "saga_terminated"})
+_ENDS = frozenset({"saga_ended", "saga_terminated", "stopped_before_start"})
 
 
 class Rejected(Exception):
@@ -180,6 +180,10 @@ def _terminated(_: Any, __: w.Commit) -> None:
     raise Rejected("a worker can't terminate a run")
 
 
+def _stopped(_: Any, __: w.Commit) -> None:
+    raise Rejected("a worker has only runs that have begun")
+
+
 def _declared(body: h.KeyDeclared, _: w.Commit) -> None:
     _check_keys([body.key])
 
@@ -204,6 +208,7 @@ def _check_attributes(attributes: Any) -> None:
 _CHECKS: dict[str, Callable[[Any, w.Commit], None]] = {
     "saga_ended": _ended,
     "saga_terminated": _terminated,
+    "stopped_before_start": _stopped,
     "key_declared": _declared,
     "attributes_set": _attributes_set,
 }

@@ -62,6 +62,8 @@ class Folding:
             self._messages.ended(body)
         elif kind == "saga_started":
             into.previous_run = body.previous_run
+            if body.HasField("memo"):
+                into.memo.CopyFrom(body.memo)
             _pause(into, [body.pause] if body.HasField("pause") else [], event.time_ms)
         elif kind in ("pause_requested", "resume_requested"):
             _pause(into, [body] if kind == "pause_requested" else [], event.time_ms)

@@ -67,6 +67,11 @@ def decide_switch(before: Switch | None, switch: Switch) -> bool:
     return switch == before or switch.version == (1 if before is None else before.version + 1)
 
 
+def begins_later(head: Head, now_ms: int) -> bool:
+    """It was started for a later time, and that has not come: nobody gets it before."""
+    return head.next_seq == 1 and head.wake_at_ms > now_ms and not head.owner and not head.blocked and head.status in OPEN
+
+
 def is_noteworthy(head: Head) -> bool:
     """A monitor looks at it."""
     return head.status in NOTEWORTHY or bool(head.blocked)

@@ -46,15 +46,18 @@ class Chains:
         self._notify = notify
 
     async def newest(self, namespace: str, saga: str) -> Head | None:
-        """The head of the newest run. It did not continue; None: there is no such saga."""
+        """The head of the newest run. It did not continue; None: there is no such saga. A saga that was started again under
+        its id, after its end, has a newer run too (again.py)."""
         known = 0
         while True:
             root = await self._journal.runs.head(Run(namespace, saga))
-            if root is None or root.status != h.CONTINUED:
+            if root is None or (root.status != h.CONTINUED and root.newest <= 1):
                 return root
             head: Head | None = root
             if root.newest > 1:
                 head = await self._journal.runs.head(Run(namespace, saga, root.newest))
+            if head is None:  # it was named before it is made, by a start, or is purged
+                head = await self._journal.runs.head(Run(namespace, saga, root.newest - 1))
             while head is not None and head.status == h.CONTINUED:
                 head = await self.go_on(head)
             if head is not None or root.newest == known:
@@ -164,7 +167,7 @@ class Chains:
             attributes=end.attributes,
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
             default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
-            carried=begun.carried,
+            carried=begun.carried, first_run=begun.first_run,
         ))  # fmt: skip
         if end.HasField("pause"):
             event.saga_started.pause.CopyFrom(end.pause)

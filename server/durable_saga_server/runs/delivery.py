@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga_server.cell import Cell
-from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
-from durable_saga_server.journal import Head, Journal, Run
+from durable_saga_server.journal import Head, Run
+from durable_saga_server.journal.rules import begins_later
 from durable_saga_server.keys import key_of
+from durable_saga_server.means import Means
+from durable_saga_server.runs.not_begun import NotBegun
 from durable_saga_server.waking.wake import Waker
 from durable_saga_server.workers.dispatch import Dispatcher
 
@@ -17,9 +19,13 @@ from durable_saga_server.workers.dispatch import Dispatcher
 class Delivery:
     """What is to be awaited raises JournalError."""
 
-    def __init__(self, journal: Journal, config: Config, cell: Cell, dispatcher: Dispatcher, waker: Waker) -> None:
-        self._journal = journal
-        self._config = config
+    def __init__(
+        self, means: Means, cell: Cell, dispatcher: Dispatcher, waker: Waker, not_begun: NotBegun
+    ) -> None:  # fmt: skip
+        self._journal = means.journal
+        self._clock = means.clock
+        self._config = means.config
+        self._not_begun = not_begun
         self._cell = cell
         self._dispatcher = dispatcher
         self._sessions = dispatcher.sessions
@@ -53,5 +59,7 @@ class Delivery:
             session.deliver(head.run, key_of(head.run), epoch, messages)
         elif (member := self._cell.with_worker(head.owner)) is not None:
             await self._waker.mailbox.nudge(member, head.run)
+        elif begins_later(head, self._clock.now_ms()):
+            await self._not_begun.stop(head, messages)
         elif not head.owner:
             await self._waker.wake(head, messages)

@@ -13,6 +13,7 @@ from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import taken_ids
 from durable_saga_server.history.view import Folding, fold
 from durable_saga_server.journal import Head, JournalDamaged, Run
+from durable_saga_server.journal.rules import begins_later
 from durable_saga_server.keys import key_of
 from durable_saga_server.means import Means
 from durable_saga_server.runs.heads import Heads
@@ -182,6 +183,8 @@ class Reading:
         """With the reason why it stands still, where this server knows one that the journal does not."""
         view = describe_head(head)
         view.paused = self._sessions.paused.why_of(head) if head.status in OPEN else ""
+        if begins_later(head, self._clock.now_ms()):
+            view.starts_ms = head.wake_at_ms
         overdue = 0 < head.wake_at_ms <= self._clock.now_ms() - UNCLAIMED_MS
         if overdue and not head.owner and not head.blocked and head.status in (h.RUNNING, h.COMPENSATING):
             workers = [one for one in self._sessions if one.namespace == head.run.namespace]

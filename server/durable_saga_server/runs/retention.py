@@ -36,7 +36,7 @@ class Retention:
         run = head.run
         if not self._config.retention_ms:
             return
-        if run.run == 1 and head.status == h.CONTINUED:
+        if run.run == 1 and (head.status == h.CONTINUED or head.newest > 1):
             await self._end_chain(run)
         elif self._clock.now_ms() < (due_ms := self._due_ms(head)):
             await self._hint(run, due_ms)
@@ -53,15 +53,23 @@ class Retention:
     async def _end_chain(self, first: Run) -> None:
         """The first run stays until the last is gone; its purge leads here, or its hint, which is there until that is done."""
         root = await self._journal.runs.head(first)
-        if root is None or root.status != h.CONTINUED or root.newest < 2:
+        if root is None or root.status in OPEN or root.newest < 2:
             return
-        if await self._journal.runs.head(first._replace(run=root.newest)) is None:
+        if await self._journal.runs.head(first._replace(run=root.newest)) is not None:
+            return
+        before = root.newest - 1  # the newest may have been named, and not made
+        if before > 1 and await self._journal.runs.head(first._replace(run=before)) is not None:
+            return
+        if self._clock.now_ms() < (due_ms := self._due_ms(root)):
+            await self._hint(first, due_ms)
+        else:
             await self._purge(root)
 
     async def _purge_in_order(self, head: Head) -> int:
         """What is left before it, then the run itself. When to look again, 0: there is no more to do."""
         run = head.run
-        first, is_last = run._replace(run=1), head.status != h.CONTINUED
+        first = run._replace(run=1)
+        is_last = head.status != h.CONTINUED and await self._journal.runs.head(run._replace(run=run.run + 1)) is None
         await self._chains.newest(run.namespace, run.saga)  # the first run names the newest then
         root = await self._journal.runs.head(first)
         if root is not None and root.newest < run.run + (not is_last):

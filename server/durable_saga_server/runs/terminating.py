@@ -44,7 +44,7 @@ class Terminating:
             owned = await self._dispatcher.acquire(head.run, "")
             if owned is None:
                 return c.TerminateReply()
-            event = h.Event(seq=owned.next_seq, time_ms=max(self._clock.now_ms(), owned.updated_ms))
+            event = h.Event(seq=owned.next_seq, time_ms=self._time_of(owned))
             event.saga_terminated.reason, event.saga_terminated.who = request.reason, request.who
             outcome = await self._committer.commit(
                 Commit(
@@ -66,6 +66,10 @@ class Terminating:
                 self._notify(head.run)
                 return c.TerminateReply()
         raise ServiceError("UNAVAILABLE", f"saga {head.run.saga} could not be terminated now: try again")
+
+    def _time_of(self, owned: Head) -> int:
+        """Of the event: not before those that are there. One that was to begin later has a first event of that time."""
+        return max(self._clock.now_ms(), owned.updated_ms, owned.wake_at_ms if owned.next_seq == 1 else 0)
 
 
 def _count(head: Head, now_ms: int) -> None:

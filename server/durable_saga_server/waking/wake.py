@@ -23,6 +23,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
+from durable_saga_server.journal.rules import begins_later
 from durable_saga_server.tending import mistake, tend
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
@@ -40,6 +41,7 @@ _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
 Ended = Callable[[Run, Head | None], Awaitable[None]]
+Stop = Callable[[Head, Sequence[h.InboxMessage]], Awaitable[None]]
 
 
 @dataclass(eq=False)
@@ -74,11 +76,33 @@ def _list_again(journal: Journal, head: Head) -> None:
         journal.index.list_again(head.run)
 
 
+async def _is_to_be_undone(journal: Journal, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
+    """Nobody has its code, and it needs none. Raises JournalError."""
+    if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
+        return True
+    messages = came if came is not None else await journal.inbox.unread(head.run)
+    return any(one.WhichOneof("kind") in STOPS for one in messages)
+
+
+async def can_go_on(journal: Journal, head: Head, now_ms: int) -> bool:
+    """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. One that is
+    to begin later waits for its time. Raises JournalError."""
+    if head.wake_at_ms and head.wake_at_ms <= now_ms:
+        return True
+    if begins_later(head, now_ms):
+        return False
+    unread = await journal.inbox.unread(head.run)
+    if head.blocked and head.wake_at_ms > now_ms:
+        unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
+    return bool(unread)
+
+
 class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
+        self.stop_not_begun: Stop | None = None
         self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
         self._clock = clock
@@ -273,6 +297,8 @@ class Waker:
             await self.wake(head)
         else:
             _list_again(self._journal, head)
+            if begins_later(head, now_ms) and self.stop_not_begun is not None:
+                await self.stop_not_begun(head, await self._journal.inbox.unread(run))
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
 
@@ -285,20 +311,15 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await _is_to_be_undone(
+                self._journal, head, came
+            ):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
-        started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
+        started_ms = max(head.started_ms, head.wake_at_ms) if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
         )  # fmt: skip
-
-    async def _is_to_be_undone(self, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
-        """Nobody has its code, and it needs none. Raises JournalError."""
-        if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
-            return True
-        messages = came if came is not None else await self._journal.inbox.unread(head.run)
-        return any(one.WhichOneof("kind") in STOPS for one in messages)
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
@@ -316,11 +337,5 @@ class Waker:
             self._dispatcher.wake(run, head.saga_type, build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
-        """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. Raises
-        JournalError."""
-        if head.wake_at_ms and head.wake_at_ms <= now_ms:
-            return True
-        unread = await self._journal.inbox.unread(head.run)
-        if head.blocked and head.wake_at_ms > now_ms:
-            unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
-        return bool(unread)
+        """As the function. Raises JournalError."""
+        return await can_go_on(self._journal, head, now_ms)
