@@ -19,6 +19,7 @@ from durable_saga.errors import DurableSagaError, NonDeterminism, NotFound
 from durable_saga.pb import history_pb2 as h
 from durable_saga.recorded import is_sealed
 from durable_saga.replay import Core
+from durable_saga.replay.carrying import NOTHING_CARRIED, Carry
 from durable_saga.worker.watched_core import WatchedCore
 
 READS_AT_ONCE = 16
@@ -63,10 +64,10 @@ async def rehearse(
                 break
             reading[asyncio.create_task(_history(client, row))] = row
             while len(reading) >= READS_AT_ONCE:
-                for one in await _done(reading, known):
+                for one in await _done(reading, known, client.carry):
                     yield one
         while reading:
-            for one in await _done(reading, known):
+            for one in await _done(reading, known, client.carry):
                 yield one
     finally:
         for task in reading:
@@ -75,7 +76,7 @@ async def rehearse(
 
 
 async def _done(
-    reading: dict[asyncio.Task[list[h.Event] | None], Listed], known: dict[str, SagaDefinition]
+    reading: dict[asyncio.Task[list[h.Event] | None], Listed], known: dict[str, SagaDefinition], carry: Carry
 ) -> list[Rehearsed]:  # fmt: skip
     """Those whose histories were read meanwhile, at least one."""
     done, _ = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
@@ -83,7 +84,7 @@ async def _done(
     for task in done:
         row, events = reading.pop(task), task.result()
         if events:
-            found.append(_look(row, known[row.saga_type], events))
+            found.append(_look(row, known[row.saga_type], events, carry))
             await asyncio.sleep(0)
     return found
 
@@ -96,16 +97,18 @@ async def _history(client: Client, row: Listed) -> list[h.Event] | None:
         return None
 
 
-def _look(row: Listed, definition: SagaDefinition, events: Sequence[h.Event]) -> Rehearsed:
+def _look(row: Listed, definition: SagaDefinition, events: Sequence[h.Event], carry: Carry) -> Rehearsed:
     version = (events[1].version or 1) if len(events) > 1 else 0
     sealed = is_sealed(events)
-    misfit = None if sealed else unlike(definition, events)
+    misfit = None if sealed else unlike(definition, events, carry)
     return Rehearsed(row.id, row.run, definition.name, version, misfit, sealed, events)
 
 
-def unlike(definition: SagaDefinition, events: Sequence[h.Event]) -> Misfit | None:
+def unlike(
+    definition: SagaDefinition, events: Sequence[h.Event], carry: Carry = NOTHING_CARRIED
+) -> Misfit | None:  # fmt: skip
     """Where the code of today leaves this history; None: it follows it."""
-    core = Core(definition, h.RunKey(namespace="rehearsal", saga="rehearsal", run=1))
+    core = Core(definition, h.RunKey(namespace="rehearsal", saga="rehearsal", run=1), carry=carry)
     watched = WatchedCore(core)
     try:
         watched.replay(events)

@@ -11,7 +11,7 @@ import click
 
 from durable_saga.authoring.check import check_paths
 from durable_saga.cli import output
-from durable_saga.cli.codecs import chosen
+from durable_saga.cli.codecs import carry_chosen, chosen
 from durable_saga.cli.operate import NAMESPACE, url_option
 from durable_saga.cli.processes import find_sagas
 from durable_saga.client.client import Client
@@ -103,7 +103,7 @@ def rehearsal(
 
     async def go() -> _Report:
         report = _Report(definitions, None if record is None else Recorder(record))
-        async with connect(url, namespace=namespace, codec=chosen()) as client:
+        async with connect(url, namespace=namespace, codec=chosen(), carry=carry_chosen()) as client:
             report.open = await _open_of_type(client)
             async for one in rehearse(client, definitions, sagas_max=limit, share=wanted, type=saga_type):
                 report.add(one)

@@ -1,7 +1,7 @@
 """The codec with which commands open and seal values, `--codec shop.keys:sealed`, and the files of its keys; and what takes
-secrets out of failures, `--redact shop.keys:hide`.
+secrets out of failures, `--redact shop.keys:hide`; and the ContextVars that are carried, `--carry shop.users:USER`.
 
-Both names are kept in the environment, so that the worker processes that a command begins have them too.
+The names are kept in the environment, so that the worker processes that a command begins have them too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from durable_saga.redaction import Redact
     from durable_saga.sealing import KeyFolder, PayloadCodec
 
-CODEC, REDACT = "DURABLE_SAGA_CODEC", "DURABLE_SAGA_REDACT"
+CODEC, REDACT, CARRY = "DURABLE_SAGA_CODEC", "DURABLE_SAGA_REDACT", "DURABLE_SAGA_CARRY"
 
 
 def _remember(_: click.Context, option: click.Parameter, value: str | None) -> None:
     if value:
-        os.environ[CODEC if option.name == "codec" else REDACT] = value
+        os.environ[f"DURABLE_SAGA_{str(option.name).upper()}"] = value
 
 
 def with_codec(command: click.Command) -> click.Command:
@@ -37,6 +38,13 @@ def with_codec(command: click.Command) -> click.Command:
                 help="Codec that seals and opens values (docs/encryption.md).",
             )
         )  # fmt: skip
+        if command.name in ("worker", "rehearse"):
+            command.params.append(
+                click.Option(
+                    ["--carry"], envvar=CARRY, expose_value=False, callback=_remember, metavar="MODULE:NAME",
+                    help="ContextVar that is carried, or a list of them (docs/hooks.md).",
+                )
+            )  # fmt: skip
         if command.name == "worker":
             command.params.append(
                 click.Option(
@@ -67,6 +75,16 @@ def redact_chosen() -> Redact | None:
     if not callable(found):
         raise click.ClickException(f"--redact {name} isn't a function from text to text: {found!r:.100}")
     return found  # type: ignore[no-any-return]
+
+
+def carry_chosen() -> list[ContextVar[Any]]:
+    """The ContextVars that --carry or the environment names. Raises ClickException."""
+    name = os.environ.get(CARRY, "")
+    found = named("--carry", name) if name else []
+    found = [found] if isinstance(found, ContextVar) else found
+    if not isinstance(found, list | tuple) or not all(isinstance(one, ContextVar) for one in found):
+        raise click.ClickException(f"--carry {name} isn't a ContextVar, nor a list of them: {found!r:.100}")
+    return list(found)
 
 
 def named(option: str, name: str) -> Any:

@@ -15,7 +15,7 @@ import click
 
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.cli import output
-from durable_saga.cli.codecs import chosen, redact_chosen
+from durable_saga.cli.codecs import carry_chosen, chosen, redact_chosen
 from durable_saga.cli.hooked import find_hooks, hooks_option
 from durable_saga.cli.logs import LogStyle, log_options
 from durable_saga.cli.metrics import begin_otel, metrics_option, of_process, otel_option, worker_readiness
@@ -167,7 +167,7 @@ async def run_worker(
     stopping = asyncio.Event()
     async with (
         Telling(metrics, "worker", Machine.monotonic) as told,
-        connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen()) as client,
+        connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen(), carry=carry_chosen()) as client,
     ):
         told.say()
         told.health.checks.append(worker_readiness(stopping.is_set))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
@@ -28,6 +29,7 @@ from durable_saga.hooks import Hook, checked
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.replay.carrying import Carry
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
 from durable_saga.sealing.transport import SealingTransport
@@ -201,15 +203,17 @@ class Client:
         self, transport: Transport, *, namespace: str = "default", chance: Chance | None = None,
         saga_timeout: float | timedelta | None = None, converters: codec.Converters | None = None,
         payload_codec: PayloadCodec | None = None, redact: redaction.Redact | None = None, hooks: Sequence[Hook] = (),
+        carry: Sequence[ContextVar[Any]] = (),
     ) -> None:  # fmt: skip
         """`payload_codec` seals what leaves this client and its workers (docs/encryption.md). `redact` removes secrets from
         failures and log lines, in the whole process (docs/security.md). `hooks` are around each start and message that this
-        client sends, and around each attempt of steps and compensations of its workers (docs/hooks.md). `saga_timeout`
+        client sends, and around each attempt of steps and compensations of its workers. `carry` names the ContextVars whose
+        values go with what this client sends, and are set in the sagas and steps of its workers (docs/hooks.md). `saga_timeout`
         (seconds or a timedelta) is for sagas that declare none. `converters={Money: (to, from)}` lets values of your own type
         be journaled: `to` turns such a value into plain data, `from` turns the data back into a value. A third item is the
         name in the journal; by default it is that of the class. Converters apply to the whole process. Raises TypeError and
         ValueError for any other mapping, and TypeError for what is no hook."""
-        self.hooks = checked(hooks)
+        self.hooks, self.carry = checked(hooks), Carry(carry)
         codec.register(converters or {})
         redaction.use(redact)
         self.sealing = Sealing(payload_codec) if payload_codec is not None else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import timedelta
+from typing import Any
 
 from durable_saga.client.client import Client
 from durable_saga.codec import Converters
@@ -25,7 +27,7 @@ def connect(
     url: str, *, namespace: str = "default", strict: bool = True, saga_timeout: float | timedelta | None = None,
     converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
     token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
-    timeout: float | timedelta | None = None, hooks: Sequence[Hook] = (),
+    timeout: float | timedelta | None = None, hooks: Sequence[Hook] = (), carry: Sequence[ContextVar[Any]] = (),
 ) -> Client:  # fmt: skip
     """A client for servers or a journal. Nothing is contacted before the first call.
 
@@ -40,7 +42,7 @@ def connect(
       it may have taken effect, and you can make it again. Without it a call is tried again for up to 30 s while no server
       answers. It does not apply to waiting for a saga's end, nor to the streams of workers.
     - `codec`: seals values before they leave this process, and opens them (docs/encryption.md).
-    - `converters`, `redact`, `hooks`: those of `Client`.
+    - `converters`, `redact`, `hooks`, `carry`: those of `Client`.
 
     Raises ValueError for any other URL and for arguments that don't fit together, and OSError for a file that can't be read."""
 
@@ -56,7 +58,7 @@ def connect(
     def client(transport: Transport) -> Client:
         return Client(
             transport, namespace=namespace, saga_timeout=saga_timeout, converters=converters, payload_codec=codec,
-            redact=redact, hooks=hooks,
+            redact=redact, hooks=hooks, carry=carry,
         )  # fmt: skip
 
     if url.startswith(SCHEME) or ("://" not in url and url != "memory:"):

@@ -1,4 +1,5 @@
-"""What a client sends that a saga is to know of, a start, a signal or an event: within its hooks, and with its trace."""
+"""What a client sends that a saga is to know of, a start, a signal or an event: within its hooks, with its trace and what it
+carries."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from durable_saga.hooks import Call, Hook, around
+from durable_saga.replay.carrying import Carry
 from durable_saga.telemetry import tracing
 from durable_saga.transport.transport import Transport
 
@@ -19,6 +21,7 @@ class Sender(Protocol):
     transport: Transport
     namespace: str
     hooks: tuple[Hook, ...]
+    carry: Carry
 
 
 async def sent(
@@ -31,6 +34,8 @@ async def sent(
         attributes = {"durable_saga.saga": saga} if saga else {}
         with tracing.sending(f"{kind} {name}", {**attributes, f"durable_saga.{_WHAT[kind]}": name}) as carried:
             request.carried.update(carried)
+            if values := client.carry.taken():
+                request.carried_values.data = values
             return await client.transport.call(kind, request)
 
     if client.hooks:

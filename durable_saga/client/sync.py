@@ -11,6 +11,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
@@ -136,11 +137,12 @@ class SyncClient:
         converters: Converters | None = None, ca: str | None = None, cert: str | None = None, key: str | None = None,
         token: Token | None = None, codec: PayloadCodec | None = None, redact: Redact | None = None,
         timeout: float | timedelta | None = None, hooks: Sequence[Hook] = (),
+        carry: Sequence[ContextVar[Any]] = (),
     ) -> None:  # fmt: skip
         """Takes what `connect()` takes, and raises what it raises."""
         self._client: Client = connect(
             url, namespace=namespace, strict=strict, saga_timeout=saga_timeout, converters=converters, ca=ca, cert=cert,
-            key=key, token=token, codec=codec, redact=redact, timeout=timeout, hooks=hooks,
+            key=key, token=token, codec=codec, redact=redact, timeout=timeout, hooks=hooks, carry=carry,
         )  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="saga-client", daemon=True)

@@ -60,7 +60,7 @@ class Reply(_message.Message):
     def __init__(self, number: _Optional[int] = ..., reply: _Optional[bytes] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class StartRequest(_message.Message):
-    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id", "start_at_ms", "after_ms", "if_exists", "window_ms", "memo", "carried")
+    __slots__ = ("namespace", "saga", "saga_type", "input", "timeout_ms", "keys", "default_timeout_ms", "attributes", "start_id", "start_at_ms", "after_ms", "if_exists", "window_ms", "memo", "carried", "carried_values")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class StartRequest(_message.Message):
     WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     MEMO_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_VALUES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     saga: str
     saga_type: str
@@ -105,7 +106,8 @@ class StartRequest(_message.Message):
     window_ms: int
     memo: _payload_pb2.Payload
     carried: _containers.ScalarMap[str, str]
-    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., start_at_ms: _Optional[int] = ..., after_ms: _Optional[int] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., window_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    carried_values: _payload_pb2.Payload
+    def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., keys: _Optional[_Iterable[str]] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., start_id: _Optional[bytes] = ..., start_at_ms: _Optional[int] = ..., after_ms: _Optional[int] = ..., if_exists: _Optional[_Union[IfExists, str]] = ..., window_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ..., carried_values: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StartReply(_message.Message):
     __slots__ = ("key", "already_started", "saga_type", "status", "input", "waits_for", "starts_ms")
@@ -126,7 +128,7 @@ class StartReply(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., already_started: bool = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., waits_for: _Optional[str] = ..., starts_ms: _Optional[int] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
-    __slots__ = ("key", "message_id", "name", "input", "carried")
+    __slots__ = ("key", "message_id", "name", "input", "carried", "carried_values")
     class CarriedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -139,12 +141,14 @@ class SignalRequest(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_VALUES_FIELD_NUMBER: _ClassVar[int]
     key: _history_pb2.RunKey
     message_id: str
     name: str
     input: _payload_pb2.Payload
     carried: _containers.ScalarMap[str, str]
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    carried_values: _payload_pb2.Payload
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ..., carried_values: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("key", "message_id", "reason", "who")
@@ -261,7 +265,7 @@ class PauseTypeReply(_message.Message):
     def __init__(self, changed: bool = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input", "carried")
+    __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input", "carried", "carried_values")
     class CarriedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -276,6 +280,7 @@ class PublishRequest(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_VALUES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     event: str
     saga: str
@@ -283,7 +288,8 @@ class PublishRequest(_message.Message):
     message_id: str
     input: _payload_pb2.Payload
     carried: _containers.ScalarMap[str, str]
-    def __init__(self, namespace: _Optional[str] = ..., event: _Optional[str] = ..., saga: _Optional[str] = ..., correlation_key: _Optional[str] = ..., message_id: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    carried_values: _payload_pb2.Payload
+    def __init__(self, namespace: _Optional[str] = ..., event: _Optional[str] = ..., saga: _Optional[str] = ..., correlation_key: _Optional[str] = ..., message_id: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ..., carried_values: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class PublishReply(_message.Message):
     __slots__ = ("delivered",)

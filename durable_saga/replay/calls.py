@@ -18,6 +18,7 @@ from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
 from durable_saga.failures.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.aside import Decode
+from durable_saga.replay.carrying import of_message
 from durable_saga.replay.commands import NOT_DECODED, CancelStep, RunStep
 from durable_saga.replay.holding import Holding
 from durable_saga.replay.loop import SagaLoop
@@ -96,7 +97,7 @@ class Calls:
         pending = Pending(call, definition, data, plain, self._loop.create_future(), tape.activation, retry)
         if defaults:
             pending.defaults = defaults
-        pending.is_kept_back = standing.is_paused
+        pending.is_kept_back, pending.carried = standing.is_paused, of_message.get()
         pending.no_timeout = not (definition.timeout_ms or self.has_step_timeout)
         self.pending[call] = pending
         undo = definition.compensation

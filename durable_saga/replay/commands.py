@@ -22,7 +22,7 @@ class RunStep:
     """Attempt a step. `interrupted`: an earlier attempt may have started in a process that is gone (after a take-over);
     a step with at_most_once is then not run but reported as failed with StepInterrupted. `not_before_ms`: 0 is now.
     `retry` None: the worker's default. `interruptions`: so many of the attempts before were cut off by workers that died; they
-    do not count for the policy."""
+    do not count for the policy. `carried`: by the message in whose handler it was called, over what the start carries."""
 
     call: str
     definition: StepDefinition
@@ -33,13 +33,14 @@ class RunStep:
     interrupted: bool = False
     retry: Retry | None = None
     interruptions: int = 0
+    carried: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class RunCompensation:
     """Attempt a compensation; first wait until no attempt of the same call runs in this process any more. The function is
     called with args and kwargs as they are here (the step's result is already among them if it asks for it).
-    `failing_since_ms`: when its first attempt failed, 0: none did."""
+    `failing_since_ms`: when its first attempt failed, 0: none did. `carried`: as of a step."""
 
     call: str
     definition: CompensationDefinition
@@ -49,6 +50,7 @@ class RunCompensation:
     not_before_ms: int = 0
     interruptions: int = 0
     failing_since_ms: int = 0
+    carried: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

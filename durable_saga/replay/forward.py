@@ -46,7 +46,10 @@ class Forward:
 
     def start(self, fact: h.SagaStarted) -> None:
         root = self._loop.root
-        task = self._loop.create_task(self._first(fact), name=self._definition.name)
+        loop = self._loop
+        loop.carried = fact.carried_values.data
+        context = loop.carry.context(loop.carried)
+        task = loop.create_task(self._first(fact), name=self._definition.name, context=context)
         task.scope = root  # type: ignore[attr-defined]
         root.count = 0
         self._standing.main = task

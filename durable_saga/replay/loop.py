@@ -21,6 +21,7 @@ from typing import Any
 
 from durable_saga.errors import FutureEventKind, LimitExceeded, NonDeterminism, UnsupportedOperation
 from durable_saga.replay.awaiting import busy_at
+from durable_saga.replay.carrying import NOTHING_CARRIED, Carry
 from durable_saga.replay.closing import Discarded, TakenOut, close, keep
 from durable_saga.replay.conditions import Conditions
 from durable_saga.replay.generators import Generators
@@ -115,19 +116,19 @@ class Entered:
 
 class SagaLoop(asyncio.AbstractEventLoop):
     """The loop of the run of a saga. `owner` is what the saga's code reaches through the running loop; the loop does not look
-    at it. Its time is that of the tape.
+    at it. Its time is that of the tape. `carried` came with the start.
 
     `rules` are what the run was started by, set by the core. `discarded` is True once the run was dropped from memory: then
     nothing may be asked for any more.
     """
 
-    def __init__(self, owner: Any, saga: str, tape: Tape, standing: Standing) -> None:
+    def __init__(self, owner: Any, saga: str, tape: Tape, standing: Standing, carry: Carry = NOTHING_CARRIED) -> None:
         self.owner = owner
         self._saga, self._tape, self._standing = saga, tape, standing
         self.discarded = False
         self.root = Scope("")
         self.tasks: dict[int, SagaTask] = {}
-        self.rules = 0
+        self.rules, self.carry, self.carried = 0, carry, b""
         self.generators = Generators(self)
         self._births = 0
         self._places = 0

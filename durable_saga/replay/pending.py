@@ -39,6 +39,7 @@ class Pending:
     kept_defaults: bytes = b""
     interruptions: int = 0
     no_timeout: bool = False
+    carried: bytes = b""
     is_kept_back: bool = False
 
     @property
@@ -95,5 +96,5 @@ class Pending:
             args, kwargs = binding.with_defaults_of(self.definition.signature, args, kwargs, self.kept_defaults)
         return RunStep(
             self.call, self.definition, args, kwargs, self.attempt, self.not_before_ms, self.from_history, self.retry,
-            self.interruptions,
+            self.interruptions, self.carried,
         )  # fmt: skip

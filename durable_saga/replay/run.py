@@ -31,6 +31,7 @@ from durable_saga.replay import anyio_order
 from durable_saga.replay.aside import Decode, is_to_be_decoded_aside, stretches
 from durable_saga.replay.attributes import Attributes
 from durable_saga.replay.calls import Calls
+from durable_saga.replay.carrying import NOTHING_CARRIED, Carry
 from durable_saga.replay.children import Children
 from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.replay.continuing import Continuing
@@ -81,15 +82,16 @@ class Core:
 
     def __init__(
         self, definition: SagaDefinition, key: h.RunKey, *, has_step_timeout: bool = False, version: int = 0,
-        definitions: Definitions = NOTHING_KNOWN, why: str = "",
+        definitions: Definitions = NOTHING_KNOWN, why: str = "", carry: Carry = NOTHING_CARRIED,
     ) -> None:  # fmt: skip
         """`has_step_timeout`: who runs its steps ends those that have no time-out of their own. `version`: at which it begins,
         if it has not begun; 0: that of the definition. `why`: what is wrong with its code, of which nothing runs then;
-        `definitions` are for that, and for a history that says so."""
+        `definitions` are for that, and for a history that says so. `carry` sets what a start or message carries."""
         self.definition, self.key, self.has_step_timeout = definition, key, has_step_timeout
+        self.is_repeating, self._timeout_ms, self.carry = False, 0, carry
         self.tape, self.standing, self.dice = tape, standing, dice = Tape(), Standing(), Dice()
         self.history, self.versions = tape.history, (versions := Versions(definition, tape.history, version))
-        self.loop = loop = SagaLoop(self, key.saga, tape, standing)  # type: ignore[abstract]  # what it lacks is put in as refusals
+        self.loop = loop = SagaLoop(self, key.saga, tape, standing, carry)  # type: ignore[abstract]  # what it lacks are refusals
         order, parallel = definition.compensation_order, definition.compensation_parallel
         self.stack = stack = Stack(Scope("", definition.name, order, parallel))
         self.state, self.attributes, self.keys = State(tape, loop), Attributes(tape), Keys(tape)
@@ -111,7 +113,6 @@ class Core:
         )  # fmt: skip
         if why:
             self._leave_code_out(why)
-        self.is_repeating, self._timeout_ms = False, 0
 
     def _leave_code_out(self, why: str) -> None:
         self.forward = self.without_code = WithoutCode(

@@ -220,7 +220,8 @@ class Signals:
                 await self._scopes.undo_handler(entered, error)
                 self._reject(fact, entered.unit.call, error)
 
-        task = self._loop.create_task(run())
+        context = self._loop.carry.context(self._loop.carried, fact.carried_values.data)
+        task = self._loop.create_task(run(), context=context)
         task.add_done_callback(self._handler_done)
         self._handling = [*(one for one in self._handling if not one.done()), task]
 

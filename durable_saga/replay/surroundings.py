@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import Retry
+from durable_saga.replay.carrying import of_message
 from durable_saga.replay.unwind import Entry, Scope, Stack
 
 
@@ -43,6 +44,7 @@ def enlist(stack: Stack, item: Entry | Scope) -> None:
     """It is undone with the scope that it stands in, and, in a signal handler, with that."""
     scope, handler = current_scope(stack), of_handler.get()
     if isinstance(item, Entry):
+        item.carried = of_message.get()
         stack.register(item, scope)
         item.told = stack.told(item.call, scope)
     else:

@@ -28,7 +28,7 @@ def attempt_of(entry: Entry) -> RunCompensation:
         definition, args, kwargs = stand_in(definition.name, why), (), {}
     return RunCompensation(
         entry.call, definition, args, kwargs, entry.attempt, entry.not_before_ms, entry.interruptions,
-        entry.failing_since_ms,
+        entry.failing_since_ms, entry.carried,
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Entry:
     holds it. `defaults`: what the call left open, as the journal has it. `postponed`: its scope was cancelled by this, and its
     condition waits for the error that was the reason. `earlier`: the same step before, whose place this one has taken. `cause`:
     what led to the unwind that holds it. `told`: how its event says in which scope it stands. `from_journal`: it was found in a
-    history without the saga's code. `is_kept_back`: as of a step."""
+    history without the saga's code. `is_kept_back`, `carried`: as of a step."""
 
     call: str
     name: str
@@ -86,6 +86,7 @@ class Entry:
     told: str = ""
     from_journal: bool = False
     is_kept_back: bool = False
+    carried: bytes = b""
 
     @property
     def title(self) -> str:

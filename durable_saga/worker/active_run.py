@@ -342,6 +342,7 @@ def _commit(
 def _begin(run: ActiveRun, assign: w.Assign) -> Generator[Decode, tuple[Any] | None]:
     try:
         yield from run._watched.replaying(assign.events)
+        run.attempts.carried = assign.events[0].saga_started.carried_values.data
         run._way_out.check(run._core, assign.inbox, run._worker.clock.now_ms())
         tell_interruptions(run._core, run._worker.clock.now_ms(), assign.interrupted, run._worker.chance.random)
         run._take()
@@ -369,7 +370,7 @@ def _begin_anew(run: ActiveRun, assign: w.Assign, why: str = "") -> None:
     run._watched.discard()
     run.attempts.cancel_all()
     is_limited, known = before.has_step_timeout, run._worker.catalogue
-    run._core = Core(before.definition, run.key, has_step_timeout=is_limited, definitions=known, why=why)
+    run._core = Core(before.definition, run.key, has_step_timeout=is_limited, definitions=known, why=why, carry=before.carry)
     run._watched = WatchedCore(run._core, run._worker.activation_seconds_max)
     run._starts, run._inbox = Starts(run.attempts, run._worker.clock, run._gate), Inbox(assign.events)
     run._doing = DoingNow(assign.events)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from durable_saga.hooks import Call, Hook
 from durable_saga.machine import Machine
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay import RunCompensation, RunStep
+from durable_saga.replay.carrying import NOTHING_CARRIED, Carry
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.worker.attempt import Attempt
 from durable_saga.worker.failing import FailureLog
@@ -59,9 +60,9 @@ class Executor:
 
     def __init__(
         self, concurrency: int, clock: Clock, retry: Retry, chance: Chance, step_timeout_ms: int = 0,
-        hooks: tuple[Hook, ...] = (),
+        hooks: tuple[Hook, ...] = (), carry: Carry = NOTHING_CARRIED,
     ) -> None:  # fmt: skip
-        self.hooks = hooks
+        self.hooks, self.carry = hooks, carry
         self.step_timeout_ms = step_timeout_ms  # of steps without one of their own, 0: none
         self.loop = asyncio.get_running_loop()
         self.context = contextvars.copy_context()  # of the worker, with what its lifespans set
@@ -96,6 +97,7 @@ class Attempts:
         self._calls = key_prefix(key, incarnation)
         self._epoch, self._report, self._forward_only = epoch, report, forward_only
         self.version_at: Callable[[str], int] = lambda call: 1  # of its saga's code, for a step
+        self.carried = b""  # by the start of its run
         self._last: dict[str, Attempt] = {}
         self._wanted = 0
 
@@ -188,11 +190,7 @@ class Attempts:
         attempt.set_off(now := self._executor.time(), timeout_ms, timer)
         self.record.attempt_began(now - attempt.due_at)
         with self.record.span(effect) as span:
-            make_context, threads, hooks = partial(_context, self, attempt), self._executor.threads, self._executor.hooks
-            if hooks:
-                value, error = await attempt.call_within(hooks, _call_of(self, effect), make_context, threads)
-            else:
-                value, error = await attempt.call(make_context, threads)
+            value, error = await _called(self, attempt, self._executor)
             if error is not None:
                 span.failed(error)
             return value, error
@@ -345,6 +343,18 @@ def _context(attempts: Attempts, attempt: Attempt) -> StepContext:
         of_call, attempts._epoch, key.saga, effect.call, effect.attempt, effect.definition.name, key.run,
         attempts.record.saga_type, attempts.version_at(effect.call), attempt.stop,
     )  # fmt: skip
+
+
+def _called(
+    attempts: Attempts, attempt: Attempt, executor: Executor
+) -> Awaitable[tuple[Any, BaseException | None]]:  # fmt: skip
+    """Its function, with what it carries, within the hooks. Raises DecodeError."""
+    if attempts.carried or attempt.effect.carried:
+        executor.carry.bind(attempts.carried, attempt.effect.carried)  # in the context of this task
+    make_context = partial(_context, attempts, attempt)
+    if executor.hooks:
+        return attempt.call_within(executor.hooks, _call_of(attempts, attempt.effect), make_context, executor.threads)
+    return attempt.call(make_context, executor.threads)
 
 
 def _call_of(attempts: Attempts, effect: RunStep | RunCompensation) -> Call:

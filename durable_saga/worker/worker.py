@@ -121,8 +121,9 @@ class Worker:
             await self._run()
 
     async def _run(self) -> None:
-        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, self._step_timeout_ms, self._hooks)
-        transport = self._client.transport
+        client, options = self._client, (self._step_timeout_ms, self._hooks, self._client.carry)
+        self.executor = Executor(self._concurrency, self.clock, self._retry, self.chance, *options)
+        transport = client.transport
         heartbeat = (
             Heartbeat(transport.routes, self.name, transport.credentials, self._links.secret)
             if transport.needs_heartbeats
@@ -306,7 +307,8 @@ def _core_of(worker: Worker, saga_type: str, key: h.RunKey) -> Core:
     definition, limited = worker._definitions.get(saga_type), worker._step_timeout_ms > 0
     why = "" if definition is not None else why_unknown(saga_type)
     definition = definition or unknown(saga_type)
-    return Core(definition, copy_of(key), has_step_timeout=limited, definitions=worker.catalogue, why=why)
+    key, carry = copy_of(key), worker._client.carry
+    return Core(definition, key, has_step_timeout=limited, definitions=worker.catalogue, why=why, carry=carry)
 
 
 async def _until_stopped(is_stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

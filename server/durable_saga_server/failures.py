@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from durable_saga.pb.payloads import ATTRIBUTE_CHARACTERS_MAX, ATTRIBUTE_NAME_CHARACTERS_MAX, ATTRIBUTES_PER_RUN_MAX
 from durable_saga.telemetry.tracing import CARRIED_BYTES_MAX, size_of
@@ -20,6 +20,8 @@ BUSY_RETRY_MS = 300
 """By then a server has written some of what it was told; clients wait for it by themselves."""
 FULL_RETRY_MS = 30_000
 """By then a person may have made room."""
+CARRIED_VALUES_BYTES_TAKEN_MAX = 8 * 1024
+"""Of carried values as they arrive, sealed perhaps."""
 MESSAGE_CHARACTERS_MAX = 4_000
 """Of what a caller is told: with gRPC it goes into a header, which has 8 KiB."""
 
@@ -77,10 +79,18 @@ def check_attributes(attributes: Mapping[str, str]) -> None:
             )
 
 
-def check_carried(carried: Mapping[str, str]) -> None:
-    """Raises ServiceError."""
-    if (size := size_of(carried)) > CARRIED_BYTES_MAX:
+def carried_in(request: Any) -> dict[str, Any]:
+    """What a start or message carries, as fields of its event. Raises ServiceError."""
+    if (size := size_of(request.carried)) > CARRIED_BYTES_MAX:
         raise ServiceError("INVALID_ARGUMENT", f"what is carried has {size} bytes; at most {CARRIED_BYTES_MAX} can be")
+    found: dict[str, Any] = {"carried": request.carried}
+    if request.HasField("carried_values"):
+        found["carried_values"] = values = request.carried_values
+        if (size := values.ByteSize()) > CARRIED_VALUES_BYTES_TAKEN_MAX:
+            raise ServiceError(
+                "INVALID_ARGUMENT", f"carried values have {size} bytes; at most {CARRIED_VALUES_BYTES_TAKEN_MAX} can be"
+            )
+    return found
 
 
 def check_payload(data: bytes, bytes_max: int) -> None:

@@ -168,6 +168,7 @@ class Chains:
             seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
             default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
             carried=begun.carried, first_run=begun.first_run,
+            carried_values=begun.carried_values if begun.HasField("carried_values") else None,
         ))  # fmt: skip
         if end.HasField("pause"):
             event.saga_started.pause.CopyFrom(end.pause)

@@ -13,7 +13,7 @@ from typing import Any
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
-from durable_saga_server.failures import ServiceError, check_carried, check_name, check_payload, guard_journal
+from durable_saga_server.failures import ServiceError, carried_in, check_name, check_payload, guard_journal
 from durable_saga_server.history.asking import why_without_effect
 from durable_saga_server.history.view import DECIDABLE
 from durable_saga_server.journal import Head, Run
@@ -75,9 +75,8 @@ class Messages:
     async def signal(self, request: c.SignalRequest) -> c.MessageReply:
         check_name("signal name", request.name, self._config.id_characters_max)
         check_payload(request.input.data, self._config.payload_bytes_max)
-        check_carried(request.carried)
         signal = h.SignalReceived(
-            message_id=request.message_id, name=request.name, input=request.input, carried=request.carried
+            message_id=request.message_id, name=request.name, input=request.input, **carried_in(request)
         )  # fmt: skip
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, signal=signal))
 
@@ -157,7 +156,7 @@ class Messages:
         delivered = 0
         for key in keys:
             signal = c.SignalRequest(
-                key=key, message_id=request.message_id, name=request.event, input=request.input, carried=request.carried
+                key=key, message_id=request.message_id, name=request.event, input=request.input, **carried_in(request)
             )  # fmt: skip
             try:
                 await self.signal(signal)

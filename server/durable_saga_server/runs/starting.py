@@ -10,7 +10,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.payloads import DETERMINISM_RULES, holds_large
 from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.cell import Cell
-from durable_saga_server.failures import ServiceError, check_attributes, check_carried, check_name, check_payload, guard_journal
+from durable_saga_server.failures import ServiceError, carried_in, check_attributes, check_name, check_payload, guard_journal
 from durable_saga_server.journal import Created, Exists, Head, Hint, Run, Unknown
 from durable_saga_server.journal.rules import attributes_in, begins_later
 from durable_saga_server.keys import key_of
@@ -65,7 +65,7 @@ class Starting:
         for key in request.keys:
             check_name("correlation key", key, self._config.id_characters_max)
         check_attributes(request.attributes)
-        check_carried(request.carried)
+        carried_in(request)
         if len(request.start_id) not in (0, 16):
             raise ServiceError("INVALID_ARGUMENT", f"a start_id must have 16 bytes, not {len(request.start_id)}")
 
@@ -120,7 +120,7 @@ class Starting:
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
             seed=request.start_id or self._ids.new(),
             keys=request.keys, default_timeout_ms=request.default_timeout_ms, attributes=request.attributes,
-            rules=DETERMINISM_RULES, carried=request.carried, asked_ms=asked_ms,
+            rules=DETERMINISM_RULES, asked_ms=asked_ms, **carried_in(request),
             first_run=run.run if run.run > 1 else 0,
         )  # fmt: skip
         if request.HasField("memo"):
