@@ -68,8 +68,9 @@ class HistoryService:
         delivery = Delivery(journal, self.config, self.cell, self.dispatcher, self.waker)
         chains = Chains(means, large, self.waker, delivery, waiters.notify)
         heads = Heads(journal, self.clock, self.config, chains)
-        self.waker.ended = Endings(means, chains, self.waker.hint).look
-        hooks = Hooks(self.waker.hint, chains.follow, waiters.notify)
+        endings = Endings(means, chains, self.waker.hint)
+        self.waker.ended, self.waker.keep = endings.look, endings.keep
+        hooks = Hooks(self.waker.hint, chains.follow, self.waker.over.note, waiters.notify)
         self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)
         self.sessions.paused.on_change(self.sessions.tell_pauses)

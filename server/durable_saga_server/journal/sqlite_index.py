@@ -65,7 +65,10 @@ class SqliteIndex:
 
         return await self._hands.read(read)
 
-    def list_again(self, run: Run) -> None: ...
+    def list_again(self, head: Head) -> None: ...
+
+    def is_listed(self, run: Run) -> bool:
+        return True
 
 
 def select_page(wanted: Filter, page: str) -> tuple[str, list[object]]:

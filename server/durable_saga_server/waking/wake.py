@@ -24,6 +24,7 @@ from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.tending import mistake, tend
+from durable_saga_server.waking.ended import EndedRuns
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
 from durable_saga_server.workers.dispatch import Dispatcher
@@ -40,6 +41,9 @@ _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
 Ended = Callable[[Run, Head | None], Awaitable[None]]
+"""What follows from a run that is not there, or has ended."""
+Keep = Callable[[Run, int], Awaitable[None]]
+"""What is still to be done for a run that has ended then, when all else is done."""
 
 
 @dataclass(eq=False)
@@ -71,7 +75,7 @@ def _runs_known(shards: list[Shard]) -> list[Run]:
 def _list_again(journal: Journal, head: Head) -> None:
     """Of a run without an owner: who wrote its head may have died before the row of the listing was written."""
     if head.status != h.RUNNING or head.blocked:
-        journal.index.list_again(head.run)
+        journal.index.list_again(head)
 
 
 class Waker:
@@ -79,12 +83,12 @@ class Waker:
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
         self.ended: Ended | None = None
+        self.keep: Keep | None = None
+        self.over = EndedRuns(clock, config)
         self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
-        self._clock = clock
-        self._config = config
-        self._cell = cell
-        self._dispatcher = dispatcher
+        self._clock, self._config = clock, config
+        self._cell, self._dispatcher = cell, dispatcher
         self._sessions = dispatcher.sessions
         self._first_look = FirstLook(journal, clock, config, cell, dispatcher, self)
         self._shards: dict[int, Shard] = {}
@@ -165,6 +169,7 @@ class Waker:
         self._sessions.forget_foreign(self._cell.is_home, self._clock.now_ms() - self._config.claim_grace_ms)
         now_ms = self._clock.now_ms()
         self._written = {one: due_ms for one, due_ms in self._written.items() if due_ms > now_ms}
+        self.over.forget()
         mine = self._cell.shards()
         for number in [number for number in self._shards if number not in mine]:
             del self._shards[number]
@@ -247,6 +252,8 @@ class Waker:
     async def _decide(self, row: Row, shard: Shard) -> int:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
         run, now_ms = Run(*row[1:]), self._clock.now_ms()
+        if await self._leads_to_nothing(run, row[0]):
+            return 0
         head = await self._journal.runs.head(run)
         if head is None:
             if now_ms < row[0] + self._config.hint_grace_ms:
@@ -255,10 +262,7 @@ class Waker:
                 await self.ended(run, head)
             return 0
         if head.status not in OPEN:
-            self._dispatcher.ended(run)
-            self._journal.index.list_again(run)
-            if self.ended is not None:
-                await self.ended(run, head)
+            await self.has_ended(head)
         elif (owner := self._sessions.owner_by(head)) is not None:
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)
@@ -275,6 +279,23 @@ class Waker:
             _list_again(self._journal, head)
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
+
+    async def has_ended(self, head: Head) -> None:
+        """All that follows from the end of a run, which was just read. Raises JournalError."""
+        self._dispatcher.ended(head.run)
+        self._journal.index.list_again(head)
+        if self.ended is not None:
+            await self.ended(head.run, head)
+        if head.status != h.CONTINUED:
+            self.over.note(head.run, head.ended_ms)
+
+    async def _leads_to_nothing(self, run: Run, due_ms: int) -> bool:
+        """Known without a read. Raises JournalError."""
+        ended_ms = self.over.of(run, due_ms)
+        is_known = bool(ended_ms) and self._journal.index.is_listed(run)
+        if is_known and self.keep is not None:
+            await self.keep(run, ended_ms)
+        return is_known
 
     async def wake(self, head: Head, came: Sequence[h.InboxMessage] | None = None) -> None:
         """Somebody is to go on with it: a worker of ours, or of a member that alone can reach one. `came`: for these messages

@@ -47,8 +47,11 @@ class CassandraIndex:
         await self._listing.settle()
         return await read_page(self._session, filter, limit, page)
 
-    def list_again(self, run: Run) -> None:
-        self._listing.changed(run)
+    def list_again(self, head: Head) -> None:
+        self._listing.read(head)
+
+    def is_listed(self, run: Run) -> bool:
+        return self._listing.has_ended(run)
 
     # --- correlation keys ------------------------------------------------------------------------------------------------
 
