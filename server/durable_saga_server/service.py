@@ -64,7 +64,7 @@ class HistoryService:
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
-        large, waiters = LargePayloads(journal, self.clock, self.config), Waiters()
+        large, waiters = LargePayloads(journal, self.clock, self.config), Waiters(self.clock, self.config)
         delivery = Delivery(journal, self.config, self.cell, self.dispatcher, self.waker)
         chains = Chains(means, large, self.waker, delivery, waiters.notify)
         heads = Heads(journal, self.clock, self.config, chains)
