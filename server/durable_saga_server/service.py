@@ -69,7 +69,7 @@ class HistoryService:
         chains = Chains(means, large, self.waker, delivery, waiters.notify)
         heads = Heads(journal, self.clock, self.config, chains)
         endings = Endings(means, chains, self.waker.hint)
-        self.waker.ended, self.waker.keep = endings.look, endings.keep
+        self.waker.over.ended, self.waker.over.keep = endings.look, endings.keep
         hooks = Hooks(self.waker.hint, chains.follow, self.waker.over.note, waiters.notify)
         self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)

@@ -6,9 +6,18 @@ looked at as any other: one that is due later than a minute after the end, or wh
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from durable_saga.pb import history_pb2 as h
 from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
-from durable_saga_server.journal import Run
+from durable_saga_server.journal import Head, Journal, Run
+from durable_saga_server.workers.dispatch import Dispatcher
+
+Ended = Callable[[Run, Head | None], Awaitable[None]]
+"""What follows from a run that is not there, or has ended."""
+Keep = Callable[[Run, int], Awaitable[None]]
+"""What is still to be done for a run that has ended then, when all else is done."""
 
 ENDED_MAX = 50_000
 CLOCKS_DIFFER_MS_MAX = 30_000
@@ -18,7 +27,10 @@ CLOCKS_DIFFER_MS_MAX = 30_000
 class EndedRuns:
     """What follows from the end of each of them is done but for a hint when it is to be purged, or this process is at it."""
 
-    def __init__(self, clock: Clock, config: Config) -> None:
+    def __init__(self, journal: Journal, clock: Clock, config: Config, dispatcher: Dispatcher) -> None:
+        self.ended: Ended | None = None
+        self.keep: Keep | None = None
+        self._journal, self._dispatcher = journal, dispatcher
         self._clock, self._config = clock, config
         self._ended: dict[Run, int] = {}
 
@@ -29,6 +41,23 @@ class EndedRuns:
             self._ended[run] = ended_ms
             while len(self._ended) > ENDED_MAX:
                 self._ended.pop(next(iter(self._ended)))
+
+    async def has_ended(self, head: Head) -> None:
+        """All that follows from the end of a run, which was just read. Raises JournalError."""
+        self._dispatcher.ended(head.run)
+        self._journal.index.list_again(head)
+        if self.ended is not None:
+            await self.ended(head.run, head)
+        if head.status != h.CONTINUED:
+            self.note(head.run, head.ended_ms)
+
+    async def leads_to_nothing(self, run: Run, due_ms: int) -> bool:
+        """Known of a hint without a read. Raises JournalError."""
+        ended_ms = self.of(run, due_ms)
+        is_known = bool(ended_ms) and self._journal.index.is_listed(run)
+        if is_known and self.keep is not None:
+            await self.keep(run, ended_ms)
+        return is_known
 
     def of(self, run: Run, due_ms: int) -> int:
         """When the run ended, if a hint that is due then leads to nothing; else 0."""

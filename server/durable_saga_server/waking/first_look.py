@@ -26,8 +26,6 @@ READS_AT_ONCE_MAX = 64
 
 
 class Wakes(Protocol):
-    def has_ended(self, head: Head) -> Awaitable[None]: ...
-
     over: EndedRuns
 
     def wake(self, head: Head) -> Awaitable[None]: ...
@@ -63,7 +61,7 @@ class FirstLook:
         with suppress(JournalError):
             head = await self._journal.runs.head(run)
             if head is not None and head.status not in OPEN:
-                await self._waker.has_ended(head)
+                await self._waker.over.has_ended(head)
             if head is None or head.status not in OPEN or head.blocked:
                 return
             if head.owner:

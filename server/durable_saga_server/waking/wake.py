@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,10 +40,6 @@ MISTAKE_AGAIN_MS = 30_000
 _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
-Ended = Callable[[Run, Head | None], Awaitable[None]]
-"""What follows from a run that is not there, or has ended."""
-Keep = Callable[[Run, int], Awaitable[None]]
-"""What is still to be done for a run that has ended then, when all else is done."""
 
 
 @dataclass(eq=False)
@@ -82,9 +78,7 @@ class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
-        self.ended: Ended | None = None
-        self.keep: Keep | None = None
-        self.over = EndedRuns(clock, config)
+        self.over = EndedRuns(journal, clock, config, dispatcher)
         self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
         self._clock, self._config = clock, config
@@ -252,17 +246,17 @@ class Waker:
     async def _decide(self, row: Row, shard: Shard) -> int:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
         run, now_ms = Run(*row[1:]), self._clock.now_ms()
-        if await self._leads_to_nothing(run, row[0]):
+        if await self.over.leads_to_nothing(run, row[0]):
             return 0
         head = await self._journal.runs.head(run)
         if head is None:
             if now_ms < row[0] + self._config.hint_grace_ms:
                 return _AGAIN_MS  # its start may be on its way
-            if self.ended is not None:
-                await self.ended(run, head)
+            if self.over.ended is not None:
+                await self.over.ended(run, head)
             return 0
         if head.status not in OPEN:
-            await self.has_ended(head)
+            await self.over.has_ended(head)
         elif (owner := self._sessions.owner_by(head)) is not None:
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)
@@ -279,23 +273,6 @@ class Waker:
             _list_again(self._journal, head)
             return max(row[0] + self._config.message_write_ms - now_ms, 0)  # a message may be on its way
         return 0
-
-    async def has_ended(self, head: Head) -> None:
-        """All that follows from the end of a run, which was just read. Raises JournalError."""
-        self._dispatcher.ended(head.run)
-        self._journal.index.list_again(head)
-        if self.ended is not None:
-            await self.ended(head.run, head)
-        if head.status != h.CONTINUED:
-            self.over.note(head.run, head.ended_ms)
-
-    async def _leads_to_nothing(self, run: Run, due_ms: int) -> bool:
-        """Known without a read. Raises JournalError."""
-        ended_ms = self.over.of(run, due_ms)
-        is_known = bool(ended_ms) and self._journal.index.is_listed(run)
-        if is_known and self.keep is not None:
-            await self.keep(run, ended_ms)
-        return is_known
 
     async def wake(self, head: Head, came: Sequence[h.InboxMessage] | None = None) -> None:
         """Somebody is to go on with it: a worker of ours, or of a member that alone can reach one. `came`: for these messages
