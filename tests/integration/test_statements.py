@@ -21,7 +21,7 @@ from durable_saga_server.service import HistoryService
 from durable_saga import Client, Worker, connect, saga, step
 
 SAGAS = 20
-CONFIG = Config(rehint_ms=3_000, horizon_ms=6_000, hint_late_ms=1_000, sweep_ms=500, lease_ms=1_000)
+CONFIG = Config(rehint_ms=3_000, horizon_ms=6_000, hint_late_ms=1_000, sweep_ms=500, lease_ms=4_000)
 HINTS_OVER_SECONDS = 5.0
 LOOKS = {"head", "head_seen", "inbox", "events", "list_put", "log_rows"}
 WAITING = ("runs.head", "runs.glance", "runs.events")
@@ -154,7 +154,7 @@ def test_on_cassandra_a_saga_costs_so_many_statements(cassandra: str, commits: s
         assert conditional <= SAGAS * (2 if commits == "log" else 4) + BY_CHANCE
         assert at_work["log_row"] <= (2 * SAGAS + BY_CHANCE if commits == "log" else 0)
         assert at_work["add_near"] <= SAGAS + BY_CHANCE
-        assert sum(at_work[name] for name in ("head", "head_seen", "events")) <= BY_CHANCE
+        assert sum(at_work[name] for name in ("head", "head_seen", "events")) <= 2 * BY_CHANCE, "three a saga without"
         assert not after.keys() & LOOKS
         assert again["head"] <= 2 * SAGAS, "twice where a hint is due before the row of the listing is written"
         assert again["head_seen"] <= BY_CHANCE
