@@ -66,14 +66,15 @@ class HistoryService:
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
         self.waker = Waker(journal, self.clock, self.config, self.cell, self.dispatcher)
-        large, waiters = LargePayloads(journal, self.clock, self.config), Waiters()
+        large, waiters = LargePayloads(journal, self.clock, self.config), Waiters(self.clock, self.config)
         not_begun = NotBegun(means, self.dispatcher, self.committer, waiters.notify)
         self.waker.stop_not_begun = not_begun.stop
         delivery = Delivery(means, self.cell, self.dispatcher, self.waker, not_begun)
         chains = Chains(means, large, self.waker, delivery, waiters.notify)
         heads = Heads(journal, self.clock, self.config, chains)
-        self.waker.ended = Endings(means, chains, self.waker.hint).look
-        hooks = Hooks(self.waker.hint, chains.follow, waiters.notify)
+        endings = Endings(means, chains, self.waker.hint)
+        self.waker.over.ended, self.waker.over.keep = endings.look, endings.keep
+        hooks = Hooks(self.waker.hint, chains.follow, self.waker.over.note, waiters.notify)
         self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)
         self.sessions.paused.on_change(self.sessions.tell_pauses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from durable_saga_server.journal import Commit, Head, Run
 from durable_saga_server.journal.cassandra.tails import (
@@ -86,8 +87,11 @@ def test_what_is_more_than_events_is_a_conditional_write() -> None:
         "attributes": Commit(
             RUN, b"i", 1, b"c", 3, [h.Event(seq=3, attributes_set=h.AttributesSet(attributes={"a": "b"}))], h.RUNNING, 11
         ),
+        "another build": replace(commit, build="b2"),
     }
     assert {name for name, one in others.items() if held.is_plain(one, 10)} == set()
+    held.head = replace(HEAD, build="b1")
+    assert held.is_plain(replace(commit, build="b1"), 10), "the start has told it: a first commit is as any other"
     assert held.is_plain(commit, TAIL_BYTES_MAX)
     assert not held.is_plain(commit, TAIL_BYTES_MAX + 1)
     held.tail = [b""] * TAIL_EVENTS_MAX

@@ -148,8 +148,11 @@ class Index(Protocol):
     async def standings(self, namespace: str) -> Standings:
         """The open runs that are not simply at work, by what they do: from maintained rows, or bounded."""
 
-    def list_again(self, run: Run) -> None:
-        """The run's row in the listing may be behind its head: see to it, some time. Never waits, never raises."""
+    def list_again(self, head: Head) -> None:
+        """The run's row in the listing may be behind this head: see to it, some time. Never waits, never raises."""
+
+    def is_listed(self, run: Run) -> bool:
+        """This process knows that the end of a run that ended a short while ago is in the listing. Never waits."""
 
 
 class Claims(Protocol):

@@ -263,7 +263,10 @@ class MemoryIndex(_Part):
         heads = [one for one in self._tables.heads.values() if one.run.namespace == namespace]
         return Standings(standings_of(Counter(map(standing_kind, heads))))
 
-    def list_again(self, run: Run) -> None: ...
+    def list_again(self, head: Head) -> None: ...
+
+    def is_listed(self, run: Run) -> bool:
+        return True
 
 
 class MemoryClaims(_Part):

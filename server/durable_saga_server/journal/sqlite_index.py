@@ -58,4 +58,7 @@ class SqliteIndex:
         select = "SELECT saga_type, sub_state, name, failure_type, count FROM standings WHERE namespace = ? AND count > 0"
         return await self._hands.read(lambda db: Standings(sorted(Standing(*row) for row in db.execute(select, (namespace,)))))
 
-    def list_again(self, run: Run) -> None: ...
+    def list_again(self, head: Head) -> None: ...
+
+    def is_listed(self, run: Run) -> bool:
+        return True

@@ -32,6 +32,10 @@ class Endings:
             await self._chains.go_on(head)
         await self._retention.look(head)
 
+    async def keep(self, run: Run, ended_ms: int) -> None:
+        """It ended then, and only its retention is left to do. Raises JournalError."""
+        await self._retention.keep(run, ended_ms)
+
     async def _drop_orphans(self, run: Run) -> None:
         """A start that wrote its large values and never came about; one that may still be under way is left alone."""
         now_ms = self._clock.now_ms()

@@ -94,29 +94,36 @@ class Reading:
 
     @guard_journal
     async def wait(self, request: c.WaitRequest) -> c.Description:
-        until = self._clock.now_ms() + min(request.wait_ms, self._config.wait_ms_max)
+        key, until = request.key, self._clock.now_ms() + min(request.wait_ms, self._config.wait_ms_max)
+        end = self._waiters.end_of(key.namespace, key.saga) if request.outcome else None
+        if end is not None and key.run in (0, end[0].run):
+            return _completed(*end)
         pause = _LOOK_SECONDS
-        with self._waiters.waiting(request.key.namespace, request.key.saga) as waiter:
-            event = waiter.event
-            seen, of = await self._glance(request.key), None
-            head = seen or await self._heads.head(request.key)
+        with self._waiters.waiting(key.namespace, key.saga) as waiter:
+            event, run = waiter.event, Run(key.namespace, key.saga, key.run or 1)
+            head: Head | None = None
+            seen: Head | None = None
+            of: Run | None = None
+            if not self._sessions.is_at_work(run):  # else its end wakes us, and a look now and then tells what others did
+                seen = await self._glance(key)
+                head = seen or await self._heads.head(key)
             events: Sequence[h.Event] = []
-            while (left_ms := until - self._clock.now_ms()) > 0 and not await self._is_at_rest(head):
+            while (left_ms := until - self._clock.now_ms()) > 0 and not (head and await self._is_at_rest(head)):
                 try:
                     async with asyncio.timeout(min(left_ms / 1000, pause)):
                         await event.wait()
                 except TimeoutError:
                     pause = self._pause_after(pause)  # another server may have ended it: look, now and then
-                    if (seen := await self._glance(request.key)) is not None and not event.is_set():
+                    if (seen := await self._glance(key)) is not None and not event.is_set():
                         head, events = seen, []
                         continue
-                if request.outcome and waiter.end is not None and request.key.run in (0, waiter.end[0].run):
+                if request.outcome and waiter.end is not None and key.run in (0, waiter.end[0].run):
                     return _completed(*waiter.end)
-                seen, of, limit = None, head.run, self._config.events_per_read if event.is_set() else 0
+                seen, of, limit = None, head.run if head else run, self._config.events_per_read if event.is_set() else 0
                 event.clear()
-                head, events = await asyncio.gather(self._heads.head(request.key), self._first_events(head.run, limit))
-            if head is seen:
-                head = await self._heads.head(request.key)  # it was only glanced at, and is not to be shown
+                head, events = await asyncio.gather(self._heads.head(key), self._first_events(of, limit))
+            if head is None or head is seen:
+                head = await self._heads.head(key)  # it was at most glanced at, and that is not to be shown
             if request.outcome and (found := await self._outcome(head)) is not None:
                 return found
             return await self._describe(head, events if head.run == of else [])

@@ -45,6 +45,11 @@ class Retention:
         elif again_ms := await self._purge_in_order(head):
             await self._hint(run, again_ms)
 
+    async def keep(self, run: Run, ended_ms: int) -> None:
+        """As `look()` for a run that ended a short while ago and was not continued."""
+        if self._config.retention_ms:
+            await self._hint(run, ended_ms + self._config.retention_ms)
+
     async def look_gone(self, run: Run) -> None:
         """A run that is not there. It may be the last of a chain, purged by a write whose outcome nobody heard."""
         if self._config.retention_ms and run.run > 1:

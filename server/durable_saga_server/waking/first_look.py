@@ -17,6 +17,7 @@ from durable_saga_server.clock import Clock
 from durable_saga_server.config import Config
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Journal, JournalError, Run
+from durable_saga_server.waking.ended import EndedRuns
 from durable_saga_server.workers.dispatch import Dispatcher
 
 HELD_SECONDS_MAX = 5.0
@@ -25,6 +26,8 @@ READS_AT_ONCE_MAX = 64
 
 
 class Wakes(Protocol):
+    over: EndedRuns
+
     def wake(self, head: Head) -> Awaitable[None]: ...
 
     def can_go_on(self, head: Head, now_ms: int) -> Awaitable[bool]: ...
@@ -50,13 +53,15 @@ class FirstLook:
                     await asyncio.gather(*map(self._bring, runs[at : at + READS_AT_ONCE_MAX]))
         await self._clock.sleep(self._config.lease_ms / 1000)
         for run in known():
-            if self._dispatcher.sessions.owner(run) is None:
+            if self._dispatcher.sessions.owner(run) is None and not self._waker.over.of(run, 0):
                 with suppress(JournalError):
                     await self._take_up(run)
 
     async def _bring(self, run: Run) -> None:
         with suppress(JournalError):
             head = await self._journal.runs.head(run)
+            if head is not None and head.status not in OPEN:
+                await self._waker.over.has_ended(head)
             if head is None or head.status not in OPEN or head.blocked:
                 return
             if head.owner:

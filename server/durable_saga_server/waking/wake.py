@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,7 @@ from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, JournalError, Run
 from durable_saga_server.journal.rules import begins_later
 from durable_saga_server.tending import mistake, tend
+from durable_saga_server.waking.ended import EndedRuns
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
 from durable_saga_server.workers.dispatch import Dispatcher
@@ -40,7 +41,6 @@ MISTAKE_AGAIN_MS = 30_000
 _AGAIN_MS = 1_000
 _IDLE_SECONDS = 60.0
 Row = tuple[int, str, str, int]
-Ended = Callable[[Run, Head | None], Awaitable[None]]
 Stop = Callable[[Head, Sequence[h.InboxMessage]], Awaitable[None]]
 
 
@@ -73,7 +73,7 @@ def _runs_known(shards: list[Shard]) -> list[Run]:
 def _list_again(journal: Journal, head: Head) -> None:
     """Of a run without an owner: who wrote its head may have died before the row of the listing was written."""
     if head.status != h.RUNNING or head.blocked:
-        journal.index.list_again(head.run)
+        journal.index.list_again(head)
 
 
 async def _is_to_be_undone(journal: Journal, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
@@ -101,14 +101,12 @@ class Waker:
     """Owns the hints that are due soon."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, cell: Cell, dispatcher: Dispatcher) -> None:
-        self.ended: Ended | None = None
         self.stop_not_begun: Stop | None = None
+        self.over = EndedRuns(journal, clock, config, dispatcher)
         self.mailbox = Mailbox(journal, clock, config, cell, self.nudged)
         self._journal = journal
-        self._clock = clock
-        self._config = config
-        self._cell = cell
-        self._dispatcher = dispatcher
+        self._clock, self._config = clock, config
+        self._cell, self._dispatcher = cell, dispatcher
         self._sessions = dispatcher.sessions
         self._first_look = FirstLook(journal, clock, config, cell, dispatcher, self)
         self._shards: dict[int, Shard] = {}
@@ -189,6 +187,7 @@ class Waker:
         self._sessions.forget_foreign(self._cell.is_home, self._clock.now_ms() - self._config.claim_grace_ms)
         now_ms = self._clock.now_ms()
         self._written = {one: due_ms for one, due_ms in self._written.items() if due_ms > now_ms}
+        self.over.forget()
         mine = self._cell.shards()
         for number in [number for number in self._shards if number not in mine]:
             del self._shards[number]
@@ -271,18 +270,17 @@ class Waker:
     async def _decide(self, row: Row, shard: Shard) -> int:
         """What follows from one hint; milliseconds until it is looked at once more, 0: it is done with. Raises JournalError."""
         run, now_ms = Run(*row[1:]), self._clock.now_ms()
+        if await self.over.leads_to_nothing(run, row[0]):
+            return 0
         head = await self._journal.runs.head(run)
         if head is None:
             if now_ms < row[0] + self._config.hint_grace_ms:
                 return _AGAIN_MS  # its start may be on its way
-            if self.ended is not None:
-                await self.ended(run, head)
+            if self.over.ended is not None:
+                await self.over.ended(run, head)
             return 0
         if head.status not in OPEN:
-            self._dispatcher.ended(run)
-            self._journal.index.list_again(run)
-            if self.ended is not None:
-                await self.ended(run, head)
+            await self.over.has_ended(head)
         elif (owner := self._sessions.owner_by(head)) is not None:
             await self.hint_within(run, _AGAIN_MS, self._config.rehint_ms)
             await self._dispatcher.deliver_unread(owner, head)

@@ -16,7 +16,7 @@ from durable_saga.pb.limits import REASON_CHARACTERS_MAX
 from durable_saga.pb.log_fields import about
 from durable_saga.pb.payloads import PAYLOAD_INLINE_BYTES_MAX, holds_large
 from durable_saga_server.failures import ServiceError
-from durable_saga_server.history.appending import Rejected, build_in, check_commit, references, tell_large, wake_ms
+from durable_saga_server.history.appending import OPEN, Rejected, build_in, check_commit, references, tell_large, wake_ms
 from durable_saga_server.journal import Commit, Committed, Fenced, JournalError, Run, Unknown
 from durable_saga_server.keys import run_of
 from durable_saga_server.large import LargePayloads
@@ -101,6 +101,8 @@ class Commits:
                     self._hooks.notify(run, request.events[-1] if request.status == h.COMPLETED else None)
                 if request.status == h.CONTINUED:
                     self._begin(session, self._hooks.follow(run))
+                elif request.status not in OPEN:
+                    self._hooks.ended(run, now_ms)
             elif isinstance(answer, Fenced):
                 reply(w.CommitReply.FENCED, "someone else owns the saga")
                 self._fenced(session, request)

@@ -16,5 +16,7 @@ class Hooks:
     """Somebody is to look at the run at a time (Unix milliseconds). Durable when it returns. Raises JournalError."""
     follow: Callable[[Run], Coroutine[Any, Any, None]]
     """The run was continued: begin the next one."""
+    ended: Callable[[Run, int], None]
+    """The run has ended at a time (Unix milliseconds), and was not continued."""
     notify: Callable[[Run, h.Event | None], None]
     """The run changed its status: tell those who wait for it. The event with which it was completed, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
@@ -127,6 +128,9 @@ class Parking:
     def committed(self, session: Session, run: Run, said: w.Commit) -> None:
         """The run went on; what has ended, or was released with the commit, its worker has no more."""
         self._refusals.goes_on(run)
+        owned = session.owned.get(run)
+        if owned is not None and owned.epoch == said.epoch and owned.status != said.status:
+            session.owned[run] = replace(owned, status=said.status)
         if said.status not in OPEN:
             self._refusals.forget(run)
         if said.status not in OPEN or said.release:

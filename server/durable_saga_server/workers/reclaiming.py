@@ -47,6 +47,6 @@ class Reclaiming:
             sent = known.sent if known is not None and known.epoch == head.epoch else {}
             now_ms = self._clock.now_ms()
             session.owned[run] = Ownership(
-                head.incarnation, head.epoch, head.saga_type, head.build, bool(head.blocked), now_ms, sent
+                head.incarnation, head.epoch, head.saga_type, head.build, bool(head.blocked), now_ms, sent, head.status
             )  # fmt: skip
             session.deliver(run, key_of(run), owned.epoch, unread)

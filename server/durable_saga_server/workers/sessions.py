@@ -36,6 +36,8 @@ class Ownership:
     """When its worker told; 0: this server gave it."""
     sent: dict[str, None] = field(default_factory=dict)
     """Ids of the messages that it was sent and has not put into the history."""
+    status: int = h.STATUS_UNSPECIFIED
+    """After the last commit that went through this server."""
 
 
 @dataclass(eq=False, slots=True)
@@ -194,6 +196,11 @@ class Sessions:
 
     def owner(self, run: Run) -> Session | None:
         return next((one for one in self._all if run in one.owned), None)
+
+    def is_at_work(self, run: Run) -> bool:
+        """Its worker is here, and it neither ended nor waits for a person, as far as this server knows without a read."""
+        session = self.owner(run)
+        return session is not None and session.owned[run].status in (h.RUNNING, h.COMPENSATING)
 
     def owner_by(self, head: Head) -> Session | None:
         """The same, after what the journal has just said: a worker may have given the run up by way of another server."""

@@ -51,8 +51,11 @@ class CassandraIndex:
         await self._listing.settle()
         return await read_standings(self._session, namespace)
 
-    def list_again(self, run: Run) -> None:
-        self._listing.changed(run)
+    def list_again(self, head: Head) -> None:
+        self._listing.read(head)
+
+    def is_listed(self, run: Run) -> bool:
+        return self._listing.has_ended(run)
 
     # --- correlation keys ------------------------------------------------------------------------------------------------
 

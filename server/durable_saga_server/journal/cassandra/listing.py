@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 READS_AT_ONCE_MAX = 16
 ROWS_TOGETHER_MAX = 32
 CHANGES_WAITING_MAX = 100_000
+ENDED_MAX = 50_000
+"""Runs of which this process knows that their end is listed, the latest."""
 DELAY_SECONDS = 0.2
 BEGUN_SECONDS = 1.0
 ID_BYTES = 16
@@ -49,6 +51,7 @@ class Listing:
         self._begun: dict[Run, tuple[Head, float]] = {}
         self._changed: dict[Run, Head | None] = {}
         self._told: dict[Run, Doing] = {}  # of those that changed, what they do: their heads do not tell it
+        self._ended: dict[Run, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._round_over = asyncio.Event()
@@ -58,6 +61,7 @@ class Listing:
 
     def began(self, head: Head) -> None:
         """A run was made with this head; it may end soon."""
+        self._ended.pop(head.run, None)
         if self._has_room():
             self._begun[head.run] = head, time.monotonic()
             self._start()
@@ -65,11 +69,14 @@ class Listing:
     def changed(self, run: Run, commit: Commit | None = None) -> None:
         """By this commit of it, or in some way."""
         begun = self._begun.pop(run, None)
+        self._ended.pop(run, None)
         if self._has_room():
             known = None if run in self._changed or begun is None or commit is None else _after(begun[0], commit)
             self._changed[run] = known
-            if known is not None or (commit is not None and commit.doing is not None):
-                self._told[run] = known.doing if known is not None else commit.doing  # type: ignore[union-attr,assignment]
+            if known is not None:
+                self._told[run] = known.doing
+            elif commit is not None and (commit.doing is not None or commit.status not in OPEN):
+                self._told[run] = commit.doing or Doing()
             self._start()
 
     def told_build(self, run: Run, commit: Commit) -> None:
@@ -80,6 +87,17 @@ class Listing:
         head, since = self._begun[run]
         if head.owner:  # else it is read when its row is written
             self._begun[run] = _after(head, commit) or replace(head, owner=""), since
+
+    def read(self, head: Head) -> None:
+        """It was found so, and its row may be older. What is told of an open run may be newer than that."""
+        self._begun.pop(head.run, None)
+        if self._has_room():
+            self._changed[head.run] = head if head.status not in OPEN or head.run not in self._changed else None
+            self._start()
+
+    def has_ended(self, run: Run) -> bool:
+        """The row of its end was written by this process, and nothing has come to this run since."""
+        return run in self._ended
 
     def _has_room(self) -> bool:
         return len(self._begun) + len(self._changed) < CHANGES_WAITING_MAX  # else its hint brings it back
@@ -141,7 +159,7 @@ class Listing:
             except JournalError as error:
                 log.warning("the listing row of %s is written later: %s", head.run.saga, error)
                 continue
-            doing = told.get(head.run, Doing() if head.status not in OPEN else None)
+            doing = told.get(head.run)
             if doing is None and (doing := await self._read_doing(head, part)) is None:
                 continue
             partitions.setdefault((head.run.namespace, part), []).append(replace(head, doing=doing))
@@ -173,6 +191,9 @@ class Listing:
             for head in heads:
                 if is_noteworthy(head):
                     await self._put_change(head, self._clock.now_ms())
+            self._ended.update((head.run, None) for head in heads if head.status not in OPEN)
+            while len(self._ended) > ENDED_MAX:
+                del self._ended[next(iter(self._ended))]
             await self.parts.wrote(*partition, len(heads))
         except JournalError as error:
             log.warning("the listing rows of %s and %d more are written later: %s", heads[0].run.saga, len(heads) - 1, error)

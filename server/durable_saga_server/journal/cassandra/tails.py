@@ -70,7 +70,7 @@ class Held:
             and not self.head.blocked
             and len(self.tail) + len(commit.events) <= TAIL_EVENTS_MAX
             and self.tail_bytes + size <= TAIL_BYTES_MAX
-            and not commit.build
+            and commit.build in ("", self.head.build)
             and commit.paused is None
             and not attributes_in(commit.events)
         )
