@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, developing, health, operate, pausing, processes, web
+from durable_saga.cli import access, backups, checking, codecs, developing, health, operate, pausing, processes, versions, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,6 +23,7 @@ for _command in (
     *checking.COMMANDS,
     *access.COMMANDS,
     *health.COMMANDS,
+    *versions.COMMANDS,
     *web.COMMANDS,
 ):
     main.add_command(codecs.with_codec(_command))
