@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, developing, finding, health, operate, pausing, processes, web
+from durable_saga.cli import (
+    access,
+    backups,
+    checking,
+    codecs,
+    developing,
+    finding,
+    health,
+    operate,
+    pausing,
+    processes,
+    versions,
+    web,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +37,7 @@ for _command in (
     *checking.COMMANDS,
     *access.COMMANDS,
     *health.COMMANDS,
+    *versions.COMMANDS,
     *web.COMMANDS,
 ):
     main.add_command(codecs.with_codec(_command))

@@ -31,6 +31,7 @@ from durable_saga.failures.failures import failure_from_exception
 from durable_saga.failures.remade import failure_info
 from durable_saga.hooks import Hook
 from durable_saga.machine import Machine
+from durable_saga.pb.versions import versions
 from durable_saga.telemetry.telling import Telling
 from durable_saga.worker.build import BUILD_VARIABLE, checked_build
 from durable_saga.worker.lifespan import WorkerLifespan
@@ -166,7 +167,7 @@ async def run_worker(
 ) -> None:  # fmt: skip
     stopping = asyncio.Event()
     async with (
-        Telling(metrics, "worker", Machine.monotonic) as told,
+        Telling(metrics, "worker", Machine.monotonic, versions()) as told,
         connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen(), carry=carry_chosen()) as client,
     ):
         told.say()

@@ -17,6 +17,7 @@ from durable_saga.cli.metrics import metrics_option
 from durable_saga.cli.secured import Command, client_options, insecure, page_tls_options
 from durable_saga.machine import Machine
 from durable_saga.pb.listening import is_loopback
+from durable_saga.pb.versions import versions
 from durable_saga.telemetry.telling import Telling
 
 NEEDS = "the web page needs `pip install 'durable-saga[page]'`"
@@ -123,7 +124,7 @@ async def _page(url: str, listen: str, door: dict[str, Any], metrics: str, **opt
         raise click.ClickException(f"{error}: {NEEDS}") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, one.stop)
-    async with Telling(metrics, "page", Machine.monotonic) as told:
+    async with Telling(metrics, "page", Machine.monotonic, versions()) as told:
         told.say()
         click.echo(f"page on {one.address}")
         await one.run()

@@ -96,7 +96,10 @@ LOOP_LAG = Histogram(
 PAGE_REQUESTS = Histogram(
     "durable_saga.page.request.duration", "s", "requests to the web page", ["method", "status"], bounds=FAST
 )  # fmt: skip
-INFO = Gauge("durable_saga.process", "1", "1, with the version and what the process is", ["version", "role"], join=max)
+INFO = Gauge(
+    "durable_saga.process", "1", "1, with what the process is, and its versions",
+    ["role", "version", "protocol", "rules", "schema"], join=max,
+)  # fmt: skip
 
 ALL: tuple[Instrument, ...] = tuple(instruments_in(globals()))
 OPEN_STATUSES = ("RUNNING", "COMPENSATING", "COMPENSATION_STUCK", "HELD")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from durable_saga.telemetry.catalogue import INFO
@@ -17,11 +16,12 @@ NEEDS = "--metrics needs a package: `pip install 'durable-saga[metrics]'`"
 
 
 class Telling:
-    """Use it with `async with` on the loop of the process. `listen` "" is for no address: then only `health` is there. Raises
+    """Use it with `async with` on the loop of the process. `listen` "" is for no address: then only `health` is there.
+    `versions` are labels of the metric `durable_saga.process`, and stand in the log. Raises
     ImportError without the extra, ValueError and OSError for an address that can't be had."""
 
-    def __init__(self, listen: str, role: str, now: Callable[[], float]) -> None:
-        self._role = role
+    def __init__(self, listen: str, role: str, now: Callable[[], float], versions: Mapping[str, str]) -> None:
+        self._role, self._versions = role, versions
         self.health = Health(now)
         self._endpoint = Endpoint(listen, self.health, _exposition()) if listen else None
         self._watching = Watching((INFO, self._info))
@@ -32,12 +32,15 @@ class Telling:
         return self._endpoint.address if self._endpoint is not None else ""
 
     def say(self) -> None:
-        """A line of the log, where there is something to be asked."""
+        """What it is, and where it can be asked, for the log."""
+        told = dict(self._versions)
+        words = ", ".join(f"{name} {value}" for name, value in told.items() if value and name != "version")
+        log.info("durable-saga %s, a %s: %s", told.get("version", ""), self._role, words)
         if self.address:
             log.info("metrics on %s/metrics, probes on /livez and /readyz", self.address)
 
     def _info(self) -> Observed:
-        return [(1.0, (_version(), self._role))]
+        return [(1.0, (self._role, *(self._versions.get(name, "") for name in INFO.labels[1:])))]
 
     async def __aenter__(self) -> Telling:
         self.health.start()
@@ -61,10 +64,3 @@ def _exposition() -> Exposition:
     except ImportError as error:
         raise ImportError(f"{error}: {NEEDS}") from error
     return exposition()
-
-
-def _version() -> str:
-    try:
-        return version("durable-saga")
-    except PackageNotFoundError:
-        return ""

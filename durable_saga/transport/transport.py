@@ -24,6 +24,7 @@ from durable_saga.transport.credentials import Credentials, Metadata
 from durable_saga.transport.grpc_guard import refuse_client_in_saga
 from durable_saga.transport.handshake import Reasons
 from durable_saga.transport.routes import Routes
+from durable_saga.transport.statuses import error_for
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS_MAX = 30.0
@@ -51,21 +52,6 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
 ]
-_ERRORS: dict[str, type[errors.ClientError]] = {
-    "NOT_FOUND": errors.NotFound,
-    "INVALID_ARGUMENT": errors.InvalidArgument,
-    "FAILED_PRECONDITION": errors.AlreadyEnded,
-    "ALREADY_EXISTS": errors.AlreadyStarted,
-    "PERMISSION_DENIED": errors.NotAllowed,
-    "UNAUTHENTICATED": errors.NotKnown,
-}
-
-
-def error_for(code: str, message: str, retry_after_ms: int = 0) -> errors.ClientError:
-    """The error that a status of the service means to a caller."""
-    if code == "RESOURCE_EXHAUSTED":
-        return errors.Exhausted(message, retry_after_ms / 1000 or None)
-    return _ERRORS.get(code, errors.Unavailable)(message)
 
 
 class Unreached(errors.Unavailable):

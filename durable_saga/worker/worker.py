@@ -27,6 +27,7 @@ from durable_saga.hooks import checked as hooks_of
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.process_names import new_name
+from durable_saga.pb.versions import PROTOCOL
 from durable_saga.replay import Core, guard
 from durable_saga.transport import grpc_guard
 from durable_saga.transport.grpc_guard import refuse_client_in_saga
@@ -44,7 +45,6 @@ from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker.way_out import unknown, why_unknown
 
 log = logging.getLogger(__name__)
-PROTOCOL = 1
 HEARTBEAT_SECONDS = 2.0
 DRAIN_SECONDS = 24.0
 _Key = tuple[str, str, int]

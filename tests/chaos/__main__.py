@@ -20,6 +20,7 @@ from tests.chaos.work import Work
 FOLDER = ROOT / "var" / "chaos"
 REST_SECONDS_MAX = 300.0
 SAY_EVERY_SECONDS = 15.0
+WRONG_SHOWN_MAX = 50
 
 
 async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int, down_seconds: float) -> int:
@@ -51,7 +52,7 @@ async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int, down_s
                 await probing
         except TimeoutError:
             say(f"not at rest {REST_SECONDS_MAX:.0f} s after the storm")
-        wrong = work.wrong(cell) + await work.wrong_records() + registers.wrong
+        wrong = await work.wrong(cell, harm.blows) + await work.wrong_records() + registers.wrong
         say(f"at rest {time.monotonic() - calm:.1f} s after the storm")
     signals = sum(map(len, work.sent.values()))
     print(f"{work.started} sagas, {signals} signals; {dict(harm.counts)}; {dict(work.counts)}")
@@ -59,7 +60,7 @@ async def storm(cell: ChaosCell, seed: int, minutes: float, at_once: int, down_s
         f"journal: {registers.calls} calls in {registers.rounds} rounds, {registers.unsettled} without an"
         f" answer; {registers.unchecked} histories were too entangled to be decided"
     )
-    for sentence in wrong[:50]:
+    for sentence in [*work.cut_off, *wrong[:WRONG_SHOWN_MAX]]:
         print(sentence)
     print(f"{len(wrong)} things are wrong: again with SEED={seed}" if wrong else "nothing lost, nothing doubled, all at rest")
     return bool(wrong)

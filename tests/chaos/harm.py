@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -31,6 +32,8 @@ class Harm:
         self._harmed: set[object] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
+        self.blows: list[tuple[int, int]] = []
+        """From when to when something was harmed, in ms since 1970."""
 
     async def run(self) -> None:
         long = asyncio.create_task(self._long_down()) if self._down_seconds else None
@@ -80,10 +83,12 @@ class Harm:
         task.add_done_callback(self._under_way.discard)
 
     async def _settled(self, victim: object, work: Awaitable[None]) -> None:
+        begun_ms = _now_ms()
         try:
             await work
         finally:
             self._harmed.discard(victim)
+            self.blows.append((begun_ms, _now_ms()))
 
     async def _link(self, link: Link, cut: bool, seconds: float) -> None:
         if cut:
@@ -112,3 +117,7 @@ class Harm:
         process.kill()
         await asyncio.sleep(seconds / 3)
         self._cell.restart(process)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -6,15 +6,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from durable_saga import Client, Handle, SagaFunction
 from durable_saga.client import raw
-from durable_saga.errors import SagaError, Unavailable
+from durable_saga.errors import ClientError, SagaError, Unavailable
 from durable_saga.pb import history_pb2 as h
 from examples.demo.ledger import generate, judge
 from examples.demo.orders import Order, place_order
 from tests.chaos.cell import ChaosCell
+from tests.chaos.histories import in_short, was_cut_off
 from tests.chaos.sagas import SIGNALS, collect
 
 AGAIN_SECONDS = 0.5
@@ -35,6 +37,7 @@ class Work:
         self.sent: dict[str, list[int]] = {}
         self.placed: list[Order] = []
         self.counts: Counter[str] = Counter()
+        self.cut_off: list[str] = []
 
     @property
     def ended(self) -> int:
@@ -114,8 +117,24 @@ class Work:
 
     # --- the oracle ------------------------------------------------------------------------------------------------------
 
-    def wrong(self, cell: ChaosCell) -> list[str]:
-        """Everything that is wrong, in sentences."""
+    async def wrong(self, cell: ChaosCell, blows: Sequence[tuple[int, int]]) -> list[str]:
+        """Everything that is wrong, in sentences, each with the history of its saga; and in `cut_off` the orders that
+        were undone because the storm cut one step off too often."""
+        found = []
+        for sentence in self._wrong(cell):
+            name = sentence.partition(" ")[0]
+            try:
+                events = await raw.history(self._client.handle(name))
+            except ClientError as error:
+                found.append(f"{sentence} (its history can't be read: {error})")
+                continue
+            if sentence == f"{name} is COMPENSATED, expected COMPLETED" and was_cut_off(events, blows):
+                self.cut_off.append(f"{name} was undone because the storm cut off one step too often")
+            else:
+                found.append(f"{sentence}\n{in_short(events)}")
+        return found
+
+    def _wrong(self, cell: ChaosCell) -> list[str]:
         found = judge(cell.folder, self.placed, self.statuses)
         for name, sent in self.sent.items():
             got = self.collected.get(name)

@@ -16,7 +16,7 @@ from durable_saga_server.journal import Commit, Committed, Head, Run
 from durable_saga.authoring.step_context import StepContext
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import worker_pb2 as w
-from tests.simulation import deployed, sagas
+from tests.simulation import deployed, pauses, sagas
 from tests.simulation.builds import RefusalsJudge
 from tests.simulation.services import Account
 
@@ -62,6 +62,9 @@ class Record:
     purged: bool = False
     pivot: bool = False
     paused: bool = False
+
+    def is_owned_by(self, worker: str, epoch: int) -> bool:
+        return self.head is not None and (self.head.owner, self.head.epoch) == (worker, epoch)
 
     def of_call(self, kind: str, call: str) -> Any:
         """The last event of that kind for that call, or None."""
@@ -208,22 +211,17 @@ class Oracle:
             record.undo_names[body.call] = body.name
         elif kind == "compensation_scheduled":
             record.undo_due.add(body.call)
-        elif kind == "pivot_passed":
-            record.pivot = True
-            record.undo_names.clear()
         elif kind == "saga_ended":
             record.unread.update(body.unread)
-        elif kind == "saga_started":
-            record.paused = body.HasField("pause")
         elif kind in MESSAGES:
-            record.paused = kind == "pause_requested" or (record.paused and kind != "resume_requested")
             if body.message_id in record.messages:
                 self.broken("G6", f"{run.saga}: message {body.message_id} took effect twice")
             record.messages.add(body.message_id)
             self._in_order(run, body.message_id)
-        if kind == "step_completed" and record.steps[body.call].name == "turn":
+        if kind == "pivot_passed" or (kind == "step_completed" and record.steps[body.call].name == "turn"):
             record.pivot = True
             record.undo_names.clear()
+        record.paused = pauses.is_paused_by(event, record.paused)
 
     def _in_order(self, run: Run, message_id: str) -> None:
         """What was acknowledged before this one was sent comes first. Not so where two servers, or two lives of one, took
@@ -251,8 +249,7 @@ class Oracle:
         incarnation = record.head.incarnation if record.head is not None else b""
         if not self._world.services.attempted(run, incarnation, call, undo, account):
             self.broken("G4", f"{run.saga}: the key {context.idempotency_key} was used before, for something else")
-        owner = record.head.owner if record.head is not None and context.fencing_token == record.head.epoch else ""
-        if record.paused and not free and step is not None and process.name == owner:
+        if record.paused and not free and step is not None and record.is_owned_by(process.name, context.fencing_token):
             self.broken("G3", f"{run.saga}: {'the undo of ' * undo}call {call} begins in a pause")
         if undo and call not in record.undo_due:
             self.broken("G3", f"{run.saga}: the compensation of {call} runs, and its intent is not committed")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from durable_saga.pb import history_pb2 as h
 from tests.simulation.plan import Act, Plan, TypePause
 
 PAUSED_SHARE = 0.25
@@ -25,3 +26,10 @@ def make(seed: int, plan: Plan) -> None:
     if dice.random() < TYPE_PAUSED_SHARE:
         kind = dice.choice([start.kind for start in plan.starts])
         plan.type_pauses.append(TypePause(dice.uniform(0, plan.chaos_seconds), kind, dice.uniform(1, 90)))
+
+
+def is_paused_by(event: h.Event, before: bool) -> bool:
+    """Whether its run is paused after this event."""
+    if event.HasField("saga_started"):
+        return event.saga_started.HasField("pause")
+    return event.HasField("pause_requested") or (before and not event.HasField("resume_requested"))

@@ -143,5 +143,5 @@ def test_metrics_without_the_extra_say_what_is_missing(monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "durable_saga.telemetry.prometheus", raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ImportError, match=r"--metrics needs a package: `pip install 'durable-saga\[metrics\]'`"):
-        Telling("127.0.0.1:0", "worker", Machine.monotonic)
-    assert Telling("", "worker", Machine.monotonic).address == "", "nothing is needed where nothing is told"
+        Telling("127.0.0.1:0", "worker", Machine.monotonic, {})
+    assert Telling("", "worker", Machine.monotonic, {}).address == "", "nothing is needed where nothing is told"

@@ -14,6 +14,7 @@ from functools import partial
 
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import status_name
+from durable_saga.pb.versions import versions
 from durable_saga.telemetry import catalogue as metrics
 from durable_saga.telemetry.health import Health
 from durable_saga.telemetry.instruments import Labels, Observed, Watching
@@ -22,6 +23,7 @@ from durable_saga_server.clock import Machine
 from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal import Filter, JournalError
 from durable_saga_server.journal.measured import watching_files
+from durable_saga_server.journal.open import schema_written
 from durable_saga_server.service import HistoryService
 from durable_saga_server.tending import tend
 
@@ -139,7 +141,8 @@ async def telling(
     service: HistoryService, server: GrpcServer, listen: str, journal_url: str, is_stopping: Callable[[], bool]
 ) -> AsyncIterator[Telling]:
     """While it lasts, probes are answered and, with an address, metrics told. Raises as Telling does."""
-    async with Telling(listen, "server", Machine.monotonic) as told, AsyncExitStack() as stack:
+    told_of = versions(schema_written(journal_url))
+    async with Telling(listen, "server", Machine.monotonic, told_of) as told, AsyncExitStack() as stack:
         told.health.checks.append(readiness(service, is_stopping))
         shown = tend("health-shown", partial(_show, server, told.health), service.clock)
         stack.callback(shown.cancel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +10,8 @@ from durable_saga.pb.redaction import redact
 from durable_saga_server.journal import Journal
 from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.journal.sqlite import SqliteJournal
+from durable_saga_server.journal.sqlite_backup import schema_of
+from durable_saga_server.journal.sqlite_rows import SCHEMA_VERSION
 
 ACCEPTED = (
     "memory:, sqlite:///FILE, cassandra://HOST[:PORT][,HOST…]/KEYSPACE"
@@ -51,6 +54,25 @@ def open_journal(url: str, *, strict: bool = True) -> Journal:
             access=Access.from_environment(os.environ),
         )
     raise ValueError(f"{redact(url)!r} isn't the URL of a journal; accepted: {ACCEPTED}")
+
+
+async def schema_found(url: str) -> int:
+    """The schema version that this journal has, 0: none. It is not opened, so nothing is migrated. Raises as open_journal()
+    does, JournalError, and SchemaTooNew for a Cassandra of a newer version."""
+    journal = open_journal(url, strict=False)
+    if isinstance(journal, SqliteJournal):
+        return await asyncio.to_thread(schema_of, urlsplit(url).path[1:])
+    return 0 if isinstance(journal, MemoryJournal) else int(await journal.schema_version())
+
+
+def schema_written(url: str) -> int:
+    """The schema version that this program gives such a journal, 0: none. Raises ImportError."""
+    scheme = urlsplit(url).scheme
+    if scheme == "cassandra":
+        from durable_saga_server.journal.cassandra import schema
+
+        return schema.SCHEMA_VERSION
+    return SCHEMA_VERSION if scheme == "sqlite" else 0
 
 
 def _options(query: str, url: str) -> dict[str, str]:

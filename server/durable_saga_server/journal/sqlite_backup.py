@@ -62,6 +62,18 @@ def check(path: str) -> int:
             raise translate(error, path) from error
 
 
+def schema_of(path: str) -> int:
+    """Of the journal in that file, which may be in use. Raises JournalError: it is not there, or no journal."""
+    if not os.path.isfile(path):
+        raise JournalError(f"there is no journal {path}")
+    with _open(path) as db:
+        try:
+            (version,) = db.execute("SELECT version FROM journal_schema").fetchone() or (0,)
+            return int(version)
+        except sqlite3.Error as error:
+            raise translate(error, path) from error
+
+
 def _copy(source: str, target: str) -> int:
     if os.path.lexists(target):
         raise JournalError(f"{target} already exists: name a new file")

@@ -14,6 +14,7 @@ from typing import Any
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import CAPACITY_MAX
 from durable_saga.pb.log_fields import about
+from durable_saga.pb.versions import PROTOCOL
 from durable_saga.telemetry import catalogue as metrics
 from durable_saga_server.access.caller import Caller
 from durable_saga_server.cell import Cell
@@ -32,7 +33,6 @@ from durable_saga_server.workers.reclaiming import Reclaiming
 from durable_saga_server.workers.sessions import Session
 
 log = logging.getLogger(__name__)
-PROTOCOL = 1
 HELLO_SECONDS_MAX = 10.0
 UNHEARD_SECONDS = 0.02
 BREAK_OFF_SECONDS = 2.0

@@ -98,6 +98,15 @@ class CassandraJournal:
             await session.close()
             raise
 
+    async def schema_version(self) -> int:
+        """What the keyspace has, and nothing is changed; 0: there are no tables yet. Instead of `initialize()`. Raises
+        SchemaTooNew."""
+        await self._session.open()
+        try:
+            return await migrating.version_of(self._session, self._keyspace)
+        finally:
+            await self._session.close()
+
     async def close(self) -> None:
         await self._logs.close()
         await self._listing.settle()
