@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from durable_saga.cli import access, backups, checking, codecs, developing, health, operate, pausing, processes, web
+from durable_saga.cli import access, backups, builds, checking, codecs, developing, health, operate, pausing, processes, web
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +20,7 @@ for _command in (
     *codecs.COMMANDS,
     *operate.COMMANDS,
     *pausing.COMMANDS,
+    *builds.COMMANDS,
     *checking.COMMANDS,
     *access.COMMANDS,
     *health.COMMANDS,

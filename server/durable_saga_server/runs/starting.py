@@ -54,7 +54,7 @@ class Starting:
             await self._waker.hint(run, self._clock.now_ms() + self._config.orphan_chunks_ms)
             request = await self._large.detach(run, request)
         now_ms = self._clock.now_ms()
-        session = self._dispatcher.pick_new(run.namespace, request.saga_type)
+        session = self._dispatcher.pick_new(run, request.saga_type)
         event = h.Event(seq=0, time_ms=now_ms, large_bytes=request.input.size, saga_started=h.SagaStarted(
             saga_type=request.saga_type, input=request.input, timeout_ms=request.timeout_ms,
             seed=request.start_id or self._ids.new(),

@@ -26,8 +26,7 @@ from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, Jou
 from durable_saga_server.tending import mistake, tend
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
-from durable_saga_server.workers.dispatch import Dispatcher
-from durable_saga_server.workers.waiting import BEGUN
+from durable_saga_server.workers.dispatch import Dispatcher, place_of
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
@@ -288,9 +287,8 @@ class Waker:
             if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
-        started_ms = head.started_ms if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
-            head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
+            head.run, head.saga_type, orphan=bool(head.owner), started_ms=place_of(head), build=head.build
         )  # fmt: skip
 
     async def _is_to_be_undone(self, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
@@ -313,7 +311,7 @@ class Waker:
         if (owner := self._sessions.owner_by(head)) is not None:
             await self._dispatcher.deliver_unread(owner, head)
         elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
-            self._dispatcher.wake(run, head.saga_type, build=head.build)
+            self._dispatcher.wake(run, head.saga_type, started_ms=place_of(head), build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
         """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. Raises
