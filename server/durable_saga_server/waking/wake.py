@@ -26,12 +26,11 @@ from durable_saga_server.journal import Head, Hint, Journal, JournalDamaged, Jou
 from durable_saga_server.tending import mistake, tend
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
+from durable_saga_server.waking.undoing import STOPS, is_to_be_undone
 from durable_saga_server.workers.dispatch import Dispatcher, place_of
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
-STOPS = frozenset({"cancel", "compensate"})
-"""Messages that undo a run without its code."""
 LOOKS_AT_ONCE_MAX = 64
 BRING_NEAR_MS = 3_600_000
 MISTAKE_AGAIN_MS = 30_000
@@ -284,19 +283,14 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-            if (session := self._sessions.pick_to_undo(namespace)) is not None and await self._is_to_be_undone(head, came):
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await is_to_be_undone(
+                self._journal, head, came, self._clock.now_ms()
+            ):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
         self._dispatcher.wake(
             head.run, head.saga_type, orphan=bool(head.owner), started_ms=place_of(head), build=head.build
         )  # fmt: skip
-
-    async def _is_to_be_undone(self, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
-        """Nobody has its code, and it needs none. Raises JournalError."""
-        if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
-            return True
-        messages = came if came is not None else await self._journal.inbox.unread(head.run)
-        return any(one.WhichOneof("kind") in STOPS for one in messages)
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
         """Its worker may still tell us that it has it: we are new here, or it got it just now."""
