@@ -43,6 +43,7 @@ from durable_saga.authoring.inside import (
 from durable_saga.authoring.saga import SagaFunction, saga
 from durable_saga.authoring.step import StepFunction, step
 from durable_saga.authoring.step_context import StepContext, step_context
+from durable_saga.client.builds import Build, RollOut
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
 from durable_saga.client.description import DescribedStep, Description, HistoryEvent, Identity, Rights
@@ -61,6 +62,7 @@ from durable_saga.worker.lifespan import WorkerLifespan, worker_lifespan
 from durable_saga.worker.worker import Worker
 
 __all__ = [
+    "Build",
     "Call",
     "Client",
     "DescribedStep",
@@ -80,6 +82,7 @@ __all__ = [
     "Parallel",
     "Retry",
     "Rights",
+    "RollOut",
     "Saga",
     "SagaContext",
     "SagaFunction",

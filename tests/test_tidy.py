@@ -73,13 +73,13 @@ SERVER_ARROWS = {
 }  # fmt: skip
 """What each part of the server may import of the others. All of them stand here."""
 PUBLIC = [
-    "Call", "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle", "HistoryEvent", "Hook",
-    "Identity", "ListPage", "Listed", "NotApplied", "Outcomes", "Overview", "Parallel", "Retry", "Rights", "Saga",
-    "SagaContext", "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState", "SagaStep", "Statistics",
-    "Status", "Step", "StepContext", "StepFunction", "SubSaga", "SyncClient", "SyncHandle", "WaitForEvent", "Waiting", "Worker",
-    "WorkerLifespan", "all_of", "compensation", "connect", "continue_as_new", "correlate", "event", "event_type", "hook", "now",
-    "on_failure", "pivot", "saga", "saga_context", "scope", "set_attributes", "signal", "since", "sleep", "state", "step",
-    "step_context", "uuid4", "wait_until", "worker_lifespan",
+    "Build", "Call", "Client", "DescribedStep", "Description", "EventBus", "EventType", "FailureInfo", "Handle",
+    "HistoryEvent", "Hook", "Identity", "ListPage", "Listed", "NotApplied", "Outcomes", "Overview", "Parallel", "Retry",
+    "Rights", "RollOut", "Saga", "SagaContext", "SagaFunction", "SagaManager", "SagaMonitor", "SagaOrchestrator", "SagaState",
+    "SagaStep", "Statistics", "Status", "Step", "StepContext", "StepFunction", "SubSaga", "SyncClient", "SyncHandle",
+    "WaitForEvent", "Waiting", "Worker", "WorkerLifespan", "all_of", "compensation", "connect", "continue_as_new",
+    "correlate", "event", "event_type", "hook", "now", "on_failure", "pivot", "saga", "saga_context", "scope",
+    "set_attributes", "signal", "since", "sleep", "state", "step", "step_context", "uuid4", "wait_until", "worker_lifespan",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import click
 from durable_saga.cli import (
     access,
     backups,
+    builds,
     checking,
     codecs,
     developing,
@@ -34,6 +35,7 @@ for _command in (
     *operate.COMMANDS,
     *finding.COMMANDS,
     *pausing.COMMANDS,
+    *builds.COMMANDS,
     *checking.COMMANDS,
     *access.COMMANDS,
     *health.COMMANDS,

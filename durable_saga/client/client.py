@@ -13,12 +13,13 @@ from durable_saga import codec, errors, redaction
 from durable_saga.authoring.event_type import EventType
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.client import raw
+from durable_saga.client.builds import Build, RollOut, builds_of, roll_out_request, rolled_out
 from durable_saga.client.description import Description, HistoryEvent, Identity, description_of, event_of, identity_of
 from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, overview_of, time_of
-from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text
+from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text, words
 from durable_saga.client.starting import StartOptions, check_same, options_in, request_of
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.clock import Chance, SystemChance
@@ -140,18 +141,18 @@ class Handle(Generic[R]):
         until it takes effect, `describe()` shows it. Returns why the saga is blocked, or "" if it is not: a blocked saga is
         undone from its journal, without its code. Raises AlreadyEnded, also for a saga that is already unwinding or past its
         pivot."""
-        request = c.CancelRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        request = c.CancelRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
         return str((await self._client.transport.call("cancel", request)).waits_for)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
         """Stop forward work and undo what the saga did; it ends as COMPENSATED. Returns and raises as cancel() does."""
-        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
         return str((await self._client.transport.call("compensate", request)).waits_for)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
         """Continue a held saga from its failed step; the results so far are kept. Returns as cancel() does. Raises
         AlreadyEnded if the saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
         return str((await self._client.transport.call("recover", request)).waits_for)
 
     async def pause(self, reason: str = "", *, who: str | None = None, clocks: Literal["run", "stop"] = "run") -> str:
@@ -160,18 +161,18 @@ class Handle(Generic[R]):
         Returns why it can't take effect yet, or "". Raises AlreadyEnded, and InvalidArgument for other `clocks`."""
         if clocks not in ("run", "stop"):
             raise errors.InvalidArgument(f"clocks is {clocks!r}: use 'run' or 'stop'")
-        words = _words(reason, who)
-        request = c.PauseRequest(key=self._key, message_id=self._message_id(), stop_clocks=clocks == "stop", **words)
+        said = words(reason, who)
+        request = c.PauseRequest(key=self._key, message_id=self._message_id(), stop_clocks=clocks == "stop", **said)
         return str((await self._client.transport.call("pause", request)).waits_for)
 
     async def resume(self, reason: str = "", *, who: str | None = None) -> str:
         """End a pause. Returns as cancel() does. Raises AlreadyEnded, also for a saga that is not paused itself."""
-        request = c.ResumeRequest(key=self._key, message_id=self._message_id(), **_words(reason, who))
+        request = c.ResumeRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
         return str((await self._client.transport.call("resume", request)).waits_for)
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now, without undoing anything. Raises AlreadyEnded."""
-        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, **_words(reason, who)))
+        await self._client.transport.call("terminate", c.TerminateRequest(key=self._key, **words(reason, who)))
 
     async def retry_compensation(self, call: str | int, note: str = "", *, who: str | None = None) -> None:
         """Try a stuck compensation again. `call` is its number in describe(). Raises NotFound for a call without a
@@ -308,13 +309,25 @@ class Client:
     async def pause(self, *, type: str, reason: str = "", who: str | None = None) -> bool:
         """Let nothing begin of all sagas of a type, until `resume()`. Starts are accepted and wait. Whether it was not paused
         before; if it was, the new reason counts. All servers know it within seconds (docs/pausing.md)."""
-        asked = c.PauseTypeRequest(namespace=self.namespace, saga_type=text("type", type), **_words(reason, who))
+        asked = c.PauseTypeRequest(namespace=self.namespace, saga_type=text("type", type), **words(reason, who))
         return bool((await self.transport.call("pause_type", asked)).changed)
 
     async def resume(self, *, type: str, reason: str = "", who: str | None = None) -> bool:
         """End the pause of a type. Whether it was paused. A saga that is paused itself stays so."""
-        asked = c.ResumeTypeRequest(namespace=self.namespace, saga_type=text("type", type), **_words(reason, who))
+        asked = c.ResumeTypeRequest(namespace=self.namespace, saga_type=text("type", type), **words(reason, who))
         return bool((await self.transport.call("resume_type", asked)).changed)
+
+    async def builds(self) -> Sequence[Build]:
+        """The builds of code, with their workers, open sagas and shares of the new ones. Eventually consistent."""
+        return builds_of(await self.transport.call("builds", c.BuildsRequest(namespace=self.namespace)))
+
+    async def roll_out(
+        self, build: str | None, *, share: float = 1.0, type: str = "", reason: str = "", who: str | None = None
+    ) -> RollOut:  # fmt: skip
+        """Let a `share` (0 to 1) of all new sagas begin with a build, or of those of one `type`; `build=None` ends that. All
+        servers know it within seconds (docs/builds.md). Raises InvalidArgument, also for a build that nobody knows."""
+        asked = roll_out_request(self.namespace, build or "", share, type, words(reason, who))
+        return rolled_out(asked, await self.transport.call("roll_out", asked))
 
     async def statistics(self) -> Statistics:
         """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""
@@ -333,8 +346,3 @@ class Client:
         are those of `list()`."""
         found = await page_of_rows(self, limit=limit, page=page, **filters)
         return ListPage([listed(one) for one in found.sagas], found.next_page)
-
-
-def _words(reason: str, who: str | None) -> dict[str, str]:
-    """Of what is asked of a saga: why, and who asks."""
-    return {"reason": text("reason", reason), "who": text("who", who or sender())}

@@ -100,3 +100,8 @@ def sender() -> str:
         return getpass.getuser()
     except OSError:
         return "unknown"
+
+
+def words(reason: str, who: str | None) -> dict[str, str]:
+    """Of what an operator asks for: why, and who asks."""
+    return {"reason": text("reason", reason), "who": text("who", who or sender())}

@@ -215,6 +215,8 @@ class SyncClient:
         return self.run(self._client.publish(event, *args, saga=saga, key=key, message_id=message_id))
 
     statistics = _of_client(Client.statistics)
+    builds = _of_client(Client.builds)
+    roll_out = _of_client(Client.roll_out)
     pause = _of_client(Client.pause)
     resume = _of_client(Client.resume)
     identify = _of_client(Client.identify)

@@ -264,6 +264,80 @@ class PauseTypeReply(_message.Message):
     changed: bool
     def __init__(self, changed: bool = ...) -> None: ...
 
+class RollOut(_message.Message):
+    __slots__ = ("build", "share_millionths", "rest", "saga_type", "who", "reason", "since_ms")
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_MILLIONTHS_FIELD_NUMBER: _ClassVar[int]
+    REST_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    build: str
+    share_millionths: int
+    rest: str
+    saga_type: str
+    who: str
+    reason: str
+    since_ms: int
+    def __init__(self, build: _Optional[str] = ..., share_millionths: _Optional[int] = ..., rest: _Optional[str] = ..., saga_type: _Optional[str] = ..., who: _Optional[str] = ..., reason: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
+
+class RollOutRequest(_message.Message):
+    __slots__ = ("namespace", "build", "share_millionths", "saga_type", "reason", "who")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_MILLIONTHS_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    build: str
+    share_millionths: int
+    saga_type: str
+    reason: str
+    who: str
+    def __init__(self, namespace: _Optional[str] = ..., build: _Optional[str] = ..., share_millionths: _Optional[int] = ..., saga_type: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class RollOutReply(_message.Message):
+    __slots__ = ("changed", "roll_out", "warning")
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ROLL_OUT_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    changed: bool
+    roll_out: RollOut
+    warning: str
+    def __init__(self, changed: bool = ..., roll_out: _Optional[_Union[RollOut, _Mapping]] = ..., warning: _Optional[str] = ...) -> None: ...
+
+class BuildsRequest(_message.Message):
+    __slots__ = ("namespace",)
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    def __init__(self, namespace: _Optional[str] = ...) -> None: ...
+
+class BuildsReply(_message.Message):
+    __slots__ = ("builds", "roll_outs")
+    BUILDS_FIELD_NUMBER: _ClassVar[int]
+    ROLL_OUTS_FIELD_NUMBER: _ClassVar[int]
+    builds: _containers.RepeatedCompositeFieldContainer[BuildView]
+    roll_outs: _containers.RepeatedCompositeFieldContainer[RollOut]
+    def __init__(self, builds: _Optional[_Iterable[_Union[BuildView, _Mapping]]] = ..., roll_outs: _Optional[_Iterable[_Union[RollOut, _Mapping]]] = ...) -> None: ...
+
+class BuildView(_message.Message):
+    __slots__ = ("build", "saga_types", "workers", "open", "blocked", "warning")
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPES_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    build: str
+    saga_types: _containers.RepeatedScalarFieldContainer[str]
+    workers: int
+    open: int
+    blocked: int
+    warning: str
+    def __init__(self, build: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., workers: _Optional[int] = ..., open: _Optional[int] = ..., blocked: _Optional[int] = ..., warning: _Optional[str] = ...) -> None: ...
+
 class PublishRequest(_message.Message):
     __slots__ = ("namespace", "event", "saga", "correlation_key", "message_id", "input", "carried", "carried_values")
     class CarriedEntry(_message.Message):

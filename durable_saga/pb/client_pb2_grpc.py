@@ -92,6 +92,16 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
                 _registered_method=True)
+        self.Builds = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Builds',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.BuildsRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.BuildsReply.FromString,
+                _registered_method=True)
+        self.RollOut = channel.unary_unary(
+                '/durable_saga.v1.Sagas/RollOut',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.RollOutRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.RollOutReply.FromString,
+                _registered_method=True)
         self.Publish = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Publish',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.PublishRequest.SerializeToString,
@@ -220,6 +230,20 @@ class SagasServicer(object):
 
     def ResumeType(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Builds(self, request, context):
+        """of the code of workers and of open runs, with the roll-outs
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollOut(self, request, context):
+        """which build new runs begin with
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -354,6 +378,16 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.ResumeType,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.SerializeToString,
+            ),
+            'Builds': grpc.unary_unary_rpc_method_handler(
+                    servicer.Builds,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.BuildsRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.BuildsReply.SerializeToString,
+            ),
+            'RollOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollOut,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.RollOutRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.RollOutReply.SerializeToString,
             ),
             'Publish': grpc.unary_unary_rpc_method_handler(
                     servicer.Publish,
@@ -709,6 +743,60 @@ class Sagas(object):
             '/durable_saga.v1.Sagas/ResumeType',
             durable__saga_dot_v1_dot_client__pb2.ResumeTypeRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.PauseTypeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Builds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Builds',
+            durable__saga_dot_v1_dot_client__pb2.BuildsRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.BuildsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/RollOut',
+            durable__saga_dot_v1_dot_client__pb2.RollOutRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.RollOutReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,8 @@ NOTE_CHARACTERS_MAX = 4_000
 BLOCKED_CHARACTERS_MAX = 4_000
 PAUSED_CHARACTERS_MAX = 4_000
 BUILD_CHARACTERS_MAX = 100
+SHARE_MILLIONTHS_MAX = 1_000_000
+"""All new runs."""
 """Of the name of a build."""
 SEAL_HEADER_BYTES_MAX = 1_000
 """Of what a codec needs beside its key to open a value."""

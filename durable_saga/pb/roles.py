@@ -25,9 +25,9 @@ _SEND = frozenset({Role.SENDER, Role.ADMIN})
 _OPERATE = frozenset({Role.OPERATOR, Role.ADMIN})
 WORKING = frozenset({Role.WORKER, Role.ADMIN})
 _ADMIN = frozenset({Role.ADMIN})
-READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes")
+READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Builds")
 SENDING = ("Start", "Signal", "Publish")
-OPERATING = ("Cancel", "Compensate", "Recover", "Terminate", "Decide", "Pause", "Resume", "PauseType", "ResumeType")
+OPERATING = ("Cancel", "Compensate", "Recover", "Terminate", "Decide", "Pause", "Resume", "PauseType", "ResumeType", "RollOut")
 ADMINISTERING = ("Grant", "Tokens", "Revoke", "Audit")
 CALLS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys(READING, _READ), **dict.fromkeys(SENDING, _SEND), **dict.fromkeys(OPERATING, _OPERATE),

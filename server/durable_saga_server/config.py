@@ -39,7 +39,7 @@ class Config:
     claim_grace_ms: int = 10_000
     """A connected worker that was just given a run by another server may take this long to tell its home."""
     switches_ms: int = 1_000
-    """How often what operators have set is read: paused types."""
+    """How often what operators have set is read: paused types and roll-outs."""
     mailbox_ms: int = 1_000
     foreign_hint_ms: int = 1_000
     """The home of a run that was started elsewhere looks at it after this."""

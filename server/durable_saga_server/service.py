@@ -20,6 +20,7 @@ from durable_saga_server.failures import Admission
 from durable_saga_server.journal import Journal
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.means import Means
+from durable_saga_server.runs.builds import Builds
 from durable_saga_server.runs.chains import Chains
 from durable_saga_server.runs.delivery import Delivery
 from durable_saga_server.runs.endings import Endings
@@ -37,6 +38,7 @@ from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
 from durable_saga_server.workers.hooks import Hooks
 from durable_saga_server.workers.paused_types import PausedTypes
+from durable_saga_server.workers.roll_outs import RollOuts
 from durable_saga_server.workers.sessions import Sessions
 from durable_saga_server.workers.switches import Switches
 from durable_saga_server.workers.work import WorkStreams
@@ -59,9 +61,9 @@ class HistoryService:
         self.config = config or Config()
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         """What needs the journal until the end."""
-        means = Means(journal, self.clock, self.ids, self.config)
+        means = self._means = Means(journal, self.clock, self.ids, self.config)
         self.switches = Switches(journal, self.clock, self.config)
-        self.sessions = Sessions(PausedTypes(self.switches))
+        self.sessions = Sessions(PausedTypes(self.switches), RollOuts(self.switches))
         self.cell = Cell(journal, self.clock, self.config, member or f"{name}/{self.ids.new().hex()[:8]}")
         self.committer = Committer(journal, self.clock, self.config)
         self.dispatcher = Dispatcher(journal, self.clock, self.config, self.sessions, self.cell)
@@ -78,7 +80,7 @@ class HistoryService:
         self.streams = WorkStreams(means, name, self.cell, self.dispatcher, self.committer, large, hooks)
         self.cell.on_change(self.streams.cell_changed)
         self.sessions.paused.on_change(self.sessions.tell_pauses)
-        self.sessions.paused.on_change(self.dispatcher.look_again)
+        self.switches.on_change(self.dispatcher.look_again)
         self._cell_watches = CellWatches(self.cell)
         self.reading = Reading(means, self.sessions, heads, waiters)
         self._finding = Finding(means, self.sessions.paused, heads, self.reading.view)
@@ -95,18 +97,19 @@ class HistoryService:
         self, starting: Starting, messages: Messages, terminating: Terminating, pausing: Pausing, large: LargePayloads
     ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
         """By name. Only so many of those that write are let in at once."""
-        reading, admitted = self.reading, Admission(self.config.calls_at_once_max).admitted
+        reading, builds = self.reading, Builds(self._means, self.sessions)
+        admitted = Admission(self.config.calls_at_once_max).admitted
         writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
             "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish, "Pause": messages.pause,
             "Resume": messages.resume, "PauseType": pausing.pause_type, "ResumeType": pausing.resume_type,
-            "Terminate": terminating.terminate,
+            "Terminate": terminating.terminate, "RollOut": builds.roll_out,
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
             "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
             "Changes": reading.changes,
-            "Claim": reading.claim, **AccessCalls(self.journal.ledger, self.clock).calls,
+            "Claim": reading.claim, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}
         return {name: gated(call) for name, call in calls.items()}

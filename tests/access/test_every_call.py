@@ -38,6 +38,7 @@ TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Pause": (OPERATE, c.PauseRequest(key=KEY, message_id="a")), "Resume": (OPERATE, c.ResumeRequest(key=KEY, message_id="b")),
     "PauseType": (OPERATE, c.PauseTypeRequest(namespace="shop", saga_type="t")),
     "ResumeType": (OPERATE, c.ResumeTypeRequest(namespace="shop", saga_type="t")),
+    "RollOut": (OPERATE, c.RollOutRequest(namespace="shop")), "Builds": (READ, c.BuildsRequest(namespace="shop")),
     "Decide": (OPERATE, c.DecideRequest(key=KEY, decision=h.CompensationDecided(verb=h.CompensationDecided.SKIP, call="1"))),
     "Claim": ({"monitor", "admin"}, c.ClaimRequest(namespace="shop", group="g", item="i", lease_ms=1)),
     "Beat": ({"worker", "admin"}, worker_pb2.BeatRequest(worker="nobody")),

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from durable_saga_server.journal import Filter
@@ -236,3 +237,22 @@ def test_blocked_sagas_are_counted_listed_and_told_once() -> None:
                     assert not [one async for one in client.list(blocked=True)]
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_blocked_saga_goes_on_at_once_when_a_new_build_comes_to_a_server_that_was_restarted() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        async with serving(journal) as service:
+            (handle,) = await begin(service)
+            async with Worker(client_of(service), sagas=[new_code], build="2"):
+                await handle.signal("go")
+                while not (await raw.describe(handle)).blocked:
+                    await asyncio.sleep(0.05)
+        (run, head), *_ = journal.tables.heads.items()
+        journal.tables.heads[run] = replace(head, wake_at_ms=head.wake_at_ms + 600_000)
+        async with serving(journal) as service:
+            client = client_of(service)
+            async with Worker(client, sagas=[old_code], build="1"):
+                assert await asyncio.wait_for(client.handle(handle.id).result(), 5) == "old"
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))

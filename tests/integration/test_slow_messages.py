@@ -93,7 +93,9 @@ async def written_late() -> None:
         await asyncio.sleep(3 * CONFIG.message_hint_ms / 1000)
         journal.let.set()
         assert not (await told).duplicate
-        assert await until(lambda: home.dispatcher.has_waiting("default", "order")), "nobody ever looks at the run again"
+        assert await until(lambda: home.dispatcher.has_waiting(Run("default", "new"), "order")), (
+            "nobody ever looks at the run again"
+        )
     finally:
         await home.shut_down()
 

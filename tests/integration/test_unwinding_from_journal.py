@@ -348,3 +348,18 @@ def test_a_saga_whose_type_no_worker_has_any_more_is_undone_by_one_that_has_its_
                 assert not (await raw.describe(second)).owner  # nobody wants it to be undone
 
     play(scene)
+
+
+def test_a_saga_whose_type_no_worker_has_any_more_is_undone_at_its_time_out() -> None:
+    async def scene() -> None:
+        async with connect("memory:") as client:
+            async with Worker(client, sagas=[place_order]):
+                handle = await client.start(place_order, "o0", id="o0", timeout=2.0)
+                await waiting(handle, 9)
+            async with Worker(client, sagas=[renamed_order]):
+                with pytest.raises(SagaCompensated, match="SagaTimedOut"):
+                    await handle.result()
+                assert [one.split()[0] for one in UNDONE] == ALL_OF
+                assert (await handle.describe()).from_journal == "no worker has a saga 'place_order'"
+
+    play(scene)

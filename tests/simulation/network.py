@@ -20,7 +20,8 @@ from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.calls import name_of
 from durable_saga.transport.credentials import Credentials
 from durable_saga.transport.routes import Routes
-from durable_saga.transport.transport import Unreached, call_any, error_for
+from durable_saga.transport.statuses import error_for
+from durable_saga.transport.transport import Unreached, call_any
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process, ServerProcess

@@ -187,4 +187,7 @@ def _detail(name: str, request: Any) -> str:
         return f"{verb} {decision.call}: {decision.note}"
     if name == "Grant":
         return f"{', '.join(request.rights.roles)} in {', '.join(request.rights.namespaces)}"
+    if name == "RollOut":
+        asked = f"{request.share_millionths / 10_000:g}% {request.build}" if request.build else "no roll-out"
+        return f"{asked} of {request.saga_type or 'all types'}: {request.reason}"
     return str(getattr(request, "reason", ""))

@@ -62,7 +62,12 @@ async def schema_found(url: str) -> int:
     journal = open_journal(url, strict=False)
     if isinstance(journal, SqliteJournal):
         return await asyncio.to_thread(schema_of, urlsplit(url).path[1:])
-    return 0 if isinstance(journal, MemoryJournal) else int(await journal.schema_version())
+    if isinstance(journal, MemoryJournal):
+        return 0
+    from durable_saga_server.journal.cassandra import CassandraJournal
+
+    assert isinstance(journal, CassandraJournal)  # nosec B101: there are three
+    return await journal.schema_version()
 
 
 def schema_written(url: str) -> int:

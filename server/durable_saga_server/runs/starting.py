@@ -81,7 +81,7 @@ class Starting:
             request = await self._large.detach(run, detached)
         now_ms = self._clock.now_ms()
         later_ms = starts_ms(request, now_ms)
-        session = self._dispatcher.pick_new(run.namespace, request.saga_type) if not later_ms else None
+        session = self._dispatcher.pick_new(run, request.saga_type) if not later_ms else None
         event = h.Event(
             seq=0, time_ms=later_ms or now_ms, large_bytes=request.input.size,
             saga_started=self._begun(run, request, now_ms if later_ms else 0),

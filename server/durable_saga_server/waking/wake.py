@@ -28,13 +28,11 @@ from durable_saga_server.tending import mistake, tend
 from durable_saga_server.waking.ended import EndedRuns
 from durable_saga_server.waking.first_look import FirstLook
 from durable_saga_server.waking.mailbox import Mailbox
-from durable_saga_server.workers.dispatch import Dispatcher
-from durable_saga_server.workers.waiting import BEGUN
+from durable_saga_server.waking.undoing import STOPS, is_to_be_undone
+from durable_saga_server.workers.dispatch import Dispatcher, place_of
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
-STOPS = frozenset({"cancel", "compensate"})
-"""Messages that undo a run without its code."""
 LOOKS_AT_ONCE_MAX = 64
 BRING_NEAR_MS = 3_600_000
 MISTAKE_AGAIN_MS = 30_000
@@ -74,14 +72,6 @@ def _list_again(journal: Journal, head: Head) -> None:
     """Of a run without an owner: who wrote its head may have died before the row of the listing was written."""
     if head.status != h.RUNNING or head.blocked:
         journal.index.list_again(head)
-
-
-async def _is_to_be_undone(journal: Journal, head: Head, came: Sequence[h.InboxMessage] | None) -> bool:
-    """Nobody has its code, and it needs none. Raises JournalError."""
-    if head.status in (h.COMPENSATING, h.COMPENSATION_STUCK):
-        return True
-    messages = came if came is not None else await journal.inbox.unread(head.run)
-    return any(one.WhichOneof("kind") in STOPS for one in messages)
 
 
 async def can_go_on(journal: Journal, head: Head, now_ms: int) -> bool:
@@ -309,14 +299,13 @@ class Waker:
             if member is not None:
                 await self.mailbox.nudge(member, head.run)
                 return
-            if (session := self._sessions.pick_to_undo(namespace)) is not None and await _is_to_be_undone(
-                self._journal, head, came
+            if (session := self._sessions.pick_to_undo(namespace)) is not None and await is_to_be_undone(
+                self._journal, head, came, self._clock.now_ms()
             ):
                 self._dispatcher.offer(head.run, head.saga_type, session, orphan=bool(head.owner))
                 return
-        started_ms = max(head.started_ms, head.wake_at_ms) if head.next_seq <= 1 else BEGUN
         self._dispatcher.wake(
-            head.run, head.saga_type, orphan=bool(head.owner), started_ms=started_ms, build=head.build
+            head.run, head.saga_type, orphan=bool(head.owner), started_ms=place_of(head), build=head.build
         )  # fmt: skip
 
     def _may_claim(self, head: Head, shard: Shard, now_ms: int) -> bool:
@@ -332,7 +321,7 @@ class Waker:
         if (owner := self._sessions.owner_by(head)) is not None:
             await self._dispatcher.deliver_unread(owner, head)
         elif not head.owner and await self.can_go_on(head, self._clock.now_ms()):
-            self._dispatcher.wake(run, head.saga_type, build=head.build)
+            self._dispatcher.wake(run, head.saga_type, started_ms=place_of(head), build=head.build)
 
     async def can_go_on(self, head: Head, now_ms: int) -> bool:
         """As the function. Raises JournalError."""

@@ -103,12 +103,15 @@ class Dispatcher:
         if run not in self._assigning:
             self._begin(run, saga_type, session, Waiting(BEGUN, orphan, ""))
 
-    def pick_new(self, namespace: str, saga_type: str) -> Session | None:
-        """For a run that begins. None where runs of this type wait for room, or may: it then stands behind them."""
-        return None if self.has_waiting(namespace, saga_type) else self.sessions.pick(namespace, saga_type)
+    def pick_new(self, run: Run, saga_type: str) -> Session | None:
+        """For a run that begins. None where runs of its kind wait for room, or may: it then stands behind them."""
+        if self.has_waiting(run, saga_type):
+            return None
+        return self.sessions.pick(run.namespace, saga_type, side=self._placing.side(run, saga_type))
 
-    def has_waiting(self, namespace: str, saga_type: str) -> bool:
-        return self._held > 0 or self._placing.any_of(namespace, saga_type)
+    def has_waiting(self, run: Run, saga_type: str) -> bool:
+        """In front of a run that begins."""
+        return self._held > 0 or self._placing.any_of(run, saga_type)
 
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
@@ -161,7 +164,7 @@ class Dispatcher:
             except JournalError as error:
                 log.warning("saga %s can't be handed out: %s", run.saga, error, extra=about(run, saga_type))
                 await self._clock.sleep(_AGAIN_SECONDS)
-                self.wake(run, saga_type, orphan=waiting.orphan, build=waiting.build)
+                self.wake(run, saga_type, orphan=waiting.orphan, started_ms=waiting.place, build=waiting.build)
                 return
             self._give(session, head, events, inbox, former)
 
@@ -169,7 +172,7 @@ class Dispatcher:
         self, session: Session, head: Head, events: list[h.Event], inbox: list[h.InboxMessage], former: str = ""
     ) -> None:  # fmt: skip
         if session.closed:  # the worker went away before it got it
-            self.wake(head.run, head.saga_type, orphan=True, build=head.build)
+            self.wake(head.run, head.saga_type, orphan=True, started_ms=place_of(head), build=head.build)
         else:
             assign(session, head, events, inbox, is_home=self._cell.is_home(head.run), former=former)
             self.not_given.given(head.run)
@@ -180,7 +183,7 @@ class Dispatcher:
             inbox = await self.unread(head.run, handing)
         except JournalError as error:
             log.warning("saga %s can't be handed out: %s", head.run.saga, error, extra=about(head.run, head.saga_type))
-            self.wake(head.run, head.saga_type, orphan=True, build=head.build)
+            self.wake(head.run, head.saga_type, orphan=True, started_ms=place_of(head), build=head.build)
         else:
             self._give(session, head, [event], inbox)
 
@@ -286,6 +289,11 @@ class Dispatcher:
                 return outcome.head, former
             await self._clock.sleep(0.02 * 2**attempt)
         raise JournalError(f"{run.saga}: the ownership could not be taken in {ACQUIRE_ATTEMPTS_MAX} attempts")
+
+
+def place_of(head: Head) -> int:
+    """In the queue: when it was started or was to begin, unless it has begun."""
+    return max(head.started_ms, head.wake_at_ms) if head.next_seq <= 1 else BEGUN
 
 
 def _is_own_try(head: Head, before: Head | None, owner: str) -> bool:

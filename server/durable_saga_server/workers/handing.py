@@ -21,9 +21,10 @@ def assign(
     """The worker owns the run from here on. It tells the run's home; if we are that, we know. A long history goes in pieces.
     `former`: the owner that did not give it back; what another process had under way was cut off."""
     if is_home:
+        build = session.build if head.next_seq <= 1 else head.build
         session.owned[head.run] = Ownership(
-            head.incarnation, head.epoch, head.saga_type, head.build, bool(head.blocked), status=head.status
-        )
+            head.incarnation, head.epoch, head.saga_type, build, bool(head.blocked), status=head.status
+        )  # fmt: skip
     item = w.Assign(key=key_of(head.run), incarnation=head.incarnation, epoch=head.epoch)
     item.interrupted = former not in ("", session.name)
     size = 0

@@ -18,6 +18,7 @@ from durable_saga_server.access.caller import Caller
 from durable_saga_server.failures import ServiceError
 from durable_saga_server.journal import Head, Run
 from durable_saga_server.workers.paused_types import PausedTypes
+from durable_saga_server.workers.roll_outs import RollOuts, Side
 
 UNREAD_BYTES_MAX = 16 * 1024 * 1024
 """Waits to be sent to a worker: beyond it, it is given no runs and no messages, and nothing more that it says is read."""
@@ -151,10 +152,12 @@ class Session:
 
 
 class Sessions:
-    """All of them, in order of connecting. `paused`: the types of which nothing is given to any."""
+    """All of them, in order of connecting. `paused`: the types of which nothing is given to any. `roll_outs`: which build new
+    runs begin with."""
 
-    def __init__(self, paused: PausedTypes) -> None:
+    def __init__(self, paused: PausedTypes, roll_outs: RollOuts) -> None:
         self.paused = paused
+        self.roll_outs = roll_outs
         self._all: list[Session] = []
         self._turn = 0
         self._secrets: dict[str, list[bytes]] = {}
@@ -233,9 +236,15 @@ class Sessions:
         of = (one for one in self._all if not namespace or one.namespace == namespace)
         return next((one for one in of if one.name == name and not one.closed), None)
 
-    def pick(self, namespace: str, saga_type: str, refused: frozenset[str] = frozenset(), build: str = "") -> Session | None:
-        """The fitting worker with the most room, in share of its capacity: of that build, if one has room."""
-        fitting = [one for one in self._all if one.has_room(namespace, saga_type) and one.code not in refused]
+    def pick(
+        self, namespace: str, saga_type: str, refused: frozenset[str] = frozenset(), build: str = "", side: Side | None = None
+    ) -> Session | None:  # fmt: skip
+        """The fitting worker with the most room, in share of its capacity: of that build, if one has room. Of a run that has a
+        `side`: one of that side, and if none has room, nobody; where there is none at all, any."""
+        able = [one for one in self._all if one.can_run(namespace, saga_type) and one.code not in refused]
+        if side is not None:
+            able = [one for one in able if side.takes(one.build)] or able
+        fitting = [one for one in able if one.has_room(namespace, saga_type)]
         own = [one for one in fitting if one.build == build] if build else []
         return min(own or fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)
 

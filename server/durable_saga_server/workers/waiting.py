@@ -14,17 +14,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from durable_saga_server.journal import Run
+from durable_saga_server.workers.roll_outs import Side
 
 BEGUN = 0
 """In the place of the time of its start: the run has begun."""
 
 
 class Kind(NamedTuple):
-    """`refused`: code that could not go on with them; none of its workers gets them."""
+    """`refused`: code that could not go on with them; none of its workers gets them. `side`: of the roll-out, where they
+    have not begun."""
 
     namespace: str
     saga_type: str
     refused: frozenset[str] = frozenset()
+    side: Side | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +79,10 @@ class WaitingRuns:
 
     def runs(self, kind: Kind) -> list[Run]:
         return list(self._queues[kind].runs) if kind in self._queues else []
+
+    def place(self, run: Run) -> int:
+        """As of Waiting. Raises KeyError: it does not wait."""
+        return self._queues[self._kinds[run]].runs[run].place
 
     def any_of(self, kind: Kind) -> bool:
         return kind in self._queues

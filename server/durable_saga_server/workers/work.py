@@ -24,6 +24,7 @@ from durable_saga_server.journal import JournalError, Run
 from durable_saga_server.keys import key_of
 from durable_saga_server.large import LargePayloads
 from durable_saga_server.means import Means
+from durable_saga_server.workers.blocked_runs import BlockedRuns
 from durable_saga_server.workers.commits import Commits
 from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
@@ -51,6 +52,7 @@ class WorkStreams:
         self._clock, self._ids, self._config = means.clock, means.ids, means.config
         self._name, self._cell, self._large = name, cell, large
         self._dispatcher, self._sessions = dispatcher, dispatcher.sessions
+        self._blocked_runs = BlockedRuns(means.journal, means.clock, cell, dispatcher)
         self._parking = Parking(means, committer, dispatcher, hooks.hint)
         self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
         self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
@@ -143,6 +145,7 @@ class WorkStreams:
                 await self._reclaiming.reclaim(session, owned)
             session.greeted = True
             self._offer_refused(session)
+            self._later(self._blocked_runs.offer(session))
             await self._tell_members()
         except BaseException:  # also when it is cancelled: nobody else removes it yet
             self._sessions.remove(session)
