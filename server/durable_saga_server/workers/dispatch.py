@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -113,6 +114,10 @@ class Dispatcher:
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
         return self._placing.lengths()
+
+    def lengths_in(self, namespace: str) -> Counter[str]:
+        """As WaitingRuns.lengths_in()."""
+        return self._placing.lengths_in(namespace)
 
     def look_again(self) -> None:
         """A worker came, or has room."""

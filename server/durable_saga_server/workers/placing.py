@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
 
 from durable_saga_server.journal import Run
@@ -34,6 +35,10 @@ class Placing:
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
         return self._waiting.lengths()
+
+    def lengths_in(self, namespace: str) -> Counter[str]:
+        """As WaitingRuns.lengths_in()."""
+        return self._waiting.lengths_in(namespace)
 
     def any_of(self, namespace: str, saga_type: str) -> bool:
         """Whether runs of this type wait for room that a new one would take."""

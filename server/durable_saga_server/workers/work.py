@@ -67,7 +67,7 @@ class WorkStreams:
         session = self._sessions.named(request.worker)
         if session is None or not hmac.compare_digest(session.secret, request.secret):
             return w.BeatReply(known=False)
-        session.seen_ms = self._clock.now_ms()
+        session.beat(self._clock.now_ms(), request.blocked_at)
         if request.blocked_at:
             log.warning("worker %s: its event loop is blocked at %s", session.name, request.blocked_at)
         return w.BeatReply(known=True)
@@ -160,7 +160,7 @@ class WorkStreams:
         now_ms = self._clock.now_ms()
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
+            moved_ms=now_ms, connected_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
             paused_types=self._sessions.paused.names(hello.namespace),
         )  # fmt: skip
         welcome = w.Welcome(
@@ -264,7 +264,9 @@ class WorkStreams:
         elif kind == "capacity":
             session.capacity = _room(item.capacity.sagas)
             self._dispatcher.look_again()
-        elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
+        elif kind == "heartbeat":
+            session.load = item.heartbeat
+        else:
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
     def begin(self, session: Session, work: Coroutine[Any, Any, Any]) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 from cassandra.query import UNSET_VALUE
 
 from durable_saga_server.clock import Clock
-from durable_saga_server.history.appending import OPEN
 from durable_saga_server.journal import Commit, Doing, Head, JournalError, Run
 from durable_saga_server.journal.cassandra import schema
 from durable_saga_server.journal.cassandra.heads import GLANCE, doing_of, head_columns, read_head
@@ -141,7 +140,7 @@ class Listing:
             except JournalError as error:
                 log.warning("the listing row of %s is written later: %s", head.run.saga, error)
                 continue
-            doing = told.get(head.run, Doing() if head.status not in OPEN else None)
+            doing = told.get(head.run)
             if doing is None and (doing := await self._read_doing(head, part)) is None:
                 continue
             partitions.setdefault((head.run.namespace, part), []).append(replace(head, doing=doing))
