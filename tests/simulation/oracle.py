@@ -220,25 +220,10 @@ class Oracle:
             if body.message_id in record.messages:
                 self.broken("G6", f"{run.saga}: message {body.message_id} took effect twice")
             record.messages.add(body.message_id)
-            self._in_order(run, body.message_id)
+            _in_order(self, run, body.message_id)
         if kind == "step_completed" and record.steps[body.call].name == "turn":
             record.pivot = True
             record.undo_names.clear()
-
-    def _in_order(self, run: Run, message_id: str) -> None:
-        """What was acknowledged before this one was sent comes first. Not so where two servers, or two lives of one, took
-        them: their clocks may differ."""
-        if len(self._world.servers) > 1:
-            return
-        chain = self.chain(run)
-        inboxes = [self._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
-        waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
-        taken = {one for record in chain for one in record.messages}
-        taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
-        sent_us, server = chain[0].sent_us.get(message_id, 0), taken_by.get(message_id)
-        for one, at_us in chain[0].acknowledged.items():
-            if at_us < sent_us and one not in taken and one in waiting and taken_by.get(one) is server:
-                self.broken("G6", f"{run.saga}: message {message_id} overtook {one}, which was acknowledged before it was sent")
 
     # --- effects -----------------------------------------------------------------------------------------------------------
 
@@ -324,6 +309,22 @@ class Oracle:
         ]
         if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")
+
+
+def _in_order(oracle: Oracle, run: Run, message_id: str) -> None:
+    """What was acknowledged before this one was sent comes first. Not so where two servers, or two lives of one, took
+    them: their clocks may differ."""
+    if len(oracle._world.servers) > 1:
+        return
+    chain = oracle.chain(run)
+    inboxes = [oracle._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
+    waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
+    taken = {one for record in chain for one in record.messages}
+    taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
+    sent_us, server = chain[0].sent_us.get(message_id, 0), taken_by.get(message_id)
+    for one, at_us in chain[0].acknowledged.items():
+        if at_us < sent_us and one not in taken and one in waiting and taken_by.get(one) is server:
+            oracle.broken("G6", f"{run.saga}: message {message_id} overtook {one}, which was acknowledged before it was sent")
 
 
 def _may_be_blocked(world: World, head: Head) -> bool:
