@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from durable_saga.client.listing import rows
 from durable_saga.client.readable import as_dict
 from durable_saga.client.sub_states import WORDS, word_of
 from durable_saga.client.times import shown
+from durable_saga.client.working import ConnectedWorker, WorkedType
 from durable_saga.pb import client_pb2 as c
 
 _TIMES = ("started_after", "started_before", "ended_after", "ended_before")
@@ -108,4 +110,57 @@ def stats(url: str, namespace: str) -> None:
     output.print_statistics(with_client(lambda client: client.statistics(), url, namespace))
 
 
-COMMANDS: tuple[click.Command, ...] = (list_sagas, stats)
+@click.command()
+@url_option
+@NAMESPACE
+def trouble(url: str, namespace: str) -> None:
+    """Group the open sagas that may need a person by type, state, step and error, the largest group first."""
+    found = with_client(lambda client: client.trouble(), url, namespace)
+    if not output.is_terminal():
+        for one in found:
+            output.print_json(asdict(one))
+        return
+    lines = [
+        (
+            f"{'at least ' if one.at_least else ''}{one.count}",
+            one.saga_type,
+            one.state.replace("_", " "),
+            one.step,
+            one.failure_type,
+        )
+        for one in found
+    ]
+    output.table(("sagas", "type", "state", "step", "last error"), lines)
+
+
+@click.command()
+@url_option
+@NAMESPACE
+def workers(url: str, namespace: str) -> None:
+    """Show the connected workers, and which types of sagas have some or lack them."""
+    found = with_client(lambda client: client.workers(), url, namespace)
+    if not output.is_terminal():
+        output.print_json(asdict(found))
+        return
+    headers = ("worker", "build", "types", "sagas", "slots", "waiting", "connected", "last seen", "")
+    output.table(headers, [_worker_line(one) for one in found.workers])
+    rows = [(one.saga_type, str(one.workers), str(one.open), str(one.queued), _trouble_of(one)) for one in found.types]
+    output.table(("type", "workers", "open sagas", "queued here", ""), rows)
+
+
+def _worker_line(one: ConnectedWorker) -> tuple[str, ...]:
+    says = "takes no new sagas" if one.draining else "in another engine" if one.elsewhere else ""
+    if one.blocked_at:
+        says = f"its event loop is blocked since {output.at(one.blocked_since)} at {one.blocked_at}"
+    slots = f"{one.slots_used} of {one.slots}" if one.slots else ""
+    return (
+        one.name, one.build, ", ".join(one.saga_types), str(one.sagas), slots, str(one.slots_waiting or ""),
+        output.at(one.connected_at), output.at(one.seen_at), says,
+    )  # fmt: skip
+
+
+def _trouble_of(one: WorkedType) -> str:
+    return f"paused {one.paused}" if one.paused else "no worker runs it: start one" if one.lacks_workers else ""
+
+
+COMMANDS: tuple[click.Command, ...] = (list_sagas, stats, trouble, workers)

@@ -54,6 +54,11 @@ def when(ms: int) -> str:
     return datetime.datetime.fromtimestamp(seconds_of(ms), datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def at(time: datetime.datetime | None) -> str:
+    """As `when`."""
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def status_of(one: c.Description) -> str:
     return (
         status_name(one.status)

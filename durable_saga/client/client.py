@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -18,10 +19,11 @@ from durable_saga.client.description import Description, HistoryEvent, Identity,
 from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.outgoing import sent
-from durable_saga.client.overview import Overview, Statistics, overview_of, time_of
+from durable_saga.client.overview import Overview, Statistics, Trouble, overview_of, time_of, trouble_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text, words
 from durable_saga.client.starting import StartOptions, check_same, options_in, request_of
 from durable_saga.client.watching import WATCH_SECONDS, changes
+from durable_saga.client.working import Workers, workers_of
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declared.declarative import Saga
 from durable_saga.definition.definition import SagaDefinition
@@ -332,6 +334,17 @@ class Client:
     async def statistics(self) -> Statistics:
         """How many sagas of each type are in each status. Eventually consistent, from rows that the journal maintains."""
         return Statistics.of(await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace)))
+
+    async def trouble(self) -> builtins.list[Trouble]:
+        """The open sagas that may need a person (retrying, blocked, stuck, held, paused), in groups of one type, state, step
+        and type of failure, the largest first. From counts that the journal maintains, or bounded: docs/listing.md."""
+        return trouble_of(
+            await self.transport.call("statistics", c.StatisticsRequest(namespace=self.namespace, standings_alone=True))
+        )
+
+    async def workers(self) -> Workers:
+        """Who is connected and what each does, and which types of sagas have workers or lack them."""
+        return workers_of(await self.transport.call("workers", c.WorkersRequest(namespace=self.namespace)))
 
     async def list(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> AsyncIterator[Listed]:
         """The sagas that match all conditions (`Filters`), newest first, page by page; eventually consistent. Raises

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from durable_saga.client.readable import value_of
 from durable_saga.client.status import Status, status_of
-from durable_saga.client.sub_states import word_of
+from durable_saga.client.sub_states import TROUBLE_MAX, word_of
 from durable_saga.errors import render_failure
 from durable_saga.failure_info import FailureInfo
 from durable_saga.failures.remade import failure_info
@@ -179,6 +179,29 @@ def _undone(step: c.StepView) -> str:
 def time_of(ms: int) -> datetime | None:
     """UTC; None for no time."""
     return datetime.fromtimestamp(seconds_of(ms), UTC) if ms else None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Open sagas of a type that may need a person, for one reason: the `state` they are in, the `step` or compensation, and
+    the type of its last failure, as a listing has them. `at_least`: there are more than were counted."""
+
+    saga_type: str
+    state: str
+    step: str
+    failure_type: str
+    count: int
+    at_least: bool = False
+
+
+def trouble_of(reply: c.StatisticsReply) -> list[Trouble]:
+    """The largest groups first."""
+    found = [
+        Trouble(one.saga_type, word_of(one.sub_state), one.name, one.failure_type, one.count, reply.at_least)
+        for one in reply.standings
+        if one.sub_state <= TROUBLE_MAX
+    ]
+    return sorted(found, key=lambda one: (-one.count, one.saga_type, one.state, one.step))
 
 
 def _by_state(reply: c.StatisticsReply) -> dict[str, dict[str, int]]:

@@ -52,7 +52,8 @@ class StartOptions(TypedDict, total=False):
 def options_in(saga: Any, kwargs: dict[str, Any]) -> StartOptions:
     """Takes the options out of the keyword arguments of a start."""
     own = {} if isinstance(saga, str) else function_of(saga).definition.signature.parameters
-    names = [name for name in StartOptions.__annotations__ if name in kwargs and name not in own]
+    by_name = {name for name, one in own.items() if one.kind is not one.POSITIONAL_ONLY}
+    names = [name for name in StartOptions.__annotations__ if name in kwargs and name not in by_name]
     return cast(StartOptions, {name: kwargs.pop(name) for name in names})
 
 

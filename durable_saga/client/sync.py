@@ -220,6 +220,8 @@ class SyncClient:
     pause = _of_client(Client.pause)
     resume = _of_client(Client.resume)
     identify = _of_client(Client.identify)
+    trouble = _of_client(Client.trouble)
+    workers = _of_client(Client.workers)
     list_page = _of_client(Client.list_page)
     list = _collected(Client.list)
 

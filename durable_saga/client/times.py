@@ -25,13 +25,14 @@ _ZONE = re.compile(r"(.*?) ?(z|utc|[+-]\d\d:?\d\d|[A-Za-z]+/[A-Za-z_/+-]+)", re.
 _DAY_AND_TIME = re.compile(rf"(?:last )?(today|yesterday|{'|'.join(_DAYS)})?(?: ?(?:at )?(\d\d?:\d\d(?::\d\d)?))?")
 
 
-def time_in(text: str, now: datetime) -> datetime:
-    """With a zone. `now` has one. Raises InvalidArgument, which names what can be written."""
+def time_in(text: str, now: datetime, local: tzinfo | None = None) -> datetime:
+    """With a zone. `now` has one. `local`: the zone of a time without one, by default that of the system. Raises
+    InvalidArgument, which names what can be written."""
     words = " ".join(text.split())
     found = None
     if words and len(words) <= TIME_CHARACTERS_MAX and words.isascii():
         try:
-            found = _read(words, now)
+            found = _read(words, now, local)
         except (ValueError, OverflowError, KeyError, OSError):
             found = None
     if found is None:
@@ -44,16 +45,16 @@ def shown(when: datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
-def _read(words: str, now: datetime) -> datetime | None:
+def _read(words: str, now: datetime, local: tzinfo | None) -> datetime | None:
     low = words.lower()
     if low == "now":
         return now
     if _AGO.fullmatch(low):
         return _ago(low, now)
-    zone: tzinfo | None = None
+    zone = local
     try:
         whole = datetime.fromisoformat(words)
-        return whole if whole.tzinfo is not None else _in(whole, None)
+        return whole if whole.tzinfo is not None else _in(whole, local)
     except ValueError:
         if (match := _ZONE.fullmatch(words)) and match[1]:
             words, zone = match[1], _zone(match[2])

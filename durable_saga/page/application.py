@@ -37,6 +37,8 @@ _TITLES = {
 _ROUTES = (
     Route("/", looking.sagas),
     Route("/find", looking.find),
+    Route("/trouble", looking.trouble),
+    Route("/workers", looking.workers),
     Route("/saga", looking.saga),
     Route("/saga/history", looking.history),
     Route("/saga/event", looking.event),

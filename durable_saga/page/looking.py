@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from durable_saga.client.client import Client, Handle
 from durable_saga.client.listing import page_of_rows
 from durable_saga.client.overview import Statistics
 from durable_saga.client.status import OPEN, Status
+from durable_saga.client.sub_states import WORDS, word_of
+from durable_saga.client.times import shown, time_in
 from durable_saga.clock import Clock
 from durable_saga.errors import InvalidArgument
 from durable_saga.page import showing
@@ -34,6 +37,7 @@ NAMES_LOOKED_BACK = 200
 """Results on a page of a history are told with the names of steps that began so many events before it."""
 LIST_SECONDS, SAGA_SECONDS = 3, 2
 STATUSES = tuple(Status)
+_MORE = ("state", "failure", "prefix", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ def number_of(request: Request, name: str, default: int) -> int:
 
 
 async def sagas(request: Request) -> Response:
-    """Newest first; ?type, ?status, ?key, ?where, ?limit, ?page. Raises InvalidArgument."""
+    """Newest first; ?type, ?status, ?state, ?failure, ?prefix, ?since, ?until, ?key, ?where, ?limit, ?page. Raises
+    InvalidArgument."""
     page, query = page_of(request), request.query_params
     kind, status, key = query.get("type", ""), query.get("status", ""), query.get("key", "").strip()
     limit = number_of(request, "limit", SAGAS_PER_PAGE[0])
@@ -82,9 +87,11 @@ async def sagas(request: Request) -> Response:
     wanted = [name.upper() for name in ((OPEN if status == "open" else (status,)) if status and not is_blocked else ())]
     at = query.get("page", "")
     where = query.get("where", "").strip()
+    state, failure, prefix, since, until = (query.get(name, "").strip() for name in _MORE)
     asked = page_of_rows(
         page.client, type=kind, status=wanted, key=key, attributes=_attributes(where), limit=limit, page=at,
-        blocked=is_blocked,
+        blocked=is_blocked, state=[state] if state else [], failure_type=failure, id_prefix=prefix,
+        ended_after=_time(since, page), ended_before=_time(until, page),
     )  # fmt: skip
     found, statistics = await read(asyncio.gather(asked, page.client.statistics()))
     values = {
@@ -93,9 +100,50 @@ async def sagas(request: Request) -> Response:
         "limits": SAGAS_PER_PAGE, "statuses": STATUSES, "counts": _counts(statistics, kind),
         "types": sorted({*statistics.by_type, *([kind] if kind else [])}), "statistics": statistics,
         "now_ms": page.clock.now_ms(), "every": 0 if at else LIST_SECONDS,
-        "filters": {"type": kind, "key": key, "where": where, "limit": limit},
+        "filters": {
+            "type": kind, "key": key, "where": where, "limit": limit, "state": state, "failure": failure, "prefix": prefix,
+            "since": since, "until": until,
+        },
+        "state": state, "failure": failure, "prefix": prefix, "since": since, "until": until, "states": WORDS.values(),
+        "does": lambda one: word_of(one.sub_state) if showing.is_open(one.status) else "",
+        "is_filtered": any((status, kind, key, where, state, failure, prefix, since, until)),
+        "more_filters": any((failure, prefix, since, until)), "understood": _understood(page, since, until),
     }  # fmt: skip
     return page.templates.page(request, "sagas.html", values)
+
+
+def _time(text: str, page: Page) -> datetime | None:
+    """In plain words; the page is in UTC. Raises InvalidArgument."""
+    return time_in(text, _now(page), UTC) if text else None
+
+
+def _now(page: Page) -> datetime:
+    return datetime.fromtimestamp(page.clock.now_ms() / 1000, UTC)
+
+
+def _understood(page: Page, since: str, until: str) -> str:
+    """The times as they were read."""
+    said = [f"{word} {shown(time_in(text, _now(page), UTC))}" for word, text in (("from", since), ("until", until)) if text]
+    return " ".join(said)
+
+
+async def workers(request: Request) -> Response:
+    """Who works, and which types have nobody."""
+    page = page_of(request)
+    found = await read(page.client.workers())
+    values = {"found": found, "now_ms": page.clock.now_ms(), "every": LIST_SECONDS, "ms_of": _ms_of}
+    return page.templates.page(request, "workers.html", values)
+
+
+def _ms_of(time: datetime | None) -> int:
+    return round(time.timestamp() * 1000) if time else 0
+
+
+async def trouble(request: Request) -> Response:
+    """Open sagas that may need a person, in groups."""
+    page = page_of(request)
+    values = {"groups": await read(page.client.trouble()), "now_ms": page.clock.now_ms(), "every": LIST_SECONDS}
+    return page.templates.page(request, "trouble.html", values)
 
 
 def _attributes(where: str) -> dict[str, str]:

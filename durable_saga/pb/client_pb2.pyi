@@ -372,10 +372,12 @@ class PublishReply(_message.Message):
     def __init__(self, delivered: _Optional[int] = ...) -> None: ...
 
 class StatisticsRequest(_message.Message):
-    __slots__ = ("namespace",)
+    __slots__ = ("namespace", "standings_alone")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_ALONE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
-    def __init__(self, namespace: _Optional[str] = ...) -> None: ...
+    standings_alone: bool
+    def __init__(self, namespace: _Optional[str] = ..., standings_alone: bool = ...) -> None: ...
 
 class StatisticsReply(_message.Message):
     __slots__ = ("tallies", "paused_types", "standings", "at_least")
@@ -388,6 +390,70 @@ class StatisticsReply(_message.Message):
     standings: _containers.RepeatedCompositeFieldContainer[Standing]
     at_least: bool
     def __init__(self, tallies: _Optional[_Iterable[_Union[Tally, _Mapping]]] = ..., paused_types: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., at_least: bool = ...) -> None: ...
+
+class WorkersRequest(_message.Message):
+    __slots__ = ("namespace",)
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    def __init__(self, namespace: _Optional[str] = ...) -> None: ...
+
+class WorkersReply(_message.Message):
+    __slots__ = ("workers", "types", "server", "servers")
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    SERVERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerView]
+    types: _containers.RepeatedCompositeFieldContainer[TypeView]
+    server: str
+    servers: int
+    def __init__(self, workers: _Optional[_Iterable[_Union[WorkerView, _Mapping]]] = ..., types: _Optional[_Iterable[_Union[TypeView, _Mapping]]] = ..., server: _Optional[str] = ..., servers: _Optional[int] = ...) -> None: ...
+
+class WorkerView(_message.Message):
+    __slots__ = ("name", "build", "saga_types", "sagas", "slots", "slots_used", "slots_waiting", "connected_ms", "seen_ms", "blocked_at", "blocked_since_ms", "draining", "elsewhere", "capacity")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BUILD_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPES_FIELD_NUMBER: _ClassVar[int]
+    SAGAS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_USED_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_WAITING_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_MS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_MS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_AT_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    ELSEWHERE_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    build: str
+    saga_types: _containers.RepeatedScalarFieldContainer[str]
+    sagas: int
+    slots: int
+    slots_used: int
+    slots_waiting: int
+    connected_ms: int
+    seen_ms: int
+    blocked_at: str
+    blocked_since_ms: int
+    draining: bool
+    elsewhere: bool
+    capacity: int
+    def __init__(self, name: _Optional[str] = ..., build: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., sagas: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., slots_waiting: _Optional[int] = ..., connected_ms: _Optional[int] = ..., seen_ms: _Optional[int] = ..., blocked_at: _Optional[str] = ..., blocked_since_ms: _Optional[int] = ..., draining: bool = ..., elsewhere: bool = ..., capacity: _Optional[int] = ...) -> None: ...
+
+class TypeView(_message.Message):
+    __slots__ = ("saga_type", "workers", "open", "queued", "paused")
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    saga_type: str
+    workers: int
+    open: int
+    queued: int
+    paused: str
+    def __init__(self, saga_type: _Optional[str] = ..., workers: _Optional[int] = ..., open: _Optional[int] = ..., queued: _Optional[int] = ..., paused: _Optional[str] = ...) -> None: ...
 
 class Standing(_message.Message):
     __slots__ = ("saga_type", "sub_state", "name", "failure_type", "count")

@@ -112,6 +112,11 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.StatisticsReply.FromString,
                 _registered_method=True)
+        self.Workers = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Workers',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.WorkersRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.WorkersReply.FromString,
+                _registered_method=True)
         self.Claim = channel.unary_unary(
                 '/durable_saga.v1.Sagas/Claim',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ClaimRequest.SerializeToString,
@@ -261,6 +266,13 @@ class SagasServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Workers(self, request, context):
+        """who is connected, and what waits for whom
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Claim(self, request, context):
         """monitors: who reports an occurrence
         """
@@ -398,6 +410,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.Statistics,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.StatisticsReply.SerializeToString,
+            ),
+            'Workers': grpc.unary_unary_rpc_method_handler(
+                    servicer.Workers,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.WorkersRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.WorkersReply.SerializeToString,
             ),
             'Claim': grpc.unary_unary_rpc_method_handler(
                     servicer.Claim,
@@ -851,6 +868,33 @@ class Sagas(object):
             '/durable_saga.v1.Sagas/Statistics',
             durable__saga_dot_v1_dot_client__pb2.StatisticsRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.StatisticsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Workers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Workers',
+            durable__saga_dot_v1_dot_client__pb2.WorkersRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.WorkersReply.FromString,
             options,
             channel_credentials,
             insecure,

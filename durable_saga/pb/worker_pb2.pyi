@@ -240,8 +240,16 @@ class Revoke(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("sagas", "slots", "slots_used", "slots_waiting")
+    SAGAS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_USED_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_WAITING_FIELD_NUMBER: _ClassVar[int]
+    sagas: int
+    slots: int
+    slots_used: int
+    slots_waiting: int
+    def __init__(self, sagas: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., slots_waiting: _Optional[int] = ...) -> None: ...
 
 class BeatRequest(_message.Message):
     __slots__ = ("worker", "blocked_at", "secret")

@@ -271,10 +271,11 @@ class ActiveRun:
             self._send_release(wake_at_ms=at_ms, blocked=reason, retry_after_ms=retry_ms)
 
     def _send_release(self, *, wake_at_ms: int = 0, blocked: str = "", retry_after_ms: int = 0) -> None:
+        doing = None if blocked else self._doing.now(waits_for(self._core, self._worker.clock.now_ms()))
         if not blocked and not self._over and (wrong := self._watched.discard()):
             self._block(swallowed(wrong))
             return
-        self.via = self._worker.send(self.key, _release(self, wake_at_ms, blocked, retry_after_ms))
+        self.via = self._worker.send(self.key, _release(self, wake_at_ms, blocked, retry_after_ms, doing))
         self.drop()
 
     def give_back(self) -> bool:
@@ -296,8 +297,9 @@ def _attempts_of(
     return attempts, record
 
 
-def _release(run: ActiveRun, wake_at_ms: int, blocked: str, retry_after_ms: int) -> w.WorkerItem:
-    doing = None if blocked else run._doing.now(waits_for(run._core, wake_at_ms, run._worker.clock.now_ms()))
+def _release(
+    run: ActiveRun, wake_at_ms: int, blocked: str, retry_after_ms: int, doing: h.Doing | None
+) -> w.WorkerItem:  # fmt: skip
     release = w.Release(
         key=run.key, incarnation=run.incarnation, epoch=run.epoch, wake_at_ms=wake_at_ms, blocked=blocked,
         wake_in_ms=until(wake_at_ms, run._worker.clock.now_ms()), retry_after_ms=retry_after_ms, next_seq=run._next_seq,

@@ -138,13 +138,13 @@ _CHANGES: dict[str | None, Callable[[DoingNow, Any, int], None]] = {
 }
 
 
-def waits_for(core: Core, wake_at_ms: int, now_ms: int) -> h.Doing:
+def waits_for(core: Core, now_ms: int) -> h.Doing:
     """Of a run that is about to be parked: signals, by their names, or a time."""
-    names = core.signals.awaited()
-    if names or not wake_at_ms:
-        name = ", ".join(names[:SIGNALS_NAMED_MAX])
-        return h.Doing(sub_state=h.WAITING, name=_cut(name), next_ms=max(wake_at_ms, 0), since_ms=now_ms)
-    return h.Doing(sub_state=h.SLEEPING, next_ms=wake_at_ms, since_ms=now_ms)
+    names, timer_ms = core.signals.awaited(), core.next_timer_ms
+    if timer_ms and not names:
+        return h.Doing(sub_state=h.SLEEPING, next_ms=timer_ms, since_ms=now_ms)
+    name, next_ms = ", ".join(names[:SIGNALS_NAMED_MAX]), min(filter(None, (timer_ms, core.deadline_ms)), default=0)
+    return h.Doing(sub_state=h.WAITING, name=_cut(name), next_ms=max(next_ms, 0), since_ms=now_ms)
 
 
 def _told_of(state: h.SubState, one: _Trouble) -> h.Doing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from durable_saga.pb import worker_pb2 as w
 from durable_saga.telemetry import catalogue as metrics
 from durable_saga.telemetry.instruments import Watching
 from durable_saga.worker.attempt import Attempt
@@ -80,3 +81,8 @@ def watching_over(room: Room, threads: Threads) -> Watching:
         (metrics.SLOTS, lambda: [(room.size, ())]), (metrics.SLOTS_USED, lambda: [(room.used, ())]),
         (metrics.SLOTS_WAITING, lambda: [(room.waiting, ())]), (metrics.THREADS_HUNG, lambda: [(threads.hung, ())]),
     )  # fmt: skip
+
+
+def load_of(room: Room, sagas: int) -> w.Heartbeat:
+    """What a worker tells the servers of itself."""
+    return w.Heartbeat(sagas=sagas, slots=room.size, slots_used=room.used, slots_waiting=room.waiting)

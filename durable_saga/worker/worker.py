@@ -40,6 +40,7 @@ from durable_saga.worker.heartbeat import Heartbeat
 from durable_saga.worker.lifespan import WorkerLifespan, checked, opened
 from durable_saga.worker.links import Links, Stream
 from durable_saga.worker.paused_types import PausedTypes
+from durable_saga.worker.room import load_of
 from durable_saga.worker.served_clock import ServedClock
 from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker.way_out import unknown, why_unknown
@@ -224,7 +225,7 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._links.send_all(w.WorkerItem(heartbeat=w.Heartbeat()))
+            self._links.send_all(w.WorkerItem(heartbeat=load_of(self.executor.room, len(self._runs))))
             self._look_at_gates(self._paused.look_again())
             for run in list(self._runs.values()):
                 run.resend_overdue()

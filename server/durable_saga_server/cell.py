@@ -160,6 +160,10 @@ class Cell:
         """Another member that alone can reach workers for "namespace/type"."""
         return next((one for one in self._members if saga_type in one.saga_types and one.name != self.name), None)
 
+    def others(self) -> list[Member]:
+        """The other members, in order of name."""
+        return [one for one in self._members if one.name != self.name]
+
     def view(self) -> cell_pb2.Cell:
         """For workers and clients; without servers where none has an address."""
         servers = {one.name: one.address for one in self._members if one.address}

@@ -40,6 +40,7 @@ from durable_saga_server.workers.hooks import Hooks
 from durable_saga_server.workers.paused_types import PausedTypes
 from durable_saga_server.workers.roll_outs import RollOuts
 from durable_saga_server.workers.sessions import Sessions
+from durable_saga_server.workers.showing import Showing
 from durable_saga_server.workers.switches import Switches
 from durable_saga_server.workers.work import WorkStreams
 
@@ -83,7 +84,8 @@ class HistoryService:
         self.switches.on_change(self.dispatcher.look_again)
         self._cell_watches = CellWatches(self.cell)
         self.reading = Reading(means, self.sessions, heads, waiters)
-        self._finding = Finding(means, self.sessions.paused, heads, self.reading.view)
+        self._showing = Showing(means, name, self.cell, self.dispatcher)
+        self._finding = Finding(means, self.sessions.paused, heads, self.reading.view, self._showing.lacking)
         messages = Messages(means, large, chains, heads, delivery, self.reading.describe, self.sessions.paused)
         starting = Starting(means, self.cell, self.dispatcher, large, self.waker, chains)
         terminating = Terminating(
@@ -108,7 +110,7 @@ class HistoryService:
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
             "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
-            "Changes": reading.changes,
+            "Changes": reading.changes, "Workers": self._showing.workers,
             "Claim": reading.claim, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}

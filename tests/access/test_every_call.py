@@ -27,6 +27,7 @@ ALL = {"reader", "sender", "operator", "worker", "monitor", "admin"}
 TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Describe": (READ, c.DescribeRequest(key=KEY)), "History": (READ, c.HistoryRequest(key=KEY)),
     "Wait": (READ, c.WaitRequest(key=KEY)), "List": (READ, c.ListRequest(namespace="shop")),
+    "Workers": (READ, c.WorkersRequest(namespace="shop")),
     "Statistics": (READ, c.StatisticsRequest(namespace="shop")), "Changes": (READ, c.ChangesRequest(namespace="shop")),
     "Fetch": (ALL, c.FetchRequest(key=KEY)),
     "Start": (SEND, c.StartRequest(namespace="shop", saga="s", saga_type="t")),

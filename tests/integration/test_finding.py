@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from durable_saga import Client, Retry, saga, signal, sleep, step
+from durable_saga.client.overview import Trouble
 from durable_saga.errors import InvalidArgument
 from tests.integration.stage import CASSANDRA, Play, player
 
@@ -77,6 +78,8 @@ def test_sagas_are_found_by_what_they_do_and_by_why_they_failed(play: Play) -> N
         await listed(client, ["o-sleeps"], id_prefix="o-sl")
         counted = await client.statistics()
         assert counted.by_state == {"pays": {"retrying": 1}, "sleeps": {"sleeping": 1}}
+        (group,) = await client.trouble()
+        assert group == Trouble("pays", "retrying", "charge", "builtins.ConnectionError", 1)
         bank_is_up.append(True)
         one = await listed(client, ["o-pays"], state=["waiting"])
         assert (one.step, one.failure_type) == ("paid", "")

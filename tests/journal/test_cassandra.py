@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cassandra.cluster import Cluster
@@ -17,11 +19,13 @@ from durable_saga_server.journal import (
     Commit,
     Committed,
     Created,
+    Doing,
     Filter,
     Head,
     InboxFull,
     JournalError,
     Run,
+    Standing,
     Unknown,
     WeakSettings,
 )
@@ -288,6 +292,55 @@ def test_a_row_that_is_written_without_reading_its_head_is_the_head(cassandra: s
         assert [one.run.saga for one in listed] == ["waits", "goes on", "named", "taken", "ends"]
         assert list(listed) == [await journal.runs.head(one.run) for one in listed]
         await journal.close()
+
+    asyncio.run(scenario())
+
+
+def test_sagas_are_found_by_what_they_do_by_failure_by_end_and_by_prefix(cassandra: str) -> None:
+    """What is told once stays until something else is told, also where another server writes the row."""
+
+    async def scenario() -> None:
+        keyspace, now_ms = new_keyspace(), time.time_ns() // 1_000_000
+        journal, other = journal_in(cassandra, keyspace), journal_in(cassandra, keyspace)
+        await journal.initialize()
+        await other.initialize()
+        ids = ("order-0000000000001", "order-0000000000002", "örder")
+        for number, saga in enumerate(ids):
+            await create(journal, saga, now_ms + number, owner="w")
+
+        async def commit(by: CassandraJournal, saga: str, seq: int, status: int, doing: Doing | None) -> None:
+            head = await by.runs.head(Run("n", saga))
+            assert head is not None
+            events = [h.Event(seq=seq, time_ms=now_ms + 20 + seq, timer_fired=h.TimerFired(due_ms=seq))]
+            one = Commit(head.run, head.incarnation, head.epoch, uuid.uuid4().bytes, seq, events, status, now_ms + 20 + seq)
+            assert isinstance((await by.runs.commit_many([dataclasses.replace(one, doing=doing)]))[0], Committed)
+
+        async def found(**asked: Any) -> list[str]:
+            return [one.run.saga for one in (await journal.index.listing(Filter("n", **asked), 10, "")).heads]
+
+        retrying, bank = frozenset({h.RETRYING}), "builtins.OSError"
+        doing = Doing(h.RETRYING, "charge", bank, 2, now_ms + 99, now_ms)
+        await commit(journal, ids[0], 1, h.RUNNING, doing)
+        assert await found(sub_states=retrying) == await found(failure_type=bank) == [ids[0]]
+        await commit(journal, ids[0], 2, h.RUNNING, None)
+        head = await other.runs.head(Run("n", ids[0]))
+        assert head is not None
+        other.index.list_again(head)
+        await other.index.listing(Filter("n"), 1, "")
+        (one,) = (await journal.index.listing(Filter("n", "", sub_states=retrying), 10, "")).heads
+        assert one.doing == doing
+        assert (await journal.index.standings("n")).groups == [Standing("order", h.RETRYING, "charge", bank, 1)]
+        await commit(journal, ids[0], 3, h.RUNNING, Doing())
+        assert await found(sub_states=retrying) == []
+        assert (await journal.index.standings("n")).groups == []
+        await commit(journal, ids[1], 1, h.FAILED, Doing(0, "book", bank))
+        assert await found(failure_type=bank, statuses=frozenset({h.FAILED})) == [ids[1]]
+        assert await found(ended_after_ms=now_ms + 21, ended_before_ms=now_ms + 22) == [ids[1]]
+        assert await found(ended_after_ms=now_ms + 22) == []
+        for prefix, wanted in (("order-", [ids[1], ids[0]]), (ids[1], [ids[1]]), ("ö", [ids[2]]), ("p", [])):
+            assert await found(id_prefix=prefix) == wanted
+        await journal.close()
+        await other.close()
 
     asyncio.run(scenario())
 

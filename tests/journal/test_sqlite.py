@@ -338,7 +338,7 @@ def test_what_a_server_of_version_6_writes_beside_this_one_is_counted(tmp_path: 
 def test_what_is_rare_is_found_by_an_index_of_its_own(tmp_path: pathlib.Path, wanted: Filter, index: str) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as database:
         migrate(database)
-        source, where = next(iter(_drives(database, wanted)))
+        source, where, _ = next(iter(_drives(database, wanted)))
         select = f"SELECT * FROM{source} WHERE {where} ORDER BY started_ms DESC, saga, run"
         plans = [row[-1] for row in database.execute(f"EXPLAIN QUERY PLAN {select}", where.values)]
         assert any(f"INDEX {index}" in plan for plan in plans), plans

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from durable_saga import Client, SagaOrchestrator, compensation, connect, on_failure, saga, step
 from durable_saga.authoring.declaring import START_OPTIONS
+from durable_saga.client.starting import StartOptions
 from durable_saga.testing import SagaTestRunner
 
 HERE = r"test_declaring.py:\d+: "
@@ -148,7 +149,8 @@ def test_the_same_rule_holds_for_on_failure() -> None:
 @pytest.mark.parametrize("start", [Client.start, SagaOrchestrator.start])
 def test_the_options_of_start_are_those_that_no_parameter_may_be_named_after(start: Callable[..., Any]) -> None:
     parameters = inspect.signature(start).parameters.values()
-    assert tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY) == START_OPTIONS
+    assert {one.name for one in parameters if one.kind is one.KEYWORD_ONLY} <= set(START_OPTIONS)
+    assert tuple(StartOptions.__annotations__)[:2] == START_OPTIONS
     assert [one.kind for one in parameters][:2] == [inspect.Parameter.POSITIONAL_ONLY] * 2
 
 

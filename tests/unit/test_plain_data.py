@@ -106,15 +106,16 @@ def test_a_failure_tells_type_code_details_traceback_and_cause() -> None:
 
 
 ROW = c.Description(
-    key=h.RunKey(saga="s", run=2), saga_type="order", status=h.HELD, started_ms=1_500, blocked="no code", attributes={"a": "b"}
-)
+    key=h.RunKey(saga="s", run=2), saga_type="order", status=h.HELD, started_ms=1_500, blocked="no code", attributes={"a": "b"},
+    sub_state=h.BLOCKED,
+)  # fmt: skip
 
 
 def test_a_row_of_a_listing_is_plain_data() -> None:
     row = listed(ROW)
     assert no_messages_in(dataclasses.asdict(ListPage([row], "next")))
     started_at = datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
-    assert row == Listed("s", 2, "order", Status.HELD, started_at, None, None, "no code", {"a": "b"})
+    assert row == Listed("s", 2, "order", Status.HELD, started_at, None, None, "no code", {"a": "b"}, state="blocked")
     assert row.is_open
 
 

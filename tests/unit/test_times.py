@@ -74,6 +74,12 @@ def test_any_text_is_a_time_with_a_zone_or_refused(text: str) -> None:
     assert found.tzinfo is not None
 
 
+def test_a_time_without_a_zone_may_be_in_another_than_that_of_the_system() -> None:
+    assert time_in("yesterday 14:00", NOW, UTC) == datetime(2026, 11, 28, 14, tzinfo=UTC)
+    assert time_in("2026-07-01 14:30", NOW, UTC) == datetime(2026, 7, 1, 14, 30, tzinfo=UTC)
+    assert time_in("14:00 +02:00", NOW, UTC) == datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
 def test_the_zone_is_shown() -> None:
     assert shown(time_in("yesterday 14:00", NOW)) == "2026-11-28 14:00:00 +0100"
     assert NOW - time_in("90 min ago", NOW) == timedelta(minutes=90)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from durable_saga_server.history.appending import CLOSED, OPEN
 from durable_saga_server.journal import Filter, Head, Listed
 from durable_saga_server.journal.rules import page_token, page_token_before, read_page_token
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, IS_OPEN, head_of
 
-EXAMINED_ROWS_MAX = 10_000
+EXAMINED_ROWS_MAX = 5_000
 """Of one index, for one page."""
-SMALL_ROWS_MAX = 2_000
+SMALL_ROWS_MAX = 1_000
 """So few with a prefix, or an end in a range of time, are read as a whole and put in order."""
 _ORDER = "ORDER BY started_ms DESC, saga, run"
 _HAS_ATTRIBUTE = (
@@ -47,11 +48,10 @@ class _Where:
 def read_page(db: sqlite3.Connection, wanted: Filter, limit: int, page: str) -> Listed:
     """Raises ValueError for a page token of somebody else's."""
     place = _place(wanted, page)
-    rest = _rest(wanted)
     heads: list[Head] = []
     floor_ms = 0
-    for source, driving in _drives(db, wanted):
-        within = driving.and_(place)
+    for source, driving, answered in _drives(db, wanted):
+        rest, within = _rest(wanted, answered), driving.and_(place)
         if rest.texts and " heads INDEXED BY " in source:
             floor_ms = max(floor_ms, _floor_ms(db, source, within))
             within.add("started_ms >= ?", floor_ms)
@@ -87,22 +87,22 @@ def _place(wanted: Filter, page: str) -> _Where:
     return where
 
 
-def _rest(wanted: Filter) -> _Where:
-    """All but the place. What the index has answered already is true of its rows."""
+def _rest(wanted: Filter, answered: frozenset[str]) -> _Where:
+    """All but the place, and but for what the index has answered."""
     where = _Where()
-    if wanted.saga_type:
+    if wanted.saga_type and "saga_type" not in answered:
         where.add("saga_type = ?", wanted.saga_type)
-    if wanted.statuses:
+    if wanted.statuses and "statuses" not in answered:
         where.add(f"status IN ({_numbers(wanted.statuses)})")
-    if wanted.build:
+    if wanted.build and "build" not in answered:
         where.add("build = ?", wanted.build)
-    if wanted.blocked:
+    if wanted.blocked and "blocked" not in answered:
         where.add("blocked <> ''")
-    if wanted.paused:
+    if wanted.paused and "paused" not in answered:
         where.add("paused <> ''")
-    if wanted.sub_states:
+    if wanted.sub_states and "sub_states" not in answered:
         where.add(f"sub_state IN ({_numbers(wanted.sub_states)}) AND {IS_OPEN}")
-    if wanted.failure_type:
+    if wanted.failure_type and "failure_type" not in answered:
         where.add("failure_type = ?", wanted.failure_type)
     if wanted.ended_after_ms or wanted.ended_before_ms:
         where.add("ended_ms >= ? AND ended_ms < ?", *_ended(wanted))
@@ -113,19 +113,19 @@ def _rest(wanted: Filter) -> _Where:
     return where
 
 
-def _drives(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[str, _Where]]:
-    """Where the rows come from: indexes, or one set that is small."""
+def _drives(db: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[str, _Where, frozenset[str]]]:
+    """Where the rows come from: indexes, or one set that is small; and the fields of the filter that they answer."""
     namespace = _Where(["namespace = ?"], [wanted.namespace])
     if wanted.attributes:  # the first of them gives the rows, in their order; a row without its head gives none
         named = "(SELECT namespace, started_ms, saga, run FROM search_attributes WHERE name = ? AND value = ?)"
         found = _Where(["namespace = ?"], [*wanted.attributes[0], wanted.namespace])
-        yield f" {named} CROSS JOIN heads USING (namespace, started_ms, saga, run)", found
+        yield f" {named} CROSS JOIN heads USING (namespace, started_ms, saga, run)", found, frozenset()
         return
     if (small := _small(db, wanted, namespace)) is not None:
-        yield small
+        yield *small, frozenset()
         return
-    for index, driving in _indexes(wanted):
-        yield f" heads INDEXED BY {index}", namespace.and_(driving)
+    for index, driving, *answered in _indexes(wanted):
+        yield f" heads INDEXED BY {index}", namespace.and_(driving), frozenset(answered)
 
 
 def _small(db: sqlite3.Connection, wanted: Filter, namespace: _Where) -> tuple[str, _Where] | None:
@@ -134,7 +134,7 @@ def _small(db: sqlite3.Connection, wanted: Filter, namespace: _Where) -> tuple[s
     if wanted.id_prefix:
         ways.append(("sqlite_autoindex_heads_1", _Where(["saga >= ? AND saga < ?"], [*_of_prefix(wanted)])))
     if wanted.ended_after_ms or wanted.ended_before_ms:
-        among = ["ended_ms > 0 AND ended_ms >= ? AND ended_ms < ?"]
+        among = ["ended_ms <> 0 AND ended_ms >= ? AND ended_ms < ?"]
         ways.append(("heads_by_end", _Where(among, [*_ended(wanted)])))
     for index, driving in ways:
         where = namespace.and_(driving)
@@ -146,24 +146,30 @@ def _small(db: sqlite3.Connection, wanted: Filter, namespace: _Where) -> tuple[s
     return None
 
 
-def _indexes(wanted: Filter) -> Iterator[tuple[str, _Where]]:
+def _indexes(wanted: Filter) -> Iterator[tuple[Any, ...]]:
+    """Each with its condition and the fields that it answers."""
     if wanted.sub_states and 0 not in wanted.sub_states:
         for state in sorted(wanted.sub_states):
-            yield "heads_by_state", _Where(["sub_state = ? AND sub_state <> 0"], [int(state)])
+            yield "heads_by_state", _Where([f"sub_state = ? AND sub_state <> 0 AND {IS_OPEN}"], [int(state)]), "sub_states"
     elif wanted.failure_type:
-        yield "heads_by_failure", _Where(["failure_type = ? AND failure_type <> ''"], [wanted.failure_type])
+        yield "heads_by_failure", _Where(["failure_type = ? AND failure_type <> ''"], [wanted.failure_type]), "failure_type"
     elif wanted.blocked:
-        yield "heads_blocked", _Where(["blocked <> ''"])
+        yield "heads_blocked", _Where(["blocked <> ''"]), "blocked"
     elif wanted.paused:
-        yield "heads_paused", _Where(["paused <> ''"])
+        yield "heads_paused", _Where(["paused <> ''"]), "paused"
     elif wanted.build and wanted.statuses and wanted.statuses <= OPEN:
-        yield "heads_of_build", _Where([f"build = ? AND build <> '' AND {IS_OPEN}"], [wanted.build])
+        yield "heads_of_build", _Where([f"build = ? AND build <> '' AND {IS_OPEN}"], [wanted.build]), "build"
     elif wanted.saga_type:
         for status in sorted(wanted.statuses or (OPEN if wanted.sub_states else OPEN | CLOSED)):
-            yield "heads_by_type", _Where(["saga_type = ? AND status = ?"], [wanted.saga_type, int(status)])
+            yield (
+                "heads_by_type",
+                _Where(["saga_type = ? AND status = ?"], [wanted.saga_type, int(status)]),
+                "saga_type",
+                "statuses",
+            )
     elif wanted.statuses or wanted.sub_states:
         for status in sorted(wanted.statuses or OPEN):
-            yield "heads_by_status", _Where(["status = ?"], [int(status)])
+            yield "heads_by_status", _Where(["status = ?"], [int(status)]), "statuses"
     else:
         yield "heads_by_start", _Where()
 

@@ -53,7 +53,7 @@ CREATE INDEX IF NOT EXISTS heads_by_type ON heads (namespace, saga_type, status,
 CREATE INDEX IF NOT EXISTS heads_by_state ON heads (namespace, sub_state, started_ms DESC, saga, run) WHERE sub_state <> 0;
 CREATE INDEX IF NOT EXISTS heads_by_failure ON heads (namespace, failure_type, started_ms DESC, saga, run)
   WHERE failure_type <> '';
-CREATE INDEX IF NOT EXISTS heads_by_end ON heads (namespace, ended_ms) WHERE ended_ms > 0;
+CREATE INDEX IF NOT EXISTS heads_by_end ON heads (namespace, ended_ms) WHERE ended_ms <> 0;
 CREATE TABLE IF NOT EXISTS standings (
   namespace TEXT, sub_state INTEGER, saga_type TEXT, name TEXT, failure_type TEXT, count INTEGER NOT NULL,
   PRIMARY KEY (namespace, sub_state, saga_type, name, failure_type)) WITHOUT ROWID;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -45,10 +46,7 @@ class Dispatcher:
     """Owns the queue of runs that can go on."""
 
     def __init__(self, journal: Journal, clock: Clock, config: Config, sessions: Sessions, cell: Cell) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._config = config
-        self._cell = cell
+        self._journal, self._clock, self._config, self._cell = journal, clock, config, cell
         self.sessions = sessions
         self._placing = Placing(sessions)
         self.refusals = self._placing.refusals
@@ -116,6 +114,10 @@ class Dispatcher:
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
         return self._placing.lengths()
+
+    def lengths_in(self, namespace: str) -> Counter[str]:
+        """As WaitingRuns.lengths_in()."""
+        return self._placing.lengths_in(namespace)
 
     def look_again(self) -> None:
         """A worker came, or has room."""

@@ -3,6 +3,7 @@ goes to the build that the roll-out names for it, as long as a worker of that bu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
 
 from durable_saga_server.journal import Run
@@ -37,6 +38,10 @@ class Placing:
     def lengths(self) -> list[tuple[str, int]]:
         """As WaitingRuns.lengths()."""
         return self._waiting.lengths()
+
+    def lengths_in(self, namespace: str) -> Counter[str]:
+        """As WaitingRuns.lengths_in()."""
+        return self._waiting.lengths_in(namespace)
 
     def any_of(self, run: Run, saga_type: str) -> bool:
         """Whether runs wait for room that this one, a new one, would take."""

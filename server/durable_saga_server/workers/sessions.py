@@ -62,6 +62,12 @@ class Session:
     capacity: int
     seen_ms: int
     owned: dict[Run, Ownership] = field(default_factory=dict)
+    connected_ms: int = 0
+    load: w.Heartbeat = field(default_factory=w.Heartbeat)
+    """As the worker told it last."""
+    blocked_at: str = ""
+    blocked_since_ms: int = 0
+    """Since when its event loop is blocked, and at which line; 0: it is not."""
     reserved: int = 0
     draining: bool = False
     build: str = ""
@@ -117,6 +123,11 @@ class Session:
     @property
     def _has_room(self) -> bool:
         return not self.is_crowded and len(self.owned) + self.reserved < self.capacity
+
+    def beat(self, now_ms: int, blocked_at: str) -> None:
+        """A sign of life from a thread of its own, with the line that blocks its event loop."""
+        self.seen_ms, self.blocked_at = now_ms, blocked_at
+        self.blocked_since_ms = (self.blocked_since_ms or now_ms) if blocked_at else 0
 
     def send(self, item: w.ServerItem) -> None:
         self.outbox.put(item)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -72,6 +73,14 @@ class WaitingRuns:
     def lengths(self) -> list[tuple[str, int]]:
         """Saga type and how many of it wait, for each namespace; in any thread."""
         return [(kind[1], len(queue.runs)) for kind, queue in list(self._queues.items())]
+
+    def lengths_in(self, namespace: str) -> Counter[str]:
+        """How many wait, by saga type."""
+        found = Counter[str]()
+        for kind, queue in self._queues.items():
+            if kind.namespace == namespace:
+                found[kind.saga_type] += len(queue.runs)
+        return found
 
     def kinds(self) -> list[Kind]:
         """Those of which any run waits."""

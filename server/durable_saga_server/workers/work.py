@@ -69,7 +69,7 @@ class WorkStreams:
         session = self._sessions.named(request.worker)
         if session is None or not hmac.compare_digest(session.secret, request.secret):
             return w.BeatReply(known=False)
-        session.seen_ms = self._clock.now_ms()
+        session.beat(self._clock.now_ms(), request.blocked_at)
         if request.blocked_at:
             log.warning("worker %s: its event loop is blocked at %s", session.name, request.blocked_at)
         return w.BeatReply(known=True)
@@ -82,11 +82,9 @@ class WorkStreams:
         self._dispatcher.ended(run)
 
     async def serve(
-        self,
-        incoming: AsyncIterator[w.WorkerFrame],
-        break_off: Callable[[], object] | None = None,
+        self, incoming: AsyncIterator[w.WorkerFrame], break_off: Callable[[], object] | None = None,
         caller: Caller | None = None,
-    ) -> AsyncIterator[w.ServerFrame]:
+    ) -> AsyncIterator[w.ServerFrame]:  # fmt: skip
         """One stream, until either side ends it, or its caller is no longer let in. `break_off` ends it where the other side
         takes nothing any more. Raises ServiceError for a wrong greeting."""
         try:
@@ -163,7 +161,7 @@ class WorkStreams:
         now_ms = self._clock.now_ms()
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
-            moved_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
+            moved_ms=now_ms, connected_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
             paused_types=self._sessions.paused.names(hello.namespace),
         )  # fmt: skip
         welcome = w.Welcome(
@@ -267,7 +265,9 @@ class WorkStreams:
         elif kind == "capacity":
             session.capacity = _room(item.capacity.sagas)
             self._dispatcher.look_again()
-        elif kind != "heartbeat":  # a heartbeat says no more than that the worker lives
+        elif kind == "heartbeat":
+            session.load = item.heartbeat
+        else:
             raise ServiceError("INVALID_ARGUMENT", f"a worker can't send {kind} here")
 
     def begin(self, session: Session, work: Coroutine[Any, Any, Any]) -> None:

@@ -149,8 +149,8 @@ def _conditions(wanted: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
     if wanted.id_prefix:
         of_prefix = id_number(wanted.id_prefix), id_number(wanted.id_prefix, b"\xff")
         text, values = text + " AND id_number >= ? AND id_number <= ?", [*values, *of_prefix]
-    states = sorted(wanted.sub_states) if 0 not in wanted.sub_states else []
-    statuses = sorted(wanted.statuses or (OPEN if wanted.sub_states and not states else ()))
+    states = sorted(wanted.sub_states)
+    statuses = sorted(wanted.statuses or (OPEN if 0 in wanted.sub_states else ()))
     for more in [f" AND sub_state = {int(state)}" for state in states] or [""]:
         yield from ((f"{text}{more} AND status = ?", (*values, status)) for status in statuses)
         if not statuses:
