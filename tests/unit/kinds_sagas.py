@@ -204,7 +204,9 @@ async def play(client: Client) -> list[Handle[Any]]:
         await asyncio.sleep(0.01)
     await going.recover("let it go")
     skips = await client.start(Skips, "c-7", id="skips")
-    handles: list[Handle[Any]] = [first, paused, ended, late, settled, going, skips]
+    later = await client.start(waits, id="later", after=3600)
+    await later.cancel("no longer wanted")
+    handles: list[Handle[Any]] = [first, paused, ended, late, settled, going, skips, later]
     for handle in handles:
         await _end(handle)
     return handles
