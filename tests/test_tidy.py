@@ -29,6 +29,7 @@ ARROWS = {
     "replay": ("codec", "definition", "errors", "failures", "machine", "pb", "redaction"),
     "authoring": ("codec", "definition", "errors", "pb", "replay"),
     "hooks": ("authoring", "definition", "errors"),
+    "contrib": ("hooks", "telemetry"),
     "declared": ("authoring", "codec", "definition", "errors", "pb", "replay"),
     "transport": ("definition", "errors", "machine", "pb", "replay"),
     "sealing": ("codec", "errors", "pb", "transport"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from supply.lock import DEVELOPMENT, ROOT, pins
 
-EXTRAS = ("server", "cassandra", "identity", "uvloop", "encryption", "page", "oidc", "dev", "metrics", "otel")
+EXTRAS = ("server", "cassandra", "identity", "uvloop", "encryption", "page", "oidc", "dev", "metrics", "otel", "sentry")
 _OURS = ("PYTHON", "MYPY", "DURABLE_SAGA")
 """Beginnings of variables that would lead back to this tree."""
 
