@@ -92,10 +92,8 @@ class Oracle:
 
     def chain(self, run: Run) -> list[Record]:
         """Those of all runs of its saga, the newest last. What clients say and hear of it is in the first."""
-        found = {
-            one.run: record for one, record in self.records.items() if (one.namespace, one.saga) == (run.namespace, run.saga)
-        }
-        return [record for _, record in sorted(found.items())]
+        found = [one for one in self.records if (one.namespace, one.saga) == (run.namespace, run.saga)]
+        return [self.records[one] for one in sorted(found)]
 
     # --- the journal -----------------------------------------------------------------------------------------------------
 
@@ -141,11 +139,8 @@ class Oracle:
         self._world.say("journal", f"{process.name} {commit.run.saga} epoch {commit.epoch} {commit.next_seq}: {kinds} {kind}")
         if not isinstance(outcome, Committed):
             return
-        if (
-            record.head is not before
-            and before is not None
-            and (before.epoch, before.next_seq) != (commit.epoch, commit.next_seq)
-        ):
+        is_new, sent = record.head is not before, (commit.epoch, commit.next_seq)
+        if is_new and before is not None and (before.epoch, before.next_seq) != sent:
             self.broken("G2", f"{commit.run.saga}: a commit of epoch {commit.epoch} was taken in epoch {before.epoch}")
         if not self.holds(commit.run, commit.events):
             self.broken("G1", f"{commit.run.saga}: events from {commit.next_seq} are said to be committed and are not")
@@ -229,7 +224,7 @@ class Oracle:
         if len(self._world.servers) > 1:
             return
         chain = self.chain(run)
-        inboxes = [self._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(chain))]
+        inboxes = _inboxes(self._world, run, len(chain))
         waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
         taken = {one for record in chain for one in record.messages}
         taken_by = {one: server for record in reversed(chain) for one, server in record.put_by.items()}
@@ -316,11 +311,14 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
-        inboxes = [
-            self._world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(len(self.chain(run)))
-        ]
+        inboxes = _inboxes(self._world, run, len(self.chain(run)))
         if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")
+
+
+def _inboxes(world: World, run: Run, count: int) -> list[dict[str, h.InboxMessage | None]]:
+    """Of so many runs of its saga."""
+    return [world.memory.tables.inbox.get(run._replace(run=number + 1), {}) for number in range(count)]
 
 
 def _may_be_blocked(world: World, head: Head) -> bool:
