@@ -35,6 +35,9 @@ REASON_CHARACTERS_MAX = 1_000
 WHO_CHARACTERS_MAX = 100
 LATER = "It takes effect when the saga can continue, which it can't now."
 WITHOUT_CODE = "The saga is blocked, so it is undone from its journal, without its code."
+TRIED_AGAIN = "The saga was blocked, and is tried again now."
+_WAITS: Mapping[str, str] = {"Recover": LATER, "RetryNow": TRIED_AGAIN, "Pause": LATER, "Resume": LATER}
+"""Instead of WITHOUT_CODE."""
 STATUS_OF: dict[type[DurableSagaError], int] = {
     NotFound: 404, InvalidArgument: 400, AlreadyEnded: 409, AlreadyStarted: 409, Unavailable: 503,
     NotAllowed: 403,
@@ -85,6 +88,11 @@ VERBS: Mapping[str, Verb] = {
         "Resume", "Resume", "The saga goes on: what was kept back begins.",
         "Resume the saga", "The saga goes on.",
         lambda saga, _, reason, who: saga.resume(reason, who=who),
+    ),
+    "retry-now": Verb(
+        "RetryNow", "Retry now", "Attempts that wait for their back-off begin at once. A blocked saga is tried again.",
+        "Retry now", "What waited for its back-off begins.",
+        lambda saga, _, reason, who: saga.retry_now(reason, who=who),
     ),
     "terminate": Verb(
         "Terminate", "Terminate",
@@ -306,7 +314,7 @@ async def act(request: Request, form: Form) -> Response:
             raise Refused(400, "Give a reason: the history keeps it.")
         waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
         request.session["who"] = who
-        said = f"{verb.title}: recorded. {LATER if verb.call == 'Recover' else WITHOUT_CODE}" if waits_for else verb.said
+        said = f"{verb.title}: recorded. {_WAITS.get(verb.call, WITHOUT_CODE)}" if waits_for else verb.said
         return go(request, address("/saga", id=saga_id), said)
 
     values = await _facts(request, saga_id, verb)

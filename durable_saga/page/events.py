@@ -118,6 +118,7 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "pause_requested": lambda body, _: _by(body, "paused the saga" + (" and its clocks" if body.stop_clocks else "")),
     "resume_requested": lambda body, _: _by(body, "resumed the saga"),
     "stopped_before_start": lambda body, _: _by(body, "stopped the saga before it began"),
+    "retry_requested": lambda body, _: _by(body, "ended the back-off of what waited"),
     "saga_terminated": lambda body, _: _by(body, "terminated the saga"),
     "saga_timed_out": lambda body, _: "the saga took longer than its time-out",
     "compensation_registered": lambda body, name: f"{name} was registered as an undo",

@@ -234,6 +234,18 @@ class ResumeRequest(_message.Message):
     who: str
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class RetryNowRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
 class PauseTypeRequest(_message.Message):
     __slots__ = ("namespace", "saga_type", "reason", "who")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]

@@ -102,7 +102,8 @@ class HistoryService:
         writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
             "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish, "Pause": messages.pause,
-            "Resume": messages.resume, "PauseType": pausing.pause_type, "ResumeType": pausing.resume_type,
+            "Resume": messages.resume, "RetryNow": messages.retry_now, "PauseType": pausing.pause_type,
+            "ResumeType": pausing.resume_type,
             "Terminate": terminating.terminate, "RollOut": builds.roll_out,
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
