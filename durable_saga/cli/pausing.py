@@ -1,4 +1,4 @@
-"""Commands that let sagas stand still, and go on: one by one, or all of a type."""
+"""Commands that let sagas stand still, go on, and begin again: one by one, or all of a type."""
 
 from __future__ import annotations
 
@@ -73,6 +73,20 @@ def retry_now(saga_ids: tuple[str, ...], reason: str, url: str, namespace: str) 
     _each("retry-now", said, saga_ids, lambda handle: handle.retry_now(reason), url, namespace, "It was, or still is:")
 
 
+@click.command()
+@click.argument("saga_id")
+@REASON
+@url_option
+@NAMESPACE
+def restart(saga_id: str, reason: str, url: str, namespace: str) -> None:
+    """Begin an ended saga again, in a new run with the same arguments. What it did before stays as it is."""
+    run = with_client(lambda client: client.handle(saga_id).restart(reason), url, namespace)
+    if output.is_terminal():
+        click.echo(printable(f"{saga_id}: begins again, as run {run}"))
+    else:
+        output.print_json({"id": saga_id, "done": "restart", "run": run})
+
+
 def _check(saga_ids: tuple[str, ...], saga_type: str) -> None:
     if bool(saga_ids) == bool(saga_type):
         raise click.UsageError("give ids of sagas, or --type")
@@ -114,4 +128,4 @@ def _each(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (pause, resume, retry_now)
+COMMANDS: tuple[click.Command, ...] = (pause, resume, retry_now, restart)

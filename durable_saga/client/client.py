@@ -20,7 +20,7 @@ from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_
 from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, overview_of, time_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text, words
-from durable_saga.client.starting import StartOptions, check_same, options_in, request_of
+from durable_saga.client.starting import StartOptions, check_same, options_in, request_of, restarted
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.clock import Chance, SystemChance
 from durable_saga.declared.declarative import Saga
@@ -169,6 +169,12 @@ class Handle(Generic[R]):
         again. The history keeps who and why if something waited. Returns why the saga was blocked, or why it can't go on now,
         or "". Raises AlreadyEnded."""
         return await self._ask("retry_now", c.RetryNowRequest, reason, who)
+
+    async def restart(self, reason: str = "", *, who: str | None = None) -> int:
+        """Begin an ended saga again under its id: a new run with the same arguments, search attributes and time-out, with
+        today's code and new idempotency keys. What the run before did stays as it is. Returns the number of the new run.
+        Raises AlreadyEnded, with what to do, for a saga that has not ended, and NotFound after a purge."""
+        return await restarted(self._client, self._key, self._message_id(), words(reason, who))
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now, without undoing anything. Raises AlreadyEnded."""

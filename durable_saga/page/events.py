@@ -85,6 +85,11 @@ def _ended(body: Any, _: str) -> str:
     return f"ended: {in_words(status_name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
 
 
+def _started(body: Any, _: str) -> str:
+    again = _by(body.restart, "restarted the saga") if body.HasField("restart") else ""
+    return f"{body.saga_type} started" + (f": {again}" if again else "")
+
+
 def _unwind(body: Any, _: str) -> str:
     what = f"of call {body.call} begins" if body.call else "begins"
     reason = "cancelled" if body.cancelled else _failed(body) if body.failure.type else ""
@@ -103,7 +108,7 @@ def _opened(body: Any, name: str) -> str:
 
 
 _WORDS: dict[str, Callable[[Any, str], str]] = {
-    "saga_started": lambda body, _: f"{body.saga_type} started",
+    "saga_started": _started,
     "step_scheduled": lambda body, name: f"{name} begins" + (f", undone by {body.compensation}" if body.compensation else ""),
     "step_completed": lambda body, name: f"{name} completed" + (f" in attempt {body.attempt}" if body.attempt > 1 else ""),
     "step_attempt_failed": lambda body, name: f"{name} failed in attempt {body.attempt}: {_failed(body)}{_again(body)}",

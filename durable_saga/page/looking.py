@@ -157,7 +157,7 @@ def _arguments(first: list[h.Event]) -> showing.Text | None:
 def _verbs(one: c.Description) -> list[str]:
     """What can be done to it now."""
     if not showing.is_open(one.status):
-        return []
+        return [] if one.next_run else ["restart"]
     found = ["signal", "publish"]
     if one.status == h.HELD:
         found.append("recover")
