@@ -211,6 +211,8 @@ async def play(client: Client) -> list[Handle[Any]]:
     again = await client.start(retried, id="retried")
     await _until_step(again, "call_the_bank", "retrying")
     await again.retry_now("the bank is back")
+    stopped = await client.start(waits, id="stopped", after=3600)
+    await stopped.cancel("no longer wanted")
     late = await client.start(times_out, id="late")
     settled = await client.start(settles, id="settled")
     await settled.signal(top_up, "bad")
@@ -221,7 +223,7 @@ async def play(client: Client) -> list[Handle[Any]]:
         await asyncio.sleep(0.01)
     await going.recover("let it go")
     skips = await client.start(Skips, "c-7", id="skips")
-    handles: list[Handle[Any]] = [first, paused, ended, again, late, settled, going, skips]
+    handles: list[Handle[Any]] = [first, paused, ended, again, stopped, late, settled, going, skips]
     for handle in handles:
         await _end(handle)
     return handles
