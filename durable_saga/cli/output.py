@@ -90,9 +90,12 @@ def print_description(one: c.Description) -> None:
     console.print(f"started {when(one.started_ms)}  ended {when(one.ended_ms) or '-'}  events {one.next_seq}")
     console.print(f"owner {shown(one.owner) or '-'} (epoch {one.epoch})  wakes {when(one.wake_at_ms) or '-'}")
     if one.previous_run or one.next_run:
-        after = f"continues in run {one.next_run}" if one.next_run else "is the newest"
+        goes_on = "continues" if one.status == h.CONTINUED else "was restarted"
+        after = f"{goes_on} in run {one.next_run}" if one.next_run else "is the newest"
         before = f", after run {one.previous_run}" if one.previous_run else ""
         console.print(f"run {one.key.run} {after}{before}", highlight=False)
+    if one.restarted:
+        console.print(f"restarted {shown(one.restarted)}", highlight=False)
     if one.attributes:
         console.print(
             "attributes",

@@ -1,4 +1,4 @@
-"""Commands that let sagas stand still, and go on: one by one, or all of a type."""
+"""Commands that let sagas stand still, go on, and begin again: one by one, or all of a type."""
 
 from __future__ import annotations
 
@@ -60,6 +60,33 @@ def resume(saga_ids: tuple[str, ...], saga_type: str, reason: str, url: str, nam
         _each("resume", "goes on", saga_ids, lambda handle: handle.resume(reason), url, namespace)
 
 
+@click.command(name="retry-now")
+@click.argument("saga_ids", nargs=-1, required=True)
+@REASON
+@url_option
+@NAMESPACE
+def retry_now(saga_ids: tuple[str, ...], reason: str, url: str, namespace: str) -> None:
+    """Begin at once what waits for its back-off.
+
+    These are attempts of steps and compensations. A blocked saga is tried again."""
+    said = "what waits for its back-off begins now"
+    _each("retry-now", said, saga_ids, lambda handle: handle.retry_now(reason), url, namespace, "It was, or still is:")
+
+
+@click.command()
+@click.argument("saga_id")
+@REASON
+@url_option
+@NAMESPACE
+def restart(saga_id: str, reason: str, url: str, namespace: str) -> None:
+    """Begin an ended saga again, in a new run with the same arguments. What it did before stays as it is."""
+    run = with_client(lambda client: client.handle(saga_id).restart(reason), url, namespace)
+    if output.is_terminal():
+        click.echo(printable(f"{saga_id}: begins again, as run {run}"))
+    else:
+        output.print_json({"id": saga_id, "done": "restart", "run": run})
+
+
 def _check(saga_ids: tuple[str, ...], saga_type: str) -> None:
     if bool(saga_ids) == bool(saga_type):
         raise click.UsageError("give ids of sagas, or --type")
@@ -73,9 +100,11 @@ def _said(verb: str, saga_type: str, words: str) -> None:
 
 
 def _each(
-    verb: str, words: str, saga_ids: tuple[str, ...], work: Callable[[Handle[Any]], Awaitable[str]], url: str, namespace: str
+    verb: str, words: str, saga_ids: tuple[str, ...], work: Callable[[Handle[Any]], Awaitable[str]], url: str, namespace: str,
+    waits: str = TAKES_EFFECT_LATER,
 ) -> None:  # fmt: skip
-    """One after the other; those that can't be are told, and the others are done all the same."""
+    """One after the other; those that can't be are told, and the others are done all the same. `waits` stands before the
+    reason why it has no effect yet."""
     failed = 0
 
     async def go(client: Client) -> None:
@@ -90,7 +119,7 @@ def _each(
             if not output.is_terminal():
                 output.print_json({"id": saga_id, "done": verb} | ({"waits_for": waits_for} if waits_for else {}))
             elif waits_for:
-                click.echo(printable(f"{saga_id}: the {verb} is recorded. {TAKES_EFFECT_LATER} {waits_for}"))
+                click.echo(printable(f"{saga_id}: the {verb} is recorded. {waits} {waits_for}"))
             else:
                 click.echo(printable(f"{saga_id}: {words}"))
 
@@ -99,4 +128,4 @@ def _each(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (pause, resume)
+COMMANDS: tuple[click.Command, ...] = (pause, resume, retry_now, restart)

@@ -21,7 +21,7 @@ from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_
 from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, Trouble, overview_of, time_of, trouble_of
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text, words
-from durable_saga.client.starting import StartOptions, check_same, options_in, request_of
+from durable_saga.client.starting import StartOptions, check_same, options_in, request_of, restarted
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.client.working import Workers, workers_of
 from durable_saga.clock import Chance, SystemChance
@@ -143,19 +143,16 @@ class Handle(Generic[R]):
         until it takes effect, `describe()` shows it. Returns why the saga is blocked, or "" if it is not: a blocked saga is
         undone from its journal, without its code. Raises AlreadyEnded, also for a saga that is already unwinding or past its
         pivot."""
-        request = c.CancelRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
-        return str((await self._client.transport.call("cancel", request)).waits_for)
+        return await self._ask("cancel", c.CancelRequest, reason, who)
 
     async def compensate(self, reason: str = "", *, who: str | None = None) -> str:
         """Stop forward work and undo what the saga did; it ends as COMPENSATED. Returns and raises as cancel() does."""
-        request = c.CompensateRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
-        return str((await self._client.transport.call("compensate", request)).waits_for)
+        return await self._ask("compensate", c.CompensateRequest, reason, who)
 
     async def recover(self, reason: str = "", *, who: str | None = None) -> str:
         """Continue a held saga from its failed step; the results so far are kept. Returns as cancel() does. Raises
         AlreadyEnded if the saga is not held."""
-        request = c.RecoverRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
-        return str((await self._client.transport.call("recover", request)).waits_for)
+        return await self._ask("recover", c.RecoverRequest, reason, who)
 
     async def pause(self, reason: str = "", *, who: str | None = None, clocks: Literal["run", "stop"] = "run") -> str:
         """Let nothing of the saga begin until `resume()`: no step, no further attempt, no compensation. What is under way
@@ -163,14 +160,23 @@ class Handle(Generic[R]):
         Returns why it can't take effect yet, or "". Raises AlreadyEnded, and InvalidArgument for other `clocks`."""
         if clocks not in ("run", "stop"):
             raise errors.InvalidArgument(f"clocks is {clocks!r}: use 'run' or 'stop'")
-        said = words(reason, who)
-        request = c.PauseRequest(key=self._key, message_id=self._message_id(), stop_clocks=clocks == "stop", **said)
-        return str((await self._client.transport.call("pause", request)).waits_for)
+        return await self._ask("pause", c.PauseRequest, reason, who, stop_clocks=clocks == "stop")
 
     async def resume(self, reason: str = "", *, who: str | None = None) -> str:
         """End a pause. Returns as cancel() does. Raises AlreadyEnded, also for a saga that is not paused itself."""
-        request = c.ResumeRequest(key=self._key, message_id=self._message_id(), **words(reason, who))
-        return str((await self._client.transport.call("resume", request)).waits_for)
+        return await self._ask("resume", c.ResumeRequest, reason, who)
+
+    async def retry_now(self, reason: str = "", *, who: str | None = None) -> str:
+        """Begin at once every attempt of a step or compensation that waits for the end of its back-off, and try a blocked saga
+        again. The history keeps who and why if something waited. Returns why the saga was blocked, or why it can't go on now,
+        or "". Raises AlreadyEnded."""
+        return await self._ask("retry_now", c.RetryNowRequest, reason, who)
+
+    async def restart(self, reason: str = "", *, who: str | None = None) -> int:
+        """Begin an ended saga again under its id: a new run with the same arguments, search attributes and time-out, with
+        today's code and new idempotency keys. What the run before did stays as it is. Returns the number of the new run.
+        Raises AlreadyEnded, with what to do, for a saga that has not ended, and NotFound after a purge."""
+        return await restarted(self._client, self._key, self._message_id(), words(reason, who))
 
     async def terminate(self, reason: str = "", *, who: str | None = None) -> None:
         """End the saga now, without undoing anything. Raises AlreadyEnded."""
@@ -190,6 +196,11 @@ class Handle(Generic[R]):
         """Record that a compensation was done by hand, and how: `note` can't be empty (InvalidArgument). Raises as
         `skip_compensation()` does."""
         await self._decide(call, h.CompensationDecided.RESOLVE, note, who)
+
+    async def _ask(self, call: str, kind: Callable[..., Any], reason: str, who: str | None, **more: Any) -> str:
+        """By a message. Returns why it can't take effect yet, or ""."""
+        request = kind(key=self._key, message_id=self._message_id(), **words(reason, who), **more)
+        return str((await self._client.transport.call(call, request)).waits_for)
 
     async def _decide(self, call: str | int, verb: h.CompensationDecided.Verb, note: str, who: str | None) -> None:
         note, who = text("note", note), text("who", who or sender())

@@ -87,6 +87,8 @@ class Description:
     """The saga as a whole unwinds, or did."""
     previous_run: int = 0
     next_run: int = 0
+    restarted: str = ""
+    """By whom and why it was begun again after the run before it had ended."""
     version: int = 0
     """Of its code, at which it began, 0: it has not begun."""
     paused: str = ""
@@ -163,6 +165,7 @@ def description_of(one: c.Description) -> Description:
         unwinding=one.unwinding,
         previous_run=one.previous_run,
         next_run=one.next_run,
+        restarted=one.restarted,
         version=one.version,
         paused=one.paused,
         starts_at=time_of(one.starts_ms),

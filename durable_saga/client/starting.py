@@ -1,9 +1,10 @@
-"""A start: what is sent for it, and what a second one of the same id must be."""
+"""A start: what is sent for it, what a second one of the same id must be, and a restart."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, cast
 
@@ -17,6 +18,7 @@ from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
 from durable_saga.definition.starting import check_start
 from durable_saga.pb import client_pb2 as c
+from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import is_same_value
 from durable_saga.replay.attributes import texts_of
@@ -122,3 +124,12 @@ async def check_same(
         f"saga {asked.saga!r} was started before, as {was}; this start is"
         f" {asked.saga_type}{arguments.shown(second.data)}: use another id, or give the same arguments"
     )
+
+
+async def restarted(client: Asker, key: h.RunKey, message_id: str, words: Mapping[str, str]) -> int:
+    """The number of the new run. The request names the run that is the newest now, so that of two at once one is refused, also
+    where the run that the other one begins has ended by then. Raises AlreadyEnded and NotFound."""
+    with suppress(errors.NotFound):  # the server says what to do then
+        key = (await raw.describe_key(client, key, large=False)).key
+    request = c.RestartRequest(key=key, message_id=message_id, reason=words["reason"], who=words["who"])
+    return int((await client.transport.call("restart", request)).key.run)

@@ -123,6 +123,8 @@ class SyncHandle(Generic[R]):
     recover = _of_handle(Handle.recover)
     pause = _of_handle(Handle.pause)
     resume = _of_handle(Handle.resume)
+    retry_now = _of_handle(Handle.retry_now)
+    restart = _of_handle(Handle.restart)
     terminate = _of_handle(Handle.terminate)
     retry_compensation = _of_handle(Handle.retry_compensation)
     skip_compensation = _of_handle(Handle.skip_compensation)

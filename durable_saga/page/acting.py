@@ -26,7 +26,7 @@ from durable_saga.errors import (
 from durable_saga.page.engine import read, write
 from durable_saga.page.entrance import may
 from durable_saga.page.guarding import Form, forgery_token
-from durable_saga.page.looking import Page, page_of, saga_id_of
+from durable_saga.page.looking import Page, handle_of, number_of, page_of, saga_id_of
 from durable_saga.page.refusing import Refused
 from durable_saga.page.rendering import address, go
 from durable_saga.page.sessions import session_of
@@ -35,6 +35,9 @@ REASON_CHARACTERS_MAX = 1_000
 WHO_CHARACTERS_MAX = 100
 LATER = "It takes effect when the saga can continue, which it can't now."
 WITHOUT_CODE = "The saga is blocked, so it is undone from its journal, without its code."
+TRIED_AGAIN = "The saga was blocked, and is tried again now."
+_WAITS: Mapping[str, str] = {"Recover": LATER, "RetryNow": TRIED_AGAIN, "Pause": LATER, "Resume": LATER}
+"""Instead of WITHOUT_CODE."""
 STATUS_OF: dict[type[DurableSagaError], int] = {
     NotFound: 404, InvalidArgument: 400, AlreadyEnded: 409, AlreadyStarted: 409, Unavailable: 503,
     NotAllowed: 403,
@@ -58,6 +61,10 @@ class Verb:
     reason: str = "Reason"
     reason_needed: bool = False
     of_compensation: bool = False
+
+
+async def _restart(saga: Handle[Any], _: str, reason: str, who: str) -> None:
+    await saga.restart(reason, who=who)
 
 
 VERBS: Mapping[str, Verb] = {
@@ -85,6 +92,16 @@ VERBS: Mapping[str, Verb] = {
         "Resume", "Resume", "The saga goes on: what was kept back begins.",
         "Resume the saga", "The saga goes on.",
         lambda saga, _, reason, who: saga.resume(reason, who=who),
+    ),
+    "retry-now": Verb(
+        "RetryNow", "Retry now", "Attempts that wait for their back-off begin at once. A blocked saga is tried again.",
+        "Retry now", "What waited for its back-off begins.",
+        lambda saga, _, reason, who: saga.retry_now(reason, who=who),
+    ),
+    "restart": Verb(
+        "Restart", "Restart",
+        "The saga begins again under its id, with the same arguments. What it did before stays as it is.",
+        "Restart the saga", "The saga begins again.", _restart,
     ),
     "terminate": Verb(
         "Terminate", "Terminate",
@@ -277,12 +294,13 @@ def _verb(request: Request) -> tuple[str, Verb]:
 async def _facts(request: Request, saga_id: str, verb: Verb) -> dict[str, Any]:
     """What the form tells of the saga and the compensation. Raises NotFound."""
     call = request.query_params.get("call", "")
-    one = await read(raw.describe(page_of(request).client.handle(saga_id), large=False))
+    one = await read(raw.describe(handle_of(request), large=False))
     step = next((step for step in one.steps if step.call == call and step.compensation), None)
     if verb.of_compensation and step is None:
         raise NotFound(f"saga {saga_id!r} has no compensation for call {call!r}")
     return {
         "id": saga_id, "one": one, "step": step if verb.of_compensation else None, "call": call, "verb": verb,
+        "run": number_of(request, "run", 0) or "",
         "name": request.path_params["verb"], "reason_max": REASON_CHARACTERS_MAX, "who_max": WHO_CHARACTERS_MAX,
     }  # fmt: skip
 
@@ -304,9 +322,9 @@ async def act(request: Request, form: Form) -> Response:
         reason = bounded(form.text("reason"), "the reason", REASON_CHARACTERS_MAX)
         if verb.reason_needed and not reason:
             raise Refused(400, "Give a reason: the history keeps it.")
-        waits_for = await write(verb.act(page_of(request).client.handle(saga_id), call, reason, who))
+        waits_for = await write(verb.act(handle_of(request), call, reason, who))
         request.session["who"] = who
-        said = f"{verb.title}: recorded. {LATER if verb.call == 'Recover' else WITHOUT_CODE}" if waits_for else verb.said
+        said = f"{verb.title}: recorded. {_WAITS.get(verb.call, WITHOUT_CODE)}" if waits_for else verb.said
         return go(request, address("/saga", id=saga_id), said)
 
     values = await _facts(request, saga_id, verb)

@@ -85,6 +85,11 @@ def _ended(body: Any, _: str) -> str:
     return f"ended: {in_words(status_name(body.status))}{unread}" + (f"; {_failed(body)}" if body.HasField("failure") else "")
 
 
+def _started(body: Any, _: str) -> str:
+    again = _by(body.restart, "restarted the saga") if body.HasField("restart") else ""
+    return f"{body.saga_type} started" + (f": {again}" if again else "")
+
+
 def _unwind(body: Any, _: str) -> str:
     what = f"of call {body.call} begins" if body.call else "begins"
     reason = "cancelled" if body.cancelled else _failed(body) if body.failure.type else ""
@@ -103,7 +108,7 @@ def _opened(body: Any, name: str) -> str:
 
 
 _WORDS: dict[str, Callable[[Any, str], str]] = {
-    "saga_started": lambda body, _: f"{body.saga_type} started",
+    "saga_started": _started,
     "step_scheduled": lambda body, name: f"{name} begins" + (f", undone by {body.compensation}" if body.compensation else ""),
     "step_completed": lambda body, name: f"{name} completed" + (f" in attempt {body.attempt}" if body.attempt > 1 else ""),
     "step_attempt_failed": lambda body, name: f"{name} failed in attempt {body.attempt}: {_failed(body)}{_again(body)}",
@@ -118,6 +123,7 @@ _WORDS: dict[str, Callable[[Any, str], str]] = {
     "pause_requested": lambda body, _: _by(body, "paused the saga" + (" and its clocks" if body.stop_clocks else "")),
     "resume_requested": lambda body, _: _by(body, "resumed the saga"),
     "stopped_before_start": lambda body, _: _by(body, "stopped the saga before it began"),
+    "retry_requested": lambda body, _: _by(body, "ended the back-off of what waited"),
     "saga_terminated": lambda body, _: _by(body, "terminated the saga"),
     "saga_timed_out": lambda body, _: "the saga took longer than its time-out",
     "compensation_registered": lambda body, name: f"{name} was registered as an undo",

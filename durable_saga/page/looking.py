@@ -205,14 +205,15 @@ def _arguments(first: list[h.Event]) -> showing.Text | None:
 def _verbs(one: c.Description) -> list[str]:
     """What can be done to it now."""
     if not showing.is_open(one.status):
-        return []
+        return [] if one.next_run else ["restart"]
     found = ["signal", "publish"]
     if one.status == h.HELD:
         found.append("recover")
     if one.status in (h.RUNNING, h.HELD) and not one.past_pivot and not one.settling:
         found += ["cancel", "compensate"]
     found.append("resume" if any(not one.saga_type for one in one.pauses) else "pause")
-    return [*found, "terminate"]
+    waits = any("retrying" in (step.state, step.compensation_state) for step in one.steps)
+    return [*found, *(["retry-now"] if waits or one.blocked else []), "terminate"]
 
 
 async def history(request: Request) -> Response:

@@ -16,7 +16,7 @@ ACCESS_REQUESTS: dict[str, Any] = {one.name: GetMessageClass(one.input_type) for
 REPLIES: dict[str, Any] = {one.name: GetMessageClass(one.output_type) for one in _METHODS}
 STREAMED = frozenset((
     "Start", "Signal", "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Publish", "Wait", "Claim", "Pause",
-    "Resume",
+    "Resume", "RetryNow",
 ))  # fmt: skip
 """Many and small; what may be large would keep those behind it waiting."""
 STREAMED_BYTES_MAX = 64 * 1024

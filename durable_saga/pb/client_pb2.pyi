@@ -234,6 +234,38 @@ class ResumeRequest(_message.Message):
     who: str
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class RetryNowRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class RestartRequest(_message.Message):
+    __slots__ = ("key", "message_id", "reason", "who")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class RestartReply(_message.Message):
+    __slots__ = ("key", "waits_for")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    waits_for: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., waits_for: _Optional[str] = ...) -> None: ...
+
 class PauseTypeRequest(_message.Message):
     __slots__ = ("namespace", "saga_type", "reason", "who")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -532,7 +564,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ...) -> None: ...
 
 class Description(_message.Message):
-    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "version", "build", "paused", "pauses", "sub_state", "doing", "damaged", "starts_ms", "memo")
+    __slots__ = ("key", "saga_type", "status", "owner", "epoch", "next_seq", "started_ms", "updated_ms", "ended_ms", "wake_at_ms", "blocked", "result", "failure", "steps", "unread", "state", "past_pivot", "recoverable", "previous_run", "next_run", "warning", "attributes", "messages", "messages_left_out", "settling", "unwinding", "from_journal", "restarted", "version", "build", "paused", "pauses", "sub_state", "doing", "damaged", "starts_ms", "memo")
     class StateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -574,6 +606,7 @@ class Description(_message.Message):
     SETTLING_FIELD_NUMBER: _ClassVar[int]
     UNWINDING_FIELD_NUMBER: _ClassVar[int]
     FROM_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    RESTARTED_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
@@ -610,6 +643,7 @@ class Description(_message.Message):
     settling: bool
     unwinding: bool
     from_journal: str
+    restarted: str
     version: int
     build: str
     paused: str
@@ -619,7 +653,7 @@ class Description(_message.Message):
     damaged: str
     starts_ms: int
     memo: _payload_pb2.Payload
-    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ..., damaged: _Optional[str] = ..., starts_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., status: _Optional[_Union[_history_pb2.Status, str]] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., next_seq: _Optional[int] = ..., started_ms: _Optional[int] = ..., updated_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., wake_at_ms: _Optional[int] = ..., blocked: _Optional[str] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[StepView, _Mapping]]] = ..., unread: _Optional[_Iterable[str]] = ..., state: _Optional[_Mapping[str, _payload_pb2.Payload]] = ..., past_pivot: bool = ..., recoverable: bool = ..., previous_run: _Optional[int] = ..., next_run: _Optional[int] = ..., warning: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., messages: _Optional[_Iterable[_Union[MessageView, _Mapping]]] = ..., messages_left_out: _Optional[int] = ..., settling: bool = ..., unwinding: bool = ..., from_journal: _Optional[str] = ..., restarted: _Optional[str] = ..., version: _Optional[int] = ..., build: _Optional[str] = ..., paused: _Optional[str] = ..., pauses: _Optional[_Iterable[_Union[Pause, _Mapping]]] = ..., sub_state: _Optional[_Union[_history_pb2.SubState, str]] = ..., doing: _Optional[_Union[_history_pb2.Doing, _Mapping]] = ..., damaged: _Optional[str] = ..., starts_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class Pause(_message.Message):
     __slots__ = ("who", "reason", "since_ms", "stop_clocks", "saga_type")

@@ -82,6 +82,16 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
                 _registered_method=True)
+        self.RetryNow = channel.unary_unary(
+                '/durable_saga.v1.Sagas/RetryNow',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.RetryNowRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+                _registered_method=True)
+        self.Restart = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Restart',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.RestartRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.RestartReply.FromString,
+                _registered_method=True)
         self.PauseType = channel.unary_unary(
                 '/durable_saga.v1.Sagas/PauseType',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.PauseTypeRequest.SerializeToString,
@@ -222,6 +232,20 @@ class SagasServicer(object):
 
     def Resume(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryNow(self, request, context):
+        """every attempt that waits for its back-off begins, a blocked run is tried
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restart(self, request, context):
+        """the same arguments in a new run of an ended saga
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -380,6 +404,16 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.ResumeRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'RetryNow': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryNow,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.RetryNowRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.MessageReply.SerializeToString,
+            ),
+            'Restart': grpc.unary_unary_rpc_method_handler(
+                    servicer.Restart,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.RestartRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.RestartReply.SerializeToString,
             ),
             'PauseType': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseType,
@@ -706,6 +740,60 @@ class Sagas(object):
             '/durable_saga.v1.Sagas/Resume',
             durable__saga_dot_v1_dot_client__pb2.ResumeRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryNow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/RetryNow',
+            durable__saga_dot_v1_dot_client__pb2.RetryNowRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.MessageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Restart',
+            durable__saga_dot_v1_dot_client__pb2.RestartRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.RestartReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,7 +85,7 @@ class RunKey(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., saga: _Optional[str] = ..., run: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "pause_requested", "resume_requested", "stopped_before_start", "sealed", "version", "build")
+    __slots__ = ("seq", "time_ms", "large_bytes", "saga_started", "step_scheduled", "step_completed", "step_attempt_failed", "step_failed", "step_cancelled", "timer_fired", "signal_received", "cancel_requested", "saga_timed_out", "compensation_registered", "unwind_started", "compensation_scheduled", "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "compensation_skipped", "saga_ended", "saga_terminated", "step_skipped", "state_changed", "scope_opened", "pivot_passed", "saga_held", "recover_requested", "compensate_requested", "key_declared", "attributes_set", "settling_started", "signal_rejected", "pause_requested", "resume_requested", "stopped_before_start", "retry_requested", "sealed", "version", "build")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     LARGE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,7 @@ class Event(_message.Message):
     PAUSE_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     RESUME_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     STOPPED_BEFORE_START_FIELD_NUMBER: _ClassVar[int]
+    RETRY_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -163,13 +164,14 @@ class Event(_message.Message):
     pause_requested: PauseRequested
     resume_requested: ResumeRequested
     stopped_before_start: StoppedBeforeStart
+    retry_requested: RetryRequested
     sealed: bool
     version: int
     build: str
-    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., pause_requested: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume_requested: _Optional[_Union[ResumeRequested, _Mapping]] = ..., stopped_before_start: _Optional[_Union[StoppedBeforeStart, _Mapping]] = ..., sealed: bool = ..., version: _Optional[int] = ..., build: _Optional[str] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., time_ms: _Optional[int] = ..., large_bytes: _Optional[int] = ..., saga_started: _Optional[_Union[SagaStarted, _Mapping]] = ..., step_scheduled: _Optional[_Union[StepScheduled, _Mapping]] = ..., step_completed: _Optional[_Union[StepCompleted, _Mapping]] = ..., step_attempt_failed: _Optional[_Union[StepAttemptFailed, _Mapping]] = ..., step_failed: _Optional[_Union[StepFailed, _Mapping]] = ..., step_cancelled: _Optional[_Union[StepCancelled, _Mapping]] = ..., timer_fired: _Optional[_Union[TimerFired, _Mapping]] = ..., signal_received: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel_requested: _Optional[_Union[CancelRequested, _Mapping]] = ..., saga_timed_out: _Optional[_Union[SagaTimedOut, _Mapping]] = ..., compensation_registered: _Optional[_Union[CompensationRegistered, _Mapping]] = ..., unwind_started: _Optional[_Union[UnwindStarted, _Mapping]] = ..., compensation_scheduled: _Optional[_Union[CompensationScheduled, _Mapping]] = ..., compensation_completed: _Optional[_Union[CompensationCompleted, _Mapping]] = ..., compensation_attempt_failed: _Optional[_Union[CompensationAttemptFailed, _Mapping]] = ..., compensation_stuck: _Optional[_Union[CompensationStuck, _Mapping]] = ..., compensation_decided: _Optional[_Union[CompensationDecided, _Mapping]] = ..., compensation_skipped: _Optional[_Union[CompensationSkipped, _Mapping]] = ..., saga_ended: _Optional[_Union[SagaEnded, _Mapping]] = ..., saga_terminated: _Optional[_Union[SagaTerminated, _Mapping]] = ..., step_skipped: _Optional[_Union[StepSkipped, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., scope_opened: _Optional[_Union[ScopeOpened, _Mapping]] = ..., pivot_passed: _Optional[_Union[PivotPassed, _Mapping]] = ..., saga_held: _Optional[_Union[SagaHeld, _Mapping]] = ..., recover_requested: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate_requested: _Optional[_Union[CompensateRequested, _Mapping]] = ..., key_declared: _Optional[_Union[KeyDeclared, _Mapping]] = ..., attributes_set: _Optional[_Union[AttributesSet, _Mapping]] = ..., settling_started: _Optional[_Union[SettlingStarted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., pause_requested: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume_requested: _Optional[_Union[ResumeRequested, _Mapping]] = ..., stopped_before_start: _Optional[_Union[StoppedBeforeStart, _Mapping]] = ..., retry_requested: _Optional[_Union[RetryRequested, _Mapping]] = ..., sealed: bool = ..., version: _Optional[int] = ..., build: _Optional[str] = ...) -> None: ...
 
 class SagaStarted(_message.Message):
-    __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules", "pause", "asked_ms", "memo", "first_run", "carried", "carried_values")
+    __slots__ = ("saga_type", "input", "timeout_ms", "seed", "keys", "previous_run", "default_timeout_ms", "attributes", "rules", "pause", "asked_ms", "memo", "first_run", "restart", "carried", "carried_values")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +199,7 @@ class SagaStarted(_message.Message):
     ASKED_MS_FIELD_NUMBER: _ClassVar[int]
     MEMO_FIELD_NUMBER: _ClassVar[int]
     FIRST_RUN_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
     CARRIED_FIELD_NUMBER: _ClassVar[int]
     CARRIED_VALUES_FIELD_NUMBER: _ClassVar[int]
     saga_type: str
@@ -212,9 +215,10 @@ class SagaStarted(_message.Message):
     asked_ms: int
     memo: _payload_pb2.Payload
     first_run: int
+    restart: RestartRequested
     carried: _containers.ScalarMap[str, str]
     carried_values: _payload_pb2.Payload
-    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., asked_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., first_run: _Optional[int] = ..., carried: _Optional[_Mapping[str, str]] = ..., carried_values: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
+    def __init__(self, saga_type: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., seed: _Optional[bytes] = ..., keys: _Optional[_Iterable[str]] = ..., previous_run: _Optional[int] = ..., default_timeout_ms: _Optional[int] = ..., attributes: _Optional[_Mapping[str, str]] = ..., rules: _Optional[int] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., asked_ms: _Optional[int] = ..., memo: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., first_run: _Optional[int] = ..., restart: _Optional[_Union[RestartRequested, _Mapping]] = ..., carried: _Optional[_Mapping[str, str]] = ..., carried_values: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class StepScheduled(_message.Message):
     __slots__ = ("call", "name", "input", "compensation", "no_effect", "at_most_once", "defaults", "no_timeout", "scope")
@@ -593,6 +597,26 @@ class ResumeRequested(_message.Message):
     who: str
     def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
 
+class RetryRequested(_message.Message):
+    __slots__ = ("message_id", "reason", "who")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
+class RestartRequested(_message.Message):
+    __slots__ = ("message_id", "reason", "who")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    reason: str
+    who: str
+    def __init__(self, message_id: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ...) -> None: ...
+
 class KeyDeclared(_message.Message):
     __slots__ = ("call", "key")
     CALL_FIELD_NUMBER: _ClassVar[int]
@@ -641,7 +665,7 @@ class AttributesSet(_message.Message):
     def __init__(self, call: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("message_id", "received_ms", "place", "signal", "cancel", "decision", "recover", "compensate", "pause", "resume")
+    __slots__ = ("message_id", "received_ms", "place", "signal", "cancel", "decision", "recover", "compensate", "retry", "pause", "resume")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_MS_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
@@ -650,6 +674,7 @@ class InboxMessage(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     RECOVER_FIELD_NUMBER: _ClassVar[int]
     COMPENSATE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
     message_id: str
@@ -660,6 +685,7 @@ class InboxMessage(_message.Message):
     decision: CompensationDecided
     recover: RecoverRequested
     compensate: CompensateRequested
+    retry: RetryRequested
     pause: PauseRequested
     resume: ResumeRequested
-    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., place: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ..., recover: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate: _Optional[_Union[CompensateRequested, _Mapping]] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume: _Optional[_Union[ResumeRequested, _Mapping]] = ...) -> None: ...
+    def __init__(self, message_id: _Optional[str] = ..., received_ms: _Optional[int] = ..., place: _Optional[int] = ..., signal: _Optional[_Union[SignalReceived, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequested, _Mapping]] = ..., decision: _Optional[_Union[CompensationDecided, _Mapping]] = ..., recover: _Optional[_Union[RecoverRequested, _Mapping]] = ..., compensate: _Optional[_Union[CompensateRequested, _Mapping]] = ..., retry: _Optional[_Union[RetryRequested, _Mapping]] = ..., pause: _Optional[_Union[PauseRequested, _Mapping]] = ..., resume: _Optional[_Union[ResumeRequested, _Mapping]] = ...) -> None: ...

@@ -27,7 +27,10 @@ WORKING = frozenset({Role.WORKER, Role.ADMIN})
 _ADMIN = frozenset({Role.ADMIN})
 READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Builds", "Workers")
 SENDING = ("Start", "Signal", "Publish")
-OPERATING = ("Cancel", "Compensate", "Recover", "Terminate", "Decide", "Pause", "Resume", "PauseType", "ResumeType", "RollOut")
+OPERATING = (
+    "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Pause", "Resume", "PauseType", "ResumeType", "RollOut",
+    "RetryNow", "Restart",
+)  # fmt: skip
 ADMINISTERING = ("Grant", "Tokens", "Revoke", "Audit")
 CALLS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys(READING, _READ), **dict.fromkeys(SENDING, _SEND), **dict.fromkeys(OPERATING, _OPERATE),

@@ -76,9 +76,17 @@ class Resume:
     call: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RetryNow:
+    """Attempts that don't wait for the end of their back-off any more, each with its call and number."""
+
+    attempts: Sequence[tuple[str, int]]
+    call: str = ""
+
+
 NOT_DECODED: Any = object()
 """In the place of a result that stands in its event alone."""
-Effect = RunStep | RunCompensation | CancelStep | Pause | Resume
+Effect = RunStep | RunCompensation | CancelStep | Pause | Resume | RetryNow
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from durable_saga.replay.unwind import Stack
 
 MESSAGES = frozenset({
     "signal_received", "cancel_requested", "compensation_decided", "compensate_requested", "pause_requested",
-    "resume_requested",
+    "resume_requested", "retry_requested",
 })  # fmt: skip
 
 

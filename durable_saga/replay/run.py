@@ -47,6 +47,7 @@ from durable_saga.replay.keys import Declared, Keys
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.pausing import Pausing
 from durable_saga.replay.phases import ENDED, FORWARD, HELD, REPLAY_AGAIN, SETTLING, UNWINDING
+from durable_saga.replay.retrying import Retrying
 from durable_saga.replay.scopes import Scopes
 from durable_saga.replay.signals import Signals
 from durable_saga.replay.standing import Standing
@@ -103,7 +104,7 @@ class Core:
         self.scopes = Scopes(tape, standing, loop, stack, self.unwinding, versions)
         self.signals = signals = Signals(definition, tape, standing, loop, self.scopes)
         self.children = Children(standing, loop, self.scopes, self.state, signals, self.declared, self.unawaited)
-        self.pausing = Pausing(tape, standing, stack, calls)
+        self.pausing, self.retrying = Pausing(tape, standing, stack, calls), Retrying(tape, stack, calls)
         self.continuing = Continuing(definition, standing, stack, calls, signals)
         ending = Ending(definition, tape, standing, calls, self.state, self.attributes, self.keys, signals, holding, unwinding)
         self.ending, self._definitions = ending, definitions
@@ -224,8 +225,8 @@ class Core:
         phase = self.standing.phase
         if phase in (ENDED, REPLAY_AGAIN):
             return False
-        if kind == "recover_requested":
-            return phase == HELD
+        if kind in ("recover_requested", "retry_requested"):
+            return phase == HELD if kind == "recover_requested" else self.retrying.has_any
         if kind.startswith("step_"):
             return self.calls.wants(kind, fact)
         if kind.startswith("compensation_") and kind != "compensation_decided":
@@ -392,6 +393,7 @@ _FACTS: dict[str, Callable[[Core, Any], None]] = {
     "compensation_decided": lambda core, fact: core.unwinding.decided(fact),
     "pause_requested": lambda core, fact: core.pausing.pause(fact),
     "resume_requested": lambda core, fact: core.pausing.resume(fact),
+    "retry_requested": lambda core, _: core.retrying.now(),
     "saga_terminated": lambda core, _: core.ending.terminate(),
     "stopped_before_start": lambda core, fact: core.ending.terminate(fact.status),
 }

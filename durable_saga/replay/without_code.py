@@ -31,7 +31,7 @@ _TOLD = frozenset({
     "saga_started", "cancel_requested", "compensate_requested", "saga_timed_out", "recover_requested", "saga_terminated",
     "stopped_before_start",
     "compensation_completed", "compensation_attempt_failed", "compensation_stuck", "compensation_decided", "pause_requested",
-    "resume_requested",
+    "resume_requested", "retry_requested",
 })  # fmt: skip
 """Facts that do in the fold what they always do. Of the others, the code alone would have made something."""
 Tell = Callable[[str, Any], None]

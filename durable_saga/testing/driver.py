@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from durable_saga import codec
@@ -18,7 +18,7 @@ from durable_saga.errors import StepInterrupted
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.pb.payloads import DETERMINISM_RULES
-from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RunCompensation, RunStep
+from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RetryNow, RunCompensation, RunStep
 from durable_saga.replay.definitions import NOTHING_KNOWN, Definitions
 from durable_saga.replay.history import INTENTS
 from durable_saga.testing.faults import NO_FAULTS, Faults
@@ -181,6 +181,9 @@ class Driver:
         for effect in self._held:
             if isinstance(effect, CancelStep):
                 self._waiting.pop(effect.call, None)
+            elif isinstance(effect, RetryNow):
+                for call in dict(effect.attempts).keys() & self._waiting.keys():
+                    self._waiting[call] = replace(self._waiting[call], not_before_ms=0)
             elif not isinstance(effect, Pause | Resume):
                 self._waiting[effect.call] = effect
         self._held = []

@@ -14,7 +14,7 @@ from durable_saga.pb import history_pb2 as h
 _EVENTS = {
     "signal": "signal_received", "cancel": "cancel_requested", "decision": "compensation_decided",
     "recover": "recover_requested", "compensate": "compensate_requested", "pause": "pause_requested",
-    "resume": "resume_requested",
+    "resume": "resume_requested", "retry": "retry_requested",
 }  # fmt: skip
 _KINDS = frozenset(_EVENTS.values())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from durable_saga.clock import Clock
-from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RunCompensation, RunStep
+from durable_saga.replay import CancelStep, Core, Effect, Pause, Resume, RetryNow, RunCompensation, RunStep
 from durable_saga.worker.attempts import Attempts
 
 
@@ -77,6 +78,8 @@ class Starts:
             elif isinstance(effect, Resume):
                 self._gate.take(effect)
                 self.look_at_gate()
+            elif isinstance(effect, RetryNow):
+                self._retry(effect)
             elif not isinstance(effect, Pause):
                 self.start(effect)
 
@@ -85,6 +88,13 @@ class Starts:
             self._delayed[effect.call] = effect
         else:
             self._attempts.start(effect)
+
+    def _retry(self, effect: RetryNow) -> None:
+        """Those of them that still wait: one that has begun meanwhile does not begin twice."""
+        for call, attempt in effect.attempts:
+            if (waits := self._delayed.get(call)) is not None and waits.attempt == attempt:
+                self._delayed[call] = replace(waits, not_before_ms=0)
+        self.due(self._clock.now_ms())
 
     def due(self, now_ms: int) -> None:
         """Begin those whose time has come."""

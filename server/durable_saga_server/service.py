@@ -30,6 +30,7 @@ from durable_saga_server.runs.messages import Messages
 from durable_saga_server.runs.not_begun import NotBegun
 from durable_saga_server.runs.pausing import Pausing
 from durable_saga_server.runs.reading import Reading
+from durable_saga_server.runs.restarting import Restarting
 from durable_saga_server.runs.starting import Starting
 from durable_saga_server.runs.terminating import Terminating
 from durable_saga_server.runs.waiters import Waiters
@@ -92,20 +93,24 @@ class HistoryService:
             means, heads, self.dispatcher, self.committer,
             hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,
         )  # fmt: skip
-        self.calls = self._gated(starting, messages, terminating, Pausing(means, self.sessions.paused), large)
+        restarting = Restarting(means, chains, heads, self.sessions.paused)
+        pausing = Pausing(means, self.sessions.paused)
+        self.calls = self._gated(starting, messages, terminating, restarting, pausing, large)
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
     def _gated(
-        self, starting: Starting, messages: Messages, terminating: Terminating, pausing: Pausing, large: LargePayloads
-    ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
+        self, starting: Starting, messages: Messages, terminating: Terminating, restarting: Restarting, pausing: Pausing,
+        large: LargePayloads,
+    ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:  # fmt: skip
         """By name. Only so many of those that write are let in at once."""
         reading, builds = self.reading, Builds(self._means, self.sessions)
         admitted = Admission(self.config.calls_at_once_max).admitted
         writing: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Start": starting.start, "Signal": messages.signal, "Cancel": messages.cancel, "Compensate": messages.compensate,
             "Recover": messages.recover, "Decide": messages.decide, "Publish": messages.publish, "Pause": messages.pause,
-            "Resume": messages.resume, "PauseType": pausing.pause_type, "ResumeType": pausing.resume_type,
-            "Terminate": terminating.terminate, "RollOut": builds.roll_out,
+            "Resume": messages.resume, "RetryNow": messages.retry_now, "PauseType": pausing.pause_type,
+            "ResumeType": pausing.resume_type,
+            "Terminate": terminating.terminate, "Restart": restarting.restart, "RollOut": builds.roll_out,
         }  # fmt: skip
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,

@@ -37,6 +37,8 @@ TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Compensate": (OPERATE, c.CompensateRequest(key=KEY, message_id="k")),
     "Recover": (OPERATE, c.RecoverRequest(key=KEY, message_id="r")), "Terminate": (OPERATE, c.TerminateRequest(key=KEY)),
     "Pause": (OPERATE, c.PauseRequest(key=KEY, message_id="a")), "Resume": (OPERATE, c.ResumeRequest(key=KEY, message_id="b")),
+    "Restart": (OPERATE, c.RestartRequest(key=KEY, message_id="x")),
+    "RetryNow": (OPERATE, c.RetryNowRequest(key=KEY, message_id="y")),
     "PauseType": (OPERATE, c.PauseTypeRequest(namespace="shop", saga_type="t")),
     "ResumeType": (OPERATE, c.ResumeTypeRequest(namespace="shop", saga_type="t")),
     "RollOut": (OPERATE, c.RollOutRequest(namespace="shop")), "Builds": (READ, c.BuildsRequest(namespace="shop")),

@@ -68,6 +68,7 @@ class World:
     stop_clocks: bool = False
     cancels: bool = False
     pauses_max: int = 4
+    retries: bool = False
     journal: list[h.Event] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     done: list[tuple[str, str, int]] = field(default_factory=list)
@@ -132,6 +133,7 @@ class World:
         waiting, begun = list(self.attempts.last), list(self.attempts.begun)
         chances: list[str] = ["commit"] * 3 + ["begin"] * 3 * bool(waiting) + ["end"] * 3 * bool(begun)
         chances += ["timer"] * bool(self.core.next_timer_ms) + ["due", "crash", "message"]
+        chances += ["retry"] * self.retries
         chances += ["pause"] * (self.pauses < self.pauses_max) + ["resume"] * 2 * self.core.standing.is_paused
         what = self.dice.choice(chances)
         if what == "commit":
@@ -150,7 +152,7 @@ class World:
         elif what == "crash" and self.crashes < 3:
             self.crashes += 1
             self._revive(interrupted=True)
-        elif what in ("pause", "resume", "message"):
+        elif what in ("pause", "resume", "retry", "message"):
             self._message(what)
 
     def _message(self, what: str) -> None:
@@ -162,6 +164,8 @@ class World:
             self._feed(h.Event(pause_requested=asked))
         elif what == "resume":
             self._feed(h.Event(resume_requested=h.ResumeRequested(message_id=number)))
+        elif what == "retry":
+            self._feed(h.Event(retry_requested=h.RetryRequested(message_id=number)))
         elif self.cancels and self.dice.random() < 0.05:
             self._feed(h.Event(cancel_requested=h.CancelRequested(message_id=number)))
 

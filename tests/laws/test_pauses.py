@@ -18,8 +18,10 @@ from tests.laws.programs import Program, programs, programs_with_once, run_progr
 seeds = st.integers(0, 2**32)
 
 
-def lived(program: Program, seed: int, *, stop_clocks: bool = False, cancels: bool = False) -> World:
-    return World(run_program, (program,), random.Random(seed), stop_clocks, cancels).run()
+def lived(
+    program: Program, seed: int, *, stop_clocks: bool = False, cancels: bool = False, retries: bool = False
+) -> World:  # fmt: skip
+    return World(run_program, (program,), random.Random(seed), stop_clocks, cancels, retries=retries).run()
 
 
 def copies(events: list[h.Event]) -> list[h.Event]:
@@ -33,21 +35,21 @@ def replayed(events: list[h.Event]) -> Core:
 
 
 @settings(max_examples=examples(200))
-@given(programs, seeds, st.booleans(), st.booleans())
+@given(programs, seeds, st.booleans(), st.booleans(), st.booleans())
 def test_no_attempt_begins_between_a_pause_and_its_resume(
-    program: Program, seed: int, stop_clocks: bool, cancels: bool
+    program: Program, seed: int, stop_clocks: bool, cancels: bool, retries: bool
 ) -> None:
-    world = lived(program, seed, stop_clocks=stop_clocks, cancels=cancels)
+    world = lived(program, seed, stop_clocks=stop_clocks, cancels=cancels, retries=retries)
     assert world.wrong == []
     assert unsettled(world.journal) == []
 
 
 @settings(max_examples=examples(200))
-@given(programs, seeds, st.booleans(), st.booleans(), st.data())
+@given(programs, seeds, st.booleans(), st.booleans(), st.booleans(), st.data())
 def test_a_replay_cut_anywhere_gives_the_same_events_again(
-    program: Program, seed: int, stop_clocks: bool, cancels: bool, data: st.DataObject
+    program: Program, seed: int, stop_clocks: bool, cancels: bool, retries: bool, data: st.DataObject
 ) -> None:
-    journal = lived(program, seed, stop_clocks=stop_clocks, cancels=cancels).journal
+    journal = lived(program, seed, stop_clocks=stop_clocks, cancels=cancels, retries=retries).journal
     cut = data.draw(st.integers(1, len(journal)))
     core = replayed(copies(journal[:cut]))
     added = [event.SerializeToString() for event in core.take().events]
@@ -68,6 +70,21 @@ def test_without_its_pauses_a_history_holds_the_same_intents(program: Program, s
     assert core.status == plain[-1].saga_ended.status
 
 
+@settings(max_examples=examples(200))
+@given(programs_with_once, seeds, st.booleans())
+def test_no_attempt_that_ended_is_made_again_however_often_somebody_retries_now(
+    program: Program, seed: int, cancels: bool
+) -> None:
+    world = World(run_program, (program,), random.Random(seed), cancels=cancels, retries=True).run()
+    assert world.wrong == []
+    assert unsettled(world.journal) == []
+    ended = [outcome for event in world.journal if (outcome := _attempt_of(event)) is not None]
+    assert len(ended) == len(set(ended))
+    for kind, call, attempt in set(world.done):
+        cut_off = world.crashes + 1
+        assert world.done.count((kind, call, attempt)) <= cut_off, f"{kind} {call} attempt {attempt}"
+
+
 @settings(max_examples=examples(150))
 @given(programs_with_once, seeds)
 def test_an_at_most_once_step_that_a_pause_kept_back_is_not_taken_for_cut_off(program: Program, seed: int) -> None:
@@ -76,6 +93,13 @@ def test_an_at_most_once_step_that_a_pause_kept_back_is_not_taken_for_cut_off(pr
     careful = {event.step_scheduled.call for event in world.journal if event.step_scheduled.at_most_once}
     for call in careful:
         assert world.done.count(("do", call, 1)) <= 1
+
+
+def _attempt_of(event: h.Event) -> tuple[str, str, int] | None:
+    kind = str(event.WhichOneof("kind"))
+    if not hasattr(body := getattr(event, kind), "attempt"):
+        return None
+    return kind.partition("_")[0], body.call, body.attempt
 
 
 def _cancels_what_was_kept_back(journal: list[h.Event]) -> bool:

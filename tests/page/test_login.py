@@ -164,6 +164,29 @@ def test_roles_decide_which_buttons_there_are_and_the_pages_behind_them_refuse_t
     asyncio.run(scenario())
 
 
+def test_the_form_that_restarts_an_ended_saga_does_it_once_however_often_it_is_sent() -> None:
+    async def scenario() -> None:
+        async with page() as shown, await shown.stand.client("admin") as client:
+            handle = await client.start(slow, id="s1")
+            cookie = await shown.enter("operator")
+            assert "/saga/do/restart" not in (await shown.ask("/saga?id=s1", cookie=cookie)).text
+            await handle.terminate()
+            assert 'href="/saga/do/restart?id=s1&amp;run=1"' in (await shown.ask("/saga?id=s1", cookie=cookie)).text
+            form = await shown.ask("/saga/do/restart?id=s1&run=1", cookie=cookie)
+            fields = {"form_token": form.form_token, "who": "ann", "reason": "again"}
+            first = await shown.ask("/saga/do/restart?id=s1&run=1", fields, cookie=cookie)
+            assert first.status == 303
+            await handle.terminate()
+            second = await shown.ask("/saga/do/restart?id=s1&run=1", fields, cookie=cookie)
+            assert second.status == 409
+            assert "not the newest run" in second.text
+            found = await handle.describe()
+            assert (found.run, found.restarted) == (2, "by operator: again")
+            assert "/saga/do/restart" not in (await shown.ask("/saga?id=s1&run=1", cookie=cookie)).text
+
+    asyncio.run(scenario())
+
+
 def test_what_is_done_is_done_by_whom_has_logged_in_whatever_the_form_says() -> None:
     async def scenario() -> None:
         async with page() as shown, await shown.stand.client("sender") as sender:

@@ -90,11 +90,6 @@ class Oracle:
     def record(self, run: Run) -> Record:
         return self.records.setdefault(run, Record())
 
-    def chain(self, run: Run) -> list[Record]:
-        """Those of all runs of its saga, the newest last. What clients say and hear of it is in the first."""
-        found = [one for one in self.records if (one.namespace, one.saga) == (run.namespace, run.saga)]
-        return [self.records[one] for one in sorted(found)]
-
     # --- the journal -----------------------------------------------------------------------------------------------------
 
     def carried_out(self, process: Process, name: str, args: Any, outcome: Any) -> None:
@@ -223,7 +218,7 @@ class Oracle:
         them: their clocks may differ."""
         if len(self._world.servers) > 1:
             return
-        chain = self.chain(run)
+        chain = chain_of(self.records, run)
         inboxes = _inboxes(self._world, run, len(chain))
         waiting = {one for inbox in inboxes for one, message in inbox.items() if message is not None}
         taken = {one for record in chain for one in record.messages}
@@ -311,8 +306,8 @@ class Oracle:
     def _message_acknowledged(self, method: str, run: Run, message_id: str) -> None:
         self._world.say("clients", f"{method} {message_id} to {run.saga} is acknowledged")
         self.record(run).acknowledged.setdefault(message_id, self._world.loop.now_us)
-        inboxes = _inboxes(self._world, run, len(self.chain(run)))
-        if not any(one.purged for one in self.chain(run)) and not any(message_id in one for one in inboxes):
+        inboxes = _inboxes(self._world, run, len(chain_of(self.records, run)))
+        if not any(one.purged for one in chain_of(self.records, run)) and not any(message_id in one for one in inboxes):
             self.broken("G6", f"{method} {message_id} to {run.saga} was acknowledged, and it is not in the journal")
 
 
@@ -324,3 +319,9 @@ def _inboxes(world: World, run: Run, count: int) -> list[dict[str, h.InboxMessag
 def _may_be_blocked(world: World, head: Head) -> bool:
     """Some of its workers have other code."""
     return head.saga_type == deployed.NAME or bool(world.plan.new_build and "NonDeterminism" in head.blocked)
+
+
+def chain_of(records: dict[Run, Record], run: Run) -> list[Record]:
+    """Those of all runs of its saga, the newest last. What clients say and hear of it is in the first."""
+    found = {one.run: record for one, record in records.items() if (one.namespace, one.saga) == (run.namespace, run.saga)}
+    return [record for _, record in sorted(found.items())]

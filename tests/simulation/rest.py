@@ -12,7 +12,7 @@ from durable_saga import codec
 from durable_saga.pb import history_pb2 as h
 from tests.laws.doubt import unsettled
 from tests.simulation import careless, deployed, sagas
-from tests.simulation.oracle import Record
+from tests.simulation.oracle import Record, chain_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -66,7 +66,7 @@ def _unrecorded(world: World, run: Run, record: Record) -> Iterator[tuple[str, s
 
 
 def _messages(world: World, run: Run, record: Record) -> Iterator[tuple[str, str]]:
-    chain = world.oracle.chain(run)
+    chain = chain_of(world.oracle.records, run)
     ended_us = chain[-1].ended_us
     for message_id in record.acknowledged:
         taken = any(message_id in one.messages or message_id in one.unread for one in chain)

@@ -147,6 +147,20 @@ async def held() -> str:
     return await charge("after")
 
 
+@step(retry=Retry(max_attempts=2, initial=3600))
+async def call_the_bank(name: str) -> str:
+    """Fails once, and then waits for long."""
+    if name not in _FAILED:
+        _FAILED.add(name)
+        raise ValueError(name)
+    return f"called {name}"
+
+
+@saga(name="kinds_retried")
+async def retried() -> str:
+    return await call_the_bank("bank")
+
+
 class Skips(Saga):
     name = "kinds_skips"
 
@@ -157,7 +171,7 @@ class Skips(Saga):
         return str(context)
 
 
-SAGAS: list[Any] = [trip, child, waits, times_out, settles, held, Skips]
+SAGAS: list[Any] = [trip, child, waits, times_out, settles, held, retried, Skips]
 
 
 async def _end(handle: Handle[Any]) -> None:
@@ -194,6 +208,11 @@ async def play(client: Client) -> list[Handle[Any]]:
     ended = await client.start(waits, id="terminated")
     await _until_step(ended, "charge", "done")
     await ended.terminate("no longer wanted")
+    again = await client.start(retried, id="retried")
+    await _until_step(again, "call_the_bank", "retrying")
+    await again.retry_now("the bank is back")
+    stopped = await client.start(waits, id="stopped", after=3600)
+    await stopped.cancel("no longer wanted")
     late = await client.start(times_out, id="late")
     settled = await client.start(settles, id="settled")
     await settled.signal(top_up, "bad")
@@ -206,7 +225,7 @@ async def play(client: Client) -> list[Handle[Any]]:
     skips = await client.start(Skips, "c-7", id="skips")
     later = await client.start(waits, id="later", after=3600)
     await later.cancel("no longer wanted")
-    handles: list[Handle[Any]] = [first, paused, ended, late, settled, going, skips, later]
+    handles: list[Handle[Any]] = [first, paused, ended, again, stopped, late, settled, going, skips, later]
     for handle in handles:
         await _end(handle)
     return handles

@@ -22,7 +22,7 @@ _VERBS = {
 }
 _TAKEN = frozenset({
     "signal_received", "cancel_requested", "compensation_decided", "recover_requested", "compensate_requested",
-    "pause_requested", "resume_requested",
+    "pause_requested", "resume_requested", "retry_requested",
 })  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.limits import REASON_CHARACTERS_MAX
+from durable_saga.pb.pausing import words
 from durable_saga.pb.payloads import EVENTS_PER_RUN_MAX, HISTORY_BYTES_MAX, LARGE_BYTES_PER_RUN_MAX, WARN_AT_SHARE
 from durable_saga_server.history.appending import OPEN
 from durable_saga_server.history.message_view import MESSAGE_KINDS, Messages
@@ -64,6 +65,7 @@ class Folding:
             into.previous_run = body.previous_run
             if body.HasField("memo"):
                 into.memo.CopyFrom(body.memo)
+            into.restarted = words(body.restart.who, body.restart.reason) if body.HasField("restart") else ""
             _pause(into, [body.pause] if body.HasField("pause") else [], event.time_ms)
         elif kind in ("pause_requested", "resume_requested"):
             _pause(into, [body] if kind == "pause_requested" else [], event.time_ms)

@@ -92,7 +92,7 @@ class Chains:
         if there is None:
             if (begun := await self._event(head, 0)) is None:
                 return None
-            there = await self._create(head, begun.saga_started, last.saga_ended.next, following)
+            there = await self._continue(head, begun.saga_started, last.saga_ended.next, following)
             await self._journal.runs.advance(first, root.incarnation, following.run)
             self._notify(run)
             await self._delivery.hand_over(there, [])
@@ -100,6 +100,29 @@ class Chains:
             await self.go_on(there)
         elif carried and there.status in OPEN:
             await self._delivery.hand_over(there, carried)
+        return there
+
+    async def restart(self, head: Head, begun: h.SagaStarted, asked: h.RestartRequested) -> Head | None:
+        """The run after this one, which has ended and is the newest: named first, and then made, as by a start (again.py).
+        Gives its head, also where somebody else made it at the same time; None: the saga was purged."""
+        run, first = head.run, head.run._replace(run=1)
+        following = run._replace(run=run.run + 1)
+        root = head if run == first else await self._journal.runs.head(first)
+        if root is None:
+            return None
+        if begun.input.size:
+            await self._waker.hint(following, self._clock.now_ms() + self._config.orphan_chunks_ms)
+        started = _after(head, begun, b"restarted seed")
+        started.input.CopyFrom(begun.input)
+        started.keys.extend(begun.keys)
+        started.attributes.update(begun.attributes)
+        started.first_run = following.run
+        if begun.HasField("memo"):
+            started.memo.CopyFrom(begun.memo)
+        started.restart.CopyFrom(asked)
+        await self._journal.runs.advance(first, root.incarnation, following.run)
+        there = await self._create(head, started, following, _derived(head.incarnation, b"restarted"))
+        await self._delivery.hand_over(there, [])
         return there
 
     async def _event(self, head: Head, seq: int) -> h.Event | None:
@@ -158,24 +181,28 @@ class Chains:
 
     # --- the next run ----------------------------------------------------------------------------------------------------
 
-    async def _create(self, head: Head, begun: h.SagaStarted, end: h.Continuation, following: Run) -> Head:
-        """The same incarnation whoever does it, so that only one of them does."""
-        await self._copy(head.run, following, end.input)
-        incarnation, now_ms = _derived(head.incarnation, b"incarnation"), self._clock.now_ms()
-        event = h.Event(seq=0, time_ms=now_ms, large_bytes=end.input.size, saga_started=h.SagaStarted(
-            saga_type=head.saga_type, input=end.input, timeout_ms=begun.timeout_ms, keys=end.keys,
-            attributes=end.attributes,
-            seed=_derived(head.incarnation, b"seed"), previous_run=head.run.run,
-            default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES,
-            carried=begun.carried, first_run=begun.first_run,
-            carried_values=begun.carried_values if begun.HasField("carried_values") else None,
-        ))  # fmt: skip
+    async def _continue(self, head: Head, begun: h.SagaStarted, end: h.Continuation, following: Run) -> Head:
+        started = _after(head, begun, b"seed")
+        started.input.CopyFrom(end.input)
+        started.keys.extend(end.keys)
+        started.attributes.update(end.attributes)
+        started.first_run = begun.first_run
         if end.HasField("pause"):
-            event.saga_started.pause.CopyFrom(end.pause)
+            started.pause.CopyFrom(end.pause)
+        there = await self._create(head, started, following, incarnation := _derived(head.incarnation, b"incarnation"))
+        if there.incarnation != incarnation:
+            raise JournalError(f"run {following.run} of saga {following.saga} already exists, and belongs to another chain")
+        return there
+
+    async def _create(self, head: Head, started: h.SagaStarted, following: Run, incarnation: bytes) -> Head:
+        """The same incarnation whoever does it, so that only one of them does. Gives what is there then."""
+        await self._copy(head.run, following, started.input)
+        now_ms = self._clock.now_ms()
+        event = h.Event(seq=0, time_ms=now_ms, large_bytes=started.input.size, saga_started=started)
         new = Head(
             following, incarnation, head.saga_type, h.RUNNING, "", 1, 1, _derived(incarnation, b"commit"), now_ms, now_ms,
             wake_at_ms=now_ms, attributes=attributes_in([event]),
-            paused=words(end.pause.who, end.pause.reason) if end.HasField("pause") else "",
+            paused=words(started.pause.who, started.pause.reason) if started.HasField("pause") else "",
         )  # fmt: skip
         hint = Hint(now_ms + self._config.message_hint_ms, following)
         attempt = 0
@@ -185,9 +212,16 @@ class Chains:
                 raise JournalError(f"run {following.run} of saga {following.saga} can't be made now: {outcome.reason}")
             await self._clock.sleep(CREATE_AGAIN_SECONDS)
         self._waker.written(hint)
-        if outcome.head.incarnation != incarnation:
-            raise JournalError(f"run {following.run} of saga {following.saga} already exists, and belongs to another chain")
         return outcome.head
+
+
+def _after(head: Head, begun: h.SagaStarted, seed: bytes) -> h.SagaStarted:
+    """How any run after `head` begins, which has begun so."""
+    return h.SagaStarted(
+        saga_type=head.saga_type, timeout_ms=begun.timeout_ms, seed=_derived(head.incarnation, seed),
+        previous_run=head.run.run, default_timeout_ms=begun.default_timeout_ms, rules=DETERMINISM_RULES, carried=begun.carried,
+        carried_values=begun.carried_values if begun.HasField("carried_values") else None,
+    )  # fmt: skip
 
 
 def _derived(incarnation: bytes, what: bytes) -> bytes:

@@ -129,6 +129,12 @@ class Messages:
         resume = h.ResumeRequested(message_id=request.message_id, reason=request.reason, who=request.who)
         return await self._message(request.key, h.InboxMessage(message_id=request.message_id, resume=resume))
 
+    @guard_journal
+    @_repeatable
+    async def retry_now(self, request: c.RetryNowRequest) -> c.MessageReply:
+        retry = h.RetryRequested(message_id=request.message_id, reason=request.reason, who=request.who)
+        return await self._message(request.key, h.InboxMessage(message_id=request.message_id, retry=retry))
+
     async def _resumable(self, key: h.RunKey) -> None:
         """Raises ServiceError where the run is not paused, and no pause is on its way to it."""
         await self._heads.open_head(key)

@@ -45,7 +45,17 @@ class Reading:
 
     @guard_journal
     async def describe(self, request: c.DescribeRequest) -> c.Description:
-        return await self._describe(await self._heads.head(request.key), [])
+        head = await self._heads.head(request.key)
+        described = await self._describe(head, [])
+        if request.key.run and not described.next_run and head.status not in OPEN:
+            described.next_run = await self._restarted_as(head)
+        return described
+
+    async def _restarted_as(self, head: Head) -> int:
+        """The run after one that has ended and did not continue, 0: there is none."""
+        first = head.run._replace(run=1)
+        root = head if head.run == first else await self._journal.runs.head(first)
+        return head.run.run + 1 if root is not None and root.newest > head.run.run else 0
 
     async def _describe(self, head: Head, events: Sequence[h.Event]) -> c.Description:
         """`events` are what is known of its history, from the start."""

@@ -33,6 +33,8 @@ from durable_saga_server.workers.dispatch import Dispatcher, place_of
 
 log = logging.getLogger(__name__)
 HINTS_PER_READ = 5_000
+_TRIES = STOPS | {"retry"}
+"""Messages for which a run that is blocked is tried at once."""
 LOOKS_AT_ONCE_MAX = 64
 BRING_NEAR_MS = 3_600_000
 MISTAKE_AGAIN_MS = 30_000
@@ -75,7 +77,7 @@ def _list_again(journal: Journal, head: Head) -> None:
 
 
 async def can_go_on(journal: Journal, head: Head, now_ms: int) -> bool:
-    """Its time has come, or it has a message; one that is blocked, a message that stops it, and that came since. One that is
+    """Its time has come, or it has a message; one that is blocked, a message that asks for it, and that came since. One that is
     to begin later waits for its time. Raises JournalError."""
     if head.wake_at_ms and head.wake_at_ms <= now_ms:
         return True
@@ -83,7 +85,7 @@ async def can_go_on(journal: Journal, head: Head, now_ms: int) -> bool:
         return False
     unread = await journal.inbox.unread(head.run)
     if head.blocked and head.wake_at_ms > now_ms:
-        unread = [one for one in unread if one.WhichOneof("kind") in STOPS and one.received_ms >= head.updated_ms]
+        unread = [one for one in unread if one.WhichOneof("kind") in _TRIES and one.received_ms >= head.updated_ms]
     return bool(unread)
 
 
