@@ -29,6 +29,7 @@ from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
 from durable_saga_server.runs.not_begun import NotBegun
 from durable_saga_server.runs.pausing import Pausing
+from durable_saga_server.runs.querying import Querying
 from durable_saga_server.runs.reading import Reading
 from durable_saga_server.runs.starting import Starting
 from durable_saga_server.runs.terminating import Terminating
@@ -90,11 +91,18 @@ class HistoryService:
             means, heads, self.dispatcher, self.committer,
             hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,
         )  # fmt: skip
-        self.calls = self._gated(starting, messages, terminating, Pausing(means, self.sessions.paused), large)
+        querying = Querying(means, heads, self.streams.queries)
+        self.calls = self._gated(starting, messages, terminating, Pausing(means, self.sessions.paused), large, querying)
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
     def _gated(
-        self, starting: Starting, messages: Messages, terminating: Terminating, pausing: Pausing, large: LargePayloads
+        self,
+        starting: Starting,
+        messages: Messages,
+        terminating: Terminating,
+        pausing: Pausing,
+        large: LargePayloads,
+        querying: Querying,
     ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:
         """By name. Only so many of those that write are let in at once."""
         reading, builds = self.reading, Builds(self._means, self.sessions)
@@ -109,7 +117,7 @@ class HistoryService:
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
             "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
             "Changes": reading.changes,
-            "Claim": reading.claim, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
+            "Claim": reading.claim, "Query": querying.query, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}
         return {name: gated(call) for name, call in calls.items()}

@@ -28,6 +28,7 @@ TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Describe": (READ, c.DescribeRequest(key=KEY)), "History": (READ, c.HistoryRequest(key=KEY)),
     "Wait": (READ, c.WaitRequest(key=KEY)), "List": (READ, c.ListRequest(namespace="shop")),
     "Statistics": (READ, c.StatisticsRequest(namespace="shop")), "Changes": (READ, c.ChangesRequest(namespace="shop")),
+    "Query": (READ, c.QueryRequest(key=KEY, name="n")),
     "Fetch": (ALL, c.FetchRequest(key=KEY)),
     "Start": (SEND, c.StartRequest(namespace="shop", saga="s", saga_type="t")),
     "Signal": (SEND, c.SignalRequest(key=KEY, message_id="m", name="n")),
