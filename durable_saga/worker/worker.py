@@ -242,7 +242,8 @@ class Worker:
     def receive(self, stream: Stream, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit_reply":
-            self._replied(item.commit_reply)
+            if (run := self._runs.get(_key(item.commit_reply.key))) is not None:
+                run.replied(item.commit_reply)
         elif kind == "assign":
             self._assigned(stream, item.assign)
         elif kind == "welcome":
@@ -288,11 +289,6 @@ class Worker:
         self._runs[_key(assign.key)] = run
         self._links.assigned(stream, run)
         run.begin(assign)
-
-    def _replied(self, reply: w.CommitReply) -> None:
-        run = self._runs.get(_key(reply.key))
-        if run is not None:
-            run.replied(reply)
 
     async def _drain(self) -> None:
         self._links.send_all(w.WorkerItem(drain=w.Drain()))

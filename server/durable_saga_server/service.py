@@ -116,8 +116,8 @@ class HistoryService:
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
             "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
-            "Changes": reading.changes,
-            "Claim": reading.claim, "Query": querying.query, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
+            "Changes": reading.changes, "Query": querying.query,
+            "Claim": reading.claim, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}
         return {name: gated(call) for name, call in calls.items()}

@@ -250,8 +250,6 @@ class WorkStreams:
         session.owned.clear()
         await self._tell_members()
 
-    # --- items -----------------------------------------------------------------------------------------------------------
-
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if session.caller is not None:
@@ -259,11 +257,7 @@ class WorkStreams:
         if kind == "commit":
             self._commits.said(session, item.commit)
         elif kind == "release":
-            try:
-                check_release(item.release)
-            except Rejected as error:
-                raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-            self.begin(session, self._parking.release(session, item.release))
+            self.begin(session, self._parking.release(session, _checked(item.release)))
         elif kind == "answer":
             self.queries.answered(session, item.answer)
         elif kind == "drain":
@@ -298,6 +292,15 @@ class WorkStreams:
                 await self._dispatcher.catch_up(session, run, epoch)
         except JournalError as error:
             log.warning("the inbox of saga %s can't be read: %s", run.saga, error, extra=about(run))  # its hint brings it back
+
+
+def _checked(release: w.Release) -> w.Release:
+    """Raises ServiceError."""
+    try:
+        check_release(release)
+    except Rejected as error:
+        raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+    return release
 
 
 def _room(sagas: int) -> int:
