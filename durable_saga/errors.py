@@ -10,6 +10,8 @@
     │   ├── NotAllowed             the caller is unknown or lacks a role: use another token, or get the role
     │   │   └── NotKnown           no token or certificate, or one that is wrong, expired or revoked
     │   ├── Unavailable            the server or its journal can't be reached: try again later
+    │   ├── NotAnswered            nobody can answer a query: the code is not here, and no worker has it
+    │   ├── QueryFailed            a query raised an error (.failure)
     │   └── SagaError              the saga did not complete (.failure, .saga)
     │       ├── SagaFailed         failed, and there was nothing to undo
     │       ├── SagaCompensated    failed, and everything was undone
@@ -100,6 +102,20 @@ class NotKnown(NotAllowed):
 
 class Unavailable(ClientError):
     """The server or its journal can't be reached. What was not acknowledged may be sent again with the same id."""
+
+
+class NotAnswered(ClientError):
+    """Nobody can answer the query: the saga's code is not in this process and no worker with it is connected, or its history
+    can't be read. The message says which."""
+
+
+class QueryFailed(ClientError):
+    """A query raised an error: `failure` is that error with its traceback. Where its class is known here, it is also the
+    cause."""
+
+    def __init__(self, message: str, failure: FailureInfo | None = None) -> None:
+        self.failure = failure
+        super().__init__(message)
 
 
 class SagaError(ClientError):

@@ -21,6 +21,7 @@ ARROWS = {
     "errors": ("failure_info", "pb"),
     "clock": ("machine", "pb"),
     "machine": (),
+    "frames": (),
     "telemetry": (),
     "codec": ("errors", "pb"),
     "redaction": ("pb",),
@@ -33,15 +34,17 @@ ARROWS = {
     "declared": ("authoring", "codec", "definition", "errors", "pb", "replay"),
     "transport": ("definition", "errors", "machine", "pb", "replay"),
     "sealing": ("codec", "errors", "pb", "transport"),
+    "watchdog": ("errors", "frames", "replay"),
+    "queries": ("codec", "definition", "errors", "pb", "replay", "sealing", "transport", "watchdog"),
     "client": (
         "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "hooks", "machine", "pb",
-        "redaction", "replay", "sealing", "telemetry", "transport",
+        "queries", "redaction", "replay", "sealing", "telemetry", "transport",
     ),
     "recorded": ("errors", "pb"),
     "rehearsal": ("client", "definition", "errors", "pb", "recorded", "replay", "worker"),
     "worker": (
-        "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "hooks",
-        "machine", "pb", "redaction", "replay", "sealing", "telemetry", "transport",
+        "authoring", "client", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "frames",
+        "hooks", "machine", "pb", "queries", "redaction", "replay", "sealing", "telemetry", "transport", "watchdog",
     ),
     "manager": ("client", "clock", "codec", "declared", "definition", "errors", "pb", "sealing", "worker"),
 }  # fmt: skip

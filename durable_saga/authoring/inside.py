@@ -23,24 +23,25 @@ from durable_saga.replay.reach import core_here
 from durable_saga.replay.run import Core
 
 T = TypeVar("T")
-_READING = ("now()", "state.get()", "saga_context()")
+_READING = ("now()", "state.get()", "saga_context()", "unwind_progress()")
 
 
-def _core(asked: str, *, awaited: bool = False) -> Core:
-    """`awaited`: what is asked for refuses by itself once the run was dropped."""
+def core_for(asked: str, *, awaited: bool = False) -> Core:
+    """The run whose code asks for this. `awaited`: what is asked for refuses by itself once the run was dropped. Raises
+    UnsupportedOperation outside of saga code, and where the code only computes or looks."""
     core = core_here()
     if core is None:
         raise UnsupportedOperation(f"{asked} is for saga code: call it in a function marked @saga")
     if core.loop.discarded and not awaited:
         raise Discarded
     if core.standing.judging and asked not in _READING:
-        raise UnsupportedOperation(f"{asked} can't be used in a condition or an order of compensations: these only compute")
+        core.standing.check_not_asked(f"{asked} can't be used")
     return core
 
 
 def now() -> datetime:
     """The saga's time, UTC: the same in every replay."""
-    return datetime.fromtimestamp(_core("now()").now(), UTC)
+    return datetime.fromtimestamp(core_for("now()").now(), UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class SagaContext:
 def saga_context() -> SagaContext:
     """Which saga this is, for saga code and signal handlers. In a child saga it is the run that the child is a part of.
     Raises UnsupportedOperation outside of saga code; in a step use `step_context()`."""
-    core = _core("saga_context()")
+    core = core_for("saga_context()")
     started_at = datetime.fromtimestamp(core.standing.started_ms / 1000, UTC)
     return SagaContext(
         core.key.saga, core.key.run, core.definition.name, started_at, core.key.namespace, core.versions.run
@@ -76,18 +77,18 @@ def since(version: int) -> bool:
     version_of(version, "since()")
     if core_here() is None and (began := version_of_saga()) is not None:
         return began >= version
-    core = _core("since()")
+    core = core_for("since()")
     return core.versions.at(core.loop.scope().path) >= version
 
 
 def random() -> _random.Random:
     """A generator seeded by the run: `random().randint(1, 6)`."""
-    return _core("random()").dice.saga()
+    return core_for("random()").dice.saga()
 
 
 def uuid4() -> _uuid.UUID:
     """A random UUID that is the same in every replay."""
-    return _core("uuid4()").dice.uuid4()
+    return core_for("uuid4()").dice.uuid4()
 
 
 async def sleep(duration: float | timedelta) -> None:
@@ -104,7 +105,7 @@ async def signal(name: str, type: Any) -> Any: ...
 async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next signal of this name. A signal that came early was kept. One argument is returned as it is (made into
     `type`), no argument as None, several as a tuple. Raises DecodeError if the value does not fit `type`."""
-    return await _core("signal()", awaited=True).signals.wait(name, type)
+    return await core_for("signal()", awaited=True).signals.wait(name, type)
 
 
 async def wait_until(condition: Callable[[], Any], *, timeout: float | timedelta | None = None) -> None:
@@ -113,7 +114,7 @@ async def wait_until(condition: Callable[[], Any], *, timeout: float | timedelta
     handlers change. Raises TimeoutError after `timeout` (seconds or a timedelta), what the condition raises, and TypeError for
     one that is async."""
     check_decides_alone(condition, "the condition of wait_until()")
-    core = _core("wait_until()", awaited=True)
+    core = core_for("wait_until()", awaited=True)
     if core.standing.refuses or core.loop.discarded:
         await core.loop.refused()
     seconds = None if timeout is None else to_ms(timeout, name="timeout") / 1000
@@ -125,7 +126,7 @@ def on_failure(undo: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     """Register an undo for the case that the saga fails from here on: a step or any function. Its intent is in the journal
     before the next effect can start. If the function has a parameter `result` for which nothing is given, it gets None.
     Raises TypeError if the arguments don't fit, and for a lambda without `compensation(name=…)`; and NotSerializable."""
-    core = _core("on_failure()")
+    core = core_for("on_failure()")
     core.calls.on_failure(_undo_definition(undo), args, kwargs)
 
 
@@ -157,7 +158,7 @@ async def event(name: str, *, timeout: float | timedelta | None = None, type: An
 def correlate(key: str) -> None:
     """Let events that are published to this key reach this saga, from its next commit on. Raises ValueError for a key that is
     empty or longer than 255 characters."""
-    core = _core("correlate()")
+    core = core_for("correlate()")
     core.keys.declare(core.loop.scope().next(), check_key(key))
 
 
@@ -165,7 +166,7 @@ def set_attributes(**attributes: str | int | bool) -> None:
     """Let listings find this saga by these search attributes, from its next commit on: `set_attributes(customer="c-7")`, then
     `client.list(attributes={"customer": "c-7"})`. They are added to those set before; for each name the last value counts.
     Raises ValueError for a text that is empty or longer than 255 characters, and for a seventeenth name."""
-    core = _core("set_attributes()")
+    core = core_for("set_attributes()")
     core.attributes.set(core.loop.scope().next(), attributes)
 
 
@@ -175,14 +176,14 @@ def scope(
     """`async with scope():` undoes what was done inside if the block fails, before the error reaches the code around it. If
     that code catches the error, the saga does not fail. `order` and `parallel` work as for a saga."""
     check_decides(order, "the order of a scope", "names")
-    return _core("scope()").scopes.new(name, order=order, parallel=parallel)
+    return core_for("scope()").scopes.new(name, order=order, parallel=parallel)
 
 
 def pivot() -> None:
     """The point of no return. What was done before is never undone. From here on steps are tried until they succeed, the
     timeout of the saga no longer applies, and a saga whose code fails is held for a person. `@step(pivot=True)` does the same
     when that step is done."""
-    core = _core("pivot()")
+    core = core_for("pivot()")
     core.standing.check_cancelled()
     core.holding.pass_pivot()
 
@@ -192,7 +193,7 @@ async def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
     `await continue_as_new(rest)` leaves the saga's function as an exception would, so only `finally` blocks still run.
     Signals that were not read go to the next run; `state` does not. Raises UnsupportedOperation while something is registered
     that could still be undone (call pivot() first), while steps run, and in tasks, handlers and child sagas."""
-    await _core("continue_as_new()").continuing.ask(args, kwargs)
+    await core_for("continue_as_new()").continuing.ask(args, kwargs)
 
 
 class State:
@@ -201,11 +202,11 @@ class State:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value that was set last, or `default` if there is none."""
-        return _core("state.get()").state.get(key, default)
+        return core_for("state.get()").state.get(key, default)
 
     def set(self, key: str, value: Any) -> None:
         """Raises NotSerializable."""
-        _core("state.set()").state.set(key, value)
+        core_for("state.set()").state.set(key, value)
 
 
 state = State()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from durable_saga.authoring.declaring import check_function, check_start_options
+from durable_saga.authoring.query import declare_query
 from durable_saga.authoring.step_context import refuse_within_step
 from durable_saga.definition.definition import SagaDefinition, check_decides, place_of, retry_of, timeout_ms_of, version_of
 from durable_saga.definition.retry import Retry
@@ -52,6 +53,22 @@ class SagaFunction(Generic[P, R_co]):
                 raise TypeError(f"saga {self.definition.name} already has a handler for signal {key!r}")
             self.definition.handlers[key] = function
             setattr(function, SIGNAL_NAME, key)
+            return function
+
+        return declare if function is None else declare(function)
+
+    @overload
+    def query(self, function: F, /) -> F: ...
+    @overload
+    def query(self, /, *, name: str) -> Callable[[F], F]: ...
+    def query(self, function: Any = None, /, *, name: str | None = None) -> Any:
+        """Declare a query (named as its function, or `name`): a plain function that looks at the saga, by `state.get()`,
+        `saga_context()`, `now()` and `unwind_progress()`, and changes nothing. `handle.query(total, "EUR")` asks it. It needs
+        no worker that has the saga, so it is answered while the saga is blocked, held or paused, and after its end. Raises
+        TypeError for an async function, and for a second query of the same name."""
+
+        def declare(function: F) -> F:
+            declare_query(self.definition, function, name)
             return function
 
         return declare if function is None else declare(function)

@@ -33,9 +33,9 @@ from durable_saga.hooks import Hook
 from durable_saga.machine import Machine
 from durable_saga.pb.versions import versions
 from durable_saga.telemetry.telling import Telling
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker.build import BUILD_VARIABLE, checked_build
 from durable_saga.worker.lifespan import WorkerLifespan
-from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, watch_the_lock
 from durable_saga.worker.worker import Worker
 
 _journal = click.option(

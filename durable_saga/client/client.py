@@ -7,6 +7,7 @@ import builtins
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -20,18 +21,21 @@ from durable_saga.client.endings import error_of
 from durable_saga.client.listing import Filters, Listed, ListPage, listed, page_of_rows, rows
 from durable_saga.client.outgoing import sent
 from durable_saga.client.overview import Overview, Statistics, Trouble, overview_of, time_of, trouble_of
+from durable_saga.client.querying import Queried
 from durable_saga.client.sending import SignalHandler, checked_signal, named_event, sender, text, words
 from durable_saga.client.starting import StartOptions, check_same, options_in, request_of, restarted
 from durable_saga.client.watching import WATCH_SECONDS, changes
 from durable_saga.client.working import Workers, workers_of
 from durable_saga.clock import Chance, SystemChance
-from durable_saga.declared.declarative import Saga
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.definition.definition import SagaDefinition
 from durable_saga.definition.retry import to_ms
 from durable_saga.hooks import Hook, checked
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.queries.asking import Asking
 from durable_saga.replay.carrying import Carry
 from durable_saga.sealing.messages import Sealing, check_open
 from durable_saga.sealing.payload_codec import PayloadCodec
@@ -45,7 +49,7 @@ Ts = TypeVarTuple("Ts")
 WAIT_MS = 20_000
 
 
-class Handle(Generic[R]):
+class Handle(Queried, Generic[R]):
     """One saga, by its id: its newest run, or the earlier run `run`. Every method raises NotFound and Unavailable. The
     history keeps `who` with the reason; by default it is the user of this process. `already_started` is true if the start
     that returned this handle found the saga already started with the same arguments; `waits_for` says why a saga that was
@@ -55,7 +59,7 @@ class Handle(Generic[R]):
         self, client: Client, saga: str, definition: SagaDefinition | None = None, run: int = 0, *,
         already_started: bool = False, waits_for: str = "", starts_at: datetime | None = None,
     ) -> None:  # fmt: skip
-        self._client = client
+        self._client: Client = client
         self._result_type = definition.result_type if definition is not None else Any
         self._definition = definition
         self._run = run
@@ -235,6 +239,7 @@ class Client:
         self._default_timeout_ms = 0 if saga_timeout is None else to_ms(saga_timeout, name="saga_timeout")
         self.namespace = text("namespace", namespace)
         self.chance = chance or SystemChance()
+        self.asking = Asking(partial(raw.fetch, self), self.sealing)
 
     async def identify(self) -> Identity:
         """Who this client is to the server, and what it may do. Raises NotKnown."""
@@ -285,10 +290,12 @@ class Client:
     def handle(self, id: str, saga: None = None, *, run: int = 0) -> Handle[Any]: ...
     @overload
     def handle(self, id: str, saga: SagaFunction[P, R], *, run: int = 0) -> Handle[R]: ...
-    def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> Handle[Any]:
+    @overload
+    def handle(self, id: str, saga: Saga | type[Saga], *, run: int = 0) -> Handle[Any]: ...
+    def handle(self, id: str, saga: AnySaga | None = None, *, run: int = 0) -> Handle[Any]:
         """A handle of a saga that was started before. Give the saga function too, to get the result as its type. `run` is the
         number of one run of a saga that continued in new runs; 0 is the newest."""
-        return Handle(self, id, saga.definition if saga is not None else None, run)
+        return Handle(self, id, function_of(saga).definition if saga is not None else None, run)
 
     @overload
     async def publish(

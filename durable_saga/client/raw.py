@@ -57,6 +57,11 @@ async def history_page(handle: OfRun, from_seq: int = 0, *, limit: int = 0, larg
     return list((await _page(handle._client, handle._key, from_seq, limit, large)).events)
 
 
+async def events_page(client: Asker, key: h.RunKey, from_seq: int) -> c.HistoryReply:
+    """As many events as the server gives at once, without their large values."""
+    return await _page(client, key, from_seq, large=False)
+
+
 async def _page(client: Asker, key: h.RunKey, from_seq: int, limit: int = 0, large: bool = True) -> c.HistoryReply:
     page: c.HistoryReply = await client.transport.call("history", c.HistoryRequest(key=key, from_seq=from_seq, limit=limit))
     if large:

@@ -20,10 +20,12 @@ from durable_saga.authoring.event_type import EventType
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
+from durable_saga.client.querying import QUERY_SECONDS
 from durable_saga.client.sending import SignalHandler
 from durable_saga.client.starting import StartOptions
 from durable_saga.codec import Converters
-from durable_saga.declared.declarative import Saga
+from durable_saga.declared.compiled import function_of
+from durable_saga.declared.declarative import AnySaga, Saga
 from durable_saga.errors import UnsupportedOperation
 from durable_saga.hooks import Hook
 from durable_saga.redaction import Redact
@@ -118,6 +120,18 @@ class SyncHandle(Generic[R]):
     def signal(self, signal: Any, /, *args: Any, message_id: str | None = None) -> None:
         self._client.run(self._handle.signal(signal, *args, message_id=message_id))
 
+    @overload
+    def query(self, query: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def query(
+        self, query: Callable[[Unpack[Ts]], T], /, *args: *Ts, timeout: float | timedelta = QUERY_SECONDS
+    ) -> T: ...  # fmt: skip
+    @overload
+    def query(self, query: str, /, *args: Any, timeout: float | timedelta = QUERY_SECONDS, **kwargs: Any) -> Any: ...
+    @_words_of(Handle.query)  # type: ignore[misc]  # as there
+    def query(self, query: Any, /, *args: Any, timeout: float | timedelta = QUERY_SECONDS, **kwargs: Any) -> Any:
+        return self._client.run(self._handle.query(query, *args, timeout=timeout, **kwargs))
+
     cancel = _of_handle(Handle.cancel)
     compensate = _of_handle(Handle.compensate)
     recover = _of_handle(Handle.recover)
@@ -193,9 +207,11 @@ class SyncClient:
     def handle(self, id: str, saga: None = None, *, run: int = 0) -> SyncHandle[Any]: ...
     @overload
     def handle(self, id: str, saga: SagaFunction[..., R], *, run: int = 0) -> SyncHandle[R]: ...
+    @overload
+    def handle(self, id: str, saga: Saga | type[Saga], *, run: int = 0) -> SyncHandle[Any]: ...
     @_words_of(Client.handle)
-    def handle(self, id: str, saga: SagaFunction[..., Any] | None = None, *, run: int = 0) -> SyncHandle[Any]:
-        return SyncHandle(self, Handle(self._client, id, saga.definition if saga is not None else None, run))
+    def handle(self, id: str, saga: AnySaga | None = None, *, run: int = 0) -> SyncHandle[Any]:
+        return SyncHandle(self, Handle(self._client, id, function_of(saga).definition if saga is not None else None, run))
 
     @overload
     def publish(

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from durable_saga import codec
 from durable_saga.authoring.inside import event, state
+from durable_saga.authoring.query import methods_of
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.declared.declarative import (
     AnySaga,
@@ -114,7 +115,7 @@ def compile_saga(saga: Saga) -> SagaFunction[..., Any]:
             compensation_parallel=saga.compensation_parallel, retry=saga.retry, hold=saga.when_failed == "hold",
             keys=lambda context: saga.keys(context), attributes=lambda context: saga.attributes(context), any_signal=on_event,
             version=saga.version, table=lambda context: Execution(saga, items, context).definitions(),
-            module=type(saga).__module__,
+            module=type(saga).__module__, queries=methods_of(saga),
         )
     )  # fmt: skip
 

@@ -19,11 +19,12 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from durable_saga import codec
 from durable_saga.authoring.compensation import Strategy
 from durable_saga.authoring.inside import State
+from durable_saga.authoring.query import QUERY_NAME, QueryMethod, checked_query
 from durable_saga.authoring.saga import SagaFunction
 from durable_saga.definition.retry import FOREVER, Retry
 from durable_saga.errors import CompensationRequested, UnsupportedOperation
@@ -34,6 +35,8 @@ from durable_saga.replay.run import Core
 
 running_table: ContextVar[RunningTable] = ContextVar("durable_saga_table")
 running_event: ContextVar[h.SignalReceived] = ContextVar("durable_saga_event")
+P = ParamSpec("P")
+T = TypeVar("T")
 Seconds = float | timedelta
 Condition = Callable[[Any, Mapping[str, Any]], bool]
 SagaState = State
@@ -136,6 +139,13 @@ class Saga:
     compensation_parallel: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
+    @staticmethod
+    def query(function: Callable[Concatenate[Any, P], T], /) -> QueryMethod[P, T]:
+        """Above a method: makes it a query, as `query` of a saga function does: `@Saga.query` and `def phase(self) -> str`,
+        then `handle.query(Shipping.phase)`. Raises TypeError for an async method."""
+        setattr(function, QUERY_NAME, checked_query(function, None, "@Saga.query", is_method=True))
+        return cast(QueryMethod[P, T], function)
+
     def define(self) -> Sequence[SagaStep]:
         """The table of steps. Read once, when the saga is registered."""
         raise NotImplementedError(f"{type(self).__qualname__} needs define(): return the list of its steps")
@@ -196,9 +206,6 @@ class Saga:
 
 
 AnySaga = SagaFunction[..., Any] | Saga | type[Saga]
-
-
-T = TypeVar("T")
 
 
 def _running(what: ContextVar[T]) -> T:

@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -103,7 +103,8 @@ class StepDefinition(Definition):
 
 @dataclass(kw_only=True)
 class SagaDefinition(Definition):
-    """`timeout_ms` is for the whole run, 0: none. `handlers` maps a signal's name to its function.
+    """`timeout_ms` is for the whole run, 0: none. `handlers` maps a signal's name to its function, `queries` that of
+    a query.
 
     `compensation_order` gets the names of the steps to undo (of on_failure(): of the function; of a scope or child saga: its
     own), last registered first; it returns them in the order to run. `retry` is for steps without a policy of their own.
@@ -126,6 +127,7 @@ class SagaDefinition(Definition):
     version: int = 1
     table: Callable[..., Mapping[str, StepDefinition]] | None = None
     module: str = ""
+    queries: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def home(self) -> str:

@@ -557,6 +557,32 @@ class MessageReply(_message.Message):
     waits_for: str
     def __init__(self, duplicate: bool = ..., waits_for: _Optional[str] = ...) -> None: ...
 
+class QueryRequest(_message.Message):
+    __slots__ = ("key", "name", "input", "timeout_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    name: str
+    input: _payload_pb2.Payload
+    timeout_ms: int
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class QueryReply(_message.Message):
+    __slots__ = ("key", "result", "failure", "refused", "note")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    key: _history_pb2.RunKey
+    result: _payload_pb2.Payload
+    failure: _payload_pb2.Failure
+    refused: str
+    note: str
+    def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., refused: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
 class DescribeRequest(_message.Message):
     __slots__ = ("key",)
     KEY_FIELD_NUMBER: _ClassVar[int]

@@ -157,6 +157,11 @@ class SagasStub(object):
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.WaitRequest.SerializeToString,
                 response_deserializer=durable__saga_dot_v1_dot_client__pb2.Description.FromString,
                 _registered_method=True)
+        self.Query = channel.unary_unary(
+                '/durable_saga.v1.Sagas/Query',
+                request_serializer=durable__saga_dot_v1_dot_client__pb2.QueryRequest.SerializeToString,
+                response_deserializer=durable__saga_dot_v1_dot_client__pb2.QueryReply.FromString,
+                _registered_method=True)
         self.List = channel.unary_unary(
                 '/durable_saga.v1.Sagas/List',
                 request_serializer=durable__saga_dot_v1_dot_client__pb2.ListRequest.SerializeToString,
@@ -337,6 +342,13 @@ class SagasServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Query(self, request, context):
+        """a query of the saga's code, answered by a worker (docs/queries.md)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def List(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -479,6 +491,11 @@ def add_SagasServicer_to_server(servicer, server):
                     servicer.Wait,
                     request_deserializer=durable__saga_dot_v1_dot_client__pb2.WaitRequest.FromString,
                     response_serializer=durable__saga_dot_v1_dot_client__pb2.Description.SerializeToString,
+            ),
+            'Query': grpc.unary_unary_rpc_method_handler(
+                    servicer.Query,
+                    request_deserializer=durable__saga_dot_v1_dot_client__pb2.QueryRequest.FromString,
+                    response_serializer=durable__saga_dot_v1_dot_client__pb2.QueryReply.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
@@ -1145,6 +1162,33 @@ class Sagas(object):
             '/durable_saga.v1.Sagas/Wait',
             durable__saga_dot_v1_dot_client__pb2.WaitRequest.SerializeToString,
             durable__saga_dot_v1_dot_client__pb2.Description.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Query(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/durable_saga.v1.Sagas/Query',
+            durable__saga_dot_v1_dot_client__pb2.QueryRequest.SerializeToString,
+            durable__saga_dot_v1_dot_client__pb2.QueryReply.FromString,
             options,
             channel_credentials,
             insecure,

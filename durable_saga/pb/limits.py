@@ -22,6 +22,8 @@ BUILD_CHARACTERS_MAX = 100
 SHARE_MILLIONTHS_MAX = 1_000_000
 """All new runs."""
 """Of the name of a build."""
+QUERY_ANSWER_BYTES_MAX = 1024 * 1024
+"""Of the answer of a query, from a worker. In a process that has the code there is no such limit."""
 SEAL_HEADER_BYTES_MAX = 1_000
 """Of what a codec needs beside its key to open a value."""
 PAGE_CHARACTERS_MAX = 1_000

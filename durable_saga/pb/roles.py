@@ -25,7 +25,7 @@ _SEND = frozenset({Role.SENDER, Role.ADMIN})
 _OPERATE = frozenset({Role.OPERATOR, Role.ADMIN})
 WORKING = frozenset({Role.WORKER, Role.ADMIN})
 _ADMIN = frozenset({Role.ADMIN})
-READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Builds", "Workers")
+READING = ("Describe", "History", "Wait", "List", "Statistics", "Changes", "Builds", "Workers", "Query")
 SENDING = ("Start", "Signal", "Publish")
 OPERATING = (
     "Cancel", "Compensate", "Recover", "Terminate", "Decide", "Pause", "Resume", "PauseType", "ResumeType", "RollOut",
@@ -41,7 +41,7 @@ CALLS: Mapping[str, frozenset[Role]] = {
 KNOWN = frozenset({"WatchCell", "Calls", "Identify"})
 """Whoever is known may; what is called on Calls is looked at call by call."""
 ITEMS: Mapping[str, frozenset[Role]] = dict.fromkeys(
-    ("hello", "commit", "release", "heartbeat", "drain", "owned", "capacity"), WORKING
+    ("hello", "commit", "release", "heartbeat", "drain", "owned", "capacity", "answer"), WORKING
 )
 """By item of a frame on a Work stream, in the namespace of its Hello."""
 CHANGING = (*SENDING, *OPERATING, "Grant", "Revoke")

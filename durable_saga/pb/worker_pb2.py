@@ -23,56 +23,61 @@ _sym_db = _symbol_database.Default()
 
 
 from durable_saga.pb import history_pb2 as durable__saga_dot_v1_dot_history__pb2
+from durable_saga.pb import payload_pb2 as durable__saga_dot_v1_dot_payload__pb2
 from durable_saga.pb import cell_pb2 as durable__saga_dot_v1_dot_cell__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\x1a\x1a\x64urable_saga/v1/cell.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xc7\x02\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x12\'\n\x05owned\x18\x06 \x01(\x0b\x32\x16.durable_saga.v1.OwnedH\x00\x12-\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x19.durable_saga.v1.CapacityH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\xd7\x02\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x12%\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x15.durable_saga.v1.CellH\x00\x12\x34\n\x0cpaused_types\x18\x07 \x01(\x0b\x32\x1c.durable_saga.v1.PausedTypesH\x00\x42\x06\n\x04kind\"\xd1\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\x12\x0e\n\x06secret\x18\x08 \x01(\x0c\x12\r\n\x05\x62uild\x18\t \x01(\t\x12\x15\n\rundoes_others\x18\x14 \x01(\x08\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"\x19\n\x08\x43\x61pacity\x12\r\n\x05sagas\x18\x01 \x01(\r\"\xae\x01\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\x12#\n\x04\x63\x65ll\x18\x05 \x01(\x0b\x32\x15.durable_saga.v1.Cell\x12\x0e\n\x06secret\x18\x06 \x01(\x0c\x12\x0e\n\x06now_ms\x18\x07 \x01(\x03\x12\x14\n\x0cpaused_types\x18\x10 \x03(\t\"\xcb\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\x12\x0c\n\x04more\x18\x06 \x01(\x08\x12\x13\n\x0binterrupted\x18\x07 \x01(\x08\"\xd9\x02\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\x12\x13\n\x06paused\x18\x10 \x01(\tH\x00\x88\x01\x01\x12%\n\x05\x64oing\x18\x16 \x01(\x0b\x32\x16.durable_saga.v1.DoingB\t\n\x07_paused\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\xab\x02\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\x12%\n\x05\x64oing\x18\x16 \x01(\x0b\x32\x16.durable_saga.v1.Doing\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"T\n\tHeartbeat\x12\r\n\x05sagas\x18\x01 \x01(\r\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x12\n\nslots_used\x18\x03 \x01(\r\x12\x15\n\rslots_waiting\x18\x04 \x01(\r\"A\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"!\n\x0bPausedTypes\x12\x12\n\nsaga_types\x18\x01 \x03(\t\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64urable_saga/v1/worker.proto\x12\x0f\x64urable_saga.v1\x1a\x1d\x64urable_saga/v1/history.proto\x1a\x1d\x64urable_saga/v1/payload.proto\x1a\x1a\x64urable_saga/v1/cell.proto\"9\n\x0bWorkerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.WorkerItem\"\xf7\x02\n\nWorkerItem\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.durable_saga.v1.HelloH\x00\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.CommitH\x00\x12+\n\x07release\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.ReleaseH\x00\x12/\n\theartbeat\x18\x04 \x01(\x0b\x32\x1a.durable_saga.v1.HeartbeatH\x00\x12\'\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x16.durable_saga.v1.DrainH\x00\x12\'\n\x05owned\x18\x06 \x01(\x0b\x32\x16.durable_saga.v1.OwnedH\x00\x12-\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x19.durable_saga.v1.CapacityH\x00\x12.\n\x06\x61nswer\x18\x14 \x01(\x0b\x32\x1c.durable_saga.v1.QueryAnswerH\x00\x42\x06\n\x04kind\"9\n\x0bServerFrame\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.durable_saga.v1.ServerItem\"\x85\x03\n\nServerItem\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.durable_saga.v1.WelcomeH\x00\x12)\n\x06\x61ssign\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.AssignH\x00\x12\x34\n\x0c\x63ommit_reply\x18\x03 \x01(\x0b\x32\x1c.durable_saga.v1.CommitReplyH\x00\x12+\n\x07\x64\x65liver\x18\x04 \x01(\x0b\x32\x18.durable_saga.v1.DeliverH\x00\x12)\n\x06revoke\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RevokeH\x00\x12%\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x15.durable_saga.v1.CellH\x00\x12\x34\n\x0cpaused_types\x18\x07 \x01(\x0b\x32\x1c.durable_saga.v1.PausedTypesH\x00\x12,\n\x05query\x18\x14 \x01(\x0b\x32\x1b.durable_saga.v1.AskedQueryH\x00\x42\x06\n\x04kind\"\xea\x01\n\x05Hello\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsaga_types\x18\x04 \x03(\t\x12\x10\n\x08\x63\x61pacity\x18\x05 \x01(\r\x12%\n\x05owned\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Owned\x12\x10\n\x08lease_ms\x18\x07 \x01(\x04\x12\x0e\n\x06secret\x18\x08 \x01(\x0c\x12\r\n\x05\x62uild\x18\t \x01(\t\x12\x15\n\rundoes_others\x18\x14 \x01(\x08\x12\x17\n\x0f\x61nswers_queries\x18\x15 \x01(\x08\"Q\n\x05Owned\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\"\x19\n\x08\x43\x61pacity\x12\r\n\x05sagas\x18\x01 \x01(\r\"\xae\x01\n\x07Welcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\x04\x12\x10\n\x08lease_ms\x18\x04 \x01(\x04\x12#\n\x04\x63\x65ll\x18\x05 \x01(\x0b\x32\x15.durable_saga.v1.Cell\x12\x0e\n\x06secret\x18\x06 \x01(\x0c\x12\x0e\n\x06now_ms\x18\x07 \x01(\x03\x12\x14\n\x0cpaused_types\x18\x10 \x03(\t\"\xcb\x01\n\x06\x41ssign\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12&\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12,\n\x05inbox\x18\x05 \x03(\x0b\x32\x1d.durable_saga.v1.InboxMessage\x12\x0c\n\x04more\x18\x06 \x01(\x08\x12\x13\n\x0binterrupted\x18\x07 \x01(\x08\"\xd9\x02\n\x06\x43ommit\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x11\n\tcommit_id\x18\x05 \x01(\x0c\x12&\n\x06\x65vents\x18\x06 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\'\n\x06status\x18\x07 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x12\n\nwake_at_ms\x18\x08 \x01(\x03\x12\x10\n\x08\x63onsumed\x18\t \x03(\t\x12\x0f\n\x07release\x18\n \x01(\x08\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\x12\x13\n\x06paused\x18\x10 \x01(\tH\x00\x88\x01\x01\x12%\n\x05\x64oing\x18\x16 \x01(\x0b\x32\x16.durable_saga.v1.DoingB\t\n\x07_paused\"\xfc\x01\n\x0b\x43ommitReply\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32$.durable_saga.v1.CommitReply.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\"W\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\r\n\tCOMMITTED\x10\x01\x12\n\n\x06\x46\x45NCED\x10\x02\x12\x0b\n\x07UNKNOWN\x10\x03\x12\x0b\n\x07REFUSED\x10\x04\"\xab\x02\n\x07Release\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x13\n\x0bincarnation\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x12\n\nwake_at_ms\x18\x04 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x05 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x06 \x01(\x04\x12\x10\n\x08next_seq\x18\x07 \x01(\x03\x12\'\n\x06status\x18\x08 \x01(\x0e\x32\x17.durable_saga.v1.Status\x12\x11\n\tsaga_type\x18\t \x01(\t\x12\x10\n\x08\x63onsumed\x18\n \x03(\t\x12\x12\n\nwake_in_ms\x18\x0e \x01(\x03\x12%\n\x05\x64oing\x18\x16 \x01(\x0b\x32\x16.durable_saga.v1.Doing\"n\n\x07\x44\x65liver\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12.\n\x07message\x18\x03 \x01(\x0b\x32\x1d.durable_saga.v1.InboxMessage\"\xd6\x01\n\nAskedQuery\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12$\n\x03key\x18\x02 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\x11\n\tsaga_type\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\'\n\x05input\x18\x05 \x01(\x0b\x32\x18.durable_saga.v1.Payload\x12\x12\n\ntimeout_ms\x18\x06 \x01(\x03\x12&\n\x06\x65vents\x18\x07 \x03(\x0b\x32\x16.durable_saga.v1.Event\x12\x0c\n\x04more\x18\x08 \x01(\x08\"\xa2\x01\n\x0bQueryAnswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x06result\x18\x02 \x01(\x0b\x32\x18.durable_saga.v1.Payload\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x18.durable_saga.v1.Failure\x12\x0f\n\x07invalid\x18\x04 \x01(\t\x12\x0f\n\x07refused\x18\x05 \x01(\t\x12\x0c\n\x04note\x18\x06 \x01(\t\"M\n\x06Revoke\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.durable_saga.v1.RunKey\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"T\n\tHeartbeat\x12\r\n\x05sagas\x18\x01 \x01(\r\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x12\n\nslots_used\x18\x03 \x01(\r\x12\x15\n\rslots_waiting\x18\x04 \x01(\r\"A\n\x0b\x42\x65\x61tRequest\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x12\n\nblocked_at\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\"\x1a\n\tBeatReply\x12\r\n\x05known\x18\x01 \x01(\x08\"!\n\x0bPausedTypes\x12\x12\n\nsaga_types\x18\x01 \x03(\t\"\x07\n\x05\x44rain2\x90\x01\n\x04Work\x12\x46\n\x04Work\x12\x1c.durable_saga.v1.WorkerFrame\x1a\x1c.durable_saga.v1.ServerFrame(\x01\x30\x01\x12@\n\x04\x42\x65\x61t\x12\x1c.durable_saga.v1.BeatRequest\x1a\x1a.durable_saga.v1.BeatReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'durable_saga.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERFRAME']._serialized_start=108
-  _globals['_WORKERFRAME']._serialized_end=165
-  _globals['_WORKERITEM']._serialized_start=168
-  _globals['_WORKERITEM']._serialized_end=495
-  _globals['_SERVERFRAME']._serialized_start=497
-  _globals['_SERVERFRAME']._serialized_end=554
-  _globals['_SERVERITEM']._serialized_start=557
-  _globals['_SERVERITEM']._serialized_end=900
-  _globals['_HELLO']._serialized_start=903
-  _globals['_HELLO']._serialized_end=1112
-  _globals['_OWNED']._serialized_start=1114
-  _globals['_OWNED']._serialized_end=1195
-  _globals['_CAPACITY']._serialized_start=1197
-  _globals['_CAPACITY']._serialized_end=1222
-  _globals['_WELCOME']._serialized_start=1225
-  _globals['_WELCOME']._serialized_end=1399
-  _globals['_ASSIGN']._serialized_start=1402
-  _globals['_ASSIGN']._serialized_end=1605
-  _globals['_COMMIT']._serialized_start=1608
-  _globals['_COMMIT']._serialized_end=1953
-  _globals['_COMMITREPLY']._serialized_start=1956
-  _globals['_COMMITREPLY']._serialized_end=2208
-  _globals['_COMMITREPLY_OUTCOME']._serialized_start=2121
-  _globals['_COMMITREPLY_OUTCOME']._serialized_end=2208
-  _globals['_RELEASE']._serialized_start=2211
-  _globals['_RELEASE']._serialized_end=2510
-  _globals['_DELIVER']._serialized_start=2512
-  _globals['_DELIVER']._serialized_end=2622
-  _globals['_REVOKE']._serialized_start=2624
-  _globals['_REVOKE']._serialized_end=2701
-  _globals['_HEARTBEAT']._serialized_start=2703
-  _globals['_HEARTBEAT']._serialized_end=2787
-  _globals['_BEATREQUEST']._serialized_start=2789
-  _globals['_BEATREQUEST']._serialized_end=2854
-  _globals['_BEATREPLY']._serialized_start=2856
-  _globals['_BEATREPLY']._serialized_end=2882
-  _globals['_PAUSEDTYPES']._serialized_start=2884
-  _globals['_PAUSEDTYPES']._serialized_end=2917
-  _globals['_DRAIN']._serialized_start=2919
-  _globals['_DRAIN']._serialized_end=2926
-  _globals['_WORK']._serialized_start=2929
-  _globals['_WORK']._serialized_end=3073
+  _globals['_WORKERFRAME']._serialized_start=139
+  _globals['_WORKERFRAME']._serialized_end=196
+  _globals['_WORKERITEM']._serialized_start=199
+  _globals['_WORKERITEM']._serialized_end=574
+  _globals['_SERVERFRAME']._serialized_start=576
+  _globals['_SERVERFRAME']._serialized_end=633
+  _globals['_SERVERITEM']._serialized_start=636
+  _globals['_SERVERITEM']._serialized_end=1025
+  _globals['_HELLO']._serialized_start=1028
+  _globals['_HELLO']._serialized_end=1262
+  _globals['_OWNED']._serialized_start=1264
+  _globals['_OWNED']._serialized_end=1345
+  _globals['_CAPACITY']._serialized_start=1347
+  _globals['_CAPACITY']._serialized_end=1372
+  _globals['_WELCOME']._serialized_start=1375
+  _globals['_WELCOME']._serialized_end=1549
+  _globals['_ASSIGN']._serialized_start=1552
+  _globals['_ASSIGN']._serialized_end=1755
+  _globals['_COMMIT']._serialized_start=1758
+  _globals['_COMMIT']._serialized_end=2103
+  _globals['_COMMITREPLY']._serialized_start=2106
+  _globals['_COMMITREPLY']._serialized_end=2358
+  _globals['_COMMITREPLY_OUTCOME']._serialized_start=2271
+  _globals['_COMMITREPLY_OUTCOME']._serialized_end=2358
+  _globals['_RELEASE']._serialized_start=2361
+  _globals['_RELEASE']._serialized_end=2660
+  _globals['_DELIVER']._serialized_start=2662
+  _globals['_DELIVER']._serialized_end=2772
+  _globals['_ASKEDQUERY']._serialized_start=2775
+  _globals['_ASKEDQUERY']._serialized_end=2989
+  _globals['_QUERYANSWER']._serialized_start=2992
+  _globals['_QUERYANSWER']._serialized_end=3154
+  _globals['_REVOKE']._serialized_start=3156
+  _globals['_REVOKE']._serialized_end=3233
+  _globals['_HEARTBEAT']._serialized_start=3235
+  _globals['_HEARTBEAT']._serialized_end=3319
+  _globals['_BEATREQUEST']._serialized_start=3321
+  _globals['_BEATREQUEST']._serialized_end=3386
+  _globals['_BEATREPLY']._serialized_start=3388
+  _globals['_BEATREPLY']._serialized_end=3414
+  _globals['_PAUSEDTYPES']._serialized_start=3416
+  _globals['_PAUSEDTYPES']._serialized_end=3449
+  _globals['_DRAIN']._serialized_start=3451
+  _globals['_DRAIN']._serialized_end=3458
+  _globals['_WORK']._serialized_start=3461
+  _globals['_WORK']._serialized_end=3605
 # @@protoc_insertion_point(module_scope)

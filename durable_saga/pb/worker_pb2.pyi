@@ -1,4 +1,5 @@
 from durable_saga.pb import history_pb2 as _history_pb2
+from durable_saga.pb import payload_pb2 as _payload_pb2
 from durable_saga.pb import cell_pb2 as _cell_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -16,7 +17,7 @@ class WorkerFrame(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[WorkerItem, _Mapping]]] = ...) -> None: ...
 
 class WorkerItem(_message.Message):
-    __slots__ = ("hello", "commit", "release", "heartbeat", "drain", "owned", "capacity")
+    __slots__ = ("hello", "commit", "release", "heartbeat", "drain", "owned", "capacity", "answer")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +25,7 @@ class WorkerItem(_message.Message):
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     OWNED_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     commit: Commit
     release: Release
@@ -31,7 +33,8 @@ class WorkerItem(_message.Message):
     drain: Drain
     owned: Owned
     capacity: Capacity
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., owned: _Optional[_Union[Owned, _Mapping]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
+    answer: QueryAnswer
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., owned: _Optional[_Union[Owned, _Mapping]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., answer: _Optional[_Union[QueryAnswer, _Mapping]] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
     __slots__ = ("items",)
@@ -40,7 +43,7 @@ class ServerFrame(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ServerItem, _Mapping]]] = ...) -> None: ...
 
 class ServerItem(_message.Message):
-    __slots__ = ("welcome", "assign", "commit_reply", "deliver", "revoke", "cell", "paused_types")
+    __slots__ = ("welcome", "assign", "commit_reply", "deliver", "revoke", "cell", "paused_types", "query")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
     COMMIT_REPLY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +51,7 @@ class ServerItem(_message.Message):
     REVOKE_FIELD_NUMBER: _ClassVar[int]
     CELL_FIELD_NUMBER: _ClassVar[int]
     PAUSED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assign: Assign
     commit_reply: CommitReply
@@ -55,10 +59,11 @@ class ServerItem(_message.Message):
     revoke: Revoke
     cell: _cell_pb2.Cell
     paused_types: PausedTypes
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., paused_types: _Optional[_Union[PausedTypes, _Mapping]] = ...) -> None: ...
+    query: AskedQuery
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., commit_reply: _Optional[_Union[CommitReply, _Mapping]] = ..., deliver: _Optional[_Union[Deliver, _Mapping]] = ..., revoke: _Optional[_Union[Revoke, _Mapping]] = ..., cell: _Optional[_Union[_cell_pb2.Cell, _Mapping]] = ..., paused_types: _Optional[_Union[PausedTypes, _Mapping]] = ..., query: _Optional[_Union[AskedQuery, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "build", "undoes_others")
+    __slots__ = ("worker", "protocol", "namespace", "saga_types", "capacity", "owned", "lease_ms", "secret", "build", "undoes_others", "answers_queries")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +74,7 @@ class Hello(_message.Message):
     SECRET_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     UNDOES_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_QUERIES_FIELD_NUMBER: _ClassVar[int]
     worker: str
     protocol: int
     namespace: str
@@ -79,7 +85,8 @@ class Hello(_message.Message):
     secret: bytes
     build: str
     undoes_others: bool
-    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ..., build: _Optional[str] = ..., undoes_others: bool = ...) -> None: ...
+    answers_queries: bool
+    def __init__(self, worker: _Optional[str] = ..., protocol: _Optional[int] = ..., namespace: _Optional[str] = ..., saga_types: _Optional[_Iterable[str]] = ..., capacity: _Optional[int] = ..., owned: _Optional[_Iterable[_Union[Owned, _Mapping]]] = ..., lease_ms: _Optional[int] = ..., secret: _Optional[bytes] = ..., build: _Optional[str] = ..., undoes_others: bool = ..., answers_queries: bool = ...) -> None: ...
 
 class Owned(_message.Message):
     __slots__ = ("key", "epoch", "incarnation")
@@ -228,6 +235,42 @@ class Deliver(_message.Message):
     epoch: int
     message: _history_pb2.InboxMessage
     def __init__(self, key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., epoch: _Optional[int] = ..., message: _Optional[_Union[_history_pb2.InboxMessage, _Mapping]] = ...) -> None: ...
+
+class AskedQuery(_message.Message):
+    __slots__ = ("number", "key", "saga_type", "name", "input", "timeout_ms", "events", "more")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SAGA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    key: _history_pb2.RunKey
+    saga_type: str
+    name: str
+    input: _payload_pb2.Payload
+    timeout_ms: int
+    events: _containers.RepeatedCompositeFieldContainer[_history_pb2.Event]
+    more: bool
+    def __init__(self, number: _Optional[int] = ..., key: _Optional[_Union[_history_pb2.RunKey, _Mapping]] = ..., saga_type: _Optional[str] = ..., name: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., events: _Optional[_Iterable[_Union[_history_pb2.Event, _Mapping]]] = ..., more: bool = ...) -> None: ...
+
+class QueryAnswer(_message.Message):
+    __slots__ = ("number", "result", "failure", "invalid", "refused", "note")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    INVALID_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    result: _payload_pb2.Payload
+    failure: _payload_pb2.Failure
+    invalid: str
+    refused: str
+    note: str
+    def __init__(self, number: _Optional[int] = ..., result: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_payload_pb2.Failure, _Mapping]] = ..., invalid: _Optional[str] = ..., refused: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
 
 class Revoke(_message.Message):
     __slots__ = ("key", "epoch", "reason")

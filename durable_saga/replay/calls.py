@@ -14,7 +14,7 @@ from typing import Any
 from durable_saga import codec
 from durable_saga.definition import binding
 from durable_saga.definition.definition import CompensationDefinition, SagaDefinition, StepDefinition
-from durable_saga.errors import DecodeError, LimitExceeded, UnsupportedOperation
+from durable_saga.errors import DecodeError, LimitExceeded
 from durable_saga.failures.failures import rebuild_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.aside import Decode
@@ -62,9 +62,7 @@ class Calls:
         if loop.discarded:
             return loop.refused()
         if self._standing.judging:
-            raise UnsupportedOperation(
-                f"step {definition.name} can't be called in a condition or an order of compensations: these only compute"
-            )
+            self._standing.check_not_asked(f"step {definition.name} can't be called")
         if kwargs or not definition.takes(len(args)):
             definition.signature.bind(*args, **kwargs)  # raises TypeError
         data = codec.encode_call(

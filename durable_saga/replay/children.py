@@ -9,7 +9,7 @@ from typing import Any
 
 from durable_saga import codec
 from durable_saga.definition.definition import SagaDefinition
-from durable_saga.errors import SagaTimedOut, UnsupportedOperation
+from durable_saga.errors import SagaTimedOut
 from durable_saga.replay.keys import Declared
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.next_run import next_run_asked_in
@@ -36,10 +36,7 @@ class Children:
     ) -> Coroutine[Any, Any, Any]:
         """What calling a saga inside a saga gives. `label` is its name in the compensation order of its parent, where that is
         not its own."""
-        if self._standing.judging:
-            raise UnsupportedOperation(
-                f"saga {definition.name} can't be called in a condition or an order of compensations: these only compute"
-            )
+        self._standing.check_not_asked(f"saga {definition.name} can't be called")
         unawaited = self._unawaited
         key = unawaited.key()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from durable_saga.replay.dice import Dice
 from durable_saga.replay.history import History
-from durable_saga.replay.standing import Standing
+from durable_saga.replay.standing import COMPUTES, Standing
 from durable_saga.replay.unwind import Entry, Scope, Stack
 
 NOTES_MAX = 20
@@ -124,11 +124,10 @@ class Judging:
     def _ask(self, function: Any, argument: Any) -> Any:
         """What is drawn from the saga's dice is put back: a replay does not ask, and draws alike after it."""
         dice = self._dice.state()
-        self._standing.judging = True
         try:
-            outcome = function(argument)
+            with self._standing.asking(COMPUTES):
+                outcome = function(argument)
         finally:
-            self._standing.judging = False
             self._dice.restore(dice)
         if inspect.isawaitable(outcome):
             if inspect.iscoroutine(outcome):

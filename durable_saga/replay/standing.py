@@ -6,11 +6,16 @@ Its parts and its loop look here whether anything new may be begun. It knows non
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from durable_saga.errors import UnsupportedOperation
 from durable_saga.pb import history_pb2 as h
 from durable_saga.replay.phases import FORWARD
+
+COMPUTES = "a condition or an order of compensations: these only compute"
+LOOKS = "a query: it only looks at what the saga has committed, and changes nothing"
 
 
 class Standing:
@@ -18,8 +23,8 @@ class Standing:
     cancelled. `asked_for`: the reason came from outside, so the saga unwinds even where an error of its own would hold it.
     `failed_child`: the error of a child saga that is to be held. `is_over`: what is left of its code is being cancelled, for
     good. `deadline_ms`: when the saga as a whole times out, by the clock of the tape, 0: never, or no more. `judging`: a
-    condition or an order is asked, which only computes. `without_code`: it is undone from its journal, and no code of the saga
-    runs. `pause`: under which nothing begins, None: the run is not paused."""
+    function is asked that only computes or looks: which kind, and what it may, as the end of a sentence. `without_code`: it is
+    undone from its journal, and no code of the saga runs. `pause`: under which nothing begins, None: the run is not paused."""
 
     __slots__ = (
         "asked_for", "cancels", "deadline_ms", "failed_child", "is_over", "judging", "main", "past_pivot", "pause", "phase",
@@ -33,7 +38,8 @@ class Standing:
         self.stop: BaseException | None = None
         self.failed_child: BaseException | None = None
         self.pause: h.PauseRequested | None = None
-        self.cancels = self.asked_for = self.is_over = self.past_pivot = self.judging = self.without_code = False
+        self.judging = ""
+        self.cancels = self.asked_for = self.is_over = self.past_pivot = self.without_code = False
 
     def interrupt(self, reason: BaseException, *, cancels: bool = False, asked_for: bool = False) -> None:
         """Stop the saga's code. The first reason counts."""
@@ -68,11 +74,22 @@ class Standing:
 
     def ask(self, condition: Callable[[], Any]) -> bool:
         """A condition of saga code, which only computes. Raises what it raises."""
-        self.judging, before = True, self.judging
-        try:
+        with self.asking(COMPUTES):
             return bool(condition())
+
+    @contextmanager
+    def asking(self, judging: str) -> Iterator[None]:
+        """Inside, what would change anything is refused."""
+        self.judging, before = judging, self.judging
+        try:
+            yield
         finally:
             self.judging = before
+
+    def check_not_asked(self, what: str) -> None:
+        """Raises UnsupportedOperation in a function that only computes or looks."""
+        if self.judging:
+            raise UnsupportedOperation(f"{what} in {self.judging}")
 
     async def wait_shielded(self, future: asyncio.Future[Any]) -> None:
         """Can't be cancelled, but by the end of the saga."""

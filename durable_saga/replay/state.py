@@ -10,6 +10,7 @@ from durable_saga import codec
 from durable_saga.errors import DecodeError
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
+from durable_saga.pb.payloads import is_missing, is_same_value
 from durable_saga.replay.loop import SagaLoop
 from durable_saga.replay.surroundings import child_name, child_path
 from durable_saga.replay.tape import Tape
@@ -61,6 +62,27 @@ class State:
         for key, payload in changes.items():
             with suppress(DecodeError):
                 self._values[key] = codec.decode(payload.data, where=f"state {key!r}")
+
+    def keep_committed(self, changes: Mapping[str, p.Payload]) -> None:
+        """Of a run that is only looked at: what its code has set and the history does not hold is taken back, and what the
+        history holds and its code has not set comes from there, as what was there before if it can be read so."""
+        for key in [key for key in self._values if key not in changes]:
+            del self._values[key]
+        for key, payload in changes.items():
+            if is_missing(payload) or is_same_value(payload, p.Payload(data=self._journaled.get(key, b""))):
+                continue
+            kinds: list[Any] = [type(self._values[key])] if self._values.get(key) is not None else []
+            for kind in (*kinds, Any):
+                with suppress(DecodeError, TypeError):
+                    self._values[key] = codec.decode(payload.data, kind, where=f"state {key!r}")
+                    break
+
+    def lacks(self, changes: Mapping[str, p.Payload]) -> bool:
+        """Whether the data of a value is wanted that its code has not set."""
+        return any(
+            is_missing(one) and not is_same_value(one, p.Payload(data=self._journaled.get(key, b"")))
+            for key, one in changes.items()
+        )
 
     def _own(self, key: str) -> tuple[str, str]:
         """The key in the journal, and whose it is."""

@@ -32,7 +32,7 @@ SEALED_TEXTS = {
 """By kind of message: texts of a worker that may tell values."""
 _OPENED_TEXTS = {
     **SEALED_TEXTS, "Description": ("blocked", "from_journal"), "StepView": ("last_error", "compensation_error"),
-    "MessageReply": ("waits_for",),
+    "MessageReply": ("waits_for",), "QueryReply": ("note", "refused"),
 }  # fmt: skip
 _CLEAR_OF_FAILURE = ("type", "bases", "not_applied", "non_retryable")
 Kept = dict[bytes, tuple[p.Seal, int]]

@@ -12,7 +12,7 @@ from durable_saga.sealing.messages import Sealing
 from durable_saga.sealing.payload_codec import Subject
 from durable_saga.transport.transport import Transport
 
-_SEALED = ("start", "signal", "publish")
+_SEALED = ("start", "signal", "publish", "query")
 _NOWHERE = Subject("", "")
 
 

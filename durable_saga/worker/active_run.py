@@ -24,7 +24,8 @@ from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED
 from durable_saga.replay.interruptions import tell_interruptions
 from durable_saga.replay.run import to_decode
-from durable_saga.worker.arrivals import Arrivals, needed
+from durable_saga.transport.fetching import needed
+from durable_saga.worker.arrivals import Arrivals
 from durable_saga.worker.attempts import Attempts
 from durable_saga.worker.commit_size import cut
 from durable_saga.worker.doing import DoingNow, waits_for

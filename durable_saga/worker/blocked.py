@@ -18,7 +18,7 @@ from durable_saga.pb import history_pb2 as h
 from durable_saga.pb.log_fields import about
 from durable_saga.redaction import redacted
 from durable_saga.sealing.messages import Sealing, hidden_reason
-from durable_saga.worker.watchdog import ActivationTooLong
+from durable_saga.watchdog import ActivationTooLong
 
 log = logging.getLogger(__name__)
 BLOCKED_RETRY_MS = 1_000

@@ -12,11 +12,11 @@ from typing import Any
 
 import grpc
 
+from durable_saga.frames import frame_of
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb import worker_pb2_grpc
 from durable_saga.transport.credentials import Credentials, Metadata
 from durable_saga.transport.routes import Routes
-from durable_saga.worker.frames import frame_of
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.5

@@ -15,8 +15,8 @@ from durable_saga.replay import Core
 from durable_saga.replay.aside import Decode
 from durable_saga.replay.commands import NOT_DECODED, Output
 from durable_saga.telemetry import tracing
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 from durable_saga.worker.recording import attributes_of
-from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX, DISCARD_SECONDS_MAX, ActivationTooLong, watch_here
 
 log = logging.getLogger(__name__)
 

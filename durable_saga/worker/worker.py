@@ -31,7 +31,9 @@ from durable_saga.pb.versions import PROTOCOL
 from durable_saga.replay import Core, guard
 from durable_saga.transport import grpc_guard
 from durable_saga.transport.grpc_guard import refuse_client_in_saga
+from durable_saga.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker.active_run import ActiveRun
+from durable_saga.worker.answering import Answering
 from durable_saga.worker.attempts import Executor
 from durable_saga.worker.blocked import BlockedSagas
 from durable_saga.worker.build import build_of
@@ -42,7 +44,6 @@ from durable_saga.worker.links import Links, Stream
 from durable_saga.worker.paused_types import PausedTypes
 from durable_saga.worker.room import load_of
 from durable_saga.worker.served_clock import ServedClock
-from durable_saga.worker.watchdog import ACTIVATION_SECONDS_MAX
 from durable_saga.worker.way_out import unknown, why_unknown
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Worker:
         self._parts: dict[tuple[str, str, int, int], w.Assign] = {}
         self.fetch = functools.partial(raw.fetch, client)
         self.sealing = client.sealing
+        self._answering = Answering(lambda: self._definitions, self.catalogue, self.fetch, self.sealing)
         self._links = Links(client.transport, self, sagas_max)
         self._dirty: list[ActiveRun] = []
         self._requests = 0
@@ -141,6 +143,7 @@ class Worker:
             connection.cancel()
             beats.cancel()
             await asyncio.gather(connection, beats, return_exceptions=True)
+            self._answering.close()
             for run in list(self._runs.values()):
                 run.drop()
             if heartbeat is not None:
@@ -216,7 +219,7 @@ class Worker:
     def hello(self) -> w.Hello:
         return w.Hello(
             worker=self.name, protocol=PROTOCOL, namespace=self._client.namespace, saga_types=list(self._definitions),
-            build=self.build, undoes_others=True,
+            build=self.build, undoes_others=True, answers_queries=True,
         )  # fmt: skip
 
     def held(self) -> Iterable[ActiveRun]:
@@ -240,7 +243,8 @@ class Worker:
     def receive(self, stream: Stream, item: w.ServerItem) -> None:
         kind = item.WhichOneof("kind")
         if kind == "commit_reply":
-            self._replied(item.commit_reply)
+            if (run := self._runs.get(_key(item.commit_reply.key))) is not None:
+                run.replied(item.commit_reply)
         elif kind == "assign":
             self._assigned(stream, item.assign)
         elif kind == "welcome":
@@ -251,6 +255,8 @@ class Worker:
             self.connected.set()
         elif kind == "cell":
             self._links.learn(stream, item.cell)
+        elif kind == "query":
+            self._answering.asked(stream, item.query)
         elif kind == "paused_types":
             self._look_at_gates(self._paused.told(stream, item.paused_types.saga_types))
         elif kind == "deliver":
@@ -284,11 +290,6 @@ class Worker:
         self._runs[_key(assign.key)] = run
         self._links.assigned(stream, run)
         run.begin(assign)
-
-    def _replied(self, reply: w.CommitReply) -> None:
-        run = self._runs.get(_key(reply.key))
-        if run is not None:
-            run.replied(reply)
 
     async def _drain(self) -> None:
         self._links.send_all(w.WorkerItem(drain=w.Drain()))

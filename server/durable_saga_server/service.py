@@ -29,6 +29,7 @@ from durable_saga_server.runs.heads import Heads
 from durable_saga_server.runs.messages import Messages
 from durable_saga_server.runs.not_begun import NotBegun
 from durable_saga_server.runs.pausing import Pausing
+from durable_saga_server.runs.querying import Querying
 from durable_saga_server.runs.reading import Reading
 from durable_saga_server.runs.restarting import Restarting
 from durable_saga_server.runs.starting import Starting
@@ -94,13 +95,13 @@ class HistoryService:
             hint=self.waker.hint, revoke=self.streams.revoke, notify=waiters.notify,
         )  # fmt: skip
         restarting = Restarting(means, chains, heads, self.sessions.paused)
-        pausing = Pausing(means, self.sessions.paused)
-        self.calls = self._gated(starting, messages, terminating, restarting, pausing, large)
+        pausing, querying = Pausing(means, self.sessions.paused), Querying(means, heads, self.streams.queries)
+        self.calls = self._gated(starting, messages, terminating, restarting, pausing, large, querying)
         self.call_streams = CallStreams(self.calls, self.config.message_bytes_max - AROUND_BYTES)
 
     def _gated(
         self, starting: Starting, messages: Messages, terminating: Terminating, restarting: Restarting, pausing: Pausing,
-        large: LargePayloads,
+        large: LargePayloads, querying: Querying,
     ) -> Mapping[str, Callable[[Any], Awaitable[Any]]]:  # fmt: skip
         """By name. Only so many of those that write are let in at once."""
         reading, builds = self.reading, Builds(self._means, self.sessions)
@@ -115,7 +116,7 @@ class HistoryService:
         others: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "Beat": self.beat, "Fetch": large.fetch, "Describe": reading.describe, "History": reading.history,
             "Wait": reading.wait, "List": self._finding.list, "Statistics": self._finding.statistics,
-            "Changes": reading.changes, "Workers": self._showing.workers,
+            "Changes": reading.changes, "Workers": self._showing.workers, "Query": querying.query,
             "Claim": reading.claim, "Builds": builds.builds, **AccessCalls(self.journal.ledger, self.clock).calls,
         }  # fmt: skip
         calls = {**{name: admitted(call) for name, call in writing.items()}, **others}

@@ -29,6 +29,7 @@ TABLE: Mapping[str, tuple[set[str], Any]] = {
     "Wait": (READ, c.WaitRequest(key=KEY)), "List": (READ, c.ListRequest(namespace="shop")),
     "Workers": (READ, c.WorkersRequest(namespace="shop")),
     "Statistics": (READ, c.StatisticsRequest(namespace="shop")), "Changes": (READ, c.ChangesRequest(namespace="shop")),
+    "Query": (READ, c.QueryRequest(key=KEY, name="n")),
     "Fetch": (ALL, c.FetchRequest(key=KEY)),
     "Start": (SEND, c.StartRequest(namespace="shop", saga="s", saga_type="t")),
     "Signal": (SEND, c.SignalRequest(key=KEY, message_id="m", name="n")),

@@ -25,8 +25,7 @@ from durable_saga.pb.payloads import (
     payloads,
 )
 from durable_saga.replay.history import History
-from durable_saga.transport.fetching import fill
-from durable_saga.worker.arrivals import needed
+from durable_saga.transport.fetching import fill, needed
 from tests.hypothesis_profile import examples
 
 KEY = h.RunKey(namespace="n", saga="s", run=1)

@@ -11,9 +11,8 @@ from types import FrameType
 
 import pytest
 
-from durable_saga import Worker, connect, saga
-from durable_saga.worker import watchdog
-from durable_saga.worker.frames import frame_of
+from durable_saga import Worker, connect, saga, watchdog
+from durable_saga.frames import frame_of
 
 
 def test_the_collector_does_not_work_while_the_frames_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from durable_saga import watchdog
 from durable_saga.replay.dice import Dice
 from durable_saga.replay.guard import guarded
 from durable_saga.replay.mark import inside
-from durable_saga.worker import watchdog
-from durable_saga.worker.watchdog import ActivationTooLong, watch_here
+from durable_saga.watchdog import ActivationTooLong, watch_here
 
 
 class World:

@@ -89,6 +89,7 @@ class Session:
     break_off: Callable[[], object] | None = None
     undoes_others: bool = False
     """It takes runs of types that it does not have, to undo them from their journals."""
+    answers_queries: bool = False
     caller: Caller | None = None
     """Where the server asks who it is."""
     on_room: Callable[[], None] | None = None

@@ -30,6 +30,7 @@ from durable_saga_server.workers.committer import Committer
 from durable_saga_server.workers.dispatch import Dispatcher
 from durable_saga_server.workers.hooks import Hooks
 from durable_saga_server.workers.parking import Parking
+from durable_saga_server.workers.queries import Queries
 from durable_saga_server.workers.reclaiming import Reclaiming
 from durable_saga_server.workers.sessions import Session
 
@@ -56,6 +57,7 @@ class WorkStreams:
         self._parking = Parking(means, committer, dispatcher, hooks.hint)
         self._reclaiming = Reclaiming(means.journal, means.clock, dispatcher)
         self._commits = Commits(means, committer, self._parking, large, hooks, self.begin, self._reclaiming.reclaim)
+        self.queries = Queries(self._sessions)
         self._tasks: dict[asyncio.Task[None], None] = {}
 
     async def close(self) -> None:
@@ -162,6 +164,7 @@ class WorkStreams:
         session = Session(
             hello.worker, hello.namespace, frozenset(hello.saga_types), _room(hello.capacity), now_ms, secret=secret,
             moved_ms=now_ms, connected_ms=now_ms, caller=caller, build=hello.build, undoes_others=hello.undoes_others,
+            answers_queries=hello.answers_queries,
             paused_types=self._sessions.paused.names(hello.namespace),
         )  # fmt: skip
         welcome = w.Welcome(
@@ -233,6 +236,7 @@ class WorkStreams:
         if not session.is_over:
             session.is_over = True
             self._sessions.remove(session)
+            self.queries.over(session)
             self._later(self._after(session))
 
     async def _after(self, session: Session) -> None:
@@ -244,8 +248,6 @@ class WorkStreams:
         session.owned.clear()
         await self._tell_members()
 
-    # --- items -----------------------------------------------------------------------------------------------------------
-
     def _item(self, session: Session, item: w.WorkerItem) -> None:
         kind = item.WhichOneof("kind")
         if session.caller is not None:
@@ -253,11 +255,9 @@ class WorkStreams:
         if kind == "commit":
             self._commits.said(session, item.commit)
         elif kind == "release":
-            try:
-                check_release(item.release)
-            except Rejected as error:
-                raise ServiceError("INVALID_ARGUMENT", str(error)) from None
-            self.begin(session, self._parking.release(session, item.release))
+            self.begin(session, self._parking.release(session, _checked(item.release)))
+        elif kind == "answer":
+            self.queries.answered(session, item.answer)
         elif kind == "drain":
             session.draining = True
         elif kind == "owned":
@@ -292,6 +292,15 @@ class WorkStreams:
                 await self._dispatcher.catch_up(session, run, epoch)
         except JournalError as error:
             log.warning("the inbox of saga %s can't be read: %s", run.saga, error, extra=about(run))  # its hint brings it back
+
+
+def _checked(release: w.Release) -> w.Release:
+    """Raises ServiceError."""
+    try:
+        check_release(release)
+    except Rejected as error:
+        raise ServiceError("INVALID_ARGUMENT", str(error)) from None
+    return release
 
 
 def _room(sagas: int) -> int:

@@ -25,10 +25,10 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from durable_saga.errors import LimitExceeded
+from durable_saga.frames import frame_of
 from durable_saga.replay.closing import TakenOut
 from durable_saga.replay.mark import leave
 from durable_saga.replay.running_loop import running_loop, set_running_loop
-from durable_saga.worker.frames import frame_of
 
 log = logging.getLogger(__name__)
 ACTIVATION_SECONDS_MAX = 10.0

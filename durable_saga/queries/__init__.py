@@ -1,0 +1,1 @@
+"""Queries of a saga's code over its committed history."""
