@@ -40,6 +40,8 @@ INTENTS = frozenset({
     "key_declared", "attributes_set", "settling_started", "signal_rejected",
 })  # fmt: skip
 
+ENDS_FROM_OUTSIDE = frozenset({"saga_terminated", "stopped_before_start"})
+
 
 class Place(NamedTuple):
     """Where saga code stood when it asked for something."""
@@ -267,8 +269,11 @@ class History:
             raise NonDeterminism(f"{describe(event)} with {held}", f"it with {given}", asked.place() or idle_at())
 
     def expect_matched(self, event: h.Event) -> None:
-        """Before a fact of the history: all that the code asked for must have been there."""
-        if self._asked:
+        """Before a fact of the history: all that the code asked for must have been there. Who ends a run from outside cuts off
+        what is on its way."""
+        if event.WhichOneof("kind") in ENDS_FROM_OUTSIDE:
+            self._asked = {}
+        elif self._asked:
             raise NonDeterminism(describe(event), self._asked_text(), self._asked_place())
 
     def finish_replay(self, now_ms: int) -> None:

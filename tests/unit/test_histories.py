@@ -88,8 +88,9 @@ def test_what_is_recorded_stays_as_it_is_byte_for_byte() -> None:
 def test_a_history_of_every_kind_replays_to_the_end_that_it_had(file: pathlib.Path) -> None:
     events = read_history(file)
     definitions = {one.name: one for one in (function_of(saga).definition for saga in SAGAS)}
-    has_begun = not events[-1].HasField("stopped_before_start")  # no worker had it before
-    whole = [place for place, event in enumerate(events) if place and has_begun and event.WhichOneof("kind") not in INTENTS]
+    whole = [place for place, event in enumerate(events) if place and event.WhichOneof("kind") not in INTENTS]
+    if events[-1].HasField("stopped_before_start"):
+        whole = []  # no worker had it before
     for cut in [*whole, len(events)]:  # a commit holds all that its facts led to
         core = Core(definitions[events[0].saga_started.saga_type], h.RunKey(namespace="n", saga="s", run=1))
         core.replay(events[:cut])
@@ -97,3 +98,20 @@ def test_a_history_of_every_kind_replays_to_the_end_that_it_had(file: pathlib.Pa
         assert added == [comparable(event) for event in read_history(file)[cut : cut + len(added)]]
         core.discard()
     assert core.ended
+
+
+def test_a_run_that_was_terminated_while_a_commit_was_on_its_way_replays() -> None:
+    events = read_history(FOLDER / "kinds-terminated.history")
+    definitions = {one.name: one for one in (function_of(saga).definition for saga in SAGAS)}
+    for cut_off in range(1, len(events)):
+        core = Core(definitions[events[0].saga_started.saga_type], h.RunKey(namespace="n", saga="s", run=1))
+        core.replay([*events[:cut_off], _at(events[-1], cut_off)])
+        assert core.status == h.TERMINATED
+        assert not core.take().events
+        core.discard()
+
+
+def _at(event: h.Event, seq: int) -> h.Event:
+    moved = h.Event.FromString(event.SerializeToString())
+    moved.seq = seq
+    return moved
