@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pathlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
+from durable_saga_server.incoming.grpc_server import GrpcServer
 from durable_saga_server.journal.memory import MemoryJournal
 
 from durable_saga import Build, Client, Handle, SyncClient, Worker, connect, event, saga, step
+from durable_saga.cli import main
 from durable_saga.client import raw
 from durable_saga.errors import InvalidArgument
 from tests.integration.stage import CASSANDRA, cassandra_url, new_name
@@ -199,3 +203,29 @@ def test_what_makes_no_sense_is_refused_in_words(tmp_path: pathlib.Path) -> None
         assert client.builds() == []
         with pytest.raises(InvalidArgument, match="no worker with build"):
             client.roll_out("1", share=0.1)
+
+
+def test_the_commands_show_builds_and_roll_one_out() -> None:
+    async def scenario() -> None:
+        async with serving() as service:
+            server = GrpcServer(service, "127.0.0.1:0")
+            await server.start()
+            async with connect(f"127.0.0.1:{server.port}") as client, worker(client, "1"), worker(client, "2"):
+                await connected(client, "1", "2")
+
+                async def run(*words: str) -> Result:
+                    return await asyncio.to_thread(CliRunner().invoke, main, [*words, "--url", f"127.0.0.1:{server.port}"])
+
+                assert json.loads((await run("roll-out", "1", "--share", "100%")).stdout)["share"] == 1
+                done = json.loads((await run("roll-out", "2", "--share", "5%", "--reason", "canary")).stdout)
+                assert (done["build"], done["share"], done["rest"], done["reason"]) == ("2", 0.05, "1", "canary")
+                rows = [json.loads(line) for line in (await run("builds")).stdout.splitlines()]
+                assert [(row["name"], row["share"], row["workers"]) for row in rows] == [("1", 0.95, 1), ("2", 0.05, 1)]
+                assert "no worker with build '7'" in (await run("roll-out", "7", "--share", "1")).output
+                assert "is no share" in (await run("roll-out", "2", "--share", "120%")).output
+                assert "or --end" in (await run("roll-out", "2")).output
+                assert json.loads((await run("roll-out", "--end")).stdout)["build"] == ""
+                assert await client.roll_out(None) is not None
+            await server.stop(1)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
