@@ -11,7 +11,7 @@ from durable_saga_server.journal.memory import MemoryJournal
 from durable_saga_server.journal.wrapping import Call, WrappedJournal
 from durable_saga_server.service import HistoryService
 
-from durable_saga import Client, Worker, saga
+from durable_saga import Client, Worker, event, saga
 from durable_saga.pb import client_pb2 as c
 from durable_saga.pb import history_pb2 as h
 from durable_saga.transport.transport import LocalTransport
@@ -51,5 +51,30 @@ def test_a_look_that_is_behind_costs_time_and_is_never_shown() -> None:
                 assert (shown.status, shown.next_seq > 1) == (h.COMPLETED, True)
             assert journal.looks == 6
             assert (await handle.describe()).status == "completed"
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+@saga
+async def waiting(name: str) -> str:
+    return name + await event("more", type=str)
+
+
+def test_the_end_of_an_earlier_run_is_not_told_of_an_id_that_began_again_at_another_server() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        here, there = HistoryService(journal, name="here"), HistoryService(journal, name="there")
+        async with Client(LocalTransport(here)) as client, Client(LocalTransport(there)) as other:
+            async with Worker(client, sagas=[waiting]):
+                handle = await client.start(waiting, "a", id="s")
+                await handle.signal("more", "1")
+                assert await handle.result() == "a1"
+            async with Worker(other, sagas=[waiting]):
+                again = await other.start(waiting, "b", id="s", if_exists="again")
+                asked = asyncio.create_task(handle.result())
+                await asyncio.sleep(0.1)
+                assert not asked.done()
+                await again.signal("more", "2")
+                assert await asked == "b2"
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -106,8 +106,8 @@ class Reading:
     async def wait(self, request: c.WaitRequest) -> c.Description:
         key, until = request.key, self._clock.now_ms() + min(request.wait_ms, self._config.wait_ms_max)
         end = self._waiters.end_of(key.namespace, key.saga) if request.outcome else None
-        if end is not None and key.run in (0, end[0].run):
-            return _completed(*end)
+        if end is not None and (key.run or (await self._heads.head(key)).run.run) == end[0].run:
+            return _completed(*end)  # an id can begin again, also at another server: which run is the newest is read
         pause = _LOOK_SECONDS
         with self._waiters.waiting(key.namespace, key.saga) as waiter:
             event, run = waiter.event, Run(key.namespace, key.saga, key.run or 1)
