@@ -15,7 +15,10 @@ metrics_option = click.option(
     help="HOST:PORT for /metrics (Prometheus), /livez and /readyz; default: none. Port 0 picks a free one.",
 )  # fmt: skip
 
-
+health_grpc_option = click.option(
+    "--health-grpc", default="", envvar="DURABLE_SAGA_HEALTH_GRPC",
+    help="HOST:PORT for health checks by gRPC's own protocol; default: none. Port 0 picks a free one.",
+)  # fmt: skip
 otel_option = click.option(
     "--otel", is_flag=True, envvar="DURABLE_SAGA_OTEL",
     help="Report traces and metrics by OpenTelemetry, as its OTEL_… variables say.",
@@ -32,15 +35,15 @@ def begin_otel(wanted: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def of_process(listen: str, number: int) -> str:
+def of_process(listen: str, number: int, option: str = "--metrics") -> str:
     """The address of one of several processes: each has a port of its own, one after the other. Raises ValueError."""
     if not listen or not number:
         return listen
-    host, port = host_and_port(listen)
+    host, port = host_and_port(listen, option)
     if not port:
         return listen
     if port + number > PORT_MAX:
-        raise ValueError(f"--metrics is {listen!r}: process {number + 1} would need port {port + number}, which is none")
+        raise ValueError(f"{option} is {listen!r}: process {number + 1} would need port {port + number}, which is none")
     return f"[{host}]:{port + number}" if ":" in host else f"{host}:{port + number}"
 
 

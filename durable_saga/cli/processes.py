@@ -18,7 +18,7 @@ from durable_saga.cli import output
 from durable_saga.cli.codecs import carry_chosen, chosen, redact_chosen
 from durable_saga.cli.hooked import find_hooks, hooks_option
 from durable_saga.cli.logs import LogStyle, log_options
-from durable_saga.cli.metrics import begin_otel, metrics_option, of_process, otel_option, worker_readiness
+from durable_saga.cli.metrics import begin_otel, health_grpc_option, metrics_option, of_process, otel_option, worker_readiness
 from durable_saga.cli.purging import purge, retention
 from durable_saga.cli.secured import Door, client_options, insecure, policy_of, server_options
 from durable_saga.cli.stopping import stop_on_signals
@@ -138,11 +138,13 @@ def _build(_: click.Context, __: click.Parameter, name: str | None) -> str | Non
 @hooks_option
 @client_options
 @metrics_option
+@health_grpc_option
 @otel_option
 @log_options
 def worker(
     app: str, url: str, namespace: str, concurrency: int, processes: int, activation_seconds_max: float,
-    step_timeout: float | None, build: str | None, hooks: tuple[str, ...], metrics: str, otel: bool, log: LogStyle,
+    step_timeout: float | None, build: str | None, hooks: tuple[str, ...], metrics: str,
+    health_grpc: str, otel: bool, log: LogStyle,
 ) -> None:  # fmt: skip
     """Run sagas until SIGTERM. APP is a module (shop.orders), or one saga in it (shop.orders:place_order)."""
     log.begin()
@@ -151,23 +153,25 @@ def worker(
     options = url, namespace, concurrency, activation_seconds_max, step_timeout, build
     if processes > 1:  # each of them opens its own lifespans
         try:
-            addresses = [of_process(metrics, number) for number in range(processes)]
+            addresses = [
+                (of_process(metrics, number), of_process(health_grpc, number, "--health-grpc")) for number in range(processes)
+            ]
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         supervise(_child, [(log, otel, app, hooks, *options, address) for address in addresses])
     else:
         begin_otel(otel)
-        output.run(run_worker(sagas, find_lifespans(app), *options, metrics, found))
+        output.run(run_worker(sagas, find_lifespans(app), *options, (metrics, health_grpc), found))
 
 
 async def run_worker(
     sagas: list[AnySaga], lifespans: list[WorkerLifespan], url: str, namespace: str = "default", concurrency: int = 100,
-    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, build: str | None = None, metrics: str = "",
-    hooks: Sequence[Hook] = (),
+    seconds: float = ACTIVATION_SECONDS_MAX, step_timeout: float | None = None, build: str | None = None,
+    told_at: tuple[str, str] = ("", ""), hooks: Sequence[Hook] = (),
 ) -> None:  # fmt: skip
     stopping = asyncio.Event()
     async with (
-        Telling(metrics, "worker", Machine.monotonic, versions()) as told,
+        Telling(told_at[0], "worker", Machine.monotonic, versions(), told_at[1]) as told,
         connect(url, namespace=namespace, codec=chosen(), redact=redact_chosen(), carry=carry_chosen()) as client,
     ):
         told.say()

@@ -48,11 +48,11 @@ class Endpoint:
         self._server.server_close()
 
 
-def host_and_port(listen: str) -> tuple[str, int]:
+def host_and_port(listen: str, option: str = "--metrics") -> tuple[str, int]:
     """Raises ValueError."""
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
-        raise ValueError(f"--metrics is {listen!r}: give HOST:PORT, such as 127.0.0.1:9464")
+        raise ValueError(f"{option} is {listen!r}: give HOST:PORT, such as 127.0.0.1:9464")
     return host.strip("[]"), int(port)
 
 

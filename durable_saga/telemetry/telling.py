@@ -8,6 +8,7 @@ from types import TracebackType
 
 from durable_saga.telemetry.catalogue import INFO
 from durable_saga.telemetry.endpoint import Endpoint, Exposition
+from durable_saga.telemetry.grpc_health import GrpcHealth
 from durable_saga.telemetry.health import Health
 from durable_saga.telemetry.instruments import Observed, Watching
 
@@ -16,14 +17,17 @@ NEEDS = "--metrics needs a package: `pip install 'durable-saga[metrics]'`"
 
 
 class Telling:
-    """Use it with `async with` on the loop of the process. `listen` "" is for no address: then only `health` is there.
-    `versions` are labels of the metric `durable_saga.process`, and stand in the log. Raises
-    ImportError without the extra, ValueError and OSError for an address that can't be had."""
+    """Use it with `async with` on the loop of the process. `listen` "" is for no address: then only `health` is there;
+    `health_listen` is the same for checks by gRPC. `versions` are labels of the metric `durable_saga.process`, and stand in the
+    log. Raises ImportError without an extra, ValueError and OSError for an address that can't be had."""
 
-    def __init__(self, listen: str, role: str, now: Callable[[], float], versions: Mapping[str, str]) -> None:
+    def __init__(
+        self, listen: str, role: str, now: Callable[[], float], versions: Mapping[str, str], health_listen: str = ""
+    ) -> None:  # fmt: skip
         self._role, self._versions = role, versions
         self.health = Health(now)
         self._endpoint = Endpoint(listen, self.health, _exposition()) if listen else None
+        self._grpc_health = GrpcHealth(health_listen, self.health)
         self._watching = Watching((INFO, self._info))
 
     @property
@@ -38,6 +42,8 @@ class Telling:
         log.info("durable-saga %s, a %s: %s", told.get("version", ""), self._role, words)
         if self.address:
             log.info("metrics on %s/metrics, probes on /livez and /readyz", self.address)
+        if self._grpc_health.address:
+            log.info("gRPC health checks on %s", self._grpc_health.address)
 
     def _info(self) -> Observed:
         return [(1.0, (self._role, *(self._versions.get(name, "") for name in INFO.labels[1:])))]
@@ -47,11 +53,13 @@ class Telling:
         self._watching.start()
         if self._endpoint is not None:
             self._endpoint.start()
+        self._grpc_health.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._grpc_health.stop()
         if self._endpoint is not None:
             self._endpoint.stop()
         self._watching.stop()

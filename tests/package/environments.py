@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 from supply.lock import DEVELOPMENT, ROOT, pins
 
-EXTRAS = ("server", "cassandra", "identity", "uvloop", "encryption", "page", "oidc", "dev", "metrics", "otel", "sentry")
+EXTRAS = (
+    "server", "cassandra", "identity", "uvloop", "encryption", "page", "oidc", "dev", "metrics", "otel", "sentry", "health",
+)  # fmt: skip
 _OURS = ("PYTHON", "MYPY", "DURABLE_SAGA")
 """Beginnings of variables that would lead back to this tree."""
 
