@@ -18,6 +18,7 @@ from durable_saga.cli.secured import client_options
 from durable_saga.client import raw
 from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
+from durable_saga.client.querying import QUERY_SECONDS
 from durable_saga.client.readable import as_dict, printable
 from durable_saga.client.times import EXAMPLES, time_in
 from durable_saga.declared.compiled import function_of
@@ -282,10 +283,36 @@ def publish(
     output.print_json({"event": event, "delivered": with_client(work, url, namespace)})
 
 
+@click.command()
+@click.argument("saga_id")
+@click.argument("name")
+@click.argument("arguments", nargs=-1)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=QUERY_SECONDS, show_default=True, help="Seconds."
+)
+@click.option("--app", envvar="DURABLE_SAGA_APP", help="Module of the saga. With it, this command answers without a worker.")
+@_run
+@url_option
+@NAMESPACE
+def query(
+    saga_id: str, name: str, arguments: tuple[str, ...], timeout: float, app: str | None, run: int, url: str, namespace: str
+) -> None:  # fmt: skip
+    """Ask a saga's query NAME, in any status. Nothing is changed. ARGUMENTS are JSON, or plain strings."""
+
+    async def work(client: Client) -> Any:
+        handle: Handle[Any] = client.handle(saga_id, run=run)
+        if app is not None:
+            handle = client.handle(saga_id, find_saga(app, (await handle.describe()).saga_type), run=run)
+        return await handle.query(name, *_values(arguments), timeout=timeout)
+
+    output.print_json(with_client(work, url, namespace))
+
+
 COMMANDS: tuple[click.Command, ...] = (
     start,
     describe,
     history,
+    query,
     signal,
     publish,
     _verb(

@@ -50,6 +50,10 @@ async def careful() -> str:
     state.set("at", "the door")
     await greet("you")
     return await guarded()
+
+@careful.query
+def place(prefix: str) -> str:
+    return prefix + state.get("at", "")
 """
 
 
@@ -95,6 +99,17 @@ def test_a_person_starts_watches_and_ends_sagas(tmp_path: pathlib.Path, url: str
     assert "there is no saga 'x'" in cli(tmp_path, url, "describe", "x", code=1)
     assert "has no saga" in cli(tmp_path, url, "worker", "json", code=1)
     assert cli(tmp_path, url, "check", "app.py") == ""
+
+
+def test_a_query_is_asked_of_a_worker_or_of_the_module_that_is_named(tmp_path: pathlib.Path, url: str) -> None:
+    json.loads(cli(tmp_path, url, "start", "careful", "--id", "q-1"))
+    while json.loads(cli(tmp_path, url, "describe", "q-1"))["status"] != "HELD":
+        time.sleep(0.1)
+    assert json.loads(cli(tmp_path, url, "query", "q-1", "place", "at ")) == "at the door"
+    assert json.loads(cli(tmp_path, url, "query", "q-1", "place", "at ", "--app", "app")) == "at the door"
+    assert "has no query 'plaice': it has place" in cli(tmp_path, url, "query", "q-1", "plaice", "--app", "app", code=1)
+    assert "expected str, found int" in cli(tmp_path, url, "query", "q-1", "place", "7", "--app", "app", code=1)
+    assert "there is no saga 'q-2'" in cli(tmp_path, url, "query", "q-2", "place", "--app", "app", code=1)
 
 
 def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) -> None:
