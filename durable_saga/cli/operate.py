@@ -20,7 +20,7 @@ from durable_saga.client.client import Client, Handle
 from durable_saga.client.connect import connect
 from durable_saga.client.querying import QUERY_SECONDS
 from durable_saga.client.readable import as_dict, printable
-from durable_saga.client.times import EXAMPLES, time_in
+from durable_saga.client.times import EXAMPLES, EXAMPLES_AHEAD, time_ahead, time_in
 from durable_saga.declared.compiled import function_of
 from durable_saga.declared.declarative import AnySaga
 from durable_saga.errors import DecodeError, InvalidArgument
@@ -62,6 +62,16 @@ class _Time(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
             return value if isinstance(value, datetime) else time_in(str(value), datetime.now().astimezone())
+        except InvalidArgument as error:
+            self.fail(str(error), param, ctx)
+
+
+class _TimeAhead(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return value if isinstance(value, datetime) else time_ahead(str(value), datetime.now().astimezone())
         except InvalidArgument as error:
             self.fail(str(error), param, ctx)
 
@@ -111,7 +121,12 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
 )
 @click.option("--timeout", type=float, help="Seconds for the whole saga. When they are over, the saga is undone.")
 @click.option("--after", type=float, help="Begin so many seconds later.")
-@click.option("--at", type=TIME, metavar=TIME_FORM, help=f"Begin at this time. {TIME_HELP}")
+@click.option(
+    "--at",
+    type=_TimeAhead(),
+    metavar=TIME_FORM,
+    help=f"Begin at this time, which is to come. For example {EXAMPLES_AHEAD}. Without a zone it is local.",
+)
 @click.option(
     "--if-exists",
     default="same",

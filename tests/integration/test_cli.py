@@ -107,7 +107,9 @@ def test_a_query_is_asked_of_a_worker_or_of_the_module_that_is_named(tmp_path: p
         time.sleep(0.1)
     assert json.loads(cli(tmp_path, url, "query", "q-1", "place", "at ")) == "at the door"
     assert json.loads(cli(tmp_path, url, "query", "q-1", "place", "at ", "--app", "app")) == "at the door"
-    assert "has no query 'plaice': did you mean 'place'?" in cli(tmp_path, url, "query", "q-1", "plaice", "--app", "app", code=1)
+    assert "has no query 'plaice': did you mean 'place'?" in cli(
+        tmp_path, url, "query", "q-1", "plaice", "--app", "app", code=1
+    )
     assert "expected str, found int" in cli(tmp_path, url, "query", "q-1", "place", "7", "--app", "app", code=1)
     assert "there is no saga 'q-2'" in cli(tmp_path, url, "query", "q-2", "place", "--app", "app", code=1)
 

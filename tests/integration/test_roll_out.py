@@ -165,6 +165,29 @@ def test_a_roll_out_is_durable_and_a_build_without_workers_is_told_and_stood_in_
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
+def test_a_build_without_a_share_gets_no_new_saga_while_it_is_the_first_to_reach_a_restarted_server() -> None:
+    async def scenario() -> None:
+        journal = MemoryJournal()
+        async with serving(journal) as service:
+            client = client_of(service)
+            async with worker(client, "1"), worker(client, "2"):
+                await connected(client, "1", "2")
+                await client.roll_out("1")
+                await client.roll_out("2", share=0, reason="bad")
+        async with serving(journal) as service:
+            client = client_of(service)
+            async with worker(client, "2"):
+                await connected(client, "2")
+                handles = [await client.start(parcel, id=f"early-{number}") for number in range(10)]
+                await asyncio.sleep(0.5)
+                assert [one.build async for one in client.list(id_prefix="early")] == [""] * 10
+                async with worker(client, "1"):
+                    await connected(client, "1")
+                    assert [await build_of(one) for one in handles] == ["1"] * 10
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_what_waits_for_room_goes_to_its_side_though_the_other_one_has_room_and_follows_a_new_roll_out() -> None:
     async def scenario() -> None:
         async with serving() as service:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_saga.client.times import shown, time_in
+from durable_saga.client.times import shown, time_ahead, time_in
 from durable_saga.errors import InvalidArgument
 
 NOW = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)  # a Sunday
@@ -83,3 +83,33 @@ def test_a_time_without_a_zone_may_be_in_another_than_that_of_the_system() -> No
 def test_the_zone_is_shown() -> None:
     assert shown(time_in("yesterday 14:00", NOW)) == "2026-11-28 14:00:00 +0100"
     assert NOW - time_in("90 min ago", NOW) == timedelta(minutes=90)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("14:10", "2026-11-29T13:10Z"),
+        ("10:00", "2026-11-30T09:00Z"),
+        ("tomorrow 14:00", "2026-11-30T13:00Z"),
+        ("today 14:00 UTC", "2026-11-29T14:00Z"),
+        ("monday 23:00", "2026-11-30T22:00Z"),
+        ("next sunday 10:00", "2026-12-06T09:00Z"),
+        ("in 2 h", "2026-11-29T11:30Z"),
+        ("in 1 h 30 min", "2026-11-29T11:00Z"),
+        ("2027-03-01 08:00 UTC", "2027-03-01T08:00Z"),
+    ],
+)
+def test_a_time_to_come_is_the_next_one(text: str, wanted: str) -> None:
+    assert time_ahead(text, NOW) == datetime.fromisoformat(wanted)
+
+
+@pytest.mark.parametrize("text", ["yesterday 14:00", "2 h ago", "2h", "in", "in 2 parsecs", "", "last monday"])
+def test_what_can_not_be_a_time_to_come_is_refused_with_what_can(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"is not a time: write .*tomorrow 14:00, .*in 2 h"):
+        time_ahead(text, NOW)
+
+
+@pytest.mark.parametrize("text", ["today 10:00", "2026-11-28 10:00"])
+def test_a_time_to_come_that_is_past_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"is 2026-11-2\d 10:00:00 \+0100, which is past"):
+        time_ahead(text, NOW)

@@ -20,10 +20,12 @@ NAME = "roll-out/"
 
 
 class Side(NamedTuple):
-    """New runs that are to begin with `build`, or, where that is empty, with any but `but`."""
+    """New runs that are to begin with `build`, or, where that is empty, with any but `but`. Never with `never`, a build
+    that was given no share, not even while no other one is connected."""
 
     build: str
     but: str = ""
+    never: str = ""
 
     def takes(self, build: str) -> bool:
         return build == self.build if self.build else build != self.but
@@ -98,7 +100,8 @@ def is_among(saga: str, roll_out: c.RollOut) -> bool:
 
 
 def rest_of(roll_out: c.RollOut) -> Side:
-    return Side(roll_out.rest) if roll_out.rest else Side("", roll_out.build)
+    never = roll_out.build if not roll_out.share_millionths else ""
+    return Side(roll_out.rest, never=never) if roll_out.rest else Side("", roll_out.build, never)
 
 
 def _rest_after(before: c.RollOut, build: str) -> str:

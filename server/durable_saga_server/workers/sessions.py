@@ -252,10 +252,10 @@ class Sessions:
         self, namespace: str, saga_type: str, refused: frozenset[str] = frozenset(), build: str = "", side: Side | None = None
     ) -> Session | None:  # fmt: skip
         """The fitting worker with the most room, in share of its capacity: of that build, if one has room. Of a run that has a
-        `side`: one of that side, and if none has room, nobody; where there is none at all, any."""
+        `side`: one of that side, and if none has room, nobody; where there is none at all, any that may."""
         able = [one for one in self._all if one.can_run(namespace, saga_type) and one.code not in refused]
         if side is not None:
-            able = [one for one in able if side.takes(one.build)] or able
+            able = [one for one in able if side.takes(one.build)] or [one for one in able if one.build != side.never]
         fitting = [one for one in able if one.has_room(namespace, saga_type)]
         own = [one for one in fitting if one.build == build] if build else []
         return min(own or fitting, key=lambda one: (len(one.owned) + one.reserved) / one.capacity, default=None)
