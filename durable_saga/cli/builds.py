@@ -10,8 +10,9 @@ import click
 
 from durable_saga.cli import output
 from durable_saga.cli.operate import NAMESPACE, REASON, url_option, with_client
-from durable_saga.client.builds import Build, RollOut
+from durable_saga.client.builds import Build, RollOut, share_in, shares_of, words_of
 from durable_saga.client.readable import printable
+from durable_saga.errors import InvalidArgument
 
 _TYPE = click.option("--type", "saga_type", default="", help="Only of this type; it counts instead of the share of all types.")
 
@@ -22,14 +23,10 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # older versions of cli
     name = "share"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        text = str(value).strip()
         try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            self.fail(f"{text!r} is no share: use 0% to 100%, such as 5%, or 0.05", param, ctx)
-        return share
+            return share_in(str(value))
+        except InvalidArgument as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -54,17 +51,6 @@ def builds(url: str, namespace: str) -> None:
             click.echo(printable(one.warning), err=True)
 
 
-def shares_of(one: Build) -> str:
-    """`5%, pay 100%`; a dash: no roll-out says."""
-    said = [] if one.share is None else [percent(one.share)]
-    said += [f"{saga_type} {percent(share)}" for saga_type, share in one.shares.items()]
-    return ", ".join(said) or "-"
-
-
-def percent(share: float) -> str:
-    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + "%"
-
-
 @click.command("roll-out")
 @click.argument("build", required=False)
 @click.option("--share", type=Share(), help="Of new sagas, such as 5%. Open sagas stay with the build that they began with.")
@@ -85,17 +71,9 @@ def roll_out(
     if not output.is_terminal():
         output.print_json(_plain(done))
     else:
-        click.echo(printable(_words(done)))
+        click.echo(printable(words_of(done)))
     if done.warning:
         click.echo(printable(done.warning), err=True)
-
-
-def _words(done: RollOut) -> str:
-    of = f"sagas of type {done.type}" if done.type else "sagas"
-    if not done.build:
-        return f"New {of} begin with any build that has room"
-    words = f"{done.build}: {percent(done.share)} of new {of} begin with it"
-    return words if done.share == 1 else f"{words}, the others with {done.rest or 'any other build'}"
 
 
 def _plain(one: Build | RollOut) -> dict[str, Any]:

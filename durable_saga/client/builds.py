@@ -79,6 +79,38 @@ def _share(build: str, roll_out: c.RollOut, reply: c.BuildsReply) -> float | Non
     return rest / SHARE_MILLIONTHS_MAX if others == [build] else None
 
 
+def share_in(text: str) -> float:
+    """5% or 0.05, as a part of 1. Raises InvalidArgument."""
+    text = text.strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InvalidArgument(f"{text!r} is no share: use 0% to 100%, such as 5%, or 0.05")
+    return share
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + "%"
+
+
+def shares_of(one: Build) -> str:
+    """`5%, pay 100%`; a dash: no roll-out says."""
+    said = [] if one.share is None else [percent(one.share)]
+    said += [f"{saga_type} {percent(share)}" for saga_type, share in one.shares.items()]
+    return ", ".join(said) or "-"
+
+
+def words_of(done: RollOut) -> str:
+    """What a call has led to, as a sentence without a full stop."""
+    of = f"sagas of type {done.type}" if done.type else "sagas"
+    if not done.build:
+        return f"New {of} begin with any build that has room"
+    words = f"{done.build}: {percent(done.share)} of new {of} begin with it"
+    return words if done.share == 1 else f"{words}, the others with {done.rest or 'any other build'}"
+
+
 def millionths(share: object) -> int:
     """Raises InvalidArgument."""
     if isinstance(share, bool) or not isinstance(share, int | float) or not math.isfinite(share) or not 0 <= share <= 1:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from durable_saga.client.client import Client
 from durable_saga.clock import Clock, SystemClock
 from durable_saga.errors import ClientError, DurableSagaError, NotKnown, Unavailable
-from durable_saga.page import acting, entering, looking
+from durable_saga.page import acting, builds, entering, looking
 from durable_saga.page.entrance import Entrance
 from durable_saga.page.guarding import LOOPBACK, Headed, Hosted, LoginGuard, is_bearer, post
 from durable_saga.page.looking import Page, page_of
@@ -39,6 +39,8 @@ _ROUTES = (
     Route("/find", looking.find),
     Route("/trouble", looking.trouble),
     Route("/workers", looking.workers),
+    Route("/builds", builds.builds, methods=["GET"]),
+    Route("/builds", post(builds.roll_out), methods=["POST"]),
     Route("/saga", looking.saga),
     Route("/saga/history", looking.history),
     Route("/saga/event", looking.event),

@@ -131,11 +131,11 @@ async def workers(request: Request) -> Response:
     """Who works, and which types have nobody."""
     page = page_of(request)
     found = await read(page.client.workers())
-    values = {"found": found, "now_ms": page.clock.now_ms(), "every": LIST_SECONDS, "ms_of": _ms_of}
+    values = {"found": found, "now_ms": page.clock.now_ms(), "every": LIST_SECONDS, "ms_of": ms_of}
     return page.templates.page(request, "workers.html", values)
 
 
-def _ms_of(time: datetime | None) -> int:
+def ms_of(time: datetime | None) -> int:
     return round(time.timestamp() * 1000) if time else 0
 
 

@@ -19,6 +19,7 @@ from durable_saga_server.access.policy import read_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_saga import Worker
 from durable_saga.page import entrance, lockout
 from durable_saga.page.lockout import Lockout
 from durable_saga.page.oidc import OidcSettings
@@ -160,6 +161,26 @@ def test_roles_decide_which_buttons_there_are_and_the_pages_behind_them_refuse_t
             assert (await shown.ask("/", cookie=worker)).status == 403
             assert (await sender.identify()).name == "sender"
             assert [one.verb for one in await shown.rows("Terminate")] == []
+
+    asyncio.run(scenario())
+
+
+def test_builds_are_shown_to_readers_and_rolled_out_by_operators_alone_under_their_own_name() -> None:
+    async def scenario() -> None:
+        async with page() as shown, await shown.stand.client("admin") as known, await shown.stand.client("worker") as works:
+            build = "2026-11-28.1"
+            async with Worker(works, sagas=[slow], build=build):
+                for role in ("reader", "monitor", "operator", "admin"):
+                    cookie = await shown.enter(role)
+                    form = await shown.ask("/builds", cookie=cookie)
+                    assert (form.status, build in form.text) == (200, True)
+                    may = role in ("operator", "admin")
+                    assert ("Roll it out" in form.text) == may, role
+                    fields = {"form_token": form.form_token, "build": build, "share": "100%", "type": "slow", "who": "eve"}
+                    answer = await shown.ask("/builds", fields, cookie=cookie)
+                    assert answer.status == (303 if may else 403), (role, answer.text)
+                    told = [one.who for row in await known.builds() for one in row.roll_outs]
+                    assert told == ([role] if may else [])
 
     asyncio.run(scenario())
 
