@@ -90,6 +90,8 @@ def carry_chosen() -> list[ContextVar[Any]]:
 def named(option: str, name: str) -> Any:
     """What an option names as MODULE:NAME. Raises ClickException."""
     module_name, _, attribute = name.partition(":")
+    if not attribute:
+        raise click.ClickException(f"{option} {name}: write MODULE:NAME, the module and what is called so in it")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

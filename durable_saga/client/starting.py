@@ -97,8 +97,12 @@ def _add_times(request: c.StartRequest, options: StartOptions) -> None:
         if not isinstance(at, datetime):
             raise errors.InvalidArgument(f"at is {at!r}: give a datetime with a time zone")
         request.start_at_ms = max(ms_of(at), 1)
-    if window is not None and (ms := to_ms(window, name="window")):
-        request.window_ms = ms
+    if window is not None:
+        request.window_ms = to_ms(window, name="window")
+        if not request.window_ms:
+            raise errors.InvalidArgument(
+                'window is 0: give more, or if_exists="again" for a new saga whenever the last one ended'
+            )
     if_exists = options.get("if_exists", "same")
     if if_exists not in _IF_EXISTS:
         raise errors.InvalidArgument(f"if_exists is {if_exists!r}: use one of {', '.join(map(repr, _IF_EXISTS))}")
