@@ -75,7 +75,7 @@ class HistoryService:
         not_begun = NotBegun(means, self.dispatcher, self.committer, waiters.notify)
         self.waker.stop_not_begun = not_begun.stop
         delivery = Delivery(means, self.cell, self.dispatcher, self.waker, not_begun)
-        chains = Chains(means, large, self.waker, delivery, waiters.notify)
+        chains = Chains(means, large, self.waker, delivery, waiters.notify, waiters.begun)
         heads = Heads(journal, self.clock, self.config, chains)
         endings = Endings(means, chains, self.waker.hint)
         self.waker.over.ended, self.waker.over.keep = endings.look, endings.keep

@@ -48,3 +48,26 @@ def test_who_changes_without_being_completed_leaves_no_end() -> None:
     waiters = Waiters(Clock(), Config())
     waiters.notify(run(1))
     assert waiters.end_of("n", "s1") is None
+
+
+FIRST, SECOND = Run("n", "s", 1), Run("n", "s", 2)
+
+
+def test_the_end_of_a_run_is_forgotten_when_its_saga_begins_again() -> None:
+    waiters = Waiters(Clock(), Config())
+    waiters.notify(FIRST, end())
+    assert waiters.end_of("n", "s") == (FIRST, end())
+    waiters.begun(SECOND)
+    assert waiters.end_of("n", "s") is None
+
+
+def test_what_comes_late_of_an_earlier_run_wakes_nobody() -> None:
+    waiters = Waiters(Clock(), Config())
+    waiters.begun(SECOND)
+    with waiters.waiting("n", "s") as waiter:
+        waiters.notify(FIRST, end())
+        assert waiter.end is None
+        assert not waiter.event.is_set()
+        waiters.notify(SECOND, end())
+        assert waiter.end == (SECOND, end())
+    assert waiters.end_of("n", "s") == (SECOND, end())

@@ -32,10 +32,12 @@ _TAKEN = ("signal_received", "cancel_requested", "compensate_requested", "pause_
 
 
 class Chains:
-    """Every method raises JournalError. `notify` tells those who wait for the end of a run."""
+    """Every method raises JournalError. `notify` tells those who wait for the end of a run, `begun` that a saga which
+    had ended begins again."""
 
     def __init__(
-        self, means: Means, large: LargePayloads, waker: Waker, delivery: Delivery, notify: Callable[[Run], None]
+        self, means: Means, large: LargePayloads, waker: Waker, delivery: Delivery, notify: Callable[[Run], None],
+        begun: Callable[[Run], None],
     ) -> None:  # fmt: skip
         self._journal = means.journal
         self._clock = means.clock
@@ -44,6 +46,7 @@ class Chains:
         self._waker = waker
         self._delivery = delivery
         self._notify = notify
+        self.begun_again = begun
 
     async def newest(self, namespace: str, saga: str) -> Head | None:
         """The head of the newest run. It did not continue; None: there is no such saga. A saga that was started again under
@@ -121,6 +124,7 @@ class Chains:
             started.memo.CopyFrom(begun.memo)
         started.restart.CopyFrom(asked)
         await self._journal.runs.advance(first, root.incarnation, following.run)
+        self.begun_again(following)
         there = await self._create(head, started, following, _derived(head.incarnation, b"restarted"))
         await self._delivery.hand_over(there, [])
         return there

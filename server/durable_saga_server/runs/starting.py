@@ -167,6 +167,7 @@ class Starting:
             if root is None:
                 return run._replace(run=1)
             await self._journal.runs.advance(root.run, root.incarnation, following.run)
+            self._chains.begun_again(following)
             return following
         reply = c.StartReply(
             key=key_of(first.run), already_started=not is_own, saga_type=first.saga_type, status=shown(first.status),

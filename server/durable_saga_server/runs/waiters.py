@@ -35,13 +35,15 @@ class _End:
 
 
 class Waiters:
-    """What is completed stays so until it is purged, and by then its end is forgotten here."""
+    """What is completed stays so until it is purged, and by then its end is forgotten here; or until its id begins again, which
+    `begun()` tells."""
 
     def __init__(self, clock: Clock, config: Config) -> None:
         self._clock = clock
         self._kept_ms = min(ENDS_KEPT_MS, config.retention_ms // 2) if config.retention_ms else ENDS_KEPT_MS
         self._ends: dict[tuple[str, str], _End] = {}
         self._ends_bytes = 0
+        self._begun: dict[tuple[str, str], int] = {}
         self._waiting: dict[tuple[str, str], dict[Waiter, None]] = {}
         self._count = 0
 
@@ -67,6 +69,15 @@ class Waiters:
         end = self._ends.get((namespace, saga))
         return None if end is None or end.until_ms <= self._clock.now_ms() else (end.run, end.event)
 
+    def begun(self, run: Run) -> None:
+        """A saga begins again under its id, after its end: as this run. What comes late of an earlier one is no end of it."""
+        of = (run.namespace, run.saga)
+        self._drop(of)
+        self._begun.pop(of, None)
+        self._begun[of] = run.run
+        if len(self._begun) > ENDS_MAX:
+            del self._begun[next(iter(self._begun))]
+
     def _note(self, run: Run, event: h.Event) -> None:
         of, now_ms = (run.namespace, run.saga), self._clock.now_ms()
         self._drop(of)
@@ -84,6 +95,8 @@ class Waiters:
 
     def notify(self, run: Run, end: h.Event | None = None) -> None:
         """The run changed its status: wake those who wait for it. `end`: the event with which it was completed."""
+        if run.run < self._begun.get((run.namespace, run.saga), 0):
+            return
         if end is not None:
             self._note(run, end)
         for waiter in list(self._waiting.get((run.namespace, run.saga), ())):
