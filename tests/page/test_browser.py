@@ -111,7 +111,7 @@ def test_a_saga_that_goes_on_is_shown_without_a_reload_and_what_did_not_change_i
     expect(tab.locator(".head .badge").first).to_have_text("completed", timeout=SECONDS * 1000)
     expect(tab.locator(".facts").first).to_contain_text('"granted"')
     assert tab.evaluate("window.mark.isConnected"), "the state did not change, so its part of the page is the same"
-    expect(tab.get_by_role("navigation", name="What can be done").get_by_role("link")).to_have_count(1)
+    expect(tab.get_by_role("navigation", name="What can be done").get_by_role("link")).to_have_count(2)
 
 
 def test_a_fold_stays_open_and_keeps_the_focus_while_the_history_grows(tab: Page, engine: Engine) -> None:
