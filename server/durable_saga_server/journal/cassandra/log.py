@@ -127,9 +127,8 @@ class Log:
             _fail(rows, error)
         else:
             self._acknowledged += rows
-        finally:
-            self._batches -= 1
-            self._go_on()
+        self._batches -= 1  # one that was cancelled, as its loop ends, begins nothing more
+        self._go_on()
 
     async def _validate(self, rows: Sequence[_Waiting], asked: Sequence[asyncio.Future[Fence]]) -> None:
         """It covers what was acknowledged before it began."""
@@ -148,9 +147,8 @@ class Log:
             for one in asked:
                 if not one.done():
                     one.set_result(fence)
-        finally:
-            self._validations -= 1
-            self._go_on()
+        self._validations -= 1
+        self._go_on()
 
 
 def _fail(rows: Sequence[_Waiting], error: Exception) -> JournalUnavailable:
