@@ -73,3 +73,10 @@ def test_the_schema_of_a_journal_in_memory_is_none() -> None:
             assert await schema_found("memory:") == 0
 
     asyncio.run(scenario())
+
+
+def test_the_page_names_the_versions_of_today() -> None:
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "versions.md").read_text()
+    assert f"| {SCHEMA_VERSION} in SQLite, {schema_written('cassandra://c1/sagas')} on Cassandra |" in page
+    assert f"| of the rules of determinism | {DETERMINISM_RULES} |" in page
+    assert f"| of the protocol | {PROTOCOL} |" in page
