@@ -155,7 +155,7 @@ def test_on_cassandra_a_saga_costs_so_many_statements(cassandra: str, commits: s
         assert at_work["log_row"] <= (2 * SAGAS + BY_CHANCE if commits == "log" else 0)
         assert at_work["add_near"] <= SAGAS + BY_CHANCE
         assert at_work["head_seen"] + at_work["events"] <= 2 * BY_CHANCE
-        assert at_work["head"] <= SAGAS + 2 * BY_CHANCE
+        assert at_work["head"] <= 2 * SAGAS + 2 * BY_CHANCE, "one a result; a slow machine looks again"
         assert not after.keys() & LOOKS
         assert again["head"] <= 2 * SAGAS, "twice where a hint is due before the row of the listing is written"
         assert again["head_seen"] <= BY_CHANCE
