@@ -35,7 +35,7 @@ ARROWS = {
     "transport": ("definition", "errors", "machine", "pb", "replay"),
     "sealing": ("codec", "errors", "pb", "transport"),
     "watchdog": ("errors", "frames", "replay"),
-    "queries": ("codec", "definition", "errors", "pb", "replay", "sealing", "transport", "watchdog"),
+    "queries": ("codec", "definition", "errors", "failures", "pb", "replay", "sealing", "transport", "watchdog"),
     "client": (
         "authoring", "clock", "codec", "declared", "definition", "errors", "failure_info", "failures", "hooks", "machine", "pb",
         "queries", "redaction", "replay", "sealing", "telemetry", "transport",

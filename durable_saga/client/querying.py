@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, overload
@@ -40,15 +41,16 @@ class QueryingClient(Asker, Protocol):
     def asking(self) -> Asking: ...
 
 
-class Queried:
+class Queried(ABC):
     """What a handle can ask."""
 
     _client: QueryingClient
     _definition: SagaDefinition | None
 
     @property
+    @abstractmethod
     def _key(self) -> h.RunKey:
-        raise NotImplementedError
+        """Of the run that is asked."""
 
     @overload
     async def query(self, query: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...

@@ -11,7 +11,7 @@ from typing import Any
 from durable_saga.errors import CannotOpen, ClientError, NotAnswered
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.payloads import missing_in
-from durable_saga.queries.looking import Answer, Question, look
+from durable_saga.queries.looking import Answer, Question, look, said
 from durable_saga.sealing.messages import Kept, Sealing, open_assigned
 from durable_saga.transport.fetching import Fetch, fill, needed
 
@@ -58,7 +58,11 @@ class Asking:
             target=_run, name="saga-query", daemon=True,
             args=(loop, partial(look, question, assign.key, assign.events, seconds), partial(self._done, answered)),
         )  # fmt: skip
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more threads
+            self._room.release()
+            return Answer(error=NotAnswered(f"no thread can be had for it: {error}"))
         return await answered
 
     def _done(self, answered: asyncio.Future[Answer], answer: Answer) -> None:
@@ -71,8 +75,8 @@ class Asking:
 def _run(loop: asyncio.AbstractEventLoop, work: Callable[[], Answer], done: Callable[[Answer], Any]) -> None:
     try:
         answer = work()
-    except BaseException as error:
-        answer = Answer(error=NotAnswered(f"{type(error).__name__}: {error}"))
+    except BaseException as error:  # whatever it is, it ends this query alone: who waits is told, and its room is free again
+        answer = Answer(error=NotAnswered(said(error)))
     try:
         loop.call_soon_threadsafe(done, answer)
     except RuntimeError:

@@ -17,6 +17,7 @@ from typing import Any
 from durable_saga import codec
 from durable_saga.definition.definition import SagaDefinition, signature_of
 from durable_saga.errors import DecodeError, InvalidArgument, NotAnswered, UnsupportedOperation, WrongType
+from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import history_pb2 as h
 from durable_saga.pb import payload_pb2 as p
 from durable_saga.replay import Core
@@ -114,7 +115,7 @@ def look(question: Question, key: h.RunKey, events: Sequence[h.Event], seconds: 
             value = watch.call(max(until - time.monotonic(), 0.01), contextvars.Context().run, ask)
         except ActivationTooLong as error:
             return Answer(error=NotAnswered(f"the query {question.name!r} took too long: {error}"))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # whatever it is, it is the query's: this thread is its own, and nobody cancels it
             return Answer(error=error, is_of_query=True, note=note, wants_all=wants_all)
         return Answer(value, note=note, wants_all=wants_all)
     except NotAnswered as error:
@@ -139,16 +140,22 @@ def _replayed(core: Core, events: Sequence[h.Event], seconds: float) -> str:
     except ActivationTooLong as error:
         raise NotAnswered(f"the replay of {len(events)} events took longer than the query may: {error}") from error
     except Exception as error:
-        why = f"{type(error).__name__}: {error}"
+        why = said(error)
     else:
         if (reason := core.forward.cannot_start) is None:
             return ""
-        why = f"{type(reason).__name__}: {reason}"
+        why = said(reason)
     at = core.history.next_seq
     return (
         f"the code does not fit the history from event {at} of {len(events)} on, so the answer is made from the state as of the"
         f" last commit, and of an unwind as of event {at}: {why}"
     )[:NOTE_CHARACTERS_MAX]
+
+
+def said(error: BaseException) -> str:
+    """Its type and text, also of a class whose own code raises."""
+    failure = failure_from_exception(error)
+    return f"{failure.type.removeprefix('durable_saga.errors.')}: {failure.message}"
 
 
 def _plain(value: Any, name: str) -> Any:

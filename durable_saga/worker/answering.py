@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from durable_saga import codec
 from durable_saga.definition.definition import SagaDefinition
-from durable_saga.errors import InvalidArgument
+from durable_saga.errors import InvalidArgument, NotAnswered
 from durable_saga.failures.failures import failure_from_exception
 from durable_saga.pb import worker_pb2 as w
 from durable_saga.pb.limits import QUERY_ANSWER_BYTES_MAX
 from durable_saga.queries.asking import Asking
-from durable_saga.queries.looking import Answer, Question
+from durable_saga.queries.looking import Answer, Question, said
 from durable_saga.replay.definitions import Definitions
 from durable_saga.sealing.messages import Sealing, hidden_reason
 from durable_saga.sealing.payload_codec import Subject
@@ -84,9 +84,11 @@ class Answering:
             found.failure.CopyFrom(failure_from_exception(answer.error))
         elif isinstance(answer.error, InvalidArgument):
             found.invalid = str(answer.error)[:TEXT_CHARACTERS_MAX]
+        elif isinstance(answer.error, NotAnswered):
+            found.refused = hidden_reason(self._sealing, str(answer.error)[:TEXT_CHARACTERS_MAX], answer.error, query.key)
         else:
             found.refused = self._told(answer.error, query)
 
     def _told(self, error: BaseException, query: w.AskedQuery) -> str:
         """It may tell values."""
-        return hidden_reason(self._sealing, str(error)[:TEXT_CHARACTERS_MAX] or type(error).__name__, error, query.key)
+        return hidden_reason(self._sealing, said(error)[:TEXT_CHARACTERS_MAX], error, query.key)

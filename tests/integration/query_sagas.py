@@ -55,6 +55,16 @@ def names() -> list[str]:
     return [one["name"] if isinstance(one, dict) else one.name for one in state.get("items", [])]
 
 
+class Unspeakable(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@shop_cart.query
+def nasty(how: str) -> None:
+    raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "unspeakable": Unspeakable()}[how]
+
+
 @shop_cart.query(name="unwind")
 def progress() -> UnwindProgress | None:
     return unwind_progress()

@@ -16,7 +16,7 @@ from examples.demo.processes import Process
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 APP = """
 from durable_saga import saga, state, step, event, signal, Retry, NotApplied
-import pathlib
+import os, pathlib
 
 @step
 def greet(name: str) -> str:
@@ -54,6 +54,10 @@ async def careful() -> str:
 @careful.query
 def place(prefix: str) -> str:
     return prefix + state.get("at", "")
+
+@careful.query
+def deadly() -> None:
+    os._exit(9)
 """
 
 
@@ -112,6 +116,9 @@ def test_a_query_is_asked_of_a_worker_or_of_the_module_that_is_named(tmp_path: p
     )
     assert "expected str, found int" in cli(tmp_path, url, "query", "q-1", "place", "7", "--app", "app", code=1)
     assert "there is no saga 'q-2'" in cli(tmp_path, url, "query", "q-2", "place", "--app", "app", code=1)
+    lost = cli(tmp_path, url, "query", "q-1", "deadly", "--timeout", "30", code=1)
+    assert "2 workers were lost while they were at it" in lost
+    assert json.loads(cli(tmp_path, url, "start", "hello", "again", "--wait")) == "hello again"
 
 
 def test_a_journal_that_is_none_is_told_in_one_sentence(tmp_path: pathlib.Path) -> None:

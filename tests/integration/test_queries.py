@@ -83,6 +83,21 @@ def test_a_query_that_would_change_something_is_refused_with_a_sentence(where: s
 
 
 @pytest.mark.parametrize("where", NAMED)
+def test_whatever_a_query_raises_ends_that_query_alone(where: str) -> None:
+    async def scenario() -> None:
+        async with remote() as client, Worker(client, sagas=SAGAS):
+            handle = await waiting_cart(client)
+            for how in ("exit", "interrupt", "unspeakable") * 2:  # more of them than there is room for at once
+                with pytest.raises(QueryFailed, match="the query 'nasty' of saga"):
+                    await asked(handle, where, q.nasty, how)
+            assert await asked(handle, where, q.names) == ["lamp"]
+            await handle.signal("add", None)
+            assert await handle.result() == "ann"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("where", NAMED)
 def test_a_query_that_does_not_come_back_is_taken_out(where: str) -> None:
     async def scenario() -> None:
         async with remote() as client, Worker(client, sagas=SAGAS):

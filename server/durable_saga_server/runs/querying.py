@@ -19,6 +19,8 @@ QUERIES_AT_ONCE_MAX = 32
 """At workers of this server: each holds a history in memory."""
 WORKERS_ASKED_MAX = 5
 """For one query: those that die, and those whose code does not fit the history."""
+WORKERS_LOST_MAX = 2
+"""For one query: it may be what ends them."""
 QUERY_MS, QUERY_MS_MAX = 10_000, 120_000
 
 
@@ -48,7 +50,7 @@ class Querying:
     async def _ask(self, head: Head, request: c.QueryRequest) -> c.QueryReply:
         timeout_ms = min(request.timeout_ms or QUERY_MS, QUERY_MS_MAX)
         loop, found = asyncio.get_running_loop(), w.QueryAnswer(refused=_nobody(head))
-        until, codes = loop.time() + timeout_ms / 1000, set[str]()
+        until, codes, lost = loop.time() + timeout_ms / 1000, set[str](), 0
         events = await read_history(self._journal, head, self._config.events_per_read)
         for _ in range(WORKERS_ASKED_MAX):
             session = next((one for one in self._queries.able(head) if one.code not in codes), None)
@@ -62,8 +64,13 @@ class Querying:
                 found = w.QueryAnswer(refused=f"no worker has answered in {timeout_ms / 1000:g} s")
                 break
             if answer is None:
+                lost += 1
+                if lost == WORKERS_LOST_MAX:
+                    found = w.QueryAnswer(refused=f"{lost} workers were lost while they were at it, so no further one is asked")
+                    break
                 continue  # another worker, perhaps of the same code
-            found = answer
+            if found.refused or not answer.refused:  # an answer with a note is better than none
+                found = answer
             codes.add(session.code)
             if not answer.note and not answer.refused:
                 break  # where the code of one does not fit the history, that of another may
