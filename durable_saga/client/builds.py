@@ -35,7 +35,7 @@ class Build:
     """`name` is empty for sagas that have not begun, and for workers that tell no build. `workers` are connected to the server
     that was asked, and have the `types`. `share` of the new sagas begin with it (0 to 1); None: no roll-out says. `shares`
     are those of single types. `open` and `blocked` count the sagas that began with it, a moment ago. `roll_outs`: those of this
-    build. `warning`: new sagas that are meant for it begin with other builds, and why."""
+    build. `warning`: new sagas that are meant for it begin with other builds or wait, and why."""
 
     name: str
     workers: int

@@ -86,17 +86,20 @@ class Builds:
         return [one for one in self._sessions if one.namespace == namespace and not one.closed]
 
     def _warnings(self, namespace: str, roll_out: c.RollOut) -> dict[str, str]:
-        """By build: that new sagas which are meant for it begin with others now."""
+        """By build: that new sagas which are meant for it begin with others now, or wait."""
         build, rest, share, of = roll_out.build, roll_out.rest, roll_out.share_millionths, _of(roll_out.saga_type)
         workers = [one for one in self._workers(namespace) if _has(one, roll_out.saga_type)]
-        words = "No worker with build {} is connected" + of + ": until one is, its new sagas begin with other builds."
+        none_may = not share and all(one.build == build for one in workers)
+        meanwhile = f"wait, for build {build} has no share" if none_may else "begin with other builds"
+        words = "No worker with build {} is connected" + of + f": until one is, its new sagas {meanwhile}."
         found = {}
         if share and all(one.build != build for one in workers):
             found[build] = words.format(build)
         if rest and share < SHARE_MILLIONTHS_MAX and all(one.build != rest for one in workers):
             found[rest] = words.format(rest)
         if not rest and share < SHARE_MILLIONTHS_MAX and workers and all(one.build == build for one in workers):
-            found[build] = f"Only build {build} has workers{of}: until others have, all new sagas begin with it."
+            what = "begin with it" if share else "wait, for it has no share"
+            found[build] = f"Only build {build} has workers{of}: until others have, all new sagas {what}."
         return found
 
 
