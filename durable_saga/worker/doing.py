@@ -42,8 +42,8 @@ class DoingNow:
 
     def add(self, events: Iterable[h.Event]) -> None:
         for event in events:
-            if (change := _CHANGES.get(event.WhichOneof("kind"))) is not None:
-                kind = event.WhichOneof("kind") or ""
+            kind = event.WhichOneof("kind") or ""
+            if (change := _CHANGES.get(kind)) is not None:
                 change(self, getattr(event, kind), event.time_ms)
 
     def now(self, waiting: h.Doing | None = None) -> h.Doing:
@@ -118,7 +118,7 @@ class DoingNow:
         self._why = body.failure.type if body.HasField("failure") else ""
 
 
-_CHANGES: dict[str | None, Callable[[DoingNow, Any, int], None]] = {
+_CHANGES: dict[str, Callable[[DoingNow, Any, int], None]] = {
     "step_scheduled": DoingNow._scheduled,
     "compensation_scheduled": DoingNow._scheduled,
     "step_attempt_failed": DoingNow._attempt_failed,

@@ -152,17 +152,19 @@ class Listing:
         unknown = [run for run, head in rows.items() if head is None]
         for start in range(0, len(unknown), READS_AT_ONCE_MAX):
             heads += filter(None, await asyncio.gather(*map(self._read, unknown[start : start + READS_AT_ONCE_MAX])))
-        partitions: dict[_Partition, list[Head]] = {}
+        placed: list[tuple[Head, int]] = []
         for head in heads:
             try:
-                part = await self.parts.of(head.run.namespace, head.started_ms)
+                placed.append((head, await self.parts.of(head.run.namespace, head.started_ms)))
             except JournalError as error:
                 log.warning("the listing row of %s is written later: %s", head.run.saga, error)
-                continue
-            doing = told.get(head.run)
-            if doing is None and (doing := await self._read_doing(head, part)) is None:
-                continue
-            partitions.setdefault((head.run.namespace, part), []).append(replace(head, doing=doing))
+        partitions: dict[_Partition, list[Head]] = {}
+        for start in range(0, len(placed), READS_AT_ONCE_MAX):
+            group = placed[start : start + READS_AT_ONCE_MAX]
+            found = await asyncio.gather(*(self._doing_of(head, part, told) for head, part in group))
+            for (head, part), doing in zip(group, found, strict=True):
+                if doing is not None:
+                    partitions.setdefault((head.run.namespace, part), []).append(replace(head, doing=doing))
         for partition, several in partitions.items():
             for start in range(0, len(several), ROWS_TOGETHER_MAX):
                 await self._put(partition, several[start : start + ROWS_TOGETHER_MAX])
@@ -174,9 +176,11 @@ class Listing:
             log.warning("the listing row of %s is written later: %s", run.saga, error)
             return None
 
-    async def _read_doing(self, head: Head, part: int) -> Doing | None:
-        """As it was told last."""
+    async def _doing_of(self, head: Head, part: int, told: Mapping[Run, Doing]) -> Doing | None:
+        """As it was told last. None: it can't be read now."""
         run = head.run
+        if (doing := told.get(run)) is not None:
+            return doing
         try:
             rows = await self._session.read("list_doing", run.namespace, part, head.started_ms, run.saga, run.run)
         except JournalError as error:
