@@ -17,7 +17,7 @@ from durable_saga.errors import InvalidArgument
 _TYPE = click.option("--type", "saga_type", default="", help="Only of this type; it counts instead of the share of all types.")
 
 
-class Share(click.ParamType):  # type: ignore[type-arg]  # older versions of click have none
+class Share(click.ParamType[float]):
     """5% or 0.05, as a part of 1."""
 
     name = "share"

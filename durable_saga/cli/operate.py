@@ -59,24 +59,17 @@ def named_value(text: str, option: str) -> tuple[str, str]:
 class _Time(click.ParamType[datetime]):
     name = "time"
 
+    def __init__(self, read: Callable[[str, datetime], datetime]) -> None:
+        self._read = read
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            return value if isinstance(value, datetime) else time_in(str(value), datetime.now().astimezone())
+            return value if isinstance(value, datetime) else self._read(str(value), datetime.now().astimezone())
         except InvalidArgument as error:
             self.fail(str(error), param, ctx)
 
 
-class _TimeAhead(click.ParamType[datetime]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return value if isinstance(value, datetime) else time_ahead(str(value), datetime.now().astimezone())
-        except InvalidArgument as error:
-            self.fail(str(error), param, ctx)
-
-
-TIME = _Time()
+TIME, TIME_AHEAD = _Time(time_in), _Time(time_ahead)
 TIME_FORM = "TIME"
 TIME_HELP = f"For example {EXAMPLES}. Without a zone it is local."
 _run = click.option(
@@ -123,7 +116,7 @@ def _typed(saga: AnySaga, values: list[Any]) -> list[Any]:
 @click.option("--after", type=float, help="Begin so many seconds later.")
 @click.option(
     "--at",
-    type=_TimeAhead(),
+    type=TIME_AHEAD,
     metavar=TIME_FORM,
     help=f"Begin at this time, which is to come. For example {EXAMPLES_AHEAD}. Without a zone it is local.",
 )

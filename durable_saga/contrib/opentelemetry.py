@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from durable_saga.hooks import Call, GoOn, Hook
@@ -30,6 +31,7 @@ class OpenTelemetry(Hook):
             span = get_current_span()
             try:
                 span.set_attributes(dict(self._attributes(call)))
-            except Exception as error:
-                span.record_exception(error)
+            except Exception as error:  # it only adds to a span: the attempt goes on
+                with suppress(Exception):  # the span asks the error for its text, which may raise
+                    span.record_exception(error)
         return await go_on()

@@ -29,25 +29,8 @@ class Attempt:
     """Use it on the worker's loop. `before` is the attempt that must be over first; `due_at`: it may begin since then."""
 
     __slots__ = (
-        "_began_at",
-        "_over",
-        "_release",
-        "_timer",
-        "before",
-        "began",
-        "due_at",
-        "effect",
-        "is_called",
-        "is_dropped",
-        "is_expired",
-        "is_hooked",
-        "is_over",
-        "is_wanted",
-        "stop",
-        "task",
-        "timeout_ms",
-        "was_told",
-        "work",
+        "_began_at", "_over", "_release", "_timer", "before", "began", "due_at", "effect", "is_called", "is_dropped",
+        "is_expired", "is_hooked", "is_over", "is_wanted", "stop", "task", "timeout_ms", "was_told", "work",
     )  # fmt: skip
 
     def __init__(self, effect: RunStep | RunCompensation, before: Attempt | None, due_at: float) -> None:
@@ -57,8 +40,7 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.work: Work | None = None
         self.stop = Stop()
-        self.began = self.is_over = self.is_dropped = self.is_expired = self.is_hooked = False
-        self.is_called = False
+        self.began = self.is_over = self.is_dropped = self.is_expired = self.is_hooked = self.is_called = False
         self.is_wanted, self.was_told = True, False
         self.timeout_ms = 0
         self._began_at = 0.0
