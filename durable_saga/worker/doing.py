@@ -41,9 +41,15 @@ class DoingNow:
             self._told = _NOTHING
 
     def add(self, events: Iterable[h.Event]) -> None:
+        names = self._names
         for event in events:
-            kind = event.WhichOneof("kind") or ""
-            if (change := _CHANGES.get(kind)) is not None:
+            kind = event.WhichOneof("kind")
+            if kind == "step_scheduled":  # these two are most of them
+                body = event.step_scheduled
+                names[body.call] = body.name
+            elif kind == "step_completed" and not (self._retrying or self._stuck):
+                names.pop(event.step_completed.call, None)
+            elif (change := _CHANGES.get(kind)) is not None:
                 change(self, getattr(event, kind), event.time_ms)
 
     def now(self, waiting: h.Doing | None = None) -> h.Doing:
@@ -118,7 +124,7 @@ class DoingNow:
         self._why = body.failure.type if body.HasField("failure") else ""
 
 
-_CHANGES: dict[str, Callable[[DoingNow, Any, int], None]] = {
+_CHANGES: dict[str | None, Callable[[DoingNow, Any, int], None]] = {
     "step_scheduled": DoingNow._scheduled,
     "compensation_scheduled": DoingNow._scheduled,
     "step_attempt_failed": DoingNow._attempt_failed,

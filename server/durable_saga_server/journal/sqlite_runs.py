@@ -28,11 +28,11 @@ from durable_saga_server.journal.sqlite_hands import Hands
 from durable_saga_server.journal.sqlite_hints import add_hint
 from durable_saga_server.journal.sqlite_rows import HEAD_COLUMNS, RUN_IS, find_head, read_head, run_key, values_of
 
-_SET = "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, ended_ms = ?, wake_at_ms = ?, attributes = ?"
+_SET = "owner = ?, epoch = ?, next_seq = ?, last_commit = ?, updated_ms = ?, wake_at_ms = ?, attributes = ?"
 _UPDATE_HEAD = f"UPDATE heads SET {_SET} WHERE id = ?"
 """Leaves most indexes alone, and what is counted, which most writes do not change."""
 _MARKS = "status = ?, blocked = ?, build = ?, paused = ?, sub_state = ?, state = ?, doing = ?, failure_type = ?, attempt = ?"
-_UPDATE_ALL = f"UPDATE heads SET {_MARKS}, next_ms = ?, since_ms = ?, {_SET} WHERE id = ?"
+_UPDATE_ALL = f"UPDATE heads SET ended_ms = ?, {_MARKS}, next_ms = ?, since_ms = ?, {_SET} WHERE id = ?"
 _INSERT = f"INSERT INTO heads ({HEAD_COLUMNS}, sub_state) VALUES ({', '.join('?' * (HEAD_COLUMNS.count(',') + 2))})"
 _ID = f"(SELECT id FROM heads WHERE {RUN_IS})"
 
@@ -143,7 +143,7 @@ def _insert_head(db: sqlite3.Connection, head: Head) -> int:
 
 def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) -> None:
     changed = (
-        head.owner, head.epoch, head.next_seq, head.last_commit, head.updated_ms, head.ended_ms, head.wake_at_ms,
+        head.owner, head.epoch, head.next_seq, head.last_commit, head.updated_ms, head.wake_at_ms,
         json.dumps(head.attributes) if head.attributes else "", number,
     )  # fmt: skip
     if head.attributes != before.attributes:
@@ -151,7 +151,7 @@ def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) 
     if _marks(head) == _marks(before):
         db.execute(_UPDATE_HEAD, changed)
         return
-    marks = head.status, head.blocked, head.build, head.paused, sub_state(head), *head.doing
+    marks = head.ended_ms, head.status, head.blocked, head.build, head.paused, sub_state(head), *head.doing
     db.execute(_UPDATE_ALL, (*marks, *changed))
     if tally_kind(head) != tally_kind(before):
         _count(db, head, 1)
@@ -160,7 +160,7 @@ def _update_head(db: sqlite3.Connection, number: int, head: Head, before: Head) 
 
 def _marks(head: Head) -> tuple[object, ...]:
     """What most writes do not change."""
-    return head.status, head.blocked, head.build, head.paused, head.doing
+    return head.ended_ms, head.status, head.blocked, head.build, head.paused, head.doing
 
 
 def _count(db: sqlite3.Connection, head: Head, more: int) -> None:
